@@ -1,0 +1,83 @@
+"""Everything a user can mend, as one exception tree.
+
+    VtbenchError            one clear line for the terminal, and the exit code that goes with it
+    |- UsageError           a selector or an option that names nothing (exit 2)
+    |- SpecError            a file in benchmarks/ that breaks the schema (exit 2)
+    |- DataError            a data folder or a manifest: missing, empty, misnamed lines (exit 2)
+    |- WeightsError         a checkpoint that is unreadable or of another network (exit 2)
+    |- VideoError           one video that cannot be read (exit 1)
+    |- ResultsError         the results folder: unwritable, full, a broken or older results.csv (exit 1)
+    `- RunError             a training or evaluation that failed (exit 1)
+
+Messages name the file (and row, line or key) first and end with how to mend it. `assert` is kept for our own mistakes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class VtbenchError(Exception):
+    """Base of all errors that end a command with one line instead of a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(VtbenchError):
+    """A selector, option or setting that names nothing."""
+
+    exit_code = 2
+
+
+class SpecError(VtbenchError):
+    """A spec file that breaks the schema; the message starts with `file:line: key`."""
+
+    exit_code = 2
+
+
+class DataError(VtbenchError):
+    """A data folder or manifest that cannot be used as it is."""
+
+    exit_code = 2
+
+
+class WeightsError(VtbenchError):
+    """A checkpoint that cannot be read, or that belongs to another network."""
+
+    exit_code = 2
+
+
+class VideoError(VtbenchError):
+    """One video that cannot be read whole.
+
+    `path` is the file, `reason` says what is wrong with it, `frames_decoded` counts the frames that did come out.
+    """
+
+    def __init__(self, path: str | Path, reason: str, frames_decoded: int = 0) -> None:
+        self.path = Path(path)
+        self.reason = reason
+        self.frames_decoded = frames_decoded
+        super().__init__(f"{path}: {reason} ({frames_decoded} frames decoded)")
+
+    def __reduce__(self) -> tuple[type[VideoError], tuple[Path, str, int]]:
+        # The default pickles the message as the only argument, which would break errors raised in a worker process.
+        return type(self), (self.path, self.reason, self.frames_decoded)
+
+
+class ResultsError(VtbenchError):
+    """The results folder cannot be read or written."""
+
+
+class RunError(VtbenchError):
+    """A training or an evaluation that failed."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the nearest of the known names, or their list when none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
