@@ -1,0 +1,32 @@
+"""The networks by name. Importing this module does not import torch; `build` does."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vtbench.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODELS: dict[str, str] = {
+    "vit": "vtbench.models.vit:vit",
+    "tokenshift": "vtbench.models.tokenshift:tokenshift",
+    "msca": "vtbench.models.msca:msca",
+    "msca_patch": "vtbench.models.msca:msca_patch",
+}
+"""Name in a spec -> `module:builder`. A builder takes keyword arguments only and returns the network."""
+
+
+def build(name: str, **arguments: Any) -> nn.Module:
+    """The network `name` with the keyword arguments of its builder.
+
+    Clips (B, T, 3, H, W) -> logits (B, num_classes). Raises ValueError for an unknown name or impossible arguments and
+    TypeError for arguments that the builder does not have.
+    """
+    if name not in MODELS:
+        raise ValueError(f"no model named '{name}'{did_you_mean(name, MODELS)}")
+    module, builder = MODELS[name].split(":")
+    network: nn.Module = getattr(importlib.import_module(module), builder)(**arguments)
+    return network
