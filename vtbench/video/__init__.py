@@ -1,0 +1,1 @@
+"""Bytes to pixels: frames at given numbers, which frames, and which pixels of them."""

@@ -1,0 +1,345 @@
+"""Exact frames of a video file by number, in one decoding pass, with PyAV (FFmpeg).
+
+Frame number n is the n-th frame that comes out of a sequential decode, in display order, from 0. Header fields
+(`stream.frames`, duration x rate) are not frame counts and are never used as such.
+
+Two ways to get there, with equal pixels:
+
+- By index, for mov/mp4 and matroska/webm files whose packets all carry distinct time stamps: the packets are listed
+  once without decoding, seeks skip whole groups of pictures, and frames nobody asked for are left undecoded where no
+  other frame needs them (FFmpeg's `skip_frame=NONREF`).
+- Sequentially, for everything else (avi, mpeg-ts, raw streams): decoded from the start and counted. Here asking for
+  `num_frames` costs a decode of its own.
+
+Files that end early or are damaged where they are read are refused with a `VideoError`; no frame is ever made up. What
+cannot be noticed: a raw stream or transport stream cut between two frames, since those formats state no length.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from vtbench.errors import VideoError
+
+__all__ = ["VideoReader"]
+
+# What PyAV raises on bad input: its own tree, IndexError for a missing stream, and ValueError for impossible values.
+_BAD_INPUT = (av.error.FFmpegError, OSError, IndexError, ValueError)
+
+# A seek costs a decoder flush and a restart; below about ten skipped packets, decoding on is faster.
+_MIN_PACKETS_SKIPPED = 10
+
+# PyAV hands FFmpeg's messages to Python's logging, from FFmpeg's threads; the exception already says what went wrong.
+logging.getLogger("libav").setLevel(logging.CRITICAL)
+
+
+class _Index:
+    """The video packets of a file in decoding order, and the frame numbers of their time stamps.
+
+    pts: (P,) time stamps in stream ticks of the packets that become frames, or None for those that do not (edit lists
+    mark them as to be discarded). number: time stamp to frame number. start: for each packet, the packet from which
+    decoding must begin for it to be exact.
+    """
+
+    def __init__(self, pts: list[int | None], keyframes: list[int]) -> None:
+        self.pts = pts
+        ordered = sorted(t for t in pts if t is not None)
+        self.number = {t: n for n, t in enumerate(ordered)}
+        self.position = {n: i for i, t in enumerate(pts) if t is not None for n in (self.number[t],)}
+        self.keyframes = keyframes
+
+    def start_of(self, position: int) -> int:
+        """The keyframe packet from which the packet at `position` can be decoded."""
+        k = bisect.bisect_right(self.keyframes, position) - 1
+        here, first = self.pts[position], self.pts[self.keyframes[k]]
+        # Open groups of pictures: a frame shown before its keyframe may refer to the group before.
+        if k > 0 and (first is None or here is None or here < first):
+            k -= 1
+        return self.keyframes[k]
+
+
+class VideoReader:
+    """Reads frames of one video file by number. Use it in a `with` block.
+
+    path: the file. Raises VideoError, naming path and reason, for a file that is missing, a directory, empty, not a
+    video, without video stream, or cut short, on opening or as soon as the damage is met.
+
+    `frames` gives uint8 RGB at the file's own size after the display rotation stored in it (multiples of 90 degrees),
+    as players, torchcodec and decord show it. One decoder thread: run several processes for speed.
+
+    `frames_decoded` counts the frames the decoder has put out so far, over all calls.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.frames_decoded = 0
+        self._container: av.container.InputContainer | None = None
+        self._num_frames: int | None = None
+        self._fresh = True  # nothing read since opening
+        self._rgb = VideoReformatter()  # kept: setting one up costs more than converting a frame
+        try:
+            if self.path.is_dir():
+                raise VideoError(self.path, "is a directory, not a video file")
+            if not self.path.is_file():
+                raise VideoError(self.path, "no such file")
+            if self.path.stat().st_size == 0:
+                raise VideoError(self.path, "is empty (0 bytes)")
+            self._open()
+            self._index = self._build_index()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Closing twice is allowed."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    @property
+    def num_frames(self) -> int:
+        """Exact number of frames in the file, at least 1. Raises VideoError if the file ends early or is damaged."""
+        if self._num_frames is None:
+            if self._index is not None:
+                self._num_frames = len(self._index.number)
+            else:
+                self._num_frames = sum(1 for _ in self._sequential())
+                self._check_complete(self._num_frames, "frames")
+            if self._num_frames == 0:
+                raise self._error("has no video frames")
+        return self._num_frames
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames at `indices`, in the order asked, repeats included, from one pass over the file.
+
+        indices: frame numbers in [0, num_frames). Returns uint8 (len(indices), H, W, 3). Raises IndexError for a number
+        outside the video and VideoError for a file that is damaged where it had to be read.
+        """
+        wanted = [int(i) for i in indices]
+        if not wanted:
+            raise ValueError("no frame numbers given")
+        distinct = set(wanted)
+        known = self._num_frames if self._index is None else self.num_frames
+        if min(distinct) < 0 or (known is not None and max(distinct) >= known):
+            raise IndexError(f"{self.path}: frames {min(distinct)} to {max(distinct)} asked of {known}")
+        found: dict[int, np.ndarray] = {}
+        for number, frame in self._indexed(distinct) if self._index is not None else enumerate(self._sequential()):
+            if number in distinct:
+                found[number] = self._pixels(frame)
+                if len(found) == len(distinct):
+                    break
+        if len(found) < len(distinct):
+            missing = min(distinct - found.keys())
+            if known is None and missing >= self.num_frames:
+                raise IndexError(f"{self.path}: frame {missing} asked of {self.num_frames}")
+            raise self._error(f"frame {missing} of {self.num_frames} does not decode")
+        shapes = {f.shape for f in found.values()}
+        if len(shapes) > 1:
+            raise self._error(f"frame size changes within the file: {sorted((s[1], s[0]) for s in shapes)}")
+        return np.stack([found[i] for i in wanted])
+
+    # -- opening ------------------------------------------------------------------------------------------------------
+
+    def _error(self, reason: str) -> VideoError:
+        return VideoError(self.path, reason, self.frames_decoded)
+
+    def _bad_input(self, error: Exception) -> VideoError:
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return self._error(f"{text[0].lower()}{text[1:]}")
+
+    def _open(self) -> None:
+        self.close()
+        try:
+            self._container = av.open(str(self.path), metadata_errors="ignore")
+        except _BAD_INPUT as error:
+            raise self._bad_input(error) from error
+        if not self._container.streams.video:
+            raise self._error("has no video stream")
+        self._stream = self._container.streams.video[0]
+        # With frame threads damage is reported late, and on small crops of many files they only cost.
+        self._stream.thread_type = "NONE"
+        self._stream.codec_context.thread_count = 1
+        self._fresh = True
+
+    def _build_index(self) -> _Index | None:
+        """List the packets where their time stamps can be trusted to number the frames, else None."""
+        assert self._container is not None
+        if not {"mov", "mp4", "matroska", "webm"} & set(self._container.format.name.split(",")):
+            return None
+        pts: list[int | None] = []
+        keyframes: list[int] = []
+        usable, damaged = True, 0
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size == 0:  # the flush packet at the end
+                    continue
+                if packet.is_keyframe:
+                    keyframes.append(len(pts))
+                usable = usable and (packet.pts is not None or packet.is_discard)
+                pts.append(None if packet.is_discard else packet.pts)
+                if packet.is_corrupt and not damaged:
+                    damaged = len(pts)
+        except _BAD_INPUT as error:
+            raise self._bad_input(error) from error
+        self._check_complete(len(pts), "packets")
+        if damaged:
+            raise self._error(f"packet {damaged} is cut short or damaged")
+        shown = [t for t in pts if t is not None]
+        if not shown:
+            raise self._error("has no video frames")
+        self._fresh = False
+        if not usable or len(set(shown)) != len(shown) or not keyframes or keyframes[0] != 0:
+            return None
+        return _Index(pts, keyframes)
+
+    def _check_complete(self, count: int, what: str) -> None:
+        """Refuse a file that has fewer bytes and fewer frames or packets than its headers say.
+
+        Either sign alone is common in whole files (packed B-frames, edit lists, careless writers)."""
+        declared, size = self._declared_size(), self.path.stat().st_size
+        if declared > size and not 0 < self._stream.frames <= count:
+            announced = f", {count} of {self._stream.frames} {what}" if self._stream.frames else ""
+            raise self._error(f"ends early: {size} of {declared} bytes{announced} are there")
+
+    def _declared_size(self) -> int:
+        """Bytes the file should have by its own headers, 0 where the format does not say."""
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            head = file.read(4096)
+            if head[:4] == b"RIFF":
+                return 8 + int.from_bytes(head[4:8], "little")
+            if head[:4] == b"\x1aE\xdf\xa3":  # EBML header, then one Segment whose size is known unless all ones
+                after = 4 + sum(_ebml_size(head, 4))
+                if head[after : after + 4] == b"\x18\x53\x80\x67":
+                    length, value = _ebml_size(head, after + 4)
+                    return 0 if value == (1 << 7 * length) - 1 else after + 4 + length + value
+                return 0
+            if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
+                end = 0
+                while end < size:
+                    file.seek(end)
+                    box = file.read(16)
+                    length = int.from_bytes(box[:4], "big")
+                    if length == 1:
+                        length = int.from_bytes(box[8:16], "big")
+                    if length < 8:  # 0: to the end of the file
+                        return 0
+                    end += length
+                return end
+        return 0
+
+    # -- decoding -----------------------------------------------------------------------------------------------------
+
+    def _sequential(self) -> Iterator[av.VideoFrame]:
+        """All frames from the start, in the order the decoder puts them out."""
+        # A new open rather than a seek: raw and transport streams seek inexactly.
+        if not self._fresh:
+            self._open()
+        self._fresh = False
+        assert self._container is not None
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt:
+                    raise self._error("a packet is cut short or damaged")
+                for frame in packet.decode():
+                    self.frames_decoded += 1
+                    self._refuse_damaged(frame)
+                    yield frame
+        except _BAD_INPUT as error:
+            raise self._bad_input(error) from error
+
+    def _indexed(self, distinct: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(frame number, frame) of at least the distinct numbers."""
+        index = self._index
+        assert index is not None
+        # Stretches of the file to decode: (first packet, the wanted packets in it), in decoding order.
+        stretches: list[tuple[int, set[int]]] = []
+        reached = 0
+        for target in sorted(index.position[n] for n in distinct):
+            start = index.start_of(target)
+            if not stretches or start > reached + _MIN_PACKETS_SKIPPED:
+                stretches.append((start, set()))
+            stretches[-1][1].add(target)
+            reached = target
+        for start, targets in stretches:
+            yield from self._stretch(start, targets)
+
+    def _stretch(self, start: int, targets: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decode from packet `start` until all packets in `targets` have come out as frames."""
+        index, decoder = self._index, self._stream.codec_context
+        assert index is not None
+        try:
+            position, packets = self._packets_from(start)
+            shown_from = index.pts[position] if position else None
+            waiting = set(targets)
+            for packet in packets:
+                if packet.size > 0:
+                    # Frames nobody asked for are decoded only if others refer to them. Packets after the last target
+                    # still have to be fed: they push out the frames that wait in the decoder.
+                    decoder.skip_frame = "DEFAULT" if position in targets else "NONREF"
+                    position += 1
+                for frame in packet.decode():
+                    self.frames_decoded += 1
+                    number = index.number.get(frame.pts)
+                    # After a seek the leading frames of an open group lack their references; none of them is a target.
+                    if number is None or (shown_from is not None and frame.pts < shown_from):
+                        continue
+                    self._refuse_damaged(frame)
+                    waiting.discard(index.position[number])
+                    yield number, frame
+                if not waiting:
+                    break
+            decoder.skip_frame = "DEFAULT"
+        except _BAD_INPUT as error:
+            raise self._bad_input(error) from error
+
+    def _packets_from(self, start: int) -> tuple[int, Iterator[av.Packet]]:
+        """The packets from keyframe packet `start` on, or from an earlier one, and which one is the first."""
+        assert self._container is not None and self._index is not None
+        stamp = self._index.pts[start]
+        if stamp is not None:
+            self._container.seek(stamp, stream=self._stream)  # also empties the decoder
+            packets = self._container.demux(self._stream)
+            first = next(packets, None)
+            number = self._index.number.get(first.pts) if first is not None and first.size else None
+            landed = start + 1 if number is None else self._index.position[number]
+            if first is not None and landed in self._index.keyframes and landed <= start:
+                return landed, itertools.chain([first], packets)
+        self._open()
+        assert self._container is not None
+        return 0, self._container.demux(self._stream)
+
+    def _refuse_damaged(self, frame: av.VideoFrame) -> None:
+        if frame.is_corrupt:
+            raise self._error(f"the frame at {frame.time} s is damaged")
+
+    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
+        """uint8 (H, W, 3) as displayed."""
+        rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as in np.rot90
+        return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
+
+
+def _ebml_size(data: bytes, at: int) -> tuple[int, int]:
+    """Length in bytes and value of the EBML variable-size integer at `at`."""
+    first = data[at] if at < len(data) else 1
+    length = 9 - first.bit_length() if first else 8
+    value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
+    return length, value

@@ -1,0 +1,142 @@
+"""Which pixels of the frames a network sees: MSCA section 4.1, with the magnitudes of the official TokenShift code.
+
+Section 4.1 gives the steps and their probabilities; the code it builds on
+(github.com/VideoNetworks/TokShift-Transformer, data/augmentation.py) gives their order - flip, short side, crop, brightness, saturation, gamma, hue - and the ranges
+the factors are drawn from. Every draw is made once per clip, so a clip keeps one geometry and one colouring.
+
+Differences from that code: the ranges of short sides and crop corners include their upper end (numpy's `randint` leaves
+it out there, the paper's "[244, 330]" includes it), the resize is torchvision's antialiased one on uint8, and test
+crops of portrait videos are top, centre and bottom (there, three times the same pixels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+__all__ = ["TestTransform", "TrainTransform", "crop_corners", "resize_short_side"]
+
+
+def resize_short_side(frames: Tensor, short_side: int, interpolation: str = "bicubic") -> Tensor:
+    """Resize (..., H, W) to `short_side` pixels on the shorter side; the longer one keeps the aspect, rounded down."""
+    height, width = frames.shape[-2:]
+    shorter = min(height, width)
+    size = [short_side * height // shorter, short_side * width // shorter]
+    if size == [height, width]:
+        return frames
+    return F.resize(frames, size, interpolation=InterpolationMode(interpolation), antialias=True)
+
+
+def crop_corners(height: int, width: int, size: int, crops: int) -> list[tuple[int, int]]:
+    """(top, left) of the test crops of a `height` x `width` frame along its longer side.
+
+    1 crop: the centre. 3 crops: left, centre, right (top, centre, bottom if the frame is taller than wide), MSCA
+    section 4.1. Offsets of centres are rounded down, as in the official code.
+    """
+    if min(height, width) < size:
+        raise ValueError(f"a crop of {size} does not fit in frames of {height} x {width}")
+    top, left = height - size, width - size
+    if crops == 1:
+        return [(top // 2, left // 2)]
+    if crops == 3:
+        if height > width:
+            return [(0, left // 2), (top // 2, left // 2), (top, left // 2)]
+        return [(top // 2, 0), (top // 2, left // 2), (top // 2, left)]
+    raise ValueError(f"1 or 3 crops, not {crops}")
+
+
+def _normalise(frames: Tensor, mean: float | Sequence[float], std: float | Sequence[float]) -> Tensor:
+    """uint8 (..., 3, H, W) to float32 (x / 255 - mean) / std."""
+    x = frames.to(torch.float32).div_(255)
+    shape = (-1, 1, 1)
+    return x.sub_(torch.tensor(mean).reshape(shape)).div_(torch.tensor(std).reshape(shape))
+
+
+class TrainTransform:
+    """Random resize, crop and colour of one training clip.
+
+    size: side of the square crop in pixels. short_side: (least, most) length of the shorter side after resizing, drawn
+    as an integer, both included. color: probability of each of the four colour steps. brightness, saturation, gamma:
+    ranges of the factors, 1 changes nothing. hue: range of the shift in turns, within [-0.5, 0.5]. mean, std: on the
+    scale of [0, 1].
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        short_side: Sequence[int],
+        color: float = 0.0,
+        brightness: Sequence[float] = (1.0, 1.0),
+        saturation: Sequence[float] = (1.0, 1.0),
+        gamma: Sequence[float] = (1.0, 1.0),
+        hue: Sequence[float] = (0.0, 0.0),
+        interpolation: str = "bicubic",
+        mean: float | Sequence[float] = 0.5,
+        std: float | Sequence[float] = 0.5,
+    ) -> None:
+        self.size = size
+        self.short_side = (int(short_side[0]), int(short_side[1]))
+        if not size <= self.short_side[0] <= self.short_side[1]:
+            raise ValueError(f"short side {list(short_side)} must be an increasing range from the crop size {size} on")
+        self.color = color
+        self.color_steps = (
+            (F.adjust_brightness, brightness),
+            (F.adjust_saturation, saturation),
+            (F.adjust_gamma, gamma),
+            (F.adjust_hue, hue),
+        )
+        self.interpolation = interpolation
+        self.mean, self.std = mean, std
+
+    def __call__(self, frames: Tensor, *, flip: bool, rng: np.random.Generator) -> Tensor:
+        """uint8 (T, 3, H, W) to float32 (T, 3, size, size). `flip`: mirror left and right, decided by the caller, who
+        also knows what that does to the label. The same state of `rng` gives the same result."""
+        if flip:
+            frames = F.horizontal_flip(frames)
+        frames = resize_short_side(frames, int(rng.integers(*self.short_side, endpoint=True)), self.interpolation)
+        height, width = frames.shape[-2:]
+        top = int(rng.integers(height - self.size, endpoint=True))
+        left = int(rng.integers(width - self.size, endpoint=True))
+        frames = frames[..., top : top + self.size, left : left + self.size]
+        for adjust, (least, most) in self.color_steps:
+            # Both numbers are drawn in any case, so that switching one step off leaves the draws of the others alone.
+            apply, factor = rng.random() < self.color, float(rng.uniform(least, most))
+            if apply:
+                frames = adjust(frames, factor)
+        return _normalise(frames, self.mean, self.std)
+
+
+class TestTransform:
+    """Resize and fixed crops for testing; the arguments are those of TrainTransform, `crops` is 1 or 3."""
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        short_side: int,
+        crops: int,
+        interpolation: str = "bicubic",
+        mean: float | Sequence[float] = 0.5,
+        std: float | Sequence[float] = 0.5,
+    ) -> None:
+        if short_side < size:
+            raise ValueError(f"a crop of {size} does not fit in frames with a short side of {short_side}")
+        self.size, self.short_side, self.crops = size, short_side, crops
+        self.interpolation, self.mean, self.std = interpolation, mean, std
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """uint8 (T, 3, H, W) to float32 (crops, T, 3, size, size)."""
+        frames = resize_short_side(frames, self.short_side, self.interpolation)
+        height, width = frames.shape[-2:]
+        return torch.stack(
+            [
+                _normalise(frames[..., top : top + self.size, left : left + self.size], self.mean, self.std)
+                for top, left in crop_corners(height, width, self.size, self.crops)
+            ]
+        )
