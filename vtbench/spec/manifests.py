@@ -1,0 +1,109 @@
+"""data_manifests/<name>/: what a data set is (dataset.yaml) and its classes (classes.txt)."""
+
+from __future__ import annotations
+
+# ruff: noqa: RUF009 (key() makes a dataclasses.field)
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from vtbench.errors import DataError, did_you_mean
+from vtbench.spec.document import build, key, read_yaml
+from vtbench.spec.locate import data_folder, shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """What a horizontal flip does to a label. Exactly one key; no `flip` at all means that it does nothing."""
+
+    labels: dict[str, str] | None = key("class -> class that it becomes; others stay", default=None)
+    forbidden: bool = key("true: a flipped video has no label", default=False)
+
+    def __post_init__(self) -> None:
+        if bool(self.labels) == self.forbidden:
+            raise ValueError("flip holds either labels or forbidden: true")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One split of a data set."""
+
+    videos: int | None = key("videos in the split, where that is fixed", unit="videos", default=None, at_least=1)
+    list: str | None = key("what its manifest is called in the data folder", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DatasetFile:
+    title: str = key("the data set's full name")
+    source: str = key("where it comes from")
+    licence: str = key("terms of the videos and of the labels")
+    num_classes: int = key("number of classes", at_least=1)
+    synthetic: bool = key("true: vtbench makes the videos itself", default=False)
+    flip: Flip | None = key("what a horizontal flip does to a label", default=None)
+    train: Split = key("the split that is trained on")
+    test: Split = key("the split that is tested on")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as the runner needs it. The line number of a class (from 0) is its label."""
+
+    name: str
+    about: _DatasetFile
+    classes: tuple[str, ...] | None
+    """None where the names come with the user's own list."""
+
+    @property
+    def num_classes(self) -> int:
+        return self.about.num_classes
+
+    @property
+    def flip_allowed(self) -> bool:
+        """False where a flipped video has no label."""
+        return not (self.about.flip and self.about.flip.forbidden)
+
+    @property
+    def flip_labels(self) -> dict[int, int] | None:
+        """Label -> label of the flipped video, for the labels that change; None if none does."""
+        if self.about.flip is None or not self.about.flip.labels or not self.classes:
+            return None
+        return {self.classes.index(old): self.classes.index(new) for old, new in self.about.flip.labels.items()}
+
+
+def dataset_names() -> list[str]:
+    """The folders of data_manifests/ that hold a dataset.yaml."""
+    return sorted(path.parent.name for path in data_folder("data_manifests").glob("*/dataset.yaml"))
+
+
+@cache
+def load_dataset(name: str, root: Path | None = None) -> Dataset:
+    """One data set.
+
+    Raises DataError if there is none of this name or its classes do not fit, SpecError for its YAML.
+    """
+    folder = (root or data_folder("data_manifests")) / name
+    path = folder / "dataset.yaml"
+    if not path.is_file():
+        raise DataError(f"no data set '{name}' in {shown(folder.parent)}{did_you_mean(name, dataset_names())}")
+    top = read_yaml(path)
+    about = build(_DatasetFile, top)
+    classes = None
+    listing = folder / "classes.txt"
+    if listing.is_file():
+        classes = tuple(listing.read_text(encoding="utf-8").splitlines())
+        if len(set(classes)) != about.num_classes or len(classes) != about.num_classes:
+            raise DataError(
+                f"{shown(listing)}: has {len(classes)} lines, {len(set(classes))} of them different; "
+                f"dataset.yaml says num_classes: {about.num_classes}"
+            )
+    if about.flip and about.flip.labels:
+        pairs = top.value["flip"].value["labels"]
+        if classes is None:
+            raise DataError(f"{shown(listing)}: not there, and flip.labels of dataset.yaml needs it")
+        for old, node in pairs.value.items():
+            for named in (old, node.value):
+                if named not in classes:
+                    node.fail(f"no class '{named}' in classes.txt{did_you_mean(str(named), classes)}")
+            if about.flip.labels.get(node.value) != old:
+                node.fail(f"flipping twice must give {old!r} back; add {node.value}: {old}")
+    return Dataset(name, about, classes)

@@ -1,0 +1,256 @@
+"""The same row at paper, mini and smoke scale. All numbers of the small scales stand here; `vtbench show` prints them.
+
+mini (minutes) and smoke (seconds) rest on synthetic videos and tiny networks. They say nothing about Kinetics; they
+show that everything is wired as the paper has it and which variants can use time at all. A setting without a rule below
+is the paper's own at every scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NoReturn
+
+from vtbench.errors import SpecError, did_you_mean
+from vtbench.spec.schema import Evaluation, Measurement, Recipe, Row, Scale, Start, Training
+
+# ---- the kinds of rules --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BySize:
+    """A number for each mini size; a table names its own (`mini_size`)."""
+
+    grid4: Any
+    grid7: Any
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Another name for each name; a name that is not listed is an error."""
+
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class InProportion:
+    """The number stays the same share of `to` ("depth" or "patches"), and must stay whole."""
+
+    to: str
+
+
+UNSET = None
+"""The key is left out at this scale."""
+
+Rules = Mapping[str, tuple[Any, str]]
+"""Dotted key -> (constant or one of the kinds above, why)."""
+
+# ---- the numbers ---------------------------------------------------------------------------------------------------
+
+MINI_SIZES = ("grid4", "grid7")
+"""4x4 patches of 8 pixels, or 7x7 patches of 4: enough for 8 of 196 patches to be 2 of 49."""
+
+TINY_NETWORK = (
+    "a network that trains in minutes on two cores; 12 heads stay, so that every number of shifted heads stays"
+)
+SYNTHETIC_RECIPE = (
+    "tuned on the validation of this synthetic task, the same for all rows; the paper's recipe needs Kinetics"
+)
+
+MINI: Rules = {
+    "data.dataset": (
+        Renamed({"kinetics400": "cycle", "cycle": "cycle", "events": "events"}),
+        "synthetic H.264 videos whose label needs the order of the frames",
+    ),
+    "data.stride": (4, "a video of 32 frames gives 8 frames"),
+    "data.size": (BySize(grid4=32, grid7=28), "shapes are drawn for frames this small"),
+    "augment.short_side": (
+        BySize(grid4=(33, 38), grid7=(29, 33)),
+        "about the crop's size, as the shapes lie near the edge",
+    ),
+    "augment.color": (0.1, "as in the paper"),
+    "model.patch_size": (BySize(grid4=8, grid7=4), "4x4 patches; 7x7 where a table counts patches"),
+    "model.embed_dim": (96, TINY_NETWORK),
+    "model.depth": (6, TINY_NETWORK + "; divisible by 3 for 4, 8 and 12 of 12 blocks"),
+    "model.num_msca_blocks": (InProportion("depth"), "the same share of the blocks"),
+    "model.backward_patches": (InProportion("patches"), "the same share of the patches"),
+    "model.forward_patches": (InProportion("patches"), "the same share of the patches"),
+    "init.pretraining": ("stills", "a shared pretraining on still images of the shapes stands for ImageNet-21k"),
+    "init.weights": (UNSET, "see init.pretraining"),
+    "train.optimizer": ("adamw", SYNTHETIC_RECIPE),
+    "train.lr": (1e-3, SYNTHETIC_RECIPE),
+    "train.momentum": (UNSET, "belongs to sgd"),
+    "train.weight_decay": (0.05, SYNTHETIC_RECIPE),
+    "train.epochs": (12, SYNTHETIC_RECIPE),
+    "train.warmup_epochs": (1.0, SYNTHETIC_RECIPE),
+    "train.schedule": ("cosine", SYNTHETIC_RECIPE),
+    "train.milestones": (UNSET, "belongs to the schedule step"),
+    "train.gamma": (UNSET, "belongs to the schedule step"),
+    "train.batch_size": (32, SYNTHETIC_RECIPE),
+    "train.accumulate": (1, "a batch fits into memory"),
+    "train.label_smoothing": (0.0, SYNTHETIC_RECIPE),
+    "eval.clips": (2, "videos are short"),
+    "eval.crops": (3, "as in the paper"),
+    "eval.short_side": (BySize(grid4=32, grid7=28), "the size of the crop, as in the paper"),
+}
+
+SMOKE: Rules = {
+    **MINI,
+    "data.limit_train": (8, "wiring only"),
+    "data.limit_test": (4, "wiring only"),
+    "model.embed_dim": (48, "wiring only"),
+    "model.depth": (3, "wiring only; divisible by 3"),
+    "train.epochs": (1, "wiring only"),
+    "train.warmup_epochs": (0.0, "wiring only"),
+    "train.batch_size": (4, "wiring only"),
+}
+
+RULES: Mapping[Scale, Rules] = {"smoke": SMOKE, "mini": MINI, "paper": {}}
+
+PRETRAINING_NETWORK = {"vit": "vit", "tokenshift": "vit", "msca": "vit", "msca_patch": "vit"}
+"""Network of a row -> the frame-wise network with the same parameters, which the small scales pretrain on stills."""
+
+PRETRAINING_MINI: Mapping[str, Any] = {
+    "data.num_frames": 1,
+    "data.stride": 1,
+    "train.epochs": 8,
+    "train.lr": 1e-3,
+    "train.batch_size": 64,
+}
+"""What the pretraining does not take from the small scale of the row it serves."""
+
+PRETRAINING_SMOKE: Mapping[str, Any] = {**PRETRAINING_MINI, "train.epochs": 1, "train.batch_size": 4}
+
+PRETRAINING: Mapping[Scale, Mapping[str, Any]] = {"smoke": PRETRAINING_SMOKE, "mini": PRETRAINING_MINI}
+
+PRETRAINING_SEED = 0
+"""One pretraining serves all seeds, as one ImageNet checkpoint does."""
+
+# ---- applying them -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """One setting that differs from paper scale. None stands for a key that is not set."""
+
+    key: str
+    paper: Any
+    now: Any
+    why: str
+
+
+def at_scale(row: Row, recipe: Recipe, scale: Scale) -> tuple[Recipe, list[Change]]:
+    """The paper-scale `recipe` of a row at `scale`, and what changed.
+
+    Raises SpecError naming the row and the key that cannot be scaled.
+    """
+    paper = recipe.leaves()
+    leaves = dict(paper)
+    for key, (rule, _) in RULES[scale].items():
+        if key == "init.pretraining":
+            if "init.weights" in paper:
+                leaves[key] = rule
+        elif key in paper or key.startswith("data.limit_"):
+            leaves[key] = _scaled(row, key, rule, paper, scale)
+    leaves = {key: value for key, value in leaves.items() if value is not UNSET}
+    changes = [
+        Change(key, paper.get(key), leaves.get(key), RULES[scale][key][1])
+        for key in [*paper, *(key for key in leaves if key not in paper)]
+        if paper.get(key) != leaves.get(key)
+    ]
+    try:
+        return Recipe.from_leaves(leaves), changes
+    except ValueError as error:
+        raise SpecError(f"{row.id}: at {scale} scale: {error}; see vtbench/spec/scale.py") from error
+
+
+def _scaled(row: Row, key: str, rule: Any, paper: Mapping[str, Any], scale: Scale) -> Any:
+    def fail(what: str) -> NoReturn:
+        raise SpecError(f"{row.id}: {key} {what} at {scale} scale; change vtbench/spec/scale.py or the row's mini_size")
+
+    match rule:
+        case BySize():
+            return getattr(rule, row.mini_size)
+        case Renamed(names=names):
+            if paper[key] not in names:
+                fail(f"{paper[key]!r} has no stand-in{did_you_mean(str(paper[key]), names)}")
+            return names[paper[key]]
+        case InProportion(to=to):
+            before, after = _count(to, paper), _count(to, _sized(row, paper, RULES[scale]))
+            number = Fraction(paper[key] * after, before)
+            if number.denominator != 1:
+                fail(f"{paper[key]} of {before} {to} is {float(number):g} of {after}, not a whole number,")
+            return int(number)
+    return rule
+
+
+def _sized(row: Row, paper: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
+    keys = [key for key in ("data.size", "model.patch_size", "model.depth") if key in paper]
+    return {key: getattr(rules[key][0], row.mini_size, rules[key][0]) for key in keys}
+
+
+def _count(what: str, leaves: Mapping[str, Any]) -> int:
+    if what == "depth":
+        return int(leaves["model.depth"])
+    return int((leaves["data.size"] // leaves["model.patch_size"]) ** 2)
+
+
+# ---- from rows to trainings ----------------------------------------------------------------------------------------
+
+
+def measurements(row: Row, scale: Scale, seed: int) -> list[Measurement]:
+    """The measurements of a runnable row at one scale, in the order of the file; none for other rows."""
+    if row.status != "runnable":
+        return []
+    made = []
+    for name, spec in row.recipes.items():
+        if scale in spec.scales:
+            training, recipe = _training(row, name, scale, seed, ())
+            assert recipe.eval is not None
+            made.append(Measurement(row.id, name, scale, seed, Evaluation(training, recipe.data, recipe.eval)))
+    return made
+
+
+def _training(row: Row, measurement: str, scale: Scale, seed: int, below: tuple[str, ...]) -> tuple[Training, Recipe]:
+    recipe, _ = at_scale(row, row.recipes[measurement].recipe, scale)
+    assert recipe.augment is not None and recipe.init is not None and recipe.train is not None
+    start = Start(weights=recipe.init.weights)
+    if recipe.init.row:
+        start = Start(training=_start_from(row, recipe.init.row, scale, seed, below))
+    elif recipe.init.pretraining:
+        start = Start(training=_pretraining(row, recipe, scale))
+    return Training(scale, seed, recipe.data, recipe.augment, recipe.model, start, recipe.train), recipe
+
+
+def _start_from(row: Row, row_id: str, scale: Scale, seed: int, below: tuple[str, ...]) -> Training:
+    from vtbench.spec.select import select
+
+    if row_id in (*below, row.id):
+        chain = " -> ".join([*below, row.id, row_id])
+        raise SpecError(f"{row.id}: init.row goes in a circle: {chain}")
+    found = select([row_id])
+    if len(found) != 1 or ":" not in row_id:
+        raise SpecError(f"{row.id}: init.row must name one row as paper/table:row, not {row_id!r}")
+    if found[0].status != "runnable":
+        raise SpecError(f"{row.id}: init.row {row_id} is {found[0].status}, there is nothing to start from")
+    return _training(found[0], next(iter(found[0].recipes)), scale, seed, (*below, row.id))[0]
+
+
+def _pretraining(row: Row, recipe: Recipe, scale: Scale) -> Training:
+    """The frame-wise network of a row's size, trained on stills. `recipe` is the row's at `scale`."""
+    assert recipe.init is not None
+    if recipe.model.name not in PRETRAINING_NETWORK:
+        raise SpecError(
+            f"{row.id}: model.name {recipe.model.name!r} has no network to pretrain; add it to PRETRAINING_NETWORK in "
+            "vtbench/spec/scale.py"
+        )
+    size = {name: recipe.model.arguments[name] for name in ("patch_size", "embed_dim", "depth", "num_heads")}
+    leaves = {
+        key: value for key, value in recipe.leaves().items() if key.partition(".")[0] in ("data", "augment", "train")
+    }
+    leaves |= {"model.name": PRETRAINING_NETWORK[recipe.model.name], **{f"model.{k}": v for k, v in size.items()}}
+    leaves |= {"data.dataset": recipe.init.pretraining, **PRETRAINING[scale]}
+    made = Recipe.from_leaves(leaves)
+    assert made.augment is not None and made.train is not None
+    return Training(scale, PRETRAINING_SEED, made.data, made.augment, made.model, Start(), made.train)
