@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from vtbench.errors import ResultsError
+from vtbench.results.record import COLUMNS, Record
+from vtbench.results.store import HEADER, Store
+
+Make = Callable[..., Record]
+
+
+def full_disk(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_records_come_back_in_the_order_they_were_appended(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path / "new" / "folder")
+    written = [record(seed=seed) for seed in (2, 0, 1)]
+    for one in written:
+        store.append(one)
+    assert store.read() == written
+    assert store.path.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_appending_never_changes_what_is_there(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    before = b""
+    for seed in range(4):
+        store.append(record(seed=seed))
+        after = store.path.read_bytes()
+        assert after.startswith(before) and after.count(b"\n") == seed + 2
+        before = after
+
+
+def test_no_file_is_no_results(tmp_path: Path) -> None:
+    assert Store(tmp_path / "nowhere").read() == []
+
+
+def test_the_newest_line_of_a_row_wins(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    for top1 in (10.0, 20.0):
+        store.append(record(top1=top1))
+        store.append(record(top1=99.0, seed=1))
+        store.append(record(top1=98.0, measurement="events"))
+        store.append(record(top1=97.0, scale="smoke"))
+    newest = store.newest("msca/table2:msca-kv", "main", "mini", 0)
+    assert newest is not None and newest.top1 == 20.0
+    assert store.newest("msca/table2:vit", "main", "mini", 0) is None
+
+
+def test_find_gives_every_row_that_shares_the_evaluation(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    store.append(record(id="msca/table1:h2"))
+    store.append(record(evaluation_key="other"))
+    store.append(record(id="msca/table3:b12"))
+    assert [r.id for r in store.find("ba9876543210")] == ["msca/table1:h2", "msca/table3:b12"]
+
+
+def test_another_process_is_seen_at_the_next_read(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+    assert len(store.read()) == 1
+    Store(tmp_path).append(record(seed=1))
+    assert len(store.read()) == 2
+
+
+def test_frame_has_the_columns_and_a_line_per_record(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+    assert list(store.frame().columns) == list(COLUMNS)
+    assert store.frame().top1.item() == 100 / 3
+
+
+def test_writers_that_append_at_once_leave_only_whole_lines(tmp_path: Path, record: Make) -> None:
+    start = threading.Barrier(4)
+
+    def append_many(first: int) -> None:
+        start.wait()
+        for seed in range(first, first + 20):
+            Store(tmp_path).append(record(seed=seed))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(append_many, range(0, 80, 20)))
+    assert sorted(r.seed for r in Store(tmp_path).read()) == list(range(80))
+
+
+def test_append_and_read_wait_for_whoever_holds_the_lock(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+    with ThreadPoolExecutor(2) as pool, store.path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        appended, read = pool.submit(store.append, record(seed=1)), pool.submit(Store(tmp_path).read)
+        for waiting in (appended, read):
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.1)
+        assert store.path.read_bytes().count(b"\n") == 2
+        fcntl.flock(held, fcntl.LOCK_UN)
+    assert [r.seed for r in store.read()] == [0, 1]
+
+
+# -- nothing is written half --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("written", [0, 1, 40])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_short_write_leaves_the_file_as_it_was(
+    tmp_path: Path, record: Make, monkeypatch: pytest.MonkeyPatch, written: int, first: bool
+) -> None:
+    store = Store(tmp_path)
+    if not first:
+        store.append(record())
+    before = store.path.read_bytes() if not first else b""
+    real = os.write
+    monkeypatch.setattr("os.write", lambda descriptor, data: real(descriptor, data[:written]))
+    with pytest.raises(ResultsError, match=r"results\.csv: the line of msca/table2:vit .*No space left.*free space"):
+        store.append(record(id="msca/table2:vit"))
+    monkeypatch.undo()
+    assert store.path.read_bytes() == before
+    store.append(record(seed=5))
+    assert [r.seed for r in store.read()] == ([5] if first else [0, 5])
+
+
+@pytest.mark.parametrize("call", ["os.write", "os.fsync"])
+def test_a_full_disk_leaves_the_file_as_it_was(
+    tmp_path: Path, record: Make, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+    before = store.path.read_bytes()
+    monkeypatch.setattr(call, full_disk)
+    with pytest.raises(ResultsError, match="No space left on device"):
+        store.append(record(seed=1))
+    assert store.path.read_bytes() == before
+
+
+def test_ctrl_c_during_the_write_leaves_the_file_as_it_was(
+    tmp_path: Path, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+    before = store.path.read_bytes()
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.append(record(seed=1))
+    assert store.path.read_bytes() == before
+
+
+# -- a file that is not in order ------------------------------------------------------------------------------------
+
+
+def cut(path: Path, remove: int) -> bytes:
+    path.write_bytes(path.read_bytes()[:-remove])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("remove", [2, 15, 200])
+def test_a_line_cut_short_is_named_and_its_remedy_mends_it(tmp_path: Path, record: Make, remove: int) -> None:
+    store = Store(tmp_path)
+    for seed in range(3):
+        store.append(record(seed=seed))
+    before = cut(store.path, remove)
+    for act in (store.read, store.check, lambda: store.append(record(seed=9))):
+        with pytest.raises(ResultsError) as caught:
+            act()
+        message = str(caught.value)
+        assert message.startswith(f"{store.path}:4: the last line is cut short")
+        assert "the 2 results above it are whole" in message and "\n" not in message
+        assert store.path.read_bytes() == before
+    subprocess.run(message[message.index("(sed") + 1 : message.index(") and run again")], shell=True, check=True)
+    assert [r.seed for r in store.read()] == [0, 1]
+    store.append(record(seed=2))
+    assert [r.seed for r in store.read()] == [0, 1, 2]
+
+
+def test_a_missing_line_end_is_named_and_its_remedy_mends_it(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+    cut(store.path, 1)
+    for act in (store.read, lambda: store.append(record(seed=9))):
+        with pytest.raises(ResultsError, match=r":2: the last line is whole but has no line end; add it: ") as caught:
+            act()
+    subprocess.run(str(caught.value).split("add it: ")[1], shell=True, check=True)
+    store.append(record(seed=1))
+    assert [r.seed for r in store.read()] == [0, 1]
+
+
+def test_a_header_without_line_end_is_not_written_onto(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    store.path.write_text(HEADER.rstrip("\n"))
+    with pytest.raises(ResultsError, match=r":1: .* no line end"):
+        store.append(record())
+
+
+@pytest.mark.parametrize("line", [b"", b"a,b,c", b"\xff\xfe,", b'"open quote'])
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, record: Make, line: bytes) -> None:
+    store = Store(tmp_path)
+    for seed in range(3):
+        store.append(record(seed=seed))
+    lines = store.path.read_bytes().split(b"\n")
+    lines[2] = line
+    store.path.write_bytes(b"\n".join(lines))
+    with pytest.raises(ResultsError, match=r"results\.csv:3: the line is broken: .*the result above it is whole"):
+        store.read()
+
+
+def test_an_older_header_names_the_missing_columns(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    older = [name for name in COLUMNS if name not in ("threads", "selection")] + ["cores"]
+    store.path.write_text(",".join(older) + "\n")
+    for act in (store.read, store.check, lambda: store.append(record())):
+        with pytest.raises(ResultsError, match=r"csv:1: .*missing: selection, threads; unknown: cores.*mv ") as caught:
+            act()
+    command = str(caught.value)
+    subprocess.run(command[command.index("(mv") + 1 : command.index(") and run again")], shell=True, check=True)
+    store.append(record())
+    assert store.read() == [record()]
+
+
+def test_columns_in_another_order_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.path.write_text(",".join(reversed(COLUMNS)) + "\n")
+    with pytest.raises(ResultsError, match="another order"):
+        store.read()
+
+
+# -- a folder that cannot be written --------------------------------------------------------------------------------
+
+
+def test_check_makes_the_folder_and_leaves_nothing_in_it(tmp_path: Path) -> None:
+    Store(tmp_path / "a" / "b").check()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_place_of_the_folder_is_one_clear_line(tmp_path: Path, record: Make, below: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store = Store(tmp_path / "file" / below)
+    for act in (store.check, lambda: store.append(record())):
+        with pytest.raises(ResultsError, match=r"file.*: cannot be written: .*--results DIR") as caught:
+            act()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_folder_in_place_of_results_csv_is_one_clear_line(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    store.path.mkdir()
+    for act in (store.check, lambda: store.append(record())):
+        with pytest.raises(ResultsError, match=r"results\.csv: cannot be written: Is a directory"):
+            act()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EDQUOT])
+def test_a_read_only_folder_is_found_by_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    real = os.open
+
+    def refuse(path: str, flags: int, *rest: int, **named: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(number, os.strerror(number), path)
+        return real(path, flags, *rest, **named)
+
+    monkeypatch.setattr("os.open", refuse)
+    with pytest.raises(ResultsError, match=f"cannot be written: {os.strerror(number)}"):
+        Store(tmp_path).check()
+
+
+def test_a_read_only_file_is_found_by_check(tmp_path: Path, record: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+    real = os.open
+
+    def refuse(path: str | Path, flags: int, *rest: int, **named: int) -> int:
+        if Path(path) == store.path and flags & (os.O_WRONLY | os.O_RDWR):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, flags, *rest, **named)
+
+    monkeypatch.setattr("os.open", refuse)
+    with pytest.raises(ResultsError, match=r"results\.csv: cannot be written: Permission denied"):
+        store.check()
+
+
+def test_a_full_disk_is_found_by_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.write", full_disk)
+    with pytest.raises(ResultsError, match="No space left on device"):
+        Store(tmp_path).check()

@@ -1,0 +1,1 @@
+"""What was measured: one CSV line per finished measurement, and the run folders beside it. No torch."""

@@ -1,0 +1,79 @@
+"""The run folders beside results.csv: one per training, one per evaluation, named by key.
+
+    results/runs/train-<training_key>/     config.json, metrics.csv (per epoch), last.ckpt, done.json
+    results/runs/eval-<evaluation_key>/    config.json, scores.npz (per view, by video id), done.json
+
+`done.json` is written last and whole, so a folder that has it is finished and one that has not can be continued.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from vtbench.errors import ResultsError
+
+CONFIG = "config.json"
+METRICS = "metrics.csv"
+CHECKPOINT = "last.ckpt"
+SCORES = "scores.npz"
+DONE = "done.json"
+
+
+def training_folder(results: Path, training_key: str) -> Path:
+    """Where a training keeps what it wrote. The folder need not exist."""
+    return results / "runs" / f"train-{training_key}"
+
+
+def evaluation_folder(results: Path, evaluation_key: str) -> Path:
+    """Where an evaluation keeps what it wrote. The folder need not exist."""
+    return results / "runs" / f"eval-{evaluation_key}"
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the run in this folder finished."""
+    return (folder / DONE).is_file()
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that the file is either the old one or the whole new one, never half of it.
+
+    Makes missing parent folders. Raises ResultsError when the folder cannot be written or the disk is full.
+    """
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with half.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(path)
+        except BaseException:
+            half.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises ResultsError when it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ResultsError(
+            f"{path}: not readable as JSON ({error}); remove the folder {path.parent} to have it made anew"
+        ) from error
+
+
+def cannot_write(path: Path, error: OSError) -> ResultsError:
+    """The one line for a path below the results folder that the system refuses to write, with what to do about it."""
+    return ResultsError(
+        f"{path}: cannot be written: {error.strerror or error}; "
+        "free space or mend its permissions, or choose another folder with --results DIR"
+    )

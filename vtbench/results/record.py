@@ -1,0 +1,134 @@
+"""Record: what one evaluation measured for one row of a table, once, with where it came from. One line of results.csv.
+
+The fields stand in the order of the columns; the unit is in the name or in the text below the field, and
+results/README.md explains each column to a reader who has only the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Text = Annotated[
+    str, Field(min_length=1, pattern=r"^[^\r\n]+$")
+]  # one record is one line, so no value may hold a line end
+Percent = Annotated[float, Field(ge=0, le=100)]
+Seconds = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Record(BaseModel):
+    """One line of results.csv. `None` is written as an empty cell; a value of the wrong type or range is refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+    id: Text
+    """The row of the printed table, as `paper/table:row`."""
+    measurement: Text
+    """Which of the row's measurements: `main`, or the name of a second one (`events`)."""
+    scale: Literal["smoke", "mini", "paper"]
+    """The size of the experiment. Only `paper` may be compared with the printed number."""
+    seed: Count
+    """The seed of the training and of everything drawn at random in the evaluation."""
+    training_key: Text
+    """Hash of what fixed the weights: data, model, recipe, seed and what they started from."""
+    evaluation_key: Text
+    """Hash of the training together with the test data and protocol. Lines that share it are one evaluation."""
+    top1: Percent | None
+    """Videos whose label has the highest score, in percent of the videos expected."""
+    top5: Percent | None
+    """Videos whose label is among the five highest scores, in percent of the videos expected."""
+    videos_expected: Count
+    """Videos in the test list."""
+    videos_decoded: Count
+    """Videos that could be read, and so were scored."""
+    videos_failed: Count
+    """Videos that could not be read: each counts as a miss in top1 and top5."""
+    views: Annotated[int, Field(ge=1)]
+    """Views per video (clips times crops) whose scores were averaged."""
+    train_wall_s: Seconds | None
+    """Wall time of the training in seconds, without that of the training it started from. Empty for given weights."""
+    eval_wall_s: Seconds | None
+    """Wall time of the evaluation in seconds."""
+    epochs: Count | None
+    """Epochs trained. Empty for given weights."""
+    batch_size: Count | None
+    """Clips per forward pass. The effective batch is batch_size times accumulate."""
+    accumulate: Count | None
+    """Forward passes whose gradients were added up for one step."""
+    lr: Annotated[float, Field(ge=0)] | None
+    """Learning rate at the start, after any scaling with the batch."""
+    init: Text
+    """What the weights started from: `scratch`, the name of a weight file, or `training:` and its key."""
+    selection: Text
+    """The split that drove any choice of epoch or setting; `none: last epoch` when none did."""
+    data_fingerprint: Text
+    """Hash of the test list and the sizes of its files."""
+    weights_sha256: Text
+    """SHA-256 of the weights that were evaluated."""
+    commit: Text | None
+    """Git commit of vtbench; empty outside a checkout."""
+    dirty: bool | None
+    """Whether the checkout held changes that are not in the commit; empty outside a checkout."""
+    device: Text
+    """What computed it, for example `cpu` or the name of the GPU."""
+    threads: Annotated[int, Field(ge=1)]
+    """CPU threads torch was given; on CPU the numbers repeat bit for bit only with as many."""
+    versions: Text
+    """Versions of the libraries, as `torch=2.8.0;lightning=2.5.0`."""
+    finished_at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    """When the evaluation ended: UTC, as `2026-01-31T23:59:59Z`. The last column, so a line cut short shows."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_cell_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Record:
+        if self.videos_decoded + self.videos_failed != self.videos_expected:
+            raise ValueError("videos_decoded and videos_failed do not add up to videos_expected")
+        if self.top1 is not None and self.top5 is not None and self.top1 > self.top5:
+            raise ValueError("top1 is above top5")
+        return self
+
+    def to_line(self) -> str:
+        """The record as one CSV line with its line end. Floats are written so that they read back exactly."""
+        return csv_line([_cell(getattr(self, name)) for name in COLUMNS])
+
+    @classmethod
+    def from_cells(cls, cells: Sequence[str]) -> Record:
+        """The record of one parsed line. Raises ValueError with one line saying which column is wrong and how."""
+        if len(cells) != len(COLUMNS):
+            raise ValueError(f"{len(cells)} of {len(COLUMNS)} values")
+        try:
+            return cls.model_validate(dict(zip(COLUMNS, cells, strict=True)))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            message = first["msg"].removeprefix("Value error, ")
+            where = f"{first['loc'][0]} holds {first['input'] or ''!r}: " if first["loc"] else ""
+            raise ValueError(where + message) from None
+
+
+COLUMNS: tuple[str, ...] = tuple(Record.model_fields)
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Cells as one line of CSV, quoted where needed, ending in a newline."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)

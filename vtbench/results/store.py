@@ -1,0 +1,203 @@
+"""results.csv: append, read, newest per row, find by evaluation. Lines are only ever added, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vtbench.errors import ResultsError
+from vtbench.results.folders import cannot_write
+from vtbench.results.record import COLUMNS, Record, csv_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADER = csv_line(COLUMNS)
+
+
+class Store:
+    """The results folder: `results.csv` in it, and `runs/` (see vtbench.results.folders).
+
+    Several processes may append at once: each holds a lock on the file while it writes its one line.
+    """
+
+    def __init__(self, results: str | Path) -> None:
+        self.folder = Path(results)
+        self.path = self.folder / "results.csv"
+        self._seen: tuple[tuple[int, int, int], list[Record]] | None = None
+
+    def check(self) -> None:
+        """Find out before hours of training whether a result could be written: makes the folder, tries to write
+        there, and reads the file that is there.
+
+        Raises ResultsError when the folder cannot be written or is full, when results.csv has the columns of another
+        version, or when one of its lines is broken.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder, prefix=".write-test-") as file:
+                os.write(file.fileno(), b"\0" * 4096)  # a file system may grant the name and refuse the block
+                os.fsync(file.fileno())
+            if self.path.exists():
+                os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND))
+        except OSError as error:
+            raise cannot_write(self.folder if not self.path.exists() else self.path, error) from error
+        self.read()
+
+    def append(self, record: Record) -> None:
+        """Add one line, synchronised to disk when this returns; the header goes before the first.
+
+        When the line cannot be written whole (disk full, Ctrl-C), what was written of it is cut off again and the file
+        is as before. Raises ResultsError then, or when the file's header or last line is not in order.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            size = os.fstat(descriptor).st_size
+            if size:
+                self._refuse_unless_appendable(os.pread(descriptor, len(HEADER.encode()) + 4096, 0), descriptor, size)
+            data = (record.to_line() if size else HEADER + record.to_line()).encode()
+            try:
+                if os.write(descriptor, data) != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(descriptor)
+            except BaseException:
+                os.ftruncate(descriptor, size)
+                raise
+        except OSError as error:
+            raise ResultsError(
+                f"{self.path}: the line of {record.id} ({record.measurement}, {record.scale}, seed {record.seed}) "
+                f"could not be written: {error.strerror or error}; the lines before it are whole and its run folder "
+                "keeps what was measured: free space and give the same command again"
+            ) from error
+        finally:
+            os.close(descriptor)  # also gives up the lock
+
+    def read(self) -> list[Record]:
+        """All lines in the order they were appended, also those a newer line replaces. A missing file is no lines.
+
+        Raises ResultsError with file:line for columns of another version and for a broken line.
+        """
+        with self._locked_for_reading() as descriptor:
+            if descriptor is None:
+                return []
+            stat = os.fstat(descriptor)
+            stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if self._seen is None or self._seen[0] != stamp:
+                with os.fdopen(os.dup(descriptor), "rb") as file:
+                    self._seen = (stamp, self._parse(file.read()))
+            return list(self._seen[1])
+
+    def newest(self, id: str, measurement: str, scale: str, seed: int) -> Record | None:
+        """The last line appended for this row, measurement, scale and seed, or None. It may be stale: compare its
+        `evaluation_key` with the one the row asks for today."""
+        wanted = (id, measurement, scale, seed)
+        return next((r for r in reversed(self.read()) if (r.id, r.measurement, r.scale, r.seed) == wanted), None)
+
+    def find(self, evaluation_key: str) -> list[Record]:
+        """Every line of one evaluation, in the order they were appended: rows that share it, and re-measurements."""
+        return [record for record in self.read() if record.evaluation_key == evaluation_key]
+
+    def frame(self) -> pd.DataFrame:
+        """All lines as a pandas table, for notebooks; columns as in results.csv."""
+        import pandas as pd
+
+        return pd.DataFrame([record.model_dump() for record in self.read()], columns=list(COLUMNS))
+
+    @contextmanager
+    def _locked_for_reading(self) -> Iterator[int | None]:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            yield None
+            return
+        except OSError as error:
+            raise ResultsError(
+                f"{self.path}: cannot be read: {error.strerror}; choose the folder of the results with --results DIR"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # never sees a line that is just being written
+            yield descriptor
+        except OSError as error:
+            raise ResultsError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+        finally:
+            os.close(descriptor)
+
+    def _parse(self, content: bytes) -> list[Record]:
+        if not content:
+            return []
+        ends_whole = content.endswith(b"\n")
+        lines = content.removesuffix(b"\n").split(b"\n")
+        self._refuse_other_header(lines[0])
+        records: list[Record] = []
+        for number, line in enumerate(lines[1:], start=2):
+            last = number == len(lines)
+            try:
+                record = Record.from_cells(_cells(line))
+            except ValueError as error:
+                raise self._broken(number, last, cut=last and not ends_whole, why=str(error)) from None
+            records.append(record)
+        if not ends_whole:
+            raise ResultsError(
+                f"{self.path}:{len(lines)}: the last line is whole but has no line end; add it: echo >> {self.path}"
+            )
+        return records
+
+    def _refuse_other_header(self, line: bytes) -> None:
+        try:
+            found = _cells(line)
+        except ValueError as error:
+            found = [str(error)]
+        if found == list(COLUMNS):
+            return
+        missing = [name for name in COLUMNS if name not in found]
+        unknown = [name for name in found if name not in COLUMNS]
+        differences = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(
+            unknown
+        )
+        raise ResultsError(
+            f"{self.path}:1: the columns are not those of this version of vtbench "
+            f"({'; '.join(differences) or 'they stand in another order'}); keep the file under another name "
+            f"(mv {self.path} {self.path.with_suffix('.old.csv')}) and run again: finished runs are written anew from "
+            "their run folders, without training"
+        )
+
+    def _broken(self, number: int, last: bool, cut: bool, why: str) -> ResultsError:
+        whole = number - 2
+        kept = {0: "no result stands above it", 1: "the result above it is whole"}.get(
+            whole, f"the {whole} results above it are whole"
+        )
+        return ResultsError(
+            f"{self.path}:{number}: the {'last ' if last else ''}line is {'cut short' if cut else 'broken'}: {why}; "
+            f"{kept}; delete the line (sed -i {number}d {self.path}) and run again: what it measured is still in its "
+            "run folder"
+        )
+
+    def _refuse_unless_appendable(self, head: bytes, descriptor: int, size: int) -> None:
+        self._refuse_other_header(head.split(b"\n")[0])
+        if os.pread(descriptor, 1, size - 1) != b"\n":
+            self._parse(os.pread(descriptor, size, 0))  # raises, and says which line
+
+
+def _cells(line: bytes) -> list[str]:
+    """The cells of one line. Raises ValueError when it is not one line of CSV in UTF-8."""
+    try:
+        text = line.decode("utf-8").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8") from None
+    try:
+        parsed = list(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    return parsed[0] if parsed else []
