@@ -269,15 +269,15 @@ class VideoReader:
         """(frame number, frame) of at least the distinct numbers."""
         index = self._index
         assert index is not None
-        # Stretches of the file to decode: (first packet, the wanted packets in it), in decoding order.
+        # Stretches of the file to decode: (first packet, the wanted packets in it), sorted by where decoding
+        # starts, not by target: in an open group a keyframe precedes frames that need the group before it.
         stretches: list[tuple[int, set[int]]] = []
         reached = 0
-        for target in sorted(index.position[n] for n in distinct):
-            start = index.start_of(target)
+        for start, target in sorted((index.start_of(index.position[n]), index.position[n]) for n in distinct):
             if not stretches or start > reached + _MIN_PACKETS_SKIPPED:
                 stretches.append((start, set()))
             stretches[-1][1].add(target)
-            reached = target
+            reached = max(reached, target)
         for start, targets in stretches:
             yield from self._stretch(start, targets)
 

@@ -1,8 +1,9 @@
 """Which pixels of the frames a network sees: MSCA section 4.1, with the magnitudes of the official TokenShift code.
 
 Section 4.1 gives the steps and their probabilities; the code it builds on
-(github.com/VideoNetworks/TokShift-Transformer, data/augmentation.py) gives their order - flip, short side, crop, brightness, saturation, gamma, hue - and the ranges
-the factors are drawn from. Every draw is made once per clip, so a clip keeps one geometry and one colouring.
+(github.com/VideoNetworks/TokShift-Transformer, data/augmentation.py) gives their order - flip, short side, crop,
+brightness, saturation, gamma, hue - and the ranges the factors are drawn from. Every draw is made once per clip, so a
+clip keeps one geometry and one colouring.
 
 Differences from that code: the ranges of short sides and crop corners include their upper end (numpy's `randint` leaves
 it out there, the paper's "[244, 330]" includes it), the resize is torchvision's antialiased one on uint8, and test

@@ -1,0 +1,32 @@
+"""Data sets as LightningDataModules. Importing this package imports neither torch nor Lightning; `build_data` does."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vtbench.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from vtbench.datasets.base import VideoData
+
+__all__ = ["DATASETS", "build_data"]
+
+DATASETS: dict[str, str] = {
+    "kinetics400": "vtbench.datasets.kinetics:Kinetics400",
+    "cycle": "vtbench.datasets.synthetic:Cycle",
+    "events": "vtbench.datasets.synthetic:Events",
+    "stills": "vtbench.datasets.synthetic:Stills",
+}
+
+
+def build_data(name: str, **arguments: Any) -> VideoData:
+    """The data module called `name` in DATASETS, built from its keyword arguments (see `VideoData`).
+
+    Raises UsageError, naming the nearest name, if there is none.
+    """
+    if name not in DATASETS:
+        raise UsageError(f"no data set '{name}'{did_you_mean(name, DATASETS)}")
+    module, _, attribute = DATASETS[name].partition(":")
+    data: VideoData = getattr(importlib.import_module(module), attribute)(**arguments)
+    return data

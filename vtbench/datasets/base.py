@@ -1,0 +1,462 @@
+"""A folder of videos and two manifests as a LightningDataModule: what every data set here shares.
+
+A manifest is a CSV file with the header `path,label`: paths relative to the root (or absolute), labels as class numbers
+from 0 or as class names. Without manifests, class folders root/train/<class>/ and root/validation/<class>/ will do.
+
+What is drawn for a training video depends on (seed, epoch, index of the video) and on nothing else, so the number of
+worker processes and a restart between epochs leave every clip as it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from vtbench.errors import DataError, VideoError, did_you_mean
+from vtbench.video.decode import VideoReader
+from vtbench.video.sampling import test_clips, train_clip
+from vtbench.video.transforms import TestTransform, TrainTransform
+
+__all__ = ["Entry", "EpochSampler", "TestVideos", "TrainVideos", "VideoData", "clear_cache", "read_manifest"]
+
+VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg")
+
+# First numbers of the seeds of the three kinds of draws, which must not share random numbers.
+_ORDER, _TRAIN, _TEST = 0, 1, 2
+
+# Decoded videos by (path, size, time of change): shared by all data modules of this process that ask for a cache.
+_decoded: dict[tuple[str, int, int], np.ndarray] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One video: its path as the manifest gives it (its id), the file, its class number, and the manifest line."""
+
+    video_id: str
+    file: Path
+    label: int
+    source: str
+
+
+# -- manifests --------------------------------------------------------------------------------------------------------
+
+
+def read_manifest(
+    manifest: Path, *, root: Path, num_classes: int, class_names: Sequence[str] | None = None
+) -> list[Entry]:
+    """The lines of `manifest` in order. Raises DataError with file and line for anything that is not as it should be:
+    no manifest, a wrong header, no lines, a wrong number of columns, an unknown label, a missing file."""
+    try:
+        with manifest.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
+    except FileNotFoundError:
+        raise DataError(f"{manifest}: no such manifest; it lists the videos as lines of path,label") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{manifest}: cannot be read as CSV: {error}") from error
+    if not rows or rows[0][1] != ["path", "label"]:
+        found = ",".join(rows[0][1]) if rows else ""
+        raise DataError(f"{manifest}:1: the header is '{found}', must be 'path,label'")
+    if len(rows) == 1:
+        raise DataError(f"{manifest}: lists no videos; add lines of path,label")
+    entries = []
+    for line, row in rows[1:]:
+        source = f"{manifest}:{line}"
+        if len(row) != 2 or not all(row):
+            raise DataError(f"{source}: '{','.join(row)}' must be path,label")
+        entries.append(Entry(row[0], root / row[0], _label(row[1], source, num_classes, class_names), source))
+    missing = [entry for entry in entries if not entry.file.is_file()]
+    if missing:
+        several = f" ({len(missing)} of {len(entries)} files are missing: " if len(missing) > 1 else ""
+        names = ", ".join(entry.video_id for entry in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise DataError(
+            f"{missing[0].source}: {missing[0].file}: no such file{several}{names + ')' if several else ''}; "
+            "complete the folder or remove the lines"
+        )
+    return entries
+
+
+def _label(text: str, source: str, num_classes: int, class_names: Sequence[str] | None) -> int:
+    names = list(class_names or ())
+    if text in names:  # before numbers: a class may be called "1"
+        return names.index(text)
+    try:
+        label = int(text)
+    except ValueError:
+        hint = did_you_mean(text, names) if names else "; give class numbers, or a classes.txt for names"
+        raise DataError(f"{source}: label '{text}' is not a class of this data set{hint}") from None
+    if not 0 <= label < num_classes:
+        raise DataError(f"{source}: label {label} is outside 0 to {num_classes - 1}")
+    return label
+
+
+def read_class_folders(
+    folder: Path, *, root: Path, num_classes: int, class_names: Sequence[str] | None = None
+) -> list[Entry]:
+    """Videos under folder/<class>/, sorted by class and name. Without `class_names` the sorted folder names are the
+    classes, provided there are `num_classes` of them. Raises DataError if the folders do not fit the classes."""
+    found = sorted(p.name for p in folder.iterdir() if p.is_dir())
+    names = list(class_names) if class_names is not None else found
+    if class_names is None and len(found) != num_classes:
+        raise DataError(f"{folder}: has {len(found)} class folders, the data set has {num_classes} classes")
+    entries = []
+    for name in found:
+        if name not in names:
+            raise DataError(f"{folder / name}: no class of this data set is called '{name}'{did_you_mean(name, names)}")
+        for file in sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES):
+            entries.append(Entry(str(file.relative_to(root)), file, names.index(name), str(file)))
+    if not entries:
+        raise DataError(f"{folder}: has no videos in class folders")
+    return entries
+
+
+# -- videos to clips --------------------------------------------------------------------------------------------------
+
+
+def clear_cache() -> None:
+    """Forget the decoded videos that `cache=True` keeps."""
+    _decoded.clear()
+
+
+def _read(file: Path, choose: Callable[[int], np.ndarray], cache: bool) -> tuple[Tensor, np.ndarray]:
+    """Decode once what `choose(num_video_frames)` asks for: the distinct frames, uint8 (U, 3, H, W), and for each
+    number asked, in the shape asked, which of them it is."""
+    if not cache:
+        with VideoReader(file) as reader:
+            numbers, which = np.unique(wanted := choose(reader.num_frames), return_inverse=True)
+            pixels = reader.frames(numbers)
+    else:
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise VideoError(file, error.strerror or "cannot be read") from error
+        key = (str(file.resolve()), status.st_size, status.st_mtime_ns)
+        if key not in _decoded:
+            with VideoReader(file) as reader:
+                _decoded[key] = reader.frames(range(reader.num_frames))
+        numbers, which = np.unique(wanted := choose(len(_decoded[key])), return_inverse=True)
+        pixels = _decoded[key][numbers]
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), which.reshape(wanted.shape)
+
+
+class TrainVideos(Dataset[tuple[Tensor, int] | VideoError]):
+    """Random clips for training; items are asked for by (epoch, index), as EpochSampler gives them.
+
+    An item is (clip float32 (T, 3, S, S), label), or the VideoError of a video that cannot be read: workers hand it
+    over as a value, and the loader raises it in the main process.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        *,
+        num_frames: int,
+        stride: int,
+        transform: TrainTransform,
+        flip: float,
+        flip_labels: Mapping[int, int],
+        seed: int,
+        cache: bool,
+    ) -> None:
+        self.entries = list(entries)
+        self.num_frames, self.stride = num_frames, stride
+        self.transform, self.flip, self.flip_labels = transform, flip, dict(flip_labels)
+        self.seed, self.cache = seed, cache
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | VideoError:
+        epoch, index = key
+        entry = self.entries[index]
+        rng = np.random.default_rng([self.seed, _TRAIN, epoch, index])
+        try:
+            frames, which = _read(
+                entry.file,
+                lambda n: train_clip(n, num_frames=self.num_frames, stride=self.stride, rng=rng),
+                self.cache,
+            )
+        except VideoError as error:
+            return VideoError(
+                error.path,
+                f"{error.reason}; training needs every video: mend it or take {entry.source} out",
+                error.frames_decoded,
+            )
+        flip = bool(rng.random() < self.flip)
+        label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
+        return self.transform(frames[torch.from_numpy(which)], flip=flip, rng=rng), label
+
+
+class TestVideos(Dataset[dict[str, Any]]):
+    """All views of one test video per item, from one decode.
+
+    An item is {"video_id", "label", "views"}: views float32 (clips * crops, T, 3, S, S), view v being crop v % crops of
+    clip v // crops; or {"video_id", "label", "error"} for a video that cannot be read, to be counted as a miss.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        *,
+        num_frames: int,
+        stride: int,
+        clips: int,
+        clip_sampling: str,
+        transform: TestTransform,
+        seed: int,
+        cache: bool,
+    ) -> None:
+        self.entries = list(entries)
+        self.num_frames, self.stride, self.clips, self.clip_sampling = num_frames, stride, clips, clip_sampling
+        self.transform, self.seed, self.cache = transform, seed, cache
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        entry = self.entries[index]
+        item: dict[str, Any] = {"video_id": entry.video_id, "label": entry.label}
+        rng = np.random.default_rng([self.seed, _TEST, index])
+        try:
+            frames, which = _read(
+                entry.file,
+                lambda n: test_clips(
+                    n,
+                    num_frames=self.num_frames,
+                    stride=self.stride,
+                    clips=self.clips,
+                    mode=self.clip_sampling,
+                    rng=rng,
+                ),
+                self.cache,
+            )
+        except VideoError as error:
+            return item | {"error": str(error)}
+        crops = self.transform(frames)  # (crops, U, 3, S, S)
+        views = crops[:, torch.from_numpy(which)]  # (crops, clips, T, 3, S, S)
+        return item | {"views": views.transpose(0, 1).flatten(0, 1)}
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """(epoch, index) of all videos in an order that depends on (seed, epoch).
+
+    Carrying the epoch in the key keeps long-lived worker processes up to date. Lightning calls `set_epoch`.
+    """
+
+    def __init__(self, num_videos: int, *, seed: int) -> None:
+        self.num_videos, self.seed, self.epoch = num_videos, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, _ORDER, self.epoch]).permutation(self.num_videos)
+        return iter([(self.epoch, int(index)) for index in order])
+
+    def __len__(self) -> int:
+        return self.num_videos
+
+
+def _collate(items: list[tuple[Tensor, int] | VideoError]) -> tuple[Tensor, Tensor] | VideoError:
+    clips, labels = [], []
+    for item in items:
+        if isinstance(item, VideoError):
+            return item
+        clips.append(item[0])
+        labels.append(item[1])
+    return torch.stack(clips), torch.tensor(labels)
+
+
+class TrainLoader(DataLoader):
+    """A DataLoader that raises the VideoError of an unreadable video as it is, whichever process met it.
+
+    torch would raise a worker's error as a RuntimeError that holds a traceback."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, VideoError):
+                raise batch
+            yield batch
+
+
+# -- the data module --------------------------------------------------------------------------------------------------
+
+
+class VideoData(lightning.LightningDataModule):
+    """Training batches and test videos from a folder with manifests.
+
+    root: folder the manifest paths are relative to. num_frames, stride: a clip. size: side of the crops in pixels.
+    augment: `flip` (probability of mirroring) and the arguments of TrainTransform but for `size`; its interpolation,
+    mean and std hold for testing too. flip_labels: what mirroring makes of a label, for those it changes; a set that
+    forbids mirroring is given flip 0. class_names: for manifests with names. short_side: of test frames (default:
+    size). clips, crops, clip_sampling: the views of a test video. cache: keep every decoded video in memory (uint8, so
+    frames x height x width x 3 bytes each) for all data modules of this process; loading then happens in this process.
+    limit_train, limit_test: use only that many videos from the start of a manifest. eval_batch_size: videos per test
+    batch.
+
+    train_dataloader: (clips float32 (B, T, 3, S, S), labels int64 (B,)); the last batch of an epoch is left out if it
+    would be smaller, unless it is the only one (the official TokenShift code drops it too). Raises VideoError for an
+    unreadable video. test_dataloader: lists of items as described at TestVideos, in manifest order, every line once.
+    """
+
+    dataset_name: ClassVar[str] = "the data set"
+    train_split: ClassVar[str] = "train"
+    test_split: ClassVar[str] = "validation"
+
+    def __init__(
+        self,
+        *,
+        root: str | Path,
+        num_classes: int,
+        num_frames: int,
+        stride: int,
+        size: int,
+        augment: Mapping[str, Any],
+        batch_size: int,
+        flip_labels: Mapping[int, int] | None = None,
+        class_names: Sequence[str] | None = None,
+        train_manifest: str | Path | None = None,
+        test_manifest: str | Path | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+        clips: int = 1,
+        crops: int = 1,
+        clip_sampling: str = "uniform",
+        short_side: int | None = None,
+        cache: bool = False,
+        limit_train: int | None = None,
+        limit_test: int | None = None,
+        eval_batch_size: int = 1,
+    ) -> None:
+        super().__init__()
+        self.root = Path(root)
+        self.num_classes, self.class_names = num_classes, class_names
+        self.num_frames, self.stride = num_frames, stride
+        self.flip_labels = dict(flip_labels or {})
+        if any(self.flip_labels.get(b) != a or not 0 <= a < num_classes for a, b in self.flip_labels.items()):
+            raise ValueError(f"mirroring twice must restore every label, which {self.flip_labels} does not")
+        pixels = {k: v for k, v in augment.items() if k in ("interpolation", "mean", "std")}
+        self.flip = float(augment.get("flip", 0.0))
+        self.train_transform = TrainTransform(size=size, **{k: v for k, v in augment.items() if k != "flip"})
+        self.test_transform = TestTransform(size=size, short_side=short_side or size, crops=crops, **pixels)
+        self.manifests = (train_manifest, test_manifest)
+        self.batch_size, self.eval_batch_size, self.num_workers, self.seed = (
+            batch_size,
+            eval_batch_size,
+            0 if cache else num_workers,
+            seed,
+        )
+        self.clips, self.clip_sampling, self.cache = clips, clip_sampling, cache
+        self.limits = (limit_train, limit_test)
+        self._entries: tuple[list[Entry], list[Entry]] | None = None
+        self._epoch = 0
+        self._sampler: EpochSampler | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and check the manifests, once. Raises DataError."""
+        if self._entries is None:
+            if not self.root.is_dir():
+                name = self.dataset_name
+                raise DataError(f"{self.root}: no such folder; give the folder of {name} as --data {name}=PATH")
+            train = self._read_split(self.train_split, self.manifests[0])[: self.limits[0]]
+            test = self._read_split(self.test_split, self.manifests[1])[: self.limits[1]]
+            seen: dict[str, str] = {}
+            for entry in test:
+                if entry.video_id in seen:
+                    raise DataError(
+                        f"{entry.source}: '{entry.video_id}' is listed twice; first at {seen[entry.video_id]}"
+                    )
+                seen[entry.video_id] = entry.source
+            self._entries = train, test
+
+    def _read_split(self, split: str, manifest: str | Path | None) -> list[Entry]:
+        path = Path(manifest) if manifest is not None else self.root / f"{split}.csv"
+        folder = self.root / split
+        if manifest is None and not path.exists() and folder.is_dir():
+            return read_class_folders(
+                folder, root=self.root, num_classes=self.num_classes, class_names=self.class_names
+            )
+        return read_manifest(path, root=self.root, num_classes=self.num_classes, class_names=self.class_names)
+
+    @property
+    def train_entries(self) -> list[Entry]:
+        """The training videos, after setup."""
+        self.setup()
+        assert self._entries is not None
+        return self._entries[0]
+
+    @property
+    def test_entries(self) -> list[Entry]:
+        """The test videos, all of which a test must account for."""
+        self.setup()
+        assert self._entries is not None
+        return self._entries[1]
+
+    def fingerprint(self) -> str:
+        """12 hex digits over path, label and size in bytes of every video used, in order: changes when a video is
+        added, dropped, relabelled or replaced by one of another size."""
+        digest = hashlib.sha256()
+        for entries in (self.train_entries, self.test_entries):
+            for entry in entries:
+                digest.update(f"{entry.video_id}\0{entry.label}\0{entry.file.stat().st_size}\n".encode())
+            digest.update(b"\n")
+        return digest.hexdigest()[:12]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next pass over the training loader is; Lightning's trainer does this by itself."""
+        self._epoch = epoch
+        if self._sampler is not None:
+            self._sampler.set_epoch(epoch)
+
+    def train_dataloader(self) -> TrainLoader:
+        videos = TrainVideos(
+            self.train_entries,
+            num_frames=self.num_frames,
+            stride=self.stride,
+            transform=self.train_transform,
+            flip=self.flip,
+            flip_labels=self.flip_labels,
+            seed=self.seed,
+            cache=self.cache,
+        )
+        self._sampler = EpochSampler(len(videos), seed=self.seed)
+        self._sampler.set_epoch(self._epoch)
+        return TrainLoader(
+            videos,
+            batch_size=self.batch_size,
+            sampler=self._sampler,
+            drop_last=len(videos) >= self.batch_size,
+            collate_fn=_collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def test_dataloader(self) -> DataLoader:
+        videos = TestVideos(
+            self.test_entries,
+            num_frames=self.num_frames,
+            stride=self.stride,
+            clips=self.clips,
+            clip_sampling=self.clip_sampling,
+            transform=self.test_transform,
+            seed=self.seed,
+            cache=self.cache,
+        )
+        return DataLoader(
+            videos, batch_size=self.eval_batch_size, shuffle=False, collate_fn=list, num_workers=self.num_workers
+        )
