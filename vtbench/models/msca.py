@@ -64,20 +64,15 @@ class MSCAttention(nn.Module):
         self.num_heads = attention.num_heads
         self.num_frames = num_frames
         self.shifted = shifted
-        self.dim = {"heads": 2, "tokens": 3}[direction]
+        self.dim = {"tokens": 2, "heads": 3}[direction]
         self.start = start
         self.sizes = (backward, forward)
         self.boundary = boundary
 
-    def shift(self, x: Float[Tensor, "BT h tokens d"]) -> Float[Tensor, "BT h tokens d"]:
-        clips = x.unflatten(0, (-1, self.num_frames))  # (B, T, h, N+1, D/h)
+    def shift(self, x: Float[Tensor, "BT tokens h d"]) -> Float[Tensor, "BT tokens h d"]:
+        clips = x.unflatten(0, (-1, self.num_frames))  # (B, T, N+1, h, D/h)
         return shift_slices(
-            clips,
-            dim=self.dim,
-            start=self.start,
-            sizes=self.sizes,
-            offsets=(-1, 1),
-            boundary=self.boundary,
+            clips, dim=self.dim, start=self.start, sizes=self.sizes, offsets=(-1, 1), boundary=self.boundary
         ).flatten(0, 1)
 
     def forward(
@@ -86,9 +81,11 @@ class MSCAttention(nn.Module):
         """Attention over the tokens of each frame, some of them from its neighbours. timm's blocks pass the two last
         arguments, which have no meaning here."""
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B T, N+1, 3, h, D/h), Eq. 12
+        # Shifted before the transposition: the copies then are contiguous as the attention reads them, so that the
+        # shift costs 1% of the attention instead of 6%.
         q, k, v = (
-            self.shift(part) if name in self.shifted else part
-            for name, part in zip("qkv", qkv.permute(2, 0, 3, 1, 4).unbind(0), strict=True)
+            (self.shift(part) if name in self.shifted else part).transpose(1, 2)  # (B T, h, N+1, D/h)
+            for name, part in zip("qkv", qkv.unbind(2), strict=True)
         )
         heads = scaled_dot_product_attention(q, k, v)  # (B T, h, N+1, D/h), Eqs. 17, 18, 22, 23
         return self.proj(heads.transpose(1, 2).flatten(2))

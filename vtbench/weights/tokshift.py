@@ -1,0 +1,73 @@
+"""Checkpoints of the official TokenShift code, in timm's names.
+
+Source: https://github.com/VideoNetworks/TokShift-Transformer at a7abb7e (`vit_models/modeling_tokshift.py`,
+`model/video_net.py`). Its ViT and TokShift networks have the same parameters, so a file does not tell which it is of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+_PARTS = {
+    "transformer.embeddings.patch_embeddings": "patch_embed.proj",
+    "transformer.embeddings.position_embeddings": "pos_embed",
+    "transformer.embeddings.cls_token": "cls_token",
+    "transformer.encoder.encoder_norm": "norm",
+    "head": "head",
+}
+_BLOCK_PARTS = {
+    "attention_norm": "norm1",
+    "ffn_norm": "norm2",
+    "attn.out": "attn.proj",
+    "ffn.fc1": "mlp.fc1",
+    "ffn.fc2": "mlp.fc2",
+}
+_PREFIX = re.compile(r"^(module\.)?(base_model\.)?")
+_BLOCK = re.compile(r"transformer\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
+
+
+def is_tokshift(keys: Iterable[str]) -> bool:
+    """Whether a state dict with these keys was written by the official TokenShift code (or by the ViT code it uses)."""
+    return any(_PREFIX.sub("", key) == "transformer.encoder.layer.0.attn.query.weight" for key in keys)
+
+
+def convert_tokshift(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(state dict in timm's names, official key -> timm's key).
+
+    Query, key and value are stacked to timm's `qkv`, in this order. Keys that the official network does not have keep
+    their names and stay out of the second result. Raises KeyError if one of query, key and value is missing.
+    """
+    converted: dict[str, Tensor] = {}
+    renamed: dict[str, str] = {}
+    thirds: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in state.items():
+        name = _timm_name(key)
+        if name is None:
+            converted[key] = tensor
+            continue
+        renamed[key] = name
+        if ".attn.qkv." in name:
+            thirds.setdefault(name, {})[key.split(".")[-2]] = tensor
+        else:
+            converted[name] = tensor
+    for name, parts in thirds.items():
+        converted[name] = torch.cat([parts["query"], parts["key"], parts["value"]])
+    return converted, renamed
+
+
+def _timm_name(key: str) -> str | None:
+    """timm's name for an official key, None if the official network has no such key."""
+    key = _PREFIX.sub("", key)
+    if block := _BLOCK.fullmatch(key):
+        number, part, leaf = block.groups()
+        if part in ("attn.query", "attn.key", "attn.value"):
+            return f"blocks.{number}.attn.qkv.{leaf}"
+        return f"blocks.{number}.{_BLOCK_PARTS[part]}.{leaf}" if part in _BLOCK_PARTS else None
+    if key in _PARTS:
+        return _PARTS[key]
+    part, _, leaf = key.rpartition(".")
+    return f"{_PARTS[part]}.{leaf}" if part in _PARTS else None
