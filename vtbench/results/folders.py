@@ -1,6 +1,7 @@
 """The run folders beside results.csv: one per training, one per evaluation, named by key.
 
-    results/runs/train-<training_key>/     config.json, metrics.csv (per epoch), last.ckpt, done.json
+    results/runs/train-<training_key>/     config.json, metrics.csv (per epoch), last.ckpt or weights,
+                                           done.json
     results/runs/eval-<evaluation_key>/    config.json, scores.npz (per view, by video id), done.json
 
 `done.json` is written last and whole, so a folder that has it is finished and one that has not can be continued.
