@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from vtbench.spec import load as spec_load
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
 def benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of benchmarks/ that the spec side reads instead of the real one, to be broken at will."""
-    root = tmp_path / "benchmarks"
-    shutil.copytree(REPOSITORY / "benchmarks", root)
-    shutil.copytree(REPOSITORY / "data_manifests", tmp_path / "data_manifests")
-    for module in ("locate", "load", "sources", "manifests"):
+    """A copy of benchmarks/ (with data_manifests/ beside it) that the spec side reads instead of the real one."""
+    for name in ("benchmarks", "data_manifests"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    for module in ("locate", "load", "checks", "datasets"):
         monkeypatch.setattr(f"vtbench.spec.{module}.data_folder", lambda name: tmp_path / name)
-    spec_load._load_paper.cache_clear()
-    yield root
-    spec_load._load_paper.cache_clear()
+    return tmp_path / "benchmarks"
+
+
+@pytest.fixture
+def edit(benchmarks: Path) -> Callable[[str, str, str], int]:
+    """Replace text that occurs in a file of the copy ("msca/table2.yaml", old, new); gives the line it begins in."""
+
+    def replace(file: str, old: str, new: str) -> int:
+        path = benchmarks / file
+        text = path.read_text()
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new, 1))
+        return text[: text.index(old)].count("\n") + 1
+
+    return replace

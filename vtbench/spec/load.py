@@ -113,13 +113,19 @@ def _load_paper(name: str, root: Path, builders: Builders) -> Paper:
     folder = root / name
     if not (folder / "paper.yaml").is_file():
         raise UsageError(f"no paper '{name}' in {shown(root)}{did_you_mean(name, paper_names(root))}")
-    about = build(PaperFile, read_yaml(folder / "paper.yaml"))
-    tables = [load_table(path, about, builders) for path in _table_files(folder)]
+    about = read_about(name, root)
+    tables = [load_table(path, about, builders) for path in table_files(name, root)]
     return Paper(name, about, tuple(tables))
 
 
-def _table_files(folder: Path) -> list[Path]:
-    """table1.yaml, table2a.yaml, ..., table10.yaml, in printed order."""
+def read_about(name: str, root: Path | None = None) -> PaperFile:
+    """paper.yaml of one paper."""
+    return build(PaperFile, read_yaml((root or data_folder("benchmarks")) / name / "paper.yaml"))
+
+
+def table_files(name: str, root: Path | None = None) -> list[Path]:
+    """The table files of one paper in printed order: table1.yaml, table2a.yaml, ..., table10.yaml."""
+    folder = (root or data_folder("benchmarks")) / name
 
     def order(path: Path) -> tuple[int, str]:
         number = re.fullmatch(r"table(\d+)([a-z]*)", path.stem)
@@ -130,8 +136,9 @@ def _table_files(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*.yaml") if path.stem not in ("paper", "claims")), key=order)
 
 
-def load_table(path: Path, about: PaperFile, builders: Builders) -> Table:
+def load_table(path: Path, about: PaperFile, builders: Builders | None = None) -> Table:
     """One table file of the paper `about`."""
+    builders = builders or Builders()
     top = read_yaml(path)
     file = build(_TableFile, top)
     if file.mini_size not in MINI_SIZES:

@@ -1,15 +1,15 @@
-"""Where each value of a row's recipe comes from, and what a paper's sources lack or hold in vain (`vtbench check`)."""
+"""What `vtbench check` holds against a paper beyond its schema: sources, scales, data sets."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-from vtbench.errors import DataError, did_you_mean
+from vtbench.errors import DataError, SpecError, did_you_mean
+from vtbench.spec.datasets import load_dataset
+from vtbench.spec.load import load_paper, load_table, read_about, table_files
 from vtbench.spec.locate import data_folder, shown
-from vtbench.spec.manifests import load_dataset
-from vtbench.spec.scale import at_scale
-from vtbench.spec.schema import METRICS, Paper, Recipe, Row, Scale, Source, Table
+from vtbench.spec.schema import Paper, Recipe, Row, Scale, Source, Table
 
 SCALES: tuple[Scale, ...] = ("smoke", "mini", "paper")
 
@@ -30,6 +30,21 @@ def row_sources(paper: Paper, row: Row, recipe: Recipe) -> dict[str, Source | No
     return {key: sources[found] if found else None for key, found in keys.items()}
 
 
+def check(name: str) -> tuple[Paper | None, list[str]]:
+    """A paper (None if it cannot be read) and everything that is wrong with its files, one line each."""
+    wrong = []
+    about = read_about(name)
+    for path in table_files(name):
+        try:
+            load_table(path, about)
+        except SpecError as error:
+            wrong.append(str(error))
+    if wrong:
+        return None, wrong
+    paper = load_paper(name)
+    return paper, list(problems(paper))
+
+
 def problems(paper: Paper) -> Iterator[str]:
     """What is wrong with a paper beyond its schema, one line each; nothing if all is well."""
     folder = shown(data_folder("benchmarks") / paper.name)
@@ -38,8 +53,8 @@ def problems(paper: Paper) -> Iterator[str]:
         for row in table.rows:
             where = f"{folder}/{table.name}.yaml:{row.line}: row '{row.name}'"
             yield from _unsourced(paper, table, row, where, used)
-            yield from _unscalable(row, where)
-            yield from _datasets(row, where)
+            unscalable = list(_unscalable(row, where))
+            yield from unscalable or _datasets(row, where)
     for name, sources in (("paper", paper.about.sources), *((table.name, table.sources) for table in paper.tables)):
         for key, source in sources.items():
             if key not in used[name]:
@@ -50,7 +65,8 @@ def problems(paper: Paper) -> Iterator[str]:
             if source.not_stated and source.not_stated not in paper.about.not_stated:
                 near = did_you_mean(source.not_stated, paper.about.not_stated)
                 yield f"{folder}/{name}.yaml: sources.{key}: no entry '{source.not_stated}' in not_stated{near}"
-    yield from _merged_by_scale(paper, folder)
+    with contextlib.suppress(SpecError):  # a row that cannot be resolved is reported above
+        yield from list(_merged_by_scale(paper, folder))
 
 
 def _unsourced(paper: Paper, table: Table, row: Row, where: str, used: dict[str, set[str]]) -> Iterator[str]:
@@ -68,14 +84,12 @@ def _unsourced(paper: Paper, table: Table, row: Row, where: str, used: dict[str,
 
 
 def _unscalable(row: Row, where: str) -> Iterator[str]:
-    """Resolving raises SpecError for what cannot be scaled, and for a circle of `init.row`."""
+    """What has no whole number at a small scale, and `init.row` that names no row or goes in a circle."""
     for scale in SCALES:
-        row.measurements(scale)
-        for spec in row.recipes.values():
-            at_scale(row, spec.recipe, scale)
-    for name in row.published:
-        if name.endswith("_" + METRICS[0]) and not row.recipes:
-            yield f"{where}: published.{name}: the row has no measurements"
+        try:
+            row.measurements(scale)
+        except SpecError as error:
+            yield f"{where}: {error}"
 
 
 def _datasets(row: Row, where: str) -> Iterator[str]:
@@ -103,9 +117,3 @@ def _merged_by_scale(paper: Paper, folder: str) -> Iterator[str]:
                         f"{folder}/{row.table}.yaml:{row.line}: row '{row.name}': is the training of {other.id} at "
                         f"{scale} scale but not at paper scale; see vtbench/spec/scale.py"
                     )
-
-
-def files(paper: Paper) -> list[Path]:
-    """The files that a paper was read from."""
-    folder = data_folder("benchmarks") / paper.name
-    return [folder / "paper.yaml", *(folder / f"{table.name}.yaml" for table in paper.tables)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from vtbench.errors import DataError, did_you_mean
 from vtbench.spec.document import build, key, read_yaml
@@ -25,11 +26,11 @@ class Flip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
-    """One split of a data set."""
+class Splits:
+    """How many videos there are to train on and to test on: what synthetic sets make, an estimate for real ones."""
 
-    videos: int | None = key("videos in the split, where that is fixed", unit="videos", default=None, at_least=1)
-    list: str | None = key("what its manifest is called in the data folder", default=None)
+    train: int = key("videos to train on", unit="videos", at_least=1)
+    test: int = key("videos to test on", unit="videos", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,8 @@ class _DatasetFile:
     licence: str = key("terms of the videos and of the labels")
     num_classes: int = key("number of classes", at_least=1)
     synthetic: bool = key("true: vtbench makes the videos itself", default=False)
+    num_videos: Splits = key("videos per split")
     flip: Flip | None = key("what a horizontal flip does to a label", default=None)
-    train: Split = key("the split that is trained on")
-    test: Split = key("the split that is tested on")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,16 @@ class Dataset:
     @property
     def num_classes(self) -> int:
         return self.about.num_classes
+
+    def num_videos(self, split: Literal["train", "test"], limit: int | None = None) -> int:
+        """Videos of a split, at most `limit`; for real data sets an estimate, as copies differ."""
+        count: int = getattr(self.about.num_videos, split)
+        return count if limit is None else min(count, limit)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether vtbench makes the videos itself."""
+        return self.about.synthetic
 
     @property
     def flip_allowed(self) -> bool:
@@ -75,13 +85,17 @@ def dataset_names() -> list[str]:
     return sorted(path.parent.name for path in data_folder("data_manifests").glob("*/dataset.yaml"))
 
 
-@cache
 def load_dataset(name: str, root: Path | None = None) -> Dataset:
-    """One data set.
+    """One data set; `root` is the data_manifests folder, by default vtbench's own.
 
     Raises DataError if there is none of this name or its classes do not fit, SpecError for its YAML.
     """
-    folder = (root or data_folder("data_manifests")) / name
+    return _load_dataset(name, root or data_folder("data_manifests"))
+
+
+@cache
+def _load_dataset(name: str, root: Path) -> Dataset:
+    folder = root / name
     path = folder / "dataset.yaml"
     if not path.is_file():
         raise DataError(f"no data set '{name}' in {shown(folder.parent)}{did_you_mean(name, dataset_names())}")

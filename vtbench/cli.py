@@ -1,0 +1,520 @@
+"""The command line: parse, import late, call. `list`, `show`, `check` and `report` never import torch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from vtbench import __version__
+from vtbench.errors import UsageError, VtbenchError, did_you_mean
+from vtbench.printing import FORMATS, cell_text, print_json, print_rows
+
+if TYPE_CHECKING:
+    from vtbench.settings import Settings
+    from vtbench.spec import Paper, Row
+    from vtbench.spec.scale import Change
+    from vtbench.spec.schema import Recipe, Scale, Source
+
+SELECTORS = 'rows: "msca", "msca/table2", "msca/table2:msca-kv", several at once; none means all'
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one line, as all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+# ---- options ---------------------------------------------------------------------------------------------------------
+
+
+def _selectors(parser: Parser) -> None:
+    parser.add_argument("selectors", nargs="*", metavar="SEL", help=SELECTORS)
+
+
+def _format(parser: Parser) -> None:
+    parser.add_argument("--format", choices=FORMATS, default="table", help="default: table")
+
+
+def _scale(parser: Parser, default: str) -> None:
+    scales = ("smoke", "mini", "paper")
+    parser.add_argument("--scale", choices=scales, default=default, help=f"size of the experiment; default: {default}")
+
+
+def _seeds(parser: Parser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--seeds", type=_seed_list, metavar="N,N,...", help="seeds, as 0,1,2 or 0-2; default: 0")
+    group.add_argument("--seed", type=_seed_list, dest="seeds", metavar="N", help="one seed")
+    parser.set_defaults(seeds=[0])
+
+
+def _seed_list(text: str) -> list[int]:
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of seeds such as 0,1,2 or 0-2")
+        seeds.extend(range(int(first), int(last or first) + 1))
+    return list(dict.fromkeys(seeds))
+
+
+def _results(parser: Parser) -> None:
+    parser.add_argument("--results", metavar="DIR", help="folder of results.csv and the runs; default: results")
+
+
+def _folders(parser: Parser) -> None:
+    _results(parser)
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="folder of a data set")
+    parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE", help="file of given weights")
+
+
+def _machine(parser: Parser) -> None:
+    parser.add_argument("--batch-size", type=_positive, metavar="N", help="clips per forward pass")
+    parser.add_argument("--data-workers", type=int, metavar="N", help="processes that read videos, at paper scale")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from vtbench.settings import load_settings
+
+    options = vars(args)
+    return load_settings(
+        results=options.get("results"),
+        data=options.get("data", ()),
+        weights=options.get("weights", ()),
+        batch_size=options.get("batch_size"),
+        num_workers=options.get("data_workers"),
+        wandb=options.get("wandb", "off"),
+    )
+
+
+def _rows(args: argparse.Namespace) -> list[Row]:
+    from vtbench.spec import select
+
+    return select(args.selectors)
+
+
+# ---- list ------------------------------------------------------------------------------------------------------------
+
+
+def _list_options(parser: Parser) -> None:
+    _selectors(parser)
+    _format(parser)
+    _scale(parser, "paper")
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = _rows(args)
+    entries = [_list_entry(row, args.scale) for row in rows]
+    print_rows(entries, ("id", "label", "own", "status", "published", "trainings"), args.format)
+    if args.format == "table":
+        trainings = {key for entry in entries for key in entry["trainings"]}
+        print(f"\n{len(rows)} rows, {len(trainings)} distinct trainings at {args.scale} scale")
+    return 0
+
+
+def _list_entry(row: Row, scale: Scale) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "paper": row.paper,
+        "table": row.table,
+        "row": row.name,
+        "label": row.label,
+        "own": row.own,
+        "published": {name: cell.text for name, cell in row.published.items()},
+        "trainings": list(dict.fromkeys(m.evaluation.training.key for m in row.measurements(scale))),
+        "status": row.status,
+    }
+
+
+# ---- show ------------------------------------------------------------------------------------------------------------
+
+
+def _show_options(parser: Parser) -> None:
+    _selectors(parser)
+    _format(parser)
+    _scale(parser, "mini")
+
+
+def _show(args: argparse.Namespace) -> int:
+    from vtbench.spec import load_paper
+
+    entries = [_show_entry(load_paper(row.paper), row, args.scale) for row in _rows(args)]
+    if args.format == "json":
+        print_json(entries)
+    elif args.format == "table":
+        for entry in entries:
+            _print_entry(entry)
+    else:
+        columns = ("id", "measurement", "key", "paper", "source", args.scale, "why")
+        print_rows([line for entry in entries for line in _flat_lines(entry)], columns, args.format)
+    return 0
+
+
+def _show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
+    from vtbench.spec.checks import row_sources
+    from vtbench.spec.scale import at_scale
+    from vtbench.spec.schema import Recipe
+
+    table = next(table for table in paper.tables if table.name == row.table)
+    entry: dict[str, Any] = {
+        **_list_entry(row, scale),
+        "title": paper.about.title,
+        "caption": table.caption,
+        "printed": dict(row.printed),
+        "reconstructed": {name: cell.reconstructed for name, cell in row.published.items() if cell.reconstructed},
+        "notes": {note: paper.about.decisions[note].decision for note in row.notes},
+        "scale": scale,
+        "measurements": [],
+    }
+    keys = {m.name: m.evaluation for m in row.measurements(scale)}
+    for name, spec in row.recipes.items():
+        _, changes = at_scale(row, spec.recipe, scale)
+        evaluation = keys.get(name)
+        start = [
+            {
+                "training": training.key,
+                "seed": training.seed,
+                "recipe": Recipe(training.data, training.model, training.augment, train=training.train).leaves(),
+            }
+            for training in (evaluation.training.ancestors() if evaluation else ())
+        ]
+        entry["measurements"].append(
+            {
+                "name": name,
+                "scales": list(spec.scales),
+                "training": evaluation.training.key if evaluation else None,
+                "evaluation": evaluation.key if evaluation else None,
+                "recipe": _sourced(spec.recipe, row_sources(paper, row, spec.recipe)),
+                "changes": [_change(change) for change in changes] if evaluation else [],
+                "starts_from": start,
+            }
+        )
+    return entry
+
+
+def _sourced(recipe: Recipe, sources: dict[str, Source | None]) -> dict[str, dict[str, Any]]:
+    return {
+        key: {"value": value, "source": str(sources[key]) if sources[key] else None}
+        for key, value in recipe.leaves().items()
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {"key": change.key, "paper": change.paper, "now": change.now, "why": change.why}
+
+
+def _print_entry(entry: dict[str, Any]) -> None:
+    print(f"{entry['id']}  {entry['label']}  ({'own' if entry['own'] else 'quoted'}, {entry['status']})")
+    print(f"  {entry['title']}, {entry['table']}: {entry['caption']}")
+    for name, text in entry["published"].items():
+        origin = entry["reconstructed"].get(name)
+        print(f"  published {name} {text}" + (f" (reconstructed from: {origin})" if origin else ""))
+    for note, decision in entry["notes"].items():
+        print(f"  {note}: {decision}")
+    for measurement in entry["measurements"]:
+        print(f"\n  measurement {measurement['name']}, at paper scale" + _only(measurement["scales"]))
+        for key, leaf in measurement["recipe"].items():
+            print(f"    {key:<28}{_text(leaf['value']):<36}{leaf['source'] or ''}".rstrip())
+        if measurement["training"] is None:
+            continue
+        print(
+            f"  at {entry['scale']} scale: training {measurement['training']}, evaluation {measurement['evaluation']}"
+        )
+        for change in measurement["changes"]:
+            print(f"    {change['key']:<28}{_text(change['paper'])} -> {_text(change['now'])}  ({change['why']})")
+        for start in measurement["starts_from"]:
+            print(f"    starts from training {start['training']}, seed {start['seed']}:")
+            for key, value in start["recipe"].items():
+                print(f"      {key:<26}{_text(value)}")
+    print()
+
+
+def _only(scales: list[str]) -> str:
+    return "" if "paper" in scales else f" (measured at {' and '.join(scales)} scale only)"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(cell_text, value))}]"
+    return cell_text(value) or "not set"
+
+
+def _flat_lines(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    lines = []
+    for measurement in entry["measurements"]:
+        changes = {change["key"]: change for change in measurement["changes"]}
+        recipe = measurement["recipe"]
+        for key in [*recipe, *(key for key in changes if key not in recipe)]:
+            leaf = recipe.get(key, {"value": None, "source": None})
+            change = changes.get(key, {"now": leaf["value"], "why": ""})
+            line = {"id": entry["id"], "measurement": measurement["name"], "key": key, "source": leaf["source"]}
+            lines.append({**line, "paper": leaf["value"], entry["scale"]: change["now"], "why": change["why"]})
+    return lines
+
+
+# ---- check -----------------------------------------------------------------------------------------------------------
+
+
+def _check_options(parser: Parser) -> None:
+    _selectors(parser)
+    _format(parser)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from vtbench.spec import paper_names
+    from vtbench.spec.checks import check
+
+    names = list(dict.fromkeys(selector.partition("/")[0] for selector in args.selectors)) or paper_names()
+    for name in names:
+        if name not in paper_names():
+            raise UsageError(f"no paper '{name}'{did_you_mean(name, paper_names())}")
+    entries: list[dict[str, Any]] = []
+    for name in names:
+        paper, problems = check(name)
+        entries.append({"paper": name, **_counts(paper), "problems": problems})
+    if args.selectors and not any(entry["problems"] for entry in entries):
+        _rows(args)  # a selector below a paper must name something too
+    if args.format == "table":
+        for entry in entries:
+            for problem in entry["problems"]:
+                print(problem)
+            counts = ", ".join(f"{entry[name]} {name.replace('_', ' ')}" for name in _COUNTS if name in entry)
+            print(f"{entry['paper']}: {counts}{': ' if counts else ''}{_verdict(entry['problems'])}")
+    else:
+        print_rows(entries, ("paper", *_COUNTS, "problems"), args.format)
+    return 2 if any(entry["problems"] for entry in entries) else 0
+
+
+_COUNTS = ("tables", "rows", "trainings_at_paper_scale", "trainings_at_mini_scale", "pretrainings_at_mini_scale")
+
+
+def _counts(paper: Paper | None) -> dict[str, int]:
+    if paper is None:
+        return {}
+    at = {scale: [m for row in paper.rows for m in row.measurements(scale)] for scale in ("paper", "mini")}
+    keys = {scale: {m.evaluation.training.key for m in found} for scale, found in at.items()}
+    before = {start.key for m in at["mini"] for start in m.evaluation.training.ancestors()} - keys["mini"]
+    numbers = (len(paper.tables), len(paper.rows), len(keys["paper"]), len(keys["mini"]), len(before))
+    return dict(zip(_COUNTS, numbers, strict=True))
+
+
+def _verdict(problems: list[str]) -> str:
+    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "ok"
+
+
+# ---- cost, plan, run, eval, report -----------------------------------------------------------------------------------
+
+
+def _cost_options(parser: Parser) -> None:
+    _selectors(parser)
+    _format(parser)
+    _scale(parser, "paper")
+
+
+def _cost(args: argparse.Namespace) -> int:
+    rows = _rows(args)
+    from vtbench import runner
+
+    entries = runner.cost(rows, args.scale)
+    if args.format == "json":
+        print_json(entries)
+        return 0
+    lines = [
+        {
+            "id": entry["id"],
+            "params_m": f"{entry['params_m']:.4f}",
+            **{f"gmacs {name}": f"{value:.4f}" for name, value in entry["gmacs"].items()},
+            "printed": {name: f"{c['printed']} ({c['convention'] if c['agrees'] else 'no convention agrees'})"
+                        for name, c in entry["cells"].items()},
+        }
+        for entry in entries
+    ]  # fmt: skip
+    print_rows(lines, ("id", "params_m", "gmacs fvcore", "gmacs matmul", "gmacs thop", "printed"), args.format)
+    return 0
+
+
+def _plan_options(parser: Parser) -> None:
+    _selectors(parser)
+    _format(parser)
+    _scale(parser, "mini")
+    _seeds(parser)
+    _folders(parser)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    rows, settings = _rows(args), _settings(args)
+    from vtbench import launch
+
+    entries = launch.plan(rows, settings, args.scale, args.seeds)
+    if args.format == "json":
+        print_json(entries)
+        return 0
+    lines = [{**entry, "gmacs": entry["macs"] / 1e9} for entry in entries]
+    columns = ("state", "training", "title", "seed", "needs", "gmacs", "seconds", "blocked_by")
+    print_rows(lines, columns, args.format)
+    if args.format == "table":
+        states = [entry["state"] for entry in entries]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "to do", "blocked"))
+        left = [entry for entry in entries if entry["state"] == "to do"]
+        work = f"{sum(entry['macs'] for entry in left):.3g} MACs to do"
+        seconds = [entry["seconds"] for entry in left if entry["seconds"] is not None]
+        time = f", about {sum(seconds) / 60:.0f} min on one process" if seconds else ""
+        print(f"\n{len(entries)} distinct trainings at {args.scale} scale: {counts}; {work}{time}")
+    return 0
+
+
+def _run_options(parser: Parser) -> None:
+    _selectors(parser)
+    _scale(parser, "mini")
+    _seeds(parser)
+    _folders(parser)
+    _machine(parser)
+    parser.add_argument("--again", action="store_true", help="train and test anew what is done already")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="trainings side by side")
+    parser.add_argument("--wandb", choices=("off", "offline", "online"), default="off", help="default: off")
+
+
+def _run(args: argparse.Namespace) -> int:
+    rows, settings = _rows(args), _settings(args)
+    from vtbench import launch
+    from vtbench.progress import TerminalDisplay
+
+    outcome = launch.run(
+        rows, settings, args.scale, args.seeds, again=args.again, workers=args.workers, display=TerminalDisplay()
+    )
+    for title, reason in outcome.failed:
+        _complain(f"{title}: {reason}")
+    lines = f"{len(outcome.written)} results written to {settings.results / 'results.csv'}"
+    print(f"{lines}, {outcome.already} there already, {len(outcome.failed)} failed")
+    return 1 if outcome.failed else 0
+
+
+def _eval_options(parser: Parser) -> None:
+    _selectors(parser)
+    _scale(parser, "mini")
+    _folders(parser)
+    _machine(parser)
+    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="weights, ours or an official checkpoint")
+
+
+def _eval(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    if not args.selectors:
+        raise UsageError("eval needs a selector: the rows whose test protocol is applied")
+    rows, settings = _rows(args), _settings(args)
+    from vtbench import launch
+
+    records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), lambda row_id: None)
+    lines = [{"id": r.id, "measurement": r.measurement, "top1": r.top1, "top5": r.top5} for r in records]
+    print_rows(lines, ("id", "measurement", "top1", "top5"), "table")
+    return 0
+
+
+def _report_options(parser: Parser) -> None:
+    _selectors(parser)
+    _format(parser)
+    parser.add_argument("--scale", choices=("smoke", "mini", "paper"), help="only this scale; default: all measured")
+    _results(parser)
+
+
+def _report(args: argparse.Namespace) -> int:
+    rows, settings = _rows(args), _settings(args)
+    from vtbench import report
+
+    return report.print_report(rows, settings.results, args.scale, args.format)
+
+
+# ---- main ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Command:
+    """One verb of the command line."""
+
+    what: str
+    options: Callable[[Parser], None]
+    call: Callable[[argparse.Namespace], int]
+
+
+COMMANDS = {
+    "list": Command("the rows, their printed numbers and trainings", _list_options, _list),
+    "show": Command("every setting of a row: value, source, and what it is at a smaller scale", _show_options, _show),
+    "check": Command("whether every spec file says only what it may, with a source", _check_options, _check),
+    "cost": Command("parameters and multiply-adds of each row's network", _cost_options, _cost),
+    "plan": Command("the distinct trainings: done, to do, blocked, and how much work", _plan_options, _plan),
+    "run": Command("train and test what has no result yet", _run_options, _run),
+    "eval": Command("a row's test protocol on given weights", _eval_options, _eval),
+    "report": Command("published and measured side by side", _report_options, _report),
+}
+
+
+def _help() -> str:
+    lines = [f"  {name:<8}{command.what}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: vtbench COMMAND [SEL ...] [options]",
+            "",
+            "Every results table of four video-transformer papers as something that runs.",
+            "",
+            *lines,
+            "",
+            f"SEL selects {SELECTORS}.",
+            "Options of a command: vtbench COMMAND --help. Version: vtbench --version.",
+            "Exit codes: 0 all asked for is done; 1 something failed to run; 2 wrong usage or wrong input.",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code. Errors that a user can mend are one line on stderr, never a traceback."""
+    try:
+        code = _main(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except VtbenchError as error:
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted; the same command goes on from what is finished")
+        return 1
+    except BrokenPipeError:  # the reader of our output (head, less) has gone; Python would complain when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        return 1
+
+
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"vtbench {__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        raise UsageError(f"no command '{argv[0]}'{did_you_mean(argv[0], COMMANDS)}")
+    command = COMMANDS[argv[0]]
+    parser = Parser(prog=f"vtbench {argv[0]}", description=command.what, allow_abbrev=False)
+    command.options(parser)
+    try:
+        args = parser.parse_intermixed_args(argv[1:])
+    except SystemExit as end:  # --help has printed itself
+        return int(end.code or 0)
+    return command.call(args)
+
+
+def _complain(message: str) -> None:
+    line = " ".join(message.split())
+    print(f"vtbench: {line}", file=sys.stderr)
