@@ -1,8 +1,8 @@
 """Three sets of real encoded video (H.264 + AAC in mp4) whose labels are known by construction.
 
-A bright shape on a dark, graded background sits at one of eight places on a ring (place 0 at the top, or north,
-place 2 to the right, or east). A still scene - background, colours, ring, shape - is drawn at random per video; nothing but the places
-depends on the label. Time is cut into holds of HOLD frames during which nothing moves.
+A bright shape on a dark, graded background sits at one of eight places on a ring (place 0 at the top, or north, place 2
+to the right, or east). A still scene - background, colours, ring, shape - is drawn at random per video; nothing but the
+places depends on the label. Time is cut into holds of HOLD frames during which nothing moves.
 
 - `cycle`: the shape steps round the ring by +1, -1, +3 or -3 places per hold. All four steps are prime to 8, so any
   eight holds in a row show all eight places once: the classes show *the same frames in another order*, and no function

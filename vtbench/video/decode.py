@@ -12,7 +12,9 @@ Two ways to get there, with equal pixels:
   `num_frames` costs a decode of its own.
 
 Files that end early or are damaged where they are read are refused with a `VideoError`; no frame is ever made up. What
-cannot be noticed: a raw stream or transport stream cut between two frames, since those formats state no length.
+cannot be noticed: bytes changed so that they are still valid code, since video formats carry no checksums (FFmpeg's
+`err_detect=explode` finds no more of these and refuses sound open groups); and a raw or transport stream cut between
+two frames, since those formats state no length.
 """
 
 from __future__ import annotations

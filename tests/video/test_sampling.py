@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vtbench.video import sampling
+
+
+def official_test_starts(n: int, num_frames: int, stride: int, clips: int) -> list[int]:
+    """The TokenShift code's rule for test clips (data/dataset.py, read_clip), not clipped one frame too far."""
+    last = n - num_frames * stride
+    return [min(int(x * (n / clips)), last) if last > 0 else 0 for x in range(clips)]
+
+
+@pytest.mark.parametrize("n", [1, 5, 31, 32, 33, 40, 255, 256, 257, 258, 300, 1000])
+@pytest.mark.parametrize(("num_frames", "stride"), [(8, 32), (8, 4), (32, 2), (1, 1)])
+def test_clips_follow_the_official_rule(n: int, num_frames: int, stride: int) -> None:
+    rng = np.random.default_rng(n)
+    last = max(n - num_frames * stride, 0)
+    for _ in range(20):
+        clip = sampling.train_clip(n, num_frames=num_frames, stride=stride, rng=rng)
+        start = clip[0]
+        assert clip.dtype == np.int64
+        assert 0 <= start <= last
+        assert clip.tolist() == [(start + i * stride) % n for i in range(num_frames)]
+    clips = sampling.test_clips(n, num_frames=num_frames, stride=stride, clips=10)
+    assert clips.shape == (10, num_frames)
+    assert clips[:, 0].tolist() == official_test_starts(n, num_frames, stride, 10)
+    assert clips.tolist() == [[(c[0] + i * stride) % n for i in range(num_frames)] for c in clips]
+
+
+def test_every_start_is_drawn_in_training_the_last_included() -> None:
+    rng = np.random.default_rng(0)
+    starts = {int(sampling.train_clip(40, num_frames=8, stride=4, rng=rng)[0]) for _ in range(500)}
+    assert starts == set(range(9))
+
+
+def test_long_videos_do_not_wrap_and_short_ones_do() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        clip = sampling.train_clip(300, num_frames=8, stride=32, rng=rng)
+        assert (np.diff(clip) == 32).all()
+    assert sampling.train_clip(100, num_frames=8, stride=32, rng=rng).tolist() == [0, 32, 64, 96, 28, 60, 92, 24]
+
+
+def test_random_test_clips_repeat_with_the_seed_and_differ_among_themselves() -> None:
+    def draw(seed: int) -> list[list[int]]:
+        rng = np.random.default_rng(seed)
+        return sampling.test_clips(300, num_frames=8, stride=32, clips=10, mode="random", rng=rng).tolist()
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+    assert len({clip[0] for clip in draw(1)}) > 1
+    assert all(0 <= clip[0] <= 44 for clip in draw(1))
+
+
+def test_impossible_requests_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one frame"):
+        sampling.last_start(0, num_frames=8, stride=32)
+    with pytest.raises(ValueError, match="at least one clip"):
+        sampling.test_clips(300, num_frames=8, stride=32, clips=0)
+    with pytest.raises(ValueError, match="'uniform' or 'random'"):
+        sampling.test_clips(300, num_frames=8, stride=32, clips=1, mode="unifrom")
+    with pytest.raises(ValueError, match="generator"):
+        sampling.test_clips(300, num_frames=8, stride=32, clips=1, mode="random")

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from vtbench.video import transforms
+
+
+def frames(height: int = 40, width: int = 48, count: int = 5, seed: int = 0) -> Tensor:
+    g = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=g)
+
+
+def pixels(x: Tensor) -> Tensor:
+    """Undo (x / 255 - 0.5) / 0.5."""
+    return ((x * 0.5 + 0.5) * 255).round().to(torch.uint8)
+
+
+class Fixed:
+    """A stand-in for the random generator that gives prescribed numbers."""
+
+    def __init__(self, integers: list[int], random: float = 1.0, uniform: float = 1.0) -> None:
+        self.queue, self.fixed_random, self.fixed_uniform = integers, random, uniform
+        self.ranges: list[tuple[int, ...]] = []
+
+    def integers(self, *bounds: int, endpoint: bool) -> int:
+        assert endpoint
+        self.ranges.append(bounds)
+        return self.queue.pop(0)
+
+    def random(self) -> float:
+        return self.fixed_random
+
+    def uniform(self, low: float, high: float) -> float:
+        return self.fixed_uniform
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 48), (48, 40), (40, 40), (240, 427), (427, 240)])
+def test_short_side_is_resized_and_aspect_kept(height: int, width: int) -> None:
+    resized = transforms.resize_short_side(frames(height, width, 1), 37)
+    official = (int(np.floor(1.0 * max(height, width) / min(height, width) * 37)), 37)
+    assert resized.shape[-2:] == (official if height > width else official[::-1])
+    assert resized.dtype == torch.uint8
+    same = frames(height, width, 1)
+    assert torch.equal(transforms.resize_short_side(same, min(height, width)), same)
+
+
+def test_training_crop_is_where_it_was_drawn_and_the_same_in_all_frames() -> None:
+    clip = frames(count=1).expand(4, -1, -1, -1)
+    transform = transforms.TrainTransform(size=32, short_side=[40, 44])
+    rng = Fixed([40, 3, 11])
+    out = transform(clip, flip=False, rng=rng)
+    assert rng.ranges == [(40, 44), (8,), (16,)]
+    assert torch.equal(pixels(out), clip[..., 3:35, 11:43])
+    assert torch.equal(out[0], out[3])
+    mirrored = transform(clip, flip=True, rng=Fixed([40, 3, 11]))
+    assert torch.equal(pixels(mirrored), clip.flip(-1)[..., 3:35, 11:43])
+
+
+def test_resize_comes_before_the_crop() -> None:
+    clip = frames()
+    out = transforms.TrainTransform(size=32, short_side=[34, 60])(clip, flip=False, rng=Fixed([50, 18, 28]))
+    whole = F.resize(clip, [50, 60], interpolation=InterpolationMode.BICUBIC, antialias=True)
+    assert torch.equal(pixels(out), whole[..., 18:, 28:])
+
+
+COLOURS = {
+    "brightness": (F.adjust_brightness, 1.7),
+    "saturation": (F.adjust_saturation, 2.5),
+    "gamma": (F.adjust_gamma, 0.8),
+    "hue": (F.adjust_hue, 0.3),
+}
+
+
+@pytest.mark.parametrize("step", COLOURS)
+def test_each_colour_step_is_applied_to_the_whole_clip(step: str) -> None:
+    clip = frames(32, 32)
+    adjust, factor = COLOURS[step]
+    # The range of the others is a point that changes nothing.
+    transform = transforms.TrainTransform(size=32, short_side=[32, 32], color=1.0, **{step: [factor, factor]})
+    rng = np.random.default_rng(0)
+    out = transform(clip, flip=False, rng=rng)
+    changed = adjust(clip, factor)
+    assert (pixels(out).int() - changed.int()).abs().max() <= 2  # the other three steps round
+    assert not torch.equal(changed, clip)
+
+
+def test_colour_steps_come_in_the_official_order() -> None:
+    clip = frames(32, 32)
+    ranges = {step: [factor, factor] for step, (_, factor) in COLOURS.items()}
+    transform = transforms.TrainTransform(size=32, short_side=[32, 32], color=1.0, **ranges)
+    expected = clip
+    for adjust, factor in COLOURS.values():
+        expected = adjust(expected, factor)
+    assert torch.equal(pixels(transform(clip, flip=False, rng=np.random.default_rng(0))), expected)
+
+
+def test_colour_is_applied_as_often_as_asked() -> None:
+    clip = frames(32, 32, 1)
+    transform = transforms.TrainTransform(size=32, short_side=[32, 32], color=0.1, brightness=[0.4, 0.5])
+    rng = np.random.default_rng(0)
+    changed = sum(not torch.equal(pixels(transform(clip, flip=False, rng=rng)), clip) for _ in range(500))
+    assert 30 <= changed <= 70
+
+
+def test_crops_reach_every_corner_position() -> None:
+    # A clip whose pixels are their own column and row number shows where each crop begins.
+    row, column = torch.meshgrid(torch.arange(34), torch.arange(36), indexing="ij")
+    clip = torch.stack([row, column, row]).to(torch.uint8)[None]
+    transform = transforms.TrainTransform(size=32, short_side=[34, 34])
+    rng = np.random.default_rng(0)
+    corners = {tuple(pixels(transform(clip, flip=False, rng=rng))[0, :2, 0, 0].tolist()) for _ in range(300)}
+    assert corners == {(top, left) for top in range(3) for left in range(5)}
+
+
+def test_output_is_normalised() -> None:
+    clip = torch.tensor([0, 255], dtype=torch.uint8).repeat(2, 3, 32, 16)
+    transform = transforms.TestTransform(size=32, short_side=32, crops=1, mean=[0.1, 0.2, 0.3], std=[1.0, 2.0, 4.0])
+    out = transform(clip)
+    assert out.dtype == torch.float32
+    assert torch.allclose(out[0, 0, :, 0, 0], torch.tensor([-0.1, -0.1, -0.075]))
+    assert torch.allclose(out[0, 0, :, 0, 1], torch.tensor([0.9, 0.4, 0.175]))
+
+
+def test_three_crops_are_left_centre_right_and_one_is_the_centre() -> None:
+    clip = frames(40, 50)
+    three = transforms.TestTransform(size=40, short_side=40, crops=3)(clip)
+    assert three.shape == (3, 5, 3, 40, 40)
+    for crop, left in zip(three, (0, 5, 10), strict=True):
+        assert torch.equal(pixels(crop), clip[..., left : left + 40])
+    one = transforms.TestTransform(size=40, short_side=40, crops=1)(clip)
+    assert torch.equal(one, three[1:2])
+
+
+def test_crops_of_portrait_videos_are_top_centre_bottom() -> None:
+    clip = frames(51, 40)
+    three = transforms.TestTransform(size=36, short_side=40, crops=3)(clip)
+    for crop, top in zip(three, (0, 7, 15), strict=True):
+        assert torch.equal(pixels(crop), clip[..., top : top + 36, 2:38])
+
+
+def test_crops_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="short side"):
+        transforms.TrainTransform(size=224, short_side=[200, 330])
+    with pytest.raises(ValueError, match="does not fit"):
+        transforms.TestTransform(size=224, short_side=200, crops=3)
+    with pytest.raises(ValueError, match="1 or 3 crops"):
+        transforms.TestTransform(size=32, short_side=32, crops=5)(frames())
+
+
+def test_the_same_seed_gives_the_same_clip() -> None:
+    transform = transforms.TrainTransform(
+        size=24, short_side=[26, 40], color=0.5, brightness=[0.5, 2], saturation=[0.5, 3], hue=[-0.5, 0.5]
+    )
+    a, b, c = (transform(frames(), flip=False, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
