@@ -80,7 +80,7 @@ class _RowFile(_DefaultsFile):
 class _TableFile:
     caption: str = key("the printed caption")
     source: PrintedAt = key("where it is printed")
-    mini_size: str = key("one of the sizes of vtbench/spec/scale.py", default="grid4")
+    mini_size: str = key("one of the sizes of vtbench/spec/scale.py", default="grid3")
     notes: tuple[str, ...] = key("ids of decisions that concern all rows", default=())
     sources: dict[str, Source] = key(
         "sources of keys that only this table sets, or that differ from paper.yaml", default={}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vtbench.errors import UsageError, did_you_mean
 from vtbench.spec.load import load_all, load_paper, paper_names
@@ -28,12 +28,18 @@ def select(selectors: Sequence[str] = ()) -> list[Row]:
         table_name, colon, row_name = rest.partition(":")
         tables = {table.name: table for table in paper.tables}
         if slash and table_name not in tables:
-            nearest = did_you_mean(selector.partition(":")[0], [f"{paper_name}/{name}" for name in tables])
-            raise UsageError(f"no table '{paper_name}/{table_name}' (in '{selector}'){nearest}")
+            raise UsageError(f"no table '{paper_name}/{table_name}'" + _nearest(f"{paper_name}/", table_name, tables))
         rows = tables[table_name].rows if slash else paper.rows
         named = [row.id for row in rows if not colon or row.name == row_name]
         if not named:
-            raise UsageError(f"no row '{selector}'{did_you_mean(selector, [row.id for row in rows])}")
+            nearest = _nearest(f"{paper_name}/{table_name}:", row_name, [row.name for row in rows])
+            raise UsageError(f"no row '{selector}'{nearest}")
         wanted.update(named)
     papers.sort(key=lambda paper: paper.name)
     return [row for paper in papers for row in paper.rows if row.id in wanted]
+
+
+def _nearest(prefix: str, name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names as a whole selector, so that it can be pasted."""
+    hint = did_you_mean(name, known)
+    return hint.replace("'", f"'{prefix}", 1) if "'" in hint else hint

@@ -1,0 +1,51 @@
+"""Options first, vtbench.yaml second, defaults last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vtbench.errors import SpecError, UsageError
+from vtbench.settings import load_settings
+
+
+def test_without_options_or_file_the_defaults_hold(tmp_path: Path) -> None:
+    settings = load_settings(folder=tmp_path)
+    assert (settings.results, settings.data, settings.weights) == (Path("results"), {}, {})
+    assert (settings.wandb, settings.batch_size) == ("off", None)
+
+
+def test_the_file_gives_folders_relative_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "vtbench.yaml").write_text("data: {kinetics400: k400, cycle: /c}\nweights: {w: w.pth}\nresults: out\n")
+    settings = load_settings(folder=tmp_path)
+    assert settings.data == {"kinetics400": tmp_path / "k400", "cycle": Path("/c")}
+    assert settings.weights == {"w": tmp_path / "w.pth"}
+    assert settings.results == tmp_path / "out"
+
+
+def test_an_option_overrides_its_entry_of_the_file_only(tmp_path: Path) -> None:
+    (tmp_path / "vtbench.yaml").write_text("data: {kinetics400: k400, cycle: /c}\nresults: out\n")
+    settings = load_settings(folder=tmp_path, data=["cycle=/other"], results="elsewhere")
+    assert settings.data == {"kinetics400": tmp_path / "k400", "cycle": Path("/other")}
+    assert settings.results == Path("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {}\nresult: out\n", r"vtbench\.yaml:2: result: no such key; did you mean 'results'\?"),
+        ("data: k400\n", r"vtbench\.yaml:1: data: must be keys and values"),
+        ("results: 3\n", r"vtbench\.yaml:1: results: must be text, not 3"),
+    ],
+)
+def test_a_broken_file_is_one_line_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "vtbench.yaml").write_text(text)
+    with pytest.raises(SpecError, match=message):
+        load_settings(folder=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["kinetics400", "kinetics400=", "=/data"])
+def test_a_folder_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"--data .*must be NAME=PATH"):
+        load_settings(folder=tmp_path, data=[text])
