@@ -83,7 +83,10 @@ class _FvcoreCounter(TorchDispatchMode):
                 return parts
             return func(*args, **kwargs)
         output = func(*args, **kwargs)
-        self.total += rule(args, output)
+        # torch drops arguments that have their default value; the rules want every one at its place.
+        given = {**{a.name: a.default_value for a in func._schema.arguments}, **kwargs}
+        every = args + tuple(given[a.name] for a in func._schema.arguments[len(args) :])
+        self.total += rule(every, output)
         return output
 
 

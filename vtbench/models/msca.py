@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vtbench.layers.shift import Boundary, shift_slices
-from vtbench.models.vit import FramewiseViT
+from vtbench.models.vit import FramewiseViT, check_choice
 
 Shifted = Literal["q", "k", "v", "qk", "kv", "qv", "qkv"]
 """Which of query, key and value are taken from the neighbouring frames."""
@@ -108,10 +108,6 @@ def _with_msca(
         num_msca_blocks = depth
     if not 0 <= num_msca_blocks <= depth:
         raise ValueError(f"num_msca_blocks={num_msca_blocks}: must be 0 to {depth}, the number of blocks (depth)")
-    if shifted not in get_args(Shifted):
-        raise ValueError(f"shifted={shifted!r}: must be one of {', '.join(get_args(Shifted))}")
-    if boundary not in get_args(Boundary):
-        raise ValueError(f"boundary={boundary!r}: must be one of {', '.join(get_args(Boundary))}")
     for block in network.blocks[depth - num_msca_blocks :]:
         block.attn = MSCAttention(
             block.attn,
@@ -147,6 +143,8 @@ def msca(
     num_heads. `num_msca_blocks` counts from the top of the network; None is all. Raises ValueError, naming the
     argument, where an argument is impossible.
     """
+    check_choice("shifted", shifted, get_args(Shifted))
+    check_choice("boundary", boundary, get_args(Boundary))
     if min(backward_heads, forward_heads) < 0 or backward_heads + forward_heads > num_heads:
         raise ValueError(
             f"backward_heads={backward_heads}, forward_heads={forward_heads}: must be at least 0 and together at most "
@@ -196,6 +194,8 @@ def msca_patch(
     token 1. Together at most the number of tokens counted. `num_msca_blocks` counts from the top of the network; None
     is all. Raises ValueError, naming the argument, where an argument is impossible.
     """
+    check_choice("shifted", shifted, get_args(Shifted))
+    check_choice("boundary", boundary, get_args(Boundary))
     network = FramewiseViT(
         num_classes=num_classes,
         num_frames=num_frames,

@@ -26,7 +26,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from vtbench.layers.shift import Boundary, shift_slices
-from vtbench.models.vit import FramewiseViT
+from vtbench.models.vit import FramewiseViT, check_choice
 
 First = Literal["next", "previous"]
 """Which neighbouring frame the first group of channels is read from."""
@@ -98,10 +98,8 @@ def tokenshift(
     channels = round(shift_fraction * embed_dim)
     if channels != shift_fraction * embed_dim:
         raise ValueError(f"shift_fraction={shift_fraction}: is no whole number of the {embed_dim} channels (embed_dim)")
-    if first not in get_args(First):
-        raise ValueError(f"first={first!r}: must be one of {', '.join(get_args(First))}")
-    if boundary not in get_args(Boundary):
-        raise ValueError(f"boundary={boundary!r}: must be one of {', '.join(get_args(Boundary))}")
+    check_choice("first", first, get_args(First))
+    check_choice("boundary", boundary, get_args(Boundary))
     network = FramewiseViT(
         num_classes=num_classes,
         num_frames=num_frames,

@@ -25,6 +25,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """ValueError that names the argument unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")
+
+
 class FramewiseViT(VisionTransformer):
     """timm's VisionTransformer on clips: (B, T, 3, H, W) -> (B, num_classes).
 
