@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import encoded
+import numpy as np
+import pytest
+import torch
+
+from vtbench.datasets import DATASETS, base, build_data, synthetic
+from vtbench.errors import DataError, UsageError, VideoError
+from vtbench.video import sampling, transforms
+from vtbench.video.decode import VideoReader
+
+AUGMENT = {
+    "short_side": [34, 40],
+    "flip": 0.5,
+    "color": 0.5,
+    "brightness": [0.5, 2.0],
+    "saturation": [0.5, 3.0],
+    "gamma": [0.8, 1.2],
+    "hue": [-0.5, 0.5],
+    "interpolation": "bicubic",
+    "mean": 0.5,
+    "std": 0.5,
+}
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small cycle set; not to be changed."""
+    return synthetic.generate(tmp_path_factory.mktemp("cycle") / "set", "cycle", num_train=10, num_test=4)
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of it in Kinetics layout, to be changed at will."""
+    shutil.copytree(made, tmp_path / "videos")
+    return tmp_path / "videos"
+
+
+def data(root: Path, name: str = "kinetics400", **changes: Any) -> base.VideoData:
+    arguments = {
+        "root": root,
+        "num_classes": 4,
+        "num_frames": 8,
+        "stride": 4,
+        "size": 32,
+        "augment": AUGMENT,
+        "batch_size": 4,
+    }
+    return build_data(name, **(arguments | changes))
+
+
+def epoch(module: base.VideoData, number: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    module.set_epoch(number)
+    batches = list(module.train_dataloader())
+    return torch.cat([clips for clips, _ in batches]), torch.cat([labels for _, labels in batches])
+
+
+def equal(a: tuple[torch.Tensor, torch.Tensor], b: tuple[torch.Tensor, torch.Tensor]) -> bool:
+    return torch.equal(a[0], b[0]) and torch.equal(a[1], b[1])
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_training_batches_have_the_promised_shapes_and_types(folder: Path) -> None:
+    batches = list(data(folder).train_dataloader())
+    assert [len(labels) for _, labels in batches] == [4, 4]  # 10 videos: the smaller last batch is left out
+    for clips, labels in batches:
+        assert clips.shape == (4, 8, 3, 32, 32)
+        assert clips.dtype == torch.float32
+        assert labels.dtype == torch.int64
+        assert clips.min() >= -1
+        assert clips.max() <= 1
+    [(clips, _)] = data(folder, batch_size=64).train_dataloader()
+    assert len(clips) == 10
+
+
+def test_items_depend_on_seed_epoch_and_index_alone(folder: Path) -> None:
+    reference = epoch(data(folder), 1)
+    assert equal(epoch(data(folder), 1), reference)
+    assert not equal(epoch(data(folder), 2), reference)
+    assert not equal(epoch(data(folder, seed=1), 1), reference)
+    assert equal(epoch(data(folder, cache=True), 1), reference)
+    module = data(folder)
+    for number in (0, 1):  # having run another epoch before changes nothing
+        again = epoch(module, number)
+    assert equal(again, reference)
+
+
+def test_number_of_workers_changes_nothing(folder: Path) -> None:
+    alone, helped = data(folder), data(folder, num_workers=2)
+    loader = helped.train_dataloader()  # long-lived workers must follow the epoch
+    for number in (0, 1):
+        helped.set_epoch(number)
+        batches = list(loader)
+        assert equal((torch.cat([c for c, _ in batches]), torch.cat([y for _, y in batches])), epoch(alone, number))
+    views = [[item["views"] for batch in m.test_dataloader() for item in batch] for m in (alone, helped)]
+    assert all(torch.equal(a, b) for a, b in zip(*views, strict=True))
+
+
+def test_an_epoch_is_every_video_once(folder: Path) -> None:
+    sampler = base.EpochSampler(10, seed=0)
+    orders = []
+    for number in range(3):
+        sampler.set_epoch(number)
+        keys = list(sampler)
+        assert {e for e, _ in keys} == {number}
+        assert sorted(i for _, i in keys) == list(range(10))
+        orders.append(tuple(i for _, i in keys))
+    assert len(set(orders)) == 3
+
+
+def test_training_clip_is_sampling_then_transform(folder: Path) -> None:
+    module = data(folder, flip_labels=synthetic.FLIP_LABELS["cycle"])
+    dataset = module.train_dataloader().dataset
+    flipped = 0
+    for index in range(10):
+        clip, label = dataset[3, index]
+        entry = module.train_entries[index]
+        rng = np.random.default_rng([0, 1, 3, index])
+        with VideoReader(entry.file) as reader:
+            numbers = sampling.train_clip(reader.num_frames, num_frames=8, stride=4, rng=rng)
+            frames = torch.from_numpy(reader.frames(numbers)).permute(0, 3, 1, 2)
+        flip = rng.random() < 0.5
+        flipped += flip
+        transform = transforms.TrainTransform(size=32, **{k: v for k, v in AUGMENT.items() if k != "flip"})
+        assert torch.equal(clip, transform(frames, flip=flip, rng=rng))
+        assert label == ({0: 1, 1: 0, 2: 3, 3: 2}[entry.label] if flip else entry.label)
+    assert 0 < flipped < 10
+
+
+def test_flip_probability_and_label_change_hold(folder: Path) -> None:
+    rule = synthetic.FLIP_LABELS["cycle"]
+    for probability, expected in ((0.0, [0, 1, 2, 3]), (1.0, [1, 0, 3, 2])):
+        module = data(folder, flip_labels=rule, augment=AUGMENT | {"flip": probability})
+        dataset = module.train_dataloader().dataset
+        assert [dataset[0, i][1] for i in range(4)] == expected
+    harmless = data(folder, augment=AUGMENT | {"flip": 1.0}).train_dataloader().dataset
+    assert [harmless[0, i][1] for i in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="twice"):
+        data(folder, flip_labels={0: 1})
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_training_on_a_broken_video_is_refused_with_the_remedy(folder: Path, num_workers: int) -> None:
+    (folder / "train" / "00003.mp4").write_bytes(b"not a video")
+    with pytest.raises(VideoError, match=r"00003\.mp4: .*take .*train\.csv:5 out") as caught:
+        list(data(folder, num_workers=num_workers).train_dataloader())
+    assert caught.value.path == folder / "train" / "00003.mp4"
+    assert len(str(caught.value).splitlines()) == 1
+
+
+# -- testing ----------------------------------------------------------------------------------------------------------
+
+
+def test_thirty_views_come_from_one_decode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = encoded.encode(folder / "long.mp4", encoded.numbered(200), options=encoded.x264(250), sound=True)
+    (folder / "validation.csv").write_text("path,label\nlong.mp4,2\n")
+    decoded = []
+    close = VideoReader.close
+
+    def counting(self: VideoReader) -> None:
+        decoded.append(self.frames_decoded)
+        self.frames_decoded = 0
+        close(self)
+
+    monkeypatch.setattr(VideoReader, "close", counting)
+    [[item]] = data(folder, clips=10, crops=3, stride=16).test_dataloader()
+    assert 0 < sum(decoded) <= 200
+    assert item["views"].shape == (30, 8, 3, 32, 32)
+    assert (item["video_id"], item["label"]) == ("long.mp4", 2)
+    # View v is crop v % 3 of clip v // 3.
+    transform = transforms.TestTransform(size=32, short_side=32, crops=3)
+    clips = sampling.test_clips(200, num_frames=8, stride=16, clips=10)
+    with VideoReader(path) as reader:
+        for clip in (0, 4, 9):
+            frames = torch.from_numpy(reader.frames(clips[clip])).permute(0, 3, 1, 2)
+            assert torch.equal(item["views"][3 * clip : 3 * clip + 3], transform(frames))
+
+
+def test_test_items_are_the_manifest_in_order(folder: Path) -> None:
+    for size in (1, 3):
+        module = data(folder, clips=2, eval_batch_size=size)
+        batches = list(module.test_dataloader())
+        assert [len(b) for b in batches] == ([1] * 4 if size == 1 else [3, 1])
+        items = [item for batch in batches for item in batch]
+        assert [(i["video_id"], i["label"]) for i in items] == [(f"validation/0000{n}.mp4", n) for n in range(4)]
+        assert all(item["views"].shape == (2, 8, 3, 32, 32) for item in items)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_an_unreadable_test_video_is_an_error_item(folder: Path, cache: bool) -> None:
+    module = data(folder, cache=cache)
+    module.setup()
+    (folder / "validation" / "00001.mp4").write_bytes(b"not a video")
+    (folder / "validation" / "00002.mp4").unlink()  # gone after the check
+    items = [item for batch in module.test_dataloader() for item in batch]
+    assert len(items) == 4
+    assert ["views" in item for item in items] == [True, False, False, True]
+    assert items[1].keys() == {"video_id", "label", "error"}
+    assert "00001.mp4" in items[1]["error"]
+    assert "00002.mp4: no such file" in items[2]["error"].lower()
+
+
+def test_random_test_clips_repeat_with_the_seed(folder: Path) -> None:
+    def views(seed: int) -> torch.Tensor:
+        module = data(folder, clips=3, clip_sampling="random", seed=seed)
+        return torch.stack([item["views"] for batch in module.test_dataloader() for item in batch])
+
+    assert torch.equal(views(0), views(0))
+    assert not torch.equal(views(0), views(1))
+
+
+def test_a_video_shorter_than_the_clip_wraps_round(folder: Path) -> None:
+    encoded.encode(folder / "short.mp4", encoded.numbered(5), options=encoded.x264(12))
+    (folder / "validation.csv").write_text("path,label\nshort.mp4,0\n")
+    [[item]] = data(folder, stride=1).test_dataloader()
+    numbers = sampling.test_clips(5, num_frames=8, stride=1, clips=1)[0].tolist()
+    assert numbers == [0, 1, 2, 3, 4, 0, 1, 2]
+    view = item["views"][0]
+    assert torch.equal(view[5:], view[:3])
+    assert not torch.equal(view[0], view[1])
+
+
+# -- caching ----------------------------------------------------------------------------------------------------------
+
+
+def test_cached_videos_are_decoded_once_for_all_epochs_and_modules(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base.clear_cache()
+    opened = []
+    init = VideoReader.__init__
+    monkeypatch.setattr(VideoReader, "__init__", lambda self, path: (opened.append(path), init(self, path))[1])
+    for seed in (0, 1):
+        module = data(folder, cache=True, seed=seed, batch_size=10, num_workers=2)
+        for number in (0, 1):
+            epoch(module, number)
+    assert len(opened) == 10
+    # A changed file is read again.
+    shutil.copy(folder / "train" / "00001.mp4", folder / "train" / "00000.mp4")
+    epoch(data(folder, cache=True, batch_size=10))
+    assert len(opened) == 11
+    base.clear_cache()
+
+
+# -- manifests --------------------------------------------------------------------------------------------------------
+
+
+def test_fingerprint_changes_with_any_video_or_label(folder: Path) -> None:
+    before = data(folder).fingerprint()
+    assert len(before) == 12
+    assert data(folder).fingerprint() == before
+    seen = {before}
+    video = folder / "train" / "00002.mp4"
+    video.write_bytes(video.read_bytes() + b"\0")
+    seen.add(data(folder).fingerprint())
+    manifest = folder / "validation.csv"
+    manifest.write_text(manifest.read_text().replace("00001.mp4,1", "00001.mp4,2"))
+    seen.add(data(folder).fingerprint())
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
+    seen.add(data(folder).fingerprint())
+    assert len(seen) == 4
+
+
+BAD_MANIFESTS = {
+    "": r"train\.csv:1: the header is ''",
+    "path,label\n": r"train\.csv: lists no videos",
+    "video,class\na.mp4,0\n": r"train\.csv:1: the header is 'video,class', must be 'path,label'",
+    "path,label\ntrain/00000.mp4\n": r"train\.csv:2: 'train/00000\.mp4' must be path,label",
+    "path,label\ntrain/00000.mp4,0\n\ntrain/00001.mp4,9\n": r"train\.csv:4: label 9 is outside 0 to 3",
+    "path,label\ntrain/00000.mp4,-1\n": r"train\.csv:2: label -1 is outside 0 to 3",
+    "path,label\ntrain/00000.mp4,plus_won\n": r"train\.csv:2: label 'plus_won' .*did you mean 'plus_one'",
+    "path,label\ntrain/00000.mp4,0\nx/a.mp4,1\n": r"train\.csv:3: .*x/a\.mp4: no such file; complete",
+    "path,label\n" + "".join(f"x/{n}.mp4,1\n" for n in range(5)): (
+        r"train\.csv:2: .*x/0\.mp4: no such file \(5 of 5 files are missing: x/0\.mp4, x/1\.mp4, x/2\.mp4, \.\.\.\)"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", BAD_MANIFESTS)
+def test_bad_manifests_are_refused_with_file_and_line(text: str, folder: Path) -> None:
+    (folder / "train.csv").write_text(text)
+    with pytest.raises(DataError, match=BAD_MANIFESTS[text]) as caught:
+        data(folder, class_names=synthetic.CLASSES["cycle"]).setup()
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_folder_or_manifest_is_refused_with_the_option(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere: no such folder; .* --data kinetics400=PATH"):
+        data(folder / "nowhere").setup()
+    with pytest.raises(DataError, match=r"mine\.csv: no such manifest"):
+        data(folder, train_manifest=folder / "mine.csv").setup()
+    (folder / "train.csv").unlink()
+    shutil.rmtree(folder / "train")
+    with pytest.raises(DataError, match=r"train\.csv: no such manifest"):
+        data(folder).setup()
+
+
+def test_a_test_video_listed_twice_is_refused(folder: Path) -> None:
+    with (folder / "validation.csv").open("a") as file:
+        file.write("validation/00000.mp4,0\n")
+    with pytest.raises(DataError, match=r"validation\.csv:6: .* listed twice; first at .*validation\.csv:2"):
+        data(folder).setup()
+
+
+def test_class_names_in_manifests_are_understood(folder: Path) -> None:
+    manifest = folder / "train.csv"
+    (folder / "mine.csv").write_text("path,label\ntrain/00000.mp4,minus_three\ntrain/00001.mp4,1\n")
+    module = data(folder, class_names=synthetic.CLASSES["cycle"], train_manifest=folder / "mine.csv")
+    assert [entry.label for entry in module.train_entries] == [3, 1]
+    manifest.write_text("path,label\ntrain/00000.mp4,minus_three\n")
+    with pytest.raises(DataError, match=r"train\.csv:2: .*give class numbers"):
+        data(folder).setup()
+
+
+def test_class_folders_do_without_manifests(folder: Path) -> None:
+    for split in ("train", "validation"):
+        (folder / f"{split}.csv").unlink()
+        for n, name in enumerate(("d", "a", "c", "b")):
+            (folder / split / name).mkdir()
+            shutil.move(folder / split / f"0000{n}.mp4", folder / split / name / f"{n}.mp4")
+    entries = data(folder).train_entries
+    assert [(e.video_id, e.label) for e in entries] == [
+        ("train/a/1.mp4", 0),
+        ("train/b/3.mp4", 1),
+        ("train/c/2.mp4", 2),
+        ("train/d/0.mp4", 3),
+    ]
+    assert [e.label for e in data(folder, class_names=("d", "c", "b", "a")).train_entries] == [3, 2, 1, 0]
+    with pytest.raises(DataError, match="4 class folders, the data set has 5 classes"):
+        data(folder, num_classes=5).setup()
+    with pytest.raises(DataError, match="train/b: no class"):
+        data(folder, class_names=("d", "c", "x", "a")).setup()
+
+
+def test_limits_take_the_start_of_the_manifests(folder: Path) -> None:
+    module = data(folder, limit_train=3, limit_test=2)
+    assert [e.video_id for e in module.train_entries] == [f"train/0000{n}.mp4" for n in range(3)]
+    assert len(module.test_entries) == 2
+    assert module.fingerprint() != data(folder).fingerprint()
+
+
+# -- the map of data sets ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_every_data_set_builds_and_yields_batches(name: str, folder: Path, tmp_path: Path) -> None:
+    if name in synthetic.CLASSES:
+        classes = len(synthetic.CLASSES[name])
+        frames = 1 if name == "stills" else 8
+        module = data(
+            tmp_path / name, name, num_classes=classes, num_frames=frames, num_train=8, num_test=4, clips=2, crops=3
+        )
+        assert module.flip_labels == synthetic.FLIP_LABELS[name]
+    else:
+        frames, module = 8, data(folder, name, clips=2, crops=3)
+    clips, labels = epoch(module)
+    assert clips.shape == (8, frames, 3, 32, 32)
+    assert set(labels.tolist()) <= set(range(module.num_classes))
+    assert [item["views"].shape[0] for batch in module.test_dataloader() for item in batch] == [6] * 4
+
+
+def test_unknown_data_sets_and_wrong_class_counts_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'cycle'"):
+        build_data("cylce")
+    with pytest.raises(DataError, match="has 4 classes, not 8"):
+        data(tmp_path / "a", "cycle", num_classes=8)
+    with pytest.raises(DataError, match="mirroring"):
+        data(tmp_path / "a", "cycle", flip_labels={})
