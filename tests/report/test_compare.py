@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from vtbench.report.compare import Comparison, compare, distinct_evaluations
+from vtbench.results.store import Store
+from vtbench.spec import select
+
+Measure = Callable[..., None]
+KV = "msca/table2:msca-kv"  # printed: 76.47 / 92.88
+
+
+def compared(store: Store, row_id: str = KV, scale: str = "paper", **options: float) -> Comparison:
+    (found,) = compare(select([row_id]), store, scale, **options)
+    return found
+
+
+def test_an_entry_has_the_keys_of_the_contract(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4, 76.5, 76.6, top5=92.9)
+    entry = compared(store).entry()
+    (row,) = select([KV])
+    evaluations = [row.measurements("paper", seed)[0].evaluation for seed in range(3)]
+    assert entry == {
+        "id": KV,
+        "scale": "paper",
+        "published": {"top1": "76.47", "top5": "92.88"},
+        "measured": {
+            "top1": {"mean": pytest.approx(76.5), "sd": pytest.approx(0.1), "n": 3},
+            "top5": {"mean": pytest.approx(92.9), "sd": pytest.approx(0), "n": 3},
+        },
+        "delta": {"top1": 0.03, "top5": 0.02},
+        "verdict": "within",
+        "keys": {
+            "training": [e.training.key for e in evaluations],
+            "evaluation": [e.key for e in evaluations],
+            "stale": [],
+        },
+        "commit": "277b510",
+    }
+
+
+@pytest.mark.parametrize("scale", ["smoke", "mini"])
+def test_small_scales_are_never_compared_with_the_print(store: Store, measure: Measure, scale: str) -> None:
+    before = compared(store, scale=scale).entry()
+    measure(KV, scale, 76.47, 76.47)
+    measure(KV, "paper", 76.47)
+    after = compared(store, scale=scale).entry()
+    for entry in (before, after):
+        assert entry["delta"] is None and entry["verdict"] == "not-comparable"
+    assert before["measured"] == {} and after["measured"]["top1"]["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((), "not-run"),
+        ((76.47,), "within"),
+        ((76.9,), "inconclusive"),
+        ((60.0,), "outside"),
+        ((76.4, 76.5, 76.6), "within"),
+        ((75.0, 76.5, 78.0), "inconclusive"),
+        ((70.0, 70.1, 70.2), "outside"),
+    ],
+)
+def test_the_verdict_follows_the_interval_at_paper_scale(
+    store: Store, measure: Measure, values: tuple[float, ...], verdict: str
+) -> None:
+    measure(KV, "paper", *values)
+    found = compared(store)
+    assert found.verdict == verdict
+    assert (found.delta is None) == (not values)
+
+
+def test_the_tolerance_can_be_set(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 79.0, 79.1, 79.2)
+    assert compared(store).verdict == "outside"
+    assert compared(store, tolerance=5.0).verdict == "within"
+
+
+def test_one_seed_is_judged_by_the_number_of_videos(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4)
+    many = compared(store).measured["top1"].interval
+    measure(KV, "paper", 76.4, videos_expected=100, videos_decoded=100)
+    few = compared(store).measured["top1"].interval
+    assert many[1] - many[0] < 1.3 < 15 < few[1] - few[0]
+    assert compared(store).verdict == "inconclusive"
+
+
+def test_a_bad_top5_decides_over_a_good_top1(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4, 76.5, 76.6, top5=80.0)
+    assert compared(store).verdict == "outside"
+
+
+def test_delta_has_the_printed_precision_and_no_negative_zero(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.467)
+    assert str(compared(store).delta) == "{'top1': 0.0}"
+    measure(KV, "paper", 76.4549)
+    assert compared(store).delta == {"top1": -0.02}
+
+
+def test_a_second_measurement_keeps_its_own_name(store: Store, measure: Measure) -> None:
+    row = "msca/table3:msca-kv-12"
+    measure(row, "mini", 90.0, 92.0)
+    measure(row, "mini", 50.0, measurement="events")
+    found = compared(store, row, "mini")
+    assert {name: (m.mean, m.n) for name, m in found.measured.items()} == {"top1": (91, 2), "events_top1": (50, 1)}
+    assert found.chance == {"top1": 25, "events_top1": 25}
+
+
+def test_the_newest_line_of_a_seed_counts_once(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 10.0, 20.0)
+    measure(KV, "paper", 76.0)
+    found = compared(store).measured["top1"]
+    assert (found.mean, found.n) == (48, 2)
+
+
+def test_a_line_of_another_spec_is_stale_and_never_counted(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 10.0, evaluation_key="000000000000")
+    found = compared(store)
+    assert found.measured == {} and found.verdict == "not-run" and found.delta is None
+    assert found.entry()["keys"] == {"training": [], "evaluation": [], "stale": ["000000000000"]}
+    measure(KV, "paper", 76.4)
+    found = compared(store)
+    assert found.measured["top1"].mean == 76.4 and found.stale == ()
+
+
+def test_a_newer_line_of_another_spec_does_not_hide_one_of_todays(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4)
+    measure(KV, "paper", 10.0, evaluation_key="000000000000")
+    assert compared(store).measured["top1"].mean == 76.4
+
+
+def test_a_change_of_the_spec_makes_what_was_measured_stale(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4)
+    (row,) = select([KV])
+    main = row.recipes["main"]
+    assert main.recipe.train is not None
+    train = dataclasses.replace(main.recipe.train, epochs=13)
+    changed = dataclasses.replace(
+        row,
+        recipes={"main": dataclasses.replace(main, recipe=dataclasses.replace(main.recipe, train=train))},
+    )
+    assert not compare([row], store, "paper")[0].stale
+    (found,) = compare([changed], store, "paper")
+    assert len(found.stale) == 1 and not found.measured
+
+
+def test_a_measurement_that_the_row_no_longer_has_is_stale(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4)
+    store.append(store.read()[0].model_copy(update={"measurement": "gone"}))
+    found = compared(store)
+    assert [r.measurement for r in found.stale] == ["gone"] and found.measured["top1"].n == 1
+
+
+def test_given_weights_count_only_where_no_training_of_ours_does(store: Store, measure: Measure) -> None:
+    (row,) = select([KV])
+    key = row.measurements("paper", 0)[0].evaluation.key
+    measure(KV, "paper", 70.0, init="given", evaluation_key=f"{key}-aaaaaaaaaaaa", training_key="file:aaaaaaaaaaaa")
+    measure(KV, "paper", 76.3, init="given", evaluation_key=f"{key}-bbbbbbbbbbbb", training_key="file:bbbbbbbbbbbb")
+    found = compared(store)
+    assert found.given_weights and (found.measured["top1"].mean, found.measured["top1"].n) == (76.3, 1)
+    measure(KV, "paper", 76.5)
+    found = compared(store)
+    assert not found.given_weights and (found.measured["top1"].mean, found.measured["top1"].n) == (76.5, 1)
+
+
+def test_rows_that_share_an_evaluation_are_one_result(store: Store, measure: Measure) -> None:
+    shared = ["msca/table1:msca-kv-2", "msca/table2:msca-kv", "msca/table3:msca-kv-12"]
+    for row in [*shared, "msca/table2:tokenshift"]:
+        measure(row, "mini", 90.0, 91.0)
+    found = compare(select([*shared, "msca/table2:tokenshift"]), store, "mini")
+    evaluations = distinct_evaluations(found)
+    assert len(store.read()) == 8 and len(evaluations) == 4
+    assert sorted(len(members) for members in evaluations.values()) == [1, 1, 3, 3]
+
+
+def test_a_dirty_or_second_commit_is_told(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.0, 76.1)
+    store.append(store.read()[1].model_copy(update={"commit": "abc1234", "dirty": True}))
+    assert compared(store).entry()["commit"] == "277b510, abc1234-dirty"
+    measure(KV, "paper", 76.0, 76.1, commit=None, dirty=None)
+    assert compared(store).entry()["commit"] is None
+
+
+def test_rows_without_a_printed_accuracy_are_not_comparable(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.0)
+    (row,) = select([KV])
+    (found,) = compare([dataclasses.replace(row, published={})], store, "paper")
+    assert found.verdict == "not-comparable" and found.delta is None and found.measured
+
+
+def test_rows_that_cannot_be_run_are_not_run(store: Store) -> None:
+    (row,) = select([KV])
+    for status in ("published-only", "analytic"):
+        (found,) = compare([dataclasses.replace(row, status=status, recipes={})], store, "paper")
+        assert found.verdict == "not-run"

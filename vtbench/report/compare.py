@@ -1,0 +1,170 @@
+"""Published and measured side by side: for each row and scale what counts, how far it is from the print, the verdict.
+
+What counts as measured: for each seed the newest line of results.csv whose evaluation is the one the row asks for
+today. A line of another evaluation (the spec has changed since) is stale: named, never counted. Lines of weights given
+with `vtbench eval --checkpoint` count only where no training of ours does. Means are over seeds of one row; nothing is
+ever averaged over rows, which may share an evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vtbench.report.statistics import (
+    TOLERANCE,
+    Finding,
+    Interval,
+    compare_to_print,
+    mean_and_sd,
+    strictest,
+    t_interval,
+    wilson_interval,
+)
+from vtbench.results.record import Record
+from vtbench.results.store import Store
+from vtbench.spec.datasets import load_dataset
+from vtbench.spec.schema import ACCURACIES, Row, Scale
+
+Verdict = Finding | Literal["not-comparable", "not-run"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric of one row at one scale, in percent: mean over the seeds, their standard deviation (None for one)."""
+
+    mean: float
+    sd: float | None
+    n: int
+    interval: Interval
+    """95 %: see vtbench.report.statistics."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row at one scale."""
+
+    row: Row
+    scale: Scale
+    measured: dict[str, Measured]
+    """By the name under which the row prints the metric: `top1`, and `events_top1` for a second measurement."""
+    delta: dict[str, float] | None
+    """Measured mean minus printed number, at the printed precision; None at any scale but paper."""
+    verdict: Verdict
+    counted: tuple[Record, ...]
+    stale: tuple[Record, ...]
+    chance: dict[str, float]
+    """What guessing gives, in percent, for each measured metric."""
+
+    @property
+    def given_weights(self) -> bool:
+        """Whether what counts was measured on weights that no training of ours made."""
+        return any(_is_given(record) for record in self.counted)
+
+    def entry(self) -> dict[str, Any]:
+        """The row's entry in `vtbench report --format json`."""
+        return {
+            "id": self.row.id,
+            "scale": self.scale,
+            "published": {name: cell.text for name, cell in self.row.published.items()},
+            "measured": {name: {"mean": m.mean, "sd": m.sd, "n": m.n} for name, m in self.measured.items()},
+            "delta": self.delta,
+            "verdict": self.verdict,
+            "keys": {
+                "training": _distinct(record.training_key for record in self.counted),
+                "evaluation": _distinct(record.evaluation_key for record in self.counted),
+                "stale": _distinct(record.evaluation_key for record in self.stale),
+            },
+            "commit": ", ".join(_distinct(map(_commit, self.counted))) or None,
+        }
+
+
+def compare(rows: Sequence[Row], store: Store, scale: Scale, tolerance: float = TOLERANCE) -> list[Comparison]:
+    """One comparison per row, in the order given. `tolerance` is in percentage points.
+
+    Raises ResultsError when results.csv is not in order.
+    """
+    by_row: dict[str, list[Record]] = {}
+    for record in store.read():
+        if record.scale == scale:
+            by_row.setdefault(record.id, []).append(record)
+    return [_compare_row(row, scale, by_row.get(row.id, []), tolerance) for row in rows]
+
+
+def distinct_evaluations(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
+    """Evaluation key -> the comparisons it counts in, each once: as many independent results as there are keys."""
+    found: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        for key in _distinct(record.evaluation_key for record in comparison.counted):
+            found.setdefault(key, []).append(comparison)
+    return found
+
+
+def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: float) -> Comparison:
+    counted, stale = _sort_out(row, scale, records)
+    measured: dict[str, Measured] = {}
+    chance: dict[str, float] = {}
+    findings: list[Finding] = []
+    delta: dict[str, float] = {}
+    for measurement in row.measurements(scale, seed=0) if counted else []:
+        taken = [record for record in counted if record.measurement == measurement.name]
+        classes = load_dataset(measurement.evaluation.data.dataset).num_classes
+        for metric in ACCURACIES:
+            values = [value for record in taken if (value := getattr(record, metric)) is not None]
+            if not values:
+                continue
+            name = row.metric(measurement.name, metric)
+            mean, sd = mean_and_sd(values)
+            videos = taken[0].videos_expected
+            interval = t_interval(values) if len(values) > 1 else wilson_interval(mean, videos)
+            measured[name] = Measured(mean, sd, len(values), interval)
+            chance[name] = 100 * min(int(metric.removeprefix("top")), classes) / classes
+            if scale == "paper" and name in row.published:
+                cell = row.published[name]
+                delta[name] = round(mean - cell.value, cell.decimals) + 0.0  # + 0.0 makes -0.0 a 0.0
+                findings.append(compare_to_print(interval, cell.value, cell.decimals, tolerance))
+    verdict: Verdict
+    if scale != "paper":
+        verdict = "not-comparable"
+    elif not measured:
+        verdict = "not-run"
+    else:
+        verdict = strictest(findings) if findings else "not-comparable"
+    return Comparison(row, scale, measured, delta if findings else None, verdict, tuple(counted), tuple(stale), chance)
+
+
+def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """The lines of a row that count, one per measurement and seed, and the stale ones that stand where none counts."""
+    wanted = {
+        (measurement.name, seed): measurement.evaluation.key
+        for seed in sorted({record.seed for record in records})
+        for measurement in row.measurements(scale, seed)
+    }
+    ours: dict[tuple[str, int], Record] = {}
+    given: dict[str, Record] = {}
+    stale: dict[tuple[str, int], Record] = {}
+    for record in records:  # in the order they were appended: a newer line takes the place of an older one
+        slot = record.measurement, record.seed
+        if slot in wanted and record.evaluation_key == wanted[slot]:
+            ours[slot] = record
+        elif slot in wanted and _is_given(record) and record.evaluation_key.startswith(f"{wanted[slot]}-"):
+            given[record.measurement] = record
+        else:
+            stale[slot] = record
+    measured_by_us = {name for name, _ in ours}
+    counted = [ours[slot] for slot in wanted if slot in ours]
+    counted += [record for name, record in given.items() if name not in measured_by_us]
+    return counted, [record for slot, record in stale.items() if slot not in ours]
+
+
+def _is_given(record: Record) -> bool:
+    return record.init == "given"
+
+
+def _commit(record: Record) -> str:
+    return "" if record.commit is None else record.commit + ("-dirty" if record.dirty else "")
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return [value for value in dict.fromkeys(values) if value]

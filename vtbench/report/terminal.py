@@ -1,0 +1,312 @@
+"""Comparisons drawn: tables for a terminal of any width or in Markdown, and the machine-readable CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement as Width
+from rich.table import Table
+from rich.text import Text
+
+from vtbench.report.compare import Comparison, distinct_evaluations
+from vtbench.report.statistics import TOLERANCE
+from vtbench.spec.load import load_paper
+from vtbench.spec.schema import ACCURACIES, Scale
+
+VERDICT_STYLES = {"within": "green", "outside": "red", "inconclusive": "yellow", "not-run": "dim"}
+LABEL = "as printed"
+CSV_COLUMNS = ("id", "scale", "metric", "published", "mean", "sd", "n", "delta", "verdict", "commit")
+
+
+# ---- machine-readable ------------------------------------------------------------------------------------------------
+
+
+def as_json(comparisons: Sequence[Comparison]) -> str:
+    """An array with one entry per row and scale."""
+    return json.dumps([comparison.entry() for comparison in comparisons], indent=2, ensure_ascii=False) + "\n"
+
+
+def as_csv(comparisons: Sequence[Comparison]) -> str:
+    """One line per row, scale and metric, printed or measured; numbers as in the JSON."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for comparison in comparisons:
+        entry = comparison.entry()
+        for metric in dict.fromkeys([*entry["published"], *entry["measured"]]) or [""]:
+            found = entry["measured"].get(metric, {"mean": None, "sd": None, "n": 0})
+            writer.writerow(
+                [
+                    *(entry["id"], entry["scale"], metric, entry["published"].get(metric)),
+                    *(found["mean"], found["sd"], found["n"]),
+                    *((entry["delta"] or {}).get(metric), entry["verdict"], entry["commit"]),
+                ]
+            )
+    return out.getvalue()
+
+
+# ---- one printed table at one scale, as text -------------------------------------------------------------------------
+
+
+@dataclass
+class Column:
+    """A column of the drawing. In a narrow terminal the columns with the highest `rank` are left out first."""
+
+    header: tuple[str, str]
+    rank: int
+    right: bool = True
+    cells: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Sheet:
+    """One printed table at one scale: heading, columns of equally many cells, and what has to be said below."""
+
+    title: str
+    remark: str | None
+    columns: list[Column]
+    chance: list[str]
+    verdicts: list[str]
+    notes: list[str]
+
+
+def sheets(comparisons: Sequence[Comparison]) -> list[Sheet]:
+    """One sheet per printed table, in the order of the rows; all comparisons are of one scale."""
+    tables: dict[tuple[str, str], list[Comparison]] = {}
+    for comparison in comparisons:
+        tables.setdefault((comparison.row.paper, comparison.row.table), []).append(comparison)
+    return [_sheet(paper, table, members) for (paper, table), members in tables.items()]
+
+
+def _sheet(paper: str, table: str, comparisons: list[Comparison]) -> Sheet:
+    scale = comparisons[0].scale
+    caption = next(t.caption for t in load_paper(paper).tables if t.name == table)
+    chance = {name: level for comparison in comparisons for name, level in comparison.chance.items()}
+    printed = [m for m in ACCURACIES if any(m in c.row.published for c in comparisons)]
+    printed += [
+        name
+        for name in dict.fromkeys(name for c in comparisons for name in c.row.published)
+        if name.endswith(ACCURACIES) and name not in printed
+    ]
+    # Top-5 of at most five classes is 100 whatever was learnt.
+    measured = [name for name, level in chance.items() if level < 100] or ["top1"]
+    columns = [
+        Column(("", "row"), 0, right=False, cells=[c.row.name for c in comparisons]),
+        Column(
+            ("", LABEL),
+            7,
+            right=False,
+            cells=[c.row.label + ("" if c.row.own else " (quoted)") for c in comparisons],
+        ),
+    ]
+    for name in printed:
+        cells = [c.row.published[name].text if name in c.row.published else "" for c in comparisons]
+        columns.append(Column(("printed", name), 0 if name == "top1" else 5, cells=cells))
+    for name in measured:
+        rank = 0 if name == "top1" else 1 if name.endswith("top1") else 4
+        columns.append(Column((scale, name), rank, cells=[_measured_cell(c, name) for c in comparisons]))
+    if any(c.measured for c in comparisons):
+        columns.append(Column(("", "seeds"), 3, cells=[_seeds_cell(c) for c in comparisons]))
+    if scale == "paper":
+        for name in printed:
+            if any(name in (c.delta or {}) for c in comparisons):
+                cells = [_delta_cell(c, name) for c in comparisons]
+                columns.append(Column(("delta", name), 2 if name == "top1" else 6, cells=cells))
+        columns.append(Column(("", "verdict"), 1, right=False, cells=[c.verdict for c in comparisons]))
+    return Sheet(
+        title=f"{paper}/{table} at {scale} scale: {caption}",
+        remark=None if scale == "paper" else _not_comparable(comparisons),
+        columns=columns,
+        chance=[_number(chance[c.header[1]]) if c.header[0] == scale and c.header[1] in chance else "" for c in columns]
+        if chance
+        else [],
+        verdicts=[c.verdict for c in comparisons],
+        notes=_notes(comparisons),
+    )
+
+
+def _not_comparable(comparisons: Sequence[Comparison]) -> str:
+    scale = comparisons[0].scale
+    runnable = [c for c in comparisons if c.row.status == "runnable"]
+    if not runnable:
+        return f"Numbers at {scale} scale are not comparable with the printed ones."
+    printed = sorted({m.evaluation.data.dataset for c in runnable for m in c.row.measurements("paper")})
+    here = sorted({m.evaluation.data.dataset for c in runnable for m in c.row.measurements(scale)})
+    return (
+        f"NOT COMPARABLE with the printed numbers: small networks on {' and '.join(here)} (synthetic videos), "
+        f"not {' and '.join(printed)}."
+    )
+
+
+def _measured_cell(comparison: Comparison, name: str) -> str:
+    found = comparison.measured.get(name)
+    if found is not None:
+        return _number(found.mean) + ("" if found.sd is None else f" ± {_number(found.sd)}")
+    if name != "top1" or comparison.counted:
+        return ""
+    if comparison.stale:
+        return "stale"
+    return "not run" if comparison.row.status == "runnable" else "-"
+
+
+def _seeds_cell(comparison: Comparison) -> str:
+    return "/".join(dict.fromkeys(str(found.n) for found in comparison.measured.values()))
+
+
+def _delta_cell(comparison: Comparison, name: str) -> str:
+    if name not in (comparison.delta or {}):
+        return ""
+    assert comparison.delta is not None
+    return f"{comparison.delta[name]:+.{comparison.row.published[name].decimals}f}"
+
+
+def _number(percent: float) -> str:
+    return f"{percent:.2f}"
+
+
+def _notes(comparisons: Sequence[Comparison]) -> list[str]:
+    notes = []
+    for comparison in comparisons:
+        name = comparison.row.name
+        if comparison.stale:
+            seeds = ", ".join(sorted({str(record.seed) for record in comparison.stale}))
+            notes.append(
+                f"{name}: stale, not counted: measured before the spec changed (seed {seeds}); "
+                f"run {comparison.row.id} again"
+            )
+        if comparison.given_weights:
+            notes.append(f"{name}: measured on given weights, not on a training of ours")
+        failed = max((record.videos_failed for record in comparison.counted), default=0)
+        if failed:
+            expected = comparison.counted[0].videos_expected
+            notes.append(f"{name}: {failed} of {expected} videos could not be read; they count as misses")
+        for metric, cell in comparison.row.published.items():
+            if cell.reconstructed and metric.endswith(ACCURACIES):
+                notes.append(f"{name}: printed {metric} is reconstructed: {cell.reconstructed}")
+    return notes
+
+
+def _summary(comparisons: Sequence[Comparison], tolerance: float) -> list[str]:
+    scale = comparisons[0].scale
+    evaluations = distinct_evaluations(comparisons)
+    run = sum(bool(comparison.measured) for comparison in comparisons)
+    plural = "" if len(evaluations) == 1 else "s"
+    lines = [
+        f"{scale} scale: {run} of {len(comparisons)} rows have results, from {len(evaluations)} evaluation{plural}."
+    ]
+    shared: dict[tuple[str, ...], None] = {}
+    for members in evaluations.values():
+        if len(members) > 1:
+            shared[tuple(comparison.row.id for comparison in members)] = None
+    lines += [f"One and the same evaluation: {', '.join(ids)}." for ids in shared]
+    if any(found.sd is not None for comparison in comparisons for found in comparison.measured.values()):
+        lines.append("± is the standard deviation over seeds.")
+    if scale == "paper" and run:
+        lines.append(
+            f"within: the 95 % interval lies inside the printed number ± {tolerance:g} points (and half its last "
+            "digit); outside: it misses them; inconclusive: it reaches across."
+        )
+    return lines
+
+
+# ---- drawn -----------------------------------------------------------------------------------------------------------
+
+
+def draw(
+    comparisons: Mapping[Scale, Sequence[Comparison]],
+    *,
+    tolerance: float = TOLERANCE,
+    width: int = 100,
+    colour: bool = False,
+) -> str:
+    """All tables as text that fits into `width` columns, with ANSI colours if `colour`."""
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    for members in comparisons.values():
+        if not members:
+            continue
+        for sheet in sheets(members):
+            console.print(Text(sheet.title, style="bold"))
+            if sheet.remark:
+                console.print(Text(sheet.remark, style="bold yellow"))
+            console.print(_fitted(sheet, console))
+            for note in sheet.notes:
+                console.print(Text(note, style="dim"))
+            console.print()
+        for line in _summary(members, tolerance):
+            console.print(Text(line))
+        console.print()
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"
+
+
+def _fitted(sheet: Sheet, console: Console) -> Table:
+    """The table without as many of its less important columns as it takes to fit."""
+    keep = max(column.rank for column in sheet.columns)
+    unlimited = console.options.update_width(10_000)  # what a table needs is otherwise cut to what there is
+    while True:
+        table = _table(sheet, keep)
+        needed = Width.get(console, unlimited, table).minimum
+        if keep == 0 or needed <= console.width:
+            return table
+        keep -= 1
+
+
+def _table(sheet: Sheet, keep: int) -> Table:
+    kept = [number for number, column in enumerate(sheet.columns) if column.rank <= keep]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for number in kept:
+        column = sheet.columns[number]
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        natural = max(map(len, (*column.header, *column.cells)))
+        # Labels may take two lines; numbers are never broken unless nothing is left to leave out.
+        minimum = None if keep == 0 else min(natural, 12) if column.header[1] == LABEL else natural
+        table.add_column("\n".join(column.header), justify=justify, overflow="fold", min_width=minimum)
+    for row, verdict in enumerate(sheet.verdicts):
+        cells = []
+        for number in kept:
+            text = sheet.columns[number].cells[row]
+            style = VERDICT_STYLES.get(text, "") if text == verdict else {"stale": "yellow", "not run": "dim"}.get(text)
+            cells.append(Text(text, style=style or ""))
+        table.add_row(*cells)
+    if sheet.chance:
+        table.add_section()
+        table.add_row("chance", *[sheet.chance[number] for number in kept[1:]], style="dim")
+    return table
+
+
+def as_markdown(comparisons: Mapping[Scale, Sequence[Comparison]], *, tolerance: float = TOLERANCE) -> str:
+    """The same tables, with all columns, in GitHub's Markdown."""
+    lines: list[str] = []
+    for members in comparisons.values():
+        if not members:
+            continue
+        for sheet in sheets(members):
+            lines += [f"### {sheet.title}", ""]
+            if sheet.remark:
+                lines += [sheet.remark, ""]
+            lines.append(_markdown_line(" ".join(column.header).strip() for column in sheet.columns))
+            lines.append(_markdown_line("---:" if column.right else "---" for column in sheet.columns))
+            lines += [_markdown_line(cells) for cells in zip(*(column.cells for column in sheet.columns), strict=True)]
+            if sheet.chance:
+                lines.append(_markdown_line(["chance", *sheet.chance[1:]]))
+            lines += ["", *(f"- {note}" for note in sheet.notes), *[""] * bool(sheet.notes)]
+        lines += [*(f"- {line}" for line in _summary(members, tolerance)), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
