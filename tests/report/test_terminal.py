@@ -66,8 +66,9 @@ def test_top5_of_four_classes_is_left_out_of_the_drawing(store: Store, measure: 
     assert json.loads(text(store, KV, scale="mini", form="json"))[0]["measured"]["top5"]["mean"] == 100
 
 
-@pytest.mark.parametrize("width", [20, 30, 40, 60, 79, 80, 100, 132, 250])
-@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(
+    ("width", "colour"), [(80, True), *((width, False) for width in (20, 30, 40, 60, 79, 80, 100, 250))]
+)
 def test_the_drawing_fits_any_width(store: Store, measure: Measure, width: int, colour: bool) -> None:
     for row in select(["msca/table3"]):
         for scale in ("mini", "paper"):
