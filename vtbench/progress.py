@@ -32,7 +32,8 @@ class TerminalDisplay(Display):
     def start(self, jobs: Sequence[Job]) -> None:
         """Name the jobs and draw the bar for all of them."""
         self.titles = {job.key: f"{job.title}, seed {job.training.seed}" for job in jobs}
-        self.console.print(f"{len(jobs)} to train and test")
+        if jobs:
+            self.console.print(f"{len(jobs)} to train and test")
         self.bars.start()
         self.all = self.bars.add_task("all", total=len(jobs), note="")
 

@@ -1,0 +1,48 @@
+"""What `vtbench run` shows: a line per finished job, also where output goes to a file."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from vtbench.launch import graph
+from vtbench.progress import TerminalDisplay
+from vtbench.spec import select
+
+
+def shown(*, terminal: bool) -> str:
+    out = io.StringIO()
+    display = TerminalDisplay(Console(file=out, force_terminal=terminal, width=120, highlight=False))
+    jobs = list(graph(select(["msca/table2:vit"])[0].measurements("smoke", seed=3)).values())
+    display.start(jobs)
+    for job in jobs:
+        display.progress(job.key, "train", 1, 2, 0.5)
+        display.progress(job.key, "test", 2, 4, None)
+    display.finish(jobs[0].key, [], None)
+    display.finish(jobs[1].key, [], "the [disk] is full")
+    display.stop()
+    return out.getvalue()
+
+
+def test_a_file_gets_a_line_per_job_and_no_control_characters() -> None:
+    assert shown(terminal=False).splitlines() == [
+        "2 to train and test",
+        "[1/2] pretraining on stills, seed 0: trained",
+        "[2/2] msca/table2:vit, seed 3: failed: the [disk] is full",
+    ]
+
+
+def test_a_terminal_gets_the_same_lines_beside_its_bars() -> None:
+    text = shown(terminal=True)
+    assert "[2/2] msca/table2:vit, seed 3: failed: the [disk] is full" in text
+    assert "2/2" in text
+    assert "\x1b[" in text
+
+
+def test_nothing_to_do_says_nothing() -> None:
+    out = io.StringIO()
+    display = TerminalDisplay(Console(file=out))
+    display.start([])
+    display.stop()
+    assert out.getvalue().strip() == ""
