@@ -67,7 +67,7 @@ def test_the_band_is_the_tolerance_and_half_the_last_digit(measured: tuple[float
 def test_coarser_print_and_wider_tolerance_accept_more() -> None:
     measured = 76.0, 77.3
     assert compare_to_print(measured, 76.5, decimals=1, tolerance=0.5) == "inconclusive"
-    assert compare_to_print(measured, 77, decimals=0, tolerance=0.5) == "within"
+    assert compare_to_print(measured, 77.0, decimals=0, tolerance=0.5) == "within"
     assert compare_to_print(measured, 76.5, decimals=1, tolerance=1.0) == "within"
 
 
