@@ -1,0 +1,26 @@
+# Two commands do everything on a machine with Python 3.11 or newer, pip and make: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: env demo test lint
+
+env: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# Trains and tests the nine rows of MSCA's table 2 at mini scale, in a results folder of its own, and shows the table.
+demo: env
+	$(BIN)/vtbench run msca/table2 --results demo
+	$(BIN)/vtbench report msca/table2 --results demo
+
+# Two processes with one thread each: torch's threads would otherwise fight over the cores.
+test: env
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+
+lint: env
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy

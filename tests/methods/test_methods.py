@@ -1,0 +1,120 @@
+"""Steps and recipes: what a method does with a network it is given."""
+
+from __future__ import annotations
+
+import lightning as L
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from vtbench.methods import METHODS, build_method
+from vtbench.methods.base import VideoClassifier, lr_factor
+from vtbench.methods.msca import MSCA
+
+PAPER = {"epochs": 12, "schedule": "step", "milestones": [10], "gamma": 0.1, "warmup_epochs": 0.0}
+
+
+class MeanPixel(nn.Module):
+    """Clips (B, T, 3, H, W) to logits (B, 2): a linear function of the mean pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        return self.head(clips.mean(dim=(1, 3, 4)))
+
+
+def loader(batches: int, batch_size: int = 4) -> DataLoader:
+    generator = torch.Generator().manual_seed(0)
+    items = [(torch.randn(2, 3, 4, 4, generator=generator), int(i % 2)) for i in range(batches * batch_size)]
+    return DataLoader(items, batch_size=batch_size)
+
+
+def trainer(**options: object) -> L.Trainer:
+    return L.Trainer(
+        accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+def fit(method: VideoClassifier, *, batches: int, epochs: int, **options: object) -> L.Trainer:
+    made = trainer(max_epochs=epochs, **options)
+    made.fit(method, loader(batches))
+    return made
+
+
+def test_learning_rate_falls_tenfold_at_epoch_ten_of_twelve() -> None:
+    factors = [lr_factor(epoch, **PAPER) for epoch in (0, 5, 9.999, 10, 11.9)]
+    assert factors == pytest.approx([1, 1, 1, 0.1, 0.1])
+
+
+def test_cosine_goes_from_one_to_zero_after_a_linear_warmup() -> None:
+    cosine = PAPER | {"schedule": "cosine", "epochs": 10, "warmup_epochs": 2.0}
+    assert lr_factor(1.0, **cosine) == pytest.approx(0.5)
+    assert lr_factor(2.0, **cosine) == pytest.approx(1.0)
+    assert lr_factor(6.0, **cosine) == pytest.approx(0.5)
+    assert lr_factor(10.0, **cosine) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_msca_steps_with_sgd_without_weight_decay_as_section_4_1_says() -> None:
+    method = MSCA(MeanPixel())
+    made = fit(method, batches=3, epochs=12)
+    optimizer = made.optimizers[0]
+    assert isinstance(optimizer, torch.optim.SGD)
+    (group,) = optimizer.param_groups
+    assert (group["momentum"], group["weight_decay"], group["initial_lr"]) == (0.9, 0.0, 0.1)
+    assert group["lr"] == pytest.approx(0.01), "after epoch 10 the rate is a tenth"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_accumulation_gives_the_step_of_the_whole_batch() -> None:
+    """Ten passes of 2 clips, accumulated, move the weights as one pass of 20 does."""
+    moved = []
+    for batch_size, accumulate in ((20, 1), (2, 10)):
+        torch.manual_seed(0)
+        method = MSCA(MeanPixel(), epochs=1, milestones=(10,))
+        made = trainer(max_epochs=1, accumulate_grad_batches=accumulate)
+        made.fit(method, loader(20 // batch_size, batch_size))
+        assert made.global_step == 1
+        moved.append(method.network.head.weight.detach().clone())
+    torch.testing.assert_close(moved[0], moved[1])
+
+
+def test_label_smoothing_enters_the_loss() -> None:
+    clips, labels = torch.randn(4, 2, 3, 4, 4), torch.tensor([0, 1, 0, 1])
+    network = MeanPixel()
+    for smoothing in (0.0, 0.1):
+        method = VideoClassifier(network, label_smoothing=smoothing)
+        method.log = lambda *_, **__: None  # type: ignore[method-assign]
+        expected = nn.functional.cross_entropy(network(clips), labels, label_smoothing=smoothing)
+        torch.testing.assert_close(method.training_step((clips, labels), 0), expected)
+
+
+@pytest.mark.parametrize("views_per_forward", [1, 3, 100])
+def test_every_view_is_scored_as_if_alone(views_per_forward: int) -> None:
+    network = MeanPixel()
+    method = VideoClassifier(network, views_per_forward=views_per_forward)
+    videos = [
+        {"video_id": "a", "label": 0, "views": torch.randn(2, 2, 3, 4, 4)},
+        {"video_id": "broken", "label": 1, "error": "moov atom not found"},
+        {"video_id": "b", "label": 1, "views": torch.randn(2, 2, 3, 4, 4)},
+    ]
+    with torch.no_grad():
+        method.test_step(videos, 0)
+        names, scores = method.view_scores.video_scores(2, average="logits")
+        expected = {v["video_id"]: network(v["views"]).mean(dim=0) for v in videos if "views" in v}
+    assert sorted(names) == ["a", "b"]
+    for name, score in zip(names, scores, strict=True):
+        torch.testing.assert_close(score, expected[name])
+    assert method.failures == {"broken": "moov atom not found"}
+    assert method.labels == {"a": 0, "broken": 1, "b": 1}
+
+
+def test_unknown_method_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="msca"):
+        build_method("mcsa", MeanPixel())
+    assert set(METHODS) == {"msca"}

@@ -1,0 +1,465 @@
+"""Many trainings: the graph in order, side by side in worker processes, each finished result written at once.
+
+`plan` says what there is to do without doing it; `run` does it. Neither knows how a training works: that is runner.py.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from vtbench.errors import ResultsError, RunError, VtbenchError
+from vtbench.results import folders
+from vtbench.results.record import Record
+from vtbench.results.store import Store
+from vtbench.settings import Settings
+from vtbench.spec.datasets import load_dataset
+from vtbench.spec.scale import measurements
+from vtbench.spec.schema import Evaluation, Measurement, Row, Scale, Training
+
+# ---- the graph -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Job:
+    """One training and the evaluations that need it. `needs` is the key of the training it starts from."""
+
+    training: Training
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return self.training.key
+
+    @property
+    def needs(self) -> str | None:
+        return self.training.init.training.key if self.training.init.training else None
+
+    @property
+    def title(self) -> str:
+        """For the display: the first row that asks for it, and how many others do."""
+        if not self.measurements:
+            return f"pretraining on {self.training.data.dataset}"
+        first, rows = self.measurements[0], {m.row_id for m in self.measurements}
+        name = first.row_id if first.name == "main" else f"{first.row_id} ({first.name})"
+        return name + (f" +{len(rows) - 1}" if len(rows) > 1 else "")
+
+
+def graph(measurements: Iterable[Measurement]) -> dict[str, Job]:
+    """The distinct trainings behind some measurements, each after the one it starts from."""
+    jobs: dict[str, Job] = {}
+    for measurement in measurements:
+        evaluation = measurement.evaluation
+        for training in (*evaluation.training.ancestors(), evaluation.training):
+            jobs.setdefault(training.key, Job(training))
+        job = jobs[evaluation.training.key]
+        job.evaluations.setdefault(evaluation.key, evaluation)
+        job.measurements.append(measurement)
+    return jobs
+
+
+def all_measurements(rows: Sequence[Row], scale: Scale, seeds: Sequence[int]) -> list[Measurement]:
+    """Every measurement of every runnable row, seed by seed."""
+    return [measurement for seed in seeds for row in rows for measurement in measurements(row, scale, seed)]
+
+
+# ---- plan ------------------------------------------------------------------------------------------------------------
+
+
+def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """One entry per distinct training, in an order that respects `init`: state, what blocks it, how much work it is.
+
+    `state` is `done` (every evaluation is recorded, or the weights are there and nothing is left to evaluate), `to do`,
+    or `blocked` with the reasons in `blocked_by`. `macs` estimates the training as 3 forward passes per clip plus the
+    test views; `seconds` follows from it where trainings of this scale were timed on this kind of machine before.
+    """
+    store = Store(settings.results)
+    records = store.read()
+    recorded = {record.evaluation_key for record in records}
+    jobs = graph(all_measurements(rows, scale, seeds))
+    work = {key: _macs(job) for key, job in jobs.items()}
+    speed = _measured_speed(records, jobs, work, scale)
+    needed = _needed(jobs, recorded, settings)
+    entries: list[dict[str, Any]] = []
+    blocked: set[str] = set()
+    for key, job in jobs.items():
+        reasons = _blockers(job, settings) if key in needed else []
+        if job.needs in blocked:
+            reasons.append(f"training {job.needs}")
+        if reasons:
+            blocked.add(key)
+        entries.append(
+            {
+                "training": key,
+                "needs": job.needs,
+                "rows": sorted({m.row_id for m in job.measurements}),
+                "title": job.title,
+                "model": job.training.model.name,
+                "dataset": job.training.data.dataset,
+                "seed": job.training.seed,
+                "scale": job.training.scale,
+                "state": "blocked" if reasons else "to do" if key in needed else "done",
+                "blocked_by": reasons,
+                "evaluations": sorted(job.evaluations),
+                "macs": work[key],
+                "seconds": round(work[key] / speed, 1) if speed else None,
+            }
+        )
+    return entries
+
+
+def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set[str]:
+    """The trainings with something left to do: an evaluation without a record, or weights that such a one needs."""
+    needed: set[str] = set()
+    for key, job in reversed(jobs.items()):
+        trained = folders.is_done(folders.training_folder(settings.results, key))
+        open_evaluations = any(evaluation not in recorded for evaluation in job.evaluations)
+        wanted_by = [other for other in needed if jobs[other].needs == key and not _is_trained(jobs[other], settings)]
+        if open_evaluations or (wanted_by and not trained):
+            needed.add(key)
+    return needed
+
+
+def _is_trained(job: Job, settings: Settings) -> bool:
+    return folders.is_done(folders.training_folder(settings.results, job.key))
+
+
+def _blockers(job: Job, settings: Settings) -> list[str]:
+    reasons = []
+    for name in sorted({job.training.data.dataset, *(e.data.dataset for e in job.evaluations.values())}):
+        folder = settings.data.get(name)
+        if folder is None and not load_dataset(name).synthetic:
+            reasons.append(f"data folder of {name} (--data {name}=PATH)")
+        elif folder is not None and not folder.is_dir() and not load_dataset(name).synthetic:
+            reasons.append(f"data folder of {name}: {folder} does not exist")
+    weights = job.training.init.weights
+    if weights and weights not in settings.weights:
+        reasons.append(f"weights {weights} (--weights {weights}=FILE)")
+    elif weights and not settings.weights[weights].is_file():
+        reasons.append(f"weights {weights}: {settings.weights[weights]} does not exist")
+    return reasons
+
+
+def _macs(job: Job) -> int:
+    """Multiply-adds of a training and its tests: 3 forward passes per training clip (the way back costs two)."""
+    from vtbench.runner import clip_macs
+
+    training = job.training
+    one = clip_macs(training)
+    videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
+    total = 3 * one * videos * training.train.epochs
+    for evaluation in job.evaluations.values():
+        tested = load_dataset(evaluation.data.dataset).num_videos("test", limit=evaluation.data.limit_test)
+        total += one * tested * evaluation.eval.clips * evaluation.eval.crops
+    return total
+
+
+def _measured_speed(
+    records: Sequence[Record], jobs: dict[str, Job], work: dict[str, int], scale: Scale
+) -> float | None:
+    """MACs per second of earlier runs of these trainings at this scale, the median, or None."""
+    speeds = [
+        work[record.training_key] / (record.train_wall_s + (record.eval_wall_s or 0))
+        for record in records
+        if record.scale == scale and record.training_key in work and record.train_wall_s
+    ]
+    return median(speeds) if speeds else None
+
+
+# ---- run -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """What a run did: records written, rows that had one already, and what failed (title, reason)."""
+
+    written: list[Record] = field(default_factory=list)
+    already: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Display:
+    """What `run` tells while it works. This one keeps silent; vtbench.cli has the one that draws."""
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """The jobs that will run."""
+
+    def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+        """A job went on: epochs trained or videos tested."""
+
+    def finish(self, key: str, records: Sequence[Record], error: str | None) -> None:
+        """A job ended."""
+
+    def stop(self) -> None:
+        """All jobs ended, or the run was broken off."""
+
+
+def run(
+    rows: Sequence[Row],
+    settings: Settings,
+    scale: Scale,
+    seeds: Sequence[int],
+    *,
+    again: bool = False,
+    workers: int | None = None,
+    display: Display | None = None,
+) -> Outcome:
+    """Train and evaluate what has no record yet, and append one line per row, measurement and seed as each is done.
+
+    `again` measures everything anew, in fresh run folders. `workers` processes work side by side (default: the number
+    of cores at smoke and mini scale, 1 at paper scale); the numbers do not depend on it. What fails is reported and
+    the rest goes on. Raises ResultsError at once when results could not be written.
+    """
+    display = display or Display()
+    store = Store(settings.results)
+    store.check()
+    wanted = all_measurements(rows, scale, seeds)
+    outcome = Outcome()
+    todo: list[Measurement] = []
+    for measurement in wanted:
+        newest = store.newest(measurement.row_id, measurement.name, scale, measurement.seed)
+        if not again and newest is not None and newest.evaluation_key == measurement.evaluation.key:
+            outcome.already += 1
+        elif not again and (same := store.find(measurement.evaluation.key)):
+            # Another row, or an earlier command, already measured this very evaluation: a line of its own, no new run.
+            outcome.written.append(_shared(same[-1], measurement))
+            store.append(outcome.written[-1])
+        else:
+            todo.append(measurement)
+    jobs = graph(todo)
+    if again:
+        for key, job in jobs.items():
+            if job.measurements:  # a pretraining stays: its weights are not what is measured
+                _set_aside(folders.training_folder(settings.results, key))
+                for evaluation in job.evaluations:
+                    _set_aside(folders.evaluation_folder(settings.results, evaluation))
+    if not jobs:
+        return outcome
+    _refuse_blocked(jobs, settings, outcome)
+    count = workers or (1 if scale == "paper" else os.cpu_count() or 1)
+    display.start(list(jobs.values()))
+    try:
+        _Pool(min(count, len(jobs)), settings, display).work(jobs, store, outcome)
+    finally:
+        display.stop()
+    return outcome
+
+
+def _shared(record: Record, measurement: Measurement) -> Record:
+    return record.model_copy(update={"id": measurement.row_id, "measurement": measurement.name})
+
+
+def _set_aside(folder: Path) -> None:
+    """Rename a run folder, so that what it measured stays while the same run is made anew."""
+    if not folder.exists():
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise ResultsError(f"{folder}: cannot be set aside for --again: {error.strerror}") from error
+
+
+def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:
+    """Take out the jobs that lack data or weights, and those that start from one of them."""
+    for key, job in list(jobs.items()):
+        reasons = [] if _is_trained(job, settings) and not job.evaluations else _blockers(job, settings)
+        if job.needs is not None and job.needs not in jobs:
+            reasons.append(f"the training it starts from, {job.needs}, cannot run")
+        if reasons:
+            outcome.failed.append((job.title, "blocked: " + "; ".join(reasons)))
+            del jobs[key]
+
+
+class _Pool:
+    """A few worker processes, each given one job at a time. One that dies fails its job, not the run."""
+
+    def __init__(self, count: int, settings: Settings, display: Display) -> None:
+        self.count, self.settings, self.display = count, settings, display
+        self.context = multiprocessing.get_context(
+            "spawn"
+        )  # a forked process may not use the threads torch has started
+
+    def work(self, jobs: dict[str, Job], store: Store, outcome: Outcome) -> None:
+        waiting = dict(jobs)
+        finished: set[str] = set()
+        idle: list[_Worker] = []
+        busy: dict[_Worker, Job] = {}
+        try:
+            while waiting or busy:
+                for key, job in list(waiting.items()):
+                    if job.needs in finished or job.needs not in jobs:
+                        if not idle and len(busy) < self.count:
+                            idle.append(_Worker(self.context, self.settings))
+                        if not idle:
+                            break
+                        worker = idle.pop()
+                        worker.give(waiting.pop(key))
+                        busy[worker] = job
+                if not busy:  # what is left starts from something that failed
+                    for job in waiting.values():
+                        self._end(job, [], f"the training it starts from, {job.needs}, failed", outcome)
+                    return
+                pipes = {worker.pipe: worker for worker in busy}
+                for worker in [pipes[pipe] for pipe in wait(list(pipes))]:
+                    message = worker.receive()
+                    job = busy[worker]
+                    if message[0] == "progress":
+                        self.display.progress(job.key, *message[1:])
+                        continue
+                    del busy[worker]
+                    if message[0] != "gone":
+                        idle.append(worker)
+                    if message[0] == "done":
+                        finished.add(job.key)
+                        self._end(job, self._append(job, message[1], store, outcome), None, outcome)
+                    else:
+                        self._end(job, [], message[1], outcome)
+        finally:
+            for worker in [*idle, *busy]:
+                worker.stop()
+
+    def _append(self, job: Job, measured: dict[str, dict[str, Any]], store: Store, outcome: Outcome) -> list[Record]:
+        records = [record(m, measured[m.evaluation.key], self.settings) for m in job.measurements]
+        for line in records:
+            store.append(line)
+        outcome.written.extend(records)
+        return records
+
+    def _end(self, job: Job, records: list[Record], error: str | None, outcome: Outcome) -> None:
+        if error is not None:
+            outcome.failed.append((job.title, error))
+        self.display.finish(job.key, records, error)
+
+
+class _Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, context: Any, settings: Settings) -> None:
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, job: Job) -> None:
+        self.pipe.send((job.training, list(job.evaluations.values())))
+
+    def receive(self) -> tuple[Any, ...]:
+        try:
+            message: tuple[Any, ...] = self.pipe.recv()
+            return message
+        except (EOFError, ConnectionError):
+            self.process.join(timeout=10)
+            code = self.process.exitcode
+            killed = (
+                f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+            )
+            hint = "; out of memory? try --workers 1" if code == -signal.SIGKILL else ""
+            return ("gone", f"its worker process {killed}{hint}; run again to continue after its last whole epoch")
+
+    def stop(self) -> None:
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join()
+
+
+def _serve(pipe: Connection, settings: Settings) -> None:
+    """A worker process: take a job, train, evaluate, answer; until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers itself
+    from vtbench import runner
+
+    def progress(phase: str, done: int, total: int, loss: float | None) -> None:
+        pipe.send(("progress", phase, done, total, loss))
+
+    while True:
+        try:
+            training, evaluations = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            runner.train(training, settings, progress)
+            measured = {e.key: runner.evaluate(e, settings, progress) for e in evaluations}
+            answer: tuple[str, Any] = ("done", measured)
+        except VtbenchError as error:
+            answer = ("failed", str(error))
+        except Exception as error:  # a mistake of ours must not take the other jobs down with it
+            traceback.print_exc()
+            answer = ("failed", f"{type(error).__name__}: {error}")
+        try:
+            pipe.send(answer)
+        except OSError:
+            return
+
+
+def record(measurement: Measurement, measured: dict[str, Any], settings: Settings) -> Record:
+    """The line of results.csv for one row, from what `evaluate` gave and what the training's folder says."""
+    evaluation = measurement.evaluation
+    training = evaluation.training
+    trained = folders.training_folder(settings.results, training.key)
+    ours = measured["training_key"] == training.key
+    done = folders.read_json(trained / folders.DONE) if ours else {}
+    start = training.init
+    return Record(
+        id=measurement.row_id,
+        measurement=measurement.name,
+        scale=training.scale,
+        seed=training.seed,
+        training_key=measured["training_key"],
+        evaluation_key=measured["evaluation_key"],
+        top1=measured["metrics"]["top1"],
+        top5=measured["metrics"]["top5"],
+        videos_expected=measured["videos_expected"],
+        videos_decoded=measured["videos_decoded"],
+        videos_failed=measured["videos_failed"],
+        views=measured["views"],
+        train_wall_s=done.get("wall_s"),
+        eval_wall_s=measured["wall_s"],
+        epochs=done.get("epochs"),
+        batch_size=done.get("batch_size"),
+        accumulate=done.get("accumulate"),
+        lr=done.get("lr"),
+        init=(f"training:{start.training.key}" if start.training else start.weights or "scratch") if ours else "given",
+        selection="none: last epoch" if ours else "unknown: given weights",
+        data_fingerprint=measured["data_fingerprint"],
+        weights_sha256=measured["weights_sha256"],
+        commit=measured["commit"],
+        dirty=measured["dirty"],
+        device=measured["device"],
+        threads=measured["threads"],
+        versions=measured["versions"],
+        finished_at=measured["finished_at"],
+    )
+
+
+def evaluate_checkpoint(
+    rows: Sequence[Row], settings: Settings, scale: Scale, checkpoint: Path, report: Callable[[str], None]
+) -> list[Record]:
+    """Each row's test protocol on the weights in `checkpoint`; one line per measurement, marked as given weights.
+
+    Raises RunError when no row can be tested, WeightsError when the file belongs to another network.
+    """
+    from vtbench import runner
+
+    store = Store(settings.results)
+    store.check()
+    written: list[Record] = []
+    for measurement in all_measurements(rows, scale, [0]):
+        measured = runner.evaluate(measurement.evaluation, settings, checkpoint=checkpoint)
+        line = record(measurement, measured, settings)
+        store.append(line)
+        written.append(line)
+        report(measurement.row_id)
+    if not written:
+        raise RunError(f"nothing to test at {scale} scale in {', '.join(row.id for row in rows)}")
+    return written

@@ -1,0 +1,102 @@
+"""VideoClassifier: the steps that every method shares. What differs (optimiser, schedule) is in the paper's own file.
+
+B clips, T frames, V views of one video, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vtbench.evaluation.multiview import ViewScores
+
+
+class VideoClassifier(L.LightningModule):
+    """Cross-entropy on clips in training, per-view scores by video in testing.
+
+    The network is given; it maps clips (B, T, 3, H, W) to logits (B, K). After `Trainer.test`, `view_scores` holds the
+    logits of every view of every readable video, `labels` their labels, and `failures` the reason for every video that
+    could not be read.
+    """
+
+    def __init__(self, network: nn.Module, *, label_smoothing: float = 0.0, views_per_forward: int = 32) -> None:
+        """`views_per_forward` bounds the memory of a test step; it does not change the scores beyond rounding."""
+        super().__init__()
+        self.network = network
+        self.label_smoothing = label_smoothing
+        self.views_per_forward = views_per_forward
+        self.view_scores = ViewScores()
+        self.labels: dict[str, int] = {}
+        self.failures: dict[str, str] = {}
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Clips (B, T, 3, H, W) to logits (B, K)."""
+        logits: Tensor = self.network(clips)
+        return logits
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Mean cross-entropy of a batch of clips (B, T, 3, H, W) and labels (B,)."""
+        clips, labels = batch
+        logits = self(clips)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        correct = (logits.detach().argmax(dim=1) == labels).float().mean()
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
+        self.log("train_top1", 100 * correct, on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def on_test_start(self) -> None:
+        """A fresh start: scores of an earlier test must not mix with this one's."""
+        self.view_scores, self.labels, self.failures = ViewScores(), {}, {}
+
+    def test_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:
+        """Score every view of some videos; each has `video_id`, `label`, and `views` (V, T, 3, H, W) or `error`."""
+        for video in batch:
+            self.labels[video["video_id"]] = int(video["label"])
+            if "error" in video:
+                self.failures[video["video_id"]] = video["error"]
+        readable = [video for video in batch if "error" not in video]
+        if not readable:
+            return
+        views = torch.cat([video["views"] for video in readable])  # (sum of V, T, 3, H, W)
+        logits = torch.cat([self(part) for part in views.split(self.views_per_forward)]).float().cpu()
+        start = 0
+        for video in readable:
+            for view in range(len(video["views"])):
+                self.view_scores.add(video["video_id"], view, logits[start + view])
+            start += len(video["views"])
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Tensors move to the device; a test video's id, label and error stay where they are."""
+        if isinstance(batch, list) and batch and isinstance(batch[0], dict):
+            return [
+                {key: value.to(device) if isinstance(value, Tensor) else value for key, value in v.items()}
+                for v in batch
+            ]
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+
+def lr_factor(
+    epoch: float,
+    *,
+    epochs: int,
+    schedule: Literal["step", "cosine"],
+    milestones: list[int],
+    gamma: float,
+    warmup_epochs: float,
+) -> float:
+    """What the learning rate is multiplied by after `epoch` epochs (a fraction inside an epoch), in (0, 1].
+
+    `step` multiplies by `gamma` at every whole epoch of `milestones`; `cosine` falls from 1 to 0 over the epochs after
+    the warm-up. The warm-up is linear from 0 in both.
+    """
+    if epoch < warmup_epochs:
+        return max(epoch, 1e-3) / warmup_epochs
+    if schedule == "step":
+        return gamma ** sum(epoch >= milestone for milestone in milestones)
+    progress = (epoch - warmup_epochs) / max(epochs - warmup_epochs, 1e-9)
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

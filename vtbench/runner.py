@@ -1,0 +1,490 @@
+"""One training or one evaluation, top to bottom: build, load, train, evaluate. The only place that sees both sides.
+
+The spec side says what (frozen Trainings and Evaluations), the tensor side does it (plain keyword arguments); nothing
+else in vtbench knows both. Many trainings, in order and side by side, are launch.py's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import datetime
+import functools
+import io
+import logging
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from vtbench import provenance
+from vtbench.cost import count_macs, count_params
+from vtbench.datasets import build_data
+from vtbench.errors import DataError, ResultsError, RunError, VtbenchError, WeightsError
+from vtbench.evaluation.metrics import accuracy, coverage
+from vtbench.methods import build_method
+from vtbench.methods.base import VideoClassifier
+from vtbench.models import build
+from vtbench.results import folders
+from vtbench.settings import Settings
+from vtbench.spec.datasets import load_dataset
+from vtbench.spec.scale import measurements
+from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Training
+from vtbench.weights import load_weights, sha256_of
+
+WEIGHTS = "weights.safetensors"
+Progress = Callable[[str, int, int, float | None], None]
+"""Called with (phase, done, total, loss): phase is `train` (epochs) or `test` (videos)."""
+
+
+def no_progress(phase: str, done: int, total: int, loss: float | None) -> None:
+    """Report to nobody."""
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How one optimiser step is made of forward passes, and the learning rate that goes with it."""
+
+    batch_size: int
+    accumulate: int
+    lr: float
+
+
+def split_batch(training: Training, micro_batch: int | None) -> Batches:
+    """The spec's effective batch in forward passes of `micro_batch` clips (None: as the spec says).
+
+    The effective batch stays as near to the spec's as whole passes allow, and the learning rate follows it linearly
+    (the official TokenShift configs: "using linear-scale rule to adjust this value").
+    """
+    train = training.train
+    if micro_batch is None or micro_batch == train.batch_size:
+        return Batches(train.batch_size, train.accumulate, train.lr)
+    accumulate = max(1, round(train.effective_batch / micro_batch))
+    return Batches(micro_batch, accumulate, train.lr * micro_batch * accumulate / train.effective_batch)
+
+
+def train(training: Training, settings: Settings, progress: Progress = no_progress) -> Path:
+    """Train, or continue, or do nothing if it is done; gives the run folder with the weights.
+
+    A training that was broken off goes on after its last whole epoch and ends with the numbers it would have had.
+    Raises a VtbenchError that names the file at fault.
+    """
+    folder = folders.training_folder(settings.results, training.key)
+    if folders.is_done(folder):
+        return folder
+    _one_thread_below_paper_scale(training)
+    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
+    L.seed_everything(training.seed, workers=True, verbose=False)
+    data = _data_module(training.data, training, settings)
+    network = _network(training)
+    _initialise(network, training, settings)
+    batches = split_batch(training, settings.batch_size)
+    recipe = dataclasses.asdict(training.train)
+    options = {
+        name: recipe[name]
+        for name in (
+            "optimizer", "momentum", "weight_decay", "epochs", "warmup_epochs", "schedule", "milestones", "gamma",
+            "label_smoothing",
+        )
+        if recipe[name] is not None
+    }  # fmt: skip
+    method = build_method(training.train.method, network, lr=batches.lr, **options)
+    journal = EpochJournal(folder, training, progress)
+    last = folder / folders.CHECKPOINT
+    with _calm(folder):
+        trainer = L.Trainer(
+            max_epochs=training.train.epochs,
+            accumulate_grad_batches=batches.accumulate,
+            gradient_clip_val=training.train.clip_grad_norm,
+            precision=training.train.precision,
+            callbacks=[journal],
+            logger=_train_logger(training, settings, folder),
+            **_quiet_trainer(training, folder),
+        )
+        trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    if trainer.interrupted or trainer.current_epoch < training.train.epochs:
+        raise RunError(
+            f"{folder}: broken off after {trainer.current_epoch} of {training.train.epochs} epochs; "
+            "run again to continue"
+        )
+    _save_weights(network, folder / WEIGHTS)
+    folders.write_json(
+        folder / folders.DONE,
+        {
+            "training_key": training.key,
+            "epochs": training.train.epochs,
+            "batch_size": batches.batch_size,
+            "accumulate": batches.accumulate,
+            "lr": batches.lr,
+            "wall_s": round(journal.elapsed_s, 3),
+            "weights_sha256": sha256_of(folder / WEIGHTS),
+            "videos": len(data.train_entries),
+            **provenance.environment(),
+        },
+    )
+    last.unlink(missing_ok=True)  # optimiser state: needed to continue, and there is nothing left to continue
+    return folder
+
+
+class EpochJournal(L.Callback):
+    """After every epoch: one line of metrics, and a checkpoint from which the training goes on bit for bit.
+
+    Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file.
+    """
+
+    def __init__(self, folder: Path, training: Training, progress: Progress) -> None:
+        self.folder, self.training, self.progress = folder, training, progress
+        self.lines: list[dict[str, float]] = []
+        self.elapsed_s = 0.0
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lines": self.lines, "elapsed_s": self.elapsed_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
+        # training continued at epoch 7 draws what an uninterrupted one would have drawn.
+        torch.manual_seed(self.training.seed * 1_000_003 + trainer.current_epoch)
+        self._started = time.monotonic()
+        self.progress("train", trainer.current_epoch, self.training.train.epochs, None)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.elapsed_s += time.monotonic() - self._started
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if not math.isfinite(metrics["train_loss"]):
+            raise RunError(
+                f"{self.folder}: the loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}; "
+                "the training cannot go on: lower train.lr or clip the gradient"
+            )
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.lines.append(
+            {"epoch": trainer.current_epoch + 1, **metrics, "lr": rate, "elapsed_s": round(self.elapsed_s, 3)}
+        )
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.lines)
+        _replace(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
+        _replace(self.folder / folders.CHECKPOINT, lambda half: trainer.save_checkpoint(half))
+        self.progress("train", trainer.current_epoch + 1, self.training.train.epochs, metrics["train_loss"])
+
+
+# ---- evaluation ------------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    evaluation: Evaluation, settings: Settings, progress: Progress = no_progress, *, checkpoint: Path | None = None
+) -> dict[str, Any]:
+    """Test a finished training, or the weights in `checkpoint`, by the evaluation's protocol; gives what was measured.
+
+    The content of the run folder's done.json: metrics in percent against the videos expected, coverage, and where it
+    came from. A video that cannot be read counts as a miss and is listed with its reason.
+    """
+    training = evaluation.training
+    sha256 = sha256_of(checkpoint) if checkpoint else ""
+    key = given_weights_key(evaluation, sha256) if checkpoint else evaluation.key
+    folder = folders.evaluation_folder(settings.results, key)
+    if folders.is_done(folder):
+        return dict(folders.read_json(folder / folders.DONE))
+    _one_thread_below_paper_scale(training)
+    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(evaluation))
+    L.seed_everything(training.seed, workers=True, verbose=False)
+    data = _data_module(evaluation.data, training, settings, evaluation=evaluation)
+    network = _network(training)
+    if checkpoint is None:
+        trained = folders.training_folder(settings.results, training.key)
+        load_weights(network, trained / WEIGHTS, expect_head=True)
+        sha256 = folders.read_json(trained / folders.DONE)["weights_sha256"]
+    else:
+        load_weights(network, checkpoint, expect_head=True)
+    method = VideoClassifier(network)
+    counter = _VideoCounter(progress)
+    started = time.monotonic()
+    with _calm(folder):
+        trainer = L.Trainer(callbacks=[counter], logger=False, **_quiet_trainer(training, folder))
+        trainer.test(method, data, verbose=False)
+    views = evaluation.eval.clips * evaluation.eval.crops
+    expected = len(data.test_entries)
+    seen = coverage(expected, len(method.labels) - len(method.failures))
+    names, scores = method.view_scores.video_scores(views, average=evaluation.eval.average)
+    labels = torch.tensor([method.labels[name] for name in names], dtype=torch.int64)
+    metrics = accuracy(scores, labels, expected=expected)
+    _replace(folder / folders.SCORES, lambda half: method.view_scores.save(half, labels=method.labels))
+    done = {
+        "evaluation_key": key,
+        "training_key": training.key if checkpoint is None else f"file:{sha256[:12]}",
+        "metrics": metrics,
+        "views": views,
+        **seen,
+        "failures": method.failures,
+        "wall_s": round(time.monotonic() - started, 3),
+        "data_fingerprint": data.fingerprint(),
+        "weights_sha256": sha256,
+        "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **provenance.environment(),
+    }
+    folders.write_json(folder / folders.DONE, done)
+    return done
+
+
+def given_weights_key(evaluation: Evaluation, sha256: str) -> str:
+    """The key of an evaluation of weights that no training of ours made: the protocol's key and the weights' hash."""
+    return f"{evaluation.key}-{sha256[:12]}"
+
+
+class _VideoCounter(L.Callback):
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        self.progress("test", len(pl_module.labels), len(trainer.datamodule.test_entries), None)  # type: ignore[attr-defined]
+
+
+# ---- the parts -------------------------------------------------------------------------------------------------------
+
+
+def data_root(name: str, settings: Settings) -> Path:
+    """The folder of a data set: what the user gave, or, for the synthetic ones, a folder below `data/`.
+
+    Raises DataError, with the option to give, for a real data set without a folder.
+    """
+    if name in settings.data:
+        return settings.data[name]
+    if load_dataset(name).synthetic:
+        return Path("data") / name
+    raise DataError(
+        f"the data set '{name}' has no folder: give --data {name}=PATH, or data: {{{name}: PATH}} in vtbench.yaml"
+    )
+
+
+def _data_module(data: Data, training: Training, settings: Settings, *, evaluation: Evaluation | None = None) -> Any:
+    facts = load_dataset(data.dataset)
+    protocol = evaluation.eval if evaluation else None
+    return build_data(
+        data.dataset,
+        root=data_root(data.dataset, settings),
+        num_classes=facts.num_classes,
+        num_frames=data.num_frames,
+        stride=data.stride,
+        size=data.size,
+        augment=dataclasses.asdict(training.augment),
+        flip_labels=facts.flip_labels,
+        batch_size=split_batch(training, settings.batch_size).batch_size,
+        num_workers=settings.num_workers if training.scale == "paper" else 0,
+        seed=protocol.clip_seed if protocol and protocol.clip_seed is not None else training.seed,
+        clips=protocol.clips if protocol else 1,
+        crops=protocol.crops if protocol else 1,
+        clip_sampling=protocol.clip_sampling if protocol else "uniform",
+        short_side=protocol.short_side if protocol else data.size,
+        cache=training.scale != "paper",
+        limit_train=data.limit_train,
+        limit_test=data.limit_test,
+    )
+
+
+def _network(training: Training) -> torch.nn.Module:
+    return build(training.model.name, **_network_arguments(training))
+
+
+def _network_arguments(training: Training) -> dict[str, Any]:
+    """The builder's arguments: the spec's, and the three that follow from the data."""
+    data = training.data
+    return {
+        "num_classes": load_dataset(data.dataset).num_classes,
+        "num_frames": data.num_frames,
+        "img_size": data.size,
+        **training.model.arguments,
+    }
+
+
+def _initialise(network: torch.nn.Module, training: Training, settings: Settings) -> None:
+    start = training.init
+    if start.training is not None:
+        load_weights(network, folders.training_folder(settings.results, start.training.key) / WEIGHTS)
+    elif start.weights is not None:
+        load_weights(network, weights_file(start.weights, settings))
+
+
+def weights_file(name: str, settings: Settings) -> Path:
+    """The file of named weights. Raises WeightsError, with the option to give, when there is none."""
+    if name not in settings.weights:
+        raise WeightsError(
+            f"the weights '{name}' have no file: give --weights {name}=FILE (a timm checkpoint of that name), "
+            f"or weights: {{{name}: FILE}} in vtbench.yaml"
+        )
+    return settings.weights[name]
+
+
+def _save_weights(network: torch.nn.Module, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    _replace(path, lambda half: save_file(state, half))
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file beside `path` and rename it there: readers see the old file or the whole new one."""
+    half = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(half)
+        half.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        half.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise folders.cannot_write(path, error) from error
+        raise ResultsError(f"{path}: cannot be written: {error}; free space and run again") from error
+
+
+def _one_thread_below_paper_scale(training: Training) -> None:
+    """Small networks gain nothing from threads, and with one the numbers do not depend on the machine's cores."""
+    if training.scale != "paper":
+        torch.set_num_threads(1)
+
+
+def _quiet_trainer(training: Training, folder: Path) -> dict[str, Any]:
+    """What every Trainer here has in common: vtbench draws its own progress and keeps its own checkpoints."""
+    return {
+        "accelerator": "auto" if training.scale == "paper" else "cpu",
+        "devices": 1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "num_sanity_val_steps": 0,
+        "default_root_dir": folder,
+        "use_distributed_sampler": False,
+    }
+
+
+@contextlib.contextmanager
+def _calm(folder: Path) -> Iterator[None]:
+    """Keep Lightning's notices out of the display; tell an error that is not ours in one line and keep its traceback."""
+    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning(\.|$)")
+            warnings.filterwarnings(
+                "ignore", message=r".*(does not have many workers|LeafSpec|GPU available but not used).*"
+            )
+            yield
+    except VtbenchError:
+        raise
+    except Exception as error:
+        import traceback
+
+        log = folder / "error.txt"
+        with contextlib.suppress(OSError):
+            log.write_text(traceback.format_exc())
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RunError(f"{folder}: {type(error).__name__}: {first_line} (traceback in {log})") from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _train_logger(training: Training, settings: Settings, folder: Path) -> Any:
+    if settings.wandb == "off":
+        return False
+    from vtbench.dashboard import train_logger
+
+    return train_logger(training, settings.wandb, folder)
+
+
+# ---- cost ------------------------------------------------------------------------------------------------------------
+
+
+def clip_macs(training: Training) -> int:
+    """Multiply-adds of one forward pass of one clip (convention `matmul`), counted on the meta device."""
+    return _cost(training.model.name, _Frozen.of(training))["gmacs"]["matmul"]
+
+
+def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
+    """Parameters and multiply-adds of each row's network, on the meta device: no weights, no data, no GPU.
+
+    One entry per row with something to build: `id`, `params_m` (millions, under the convention that reproduces the
+    print, else all parameters), `params_by_convention`, `gmacs` by convention (1e9 multiply-adds per clip),
+    `published`, and `cells`: per printed cost cell `{printed, measured, convention, agrees}`.
+    """
+    entries = []
+    for row in rows:
+        wanted = measurements(row, scale, seed=0)
+        if not wanted:
+            continue
+        training = wanted[0].evaluation.training
+        counted = _cost(training.model.name, _Frozen.of(training))
+        params = {name: count / 1e6 for name, count in counted["params"].items()}
+        gmacs = {name: count / 1e9 for name, count in counted["gmacs"].items()}
+        cells = {
+            name: _cost_cell(cell, params if name.endswith("params_m") else {k: v * factor for k, v in gmacs.items()})
+            for name, cell in row.published.items()
+            for metric, factor in (("params_m", 1), ("gflops", 1), ("tflops", 1e-3))
+            if name.endswith(metric)
+        }
+        reproduced_by = next((cell["convention"] for name, cell in cells.items() if name.endswith("params_m")), None)
+        entries.append(
+            {
+                "id": row.id,
+                "params_m": params[reproduced_by or "all"],
+                "params_by_convention": params,
+                "gmacs": gmacs,
+                "published": {name: cell.text for name, cell in row.published.items()},
+                "cells": cells,
+            }
+        )
+    return entries
+
+
+def _cost_cell(cell: Published, measured: dict[str, float]) -> dict[str, Any]:
+    """The convention whose count agrees with the printed digits (rounded or cut), else the one nearest to them."""
+    nearest = min(measured, key=lambda name: abs(measured[name] - cell.value))
+    agreeing = [name for name, value in measured.items() if agrees(value, cell)]
+    convention = nearest if nearest in agreeing or not agreeing else agreeing[0]
+    return {
+        "printed": cell.text,
+        "measured": measured[convention],
+        "convention": convention,
+        "agrees": bool(agreeing),
+    }
+
+
+def agrees(measured: float, cell: Published) -> bool:
+    """Whether `measured`, rounded or cut to the digits that the print vouches for, is the printed number."""
+    unit = 10.0**-cell.decimals
+    return abs(measured - cell.value) <= 0.5 * unit * (1 + 1e-9) or 0 <= measured - cell.value < unit
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """What a network is built from, hashable: rows that share a network are counted once."""
+
+    arguments: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def of(cls, training: Training) -> _Frozen:
+        return cls(tuple(sorted(_network_arguments(training).items())))
+
+
+@functools.cache
+def _cost(name: str, network: _Frozen) -> dict[str, dict[str, int]]:
+    arguments = dict(network.arguments)
+    with torch.device("meta"):
+        model = build(name, **arguments).eval()
+    shape = (1, arguments["num_frames"], 3, arguments["img_size"], arguments["img_size"])
+    return {"params": count_params(model), "gmacs": count_macs(model, shape)}
