@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import encoded
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -33,3 +34,10 @@ def edit(benchmarks: Path) -> Callable[[str, str, str], int]:
         return text[: text.index(old)].count("\n") + 1
 
     return replace
+
+
+@pytest.fixture(scope="session")
+def two_second_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of H.264 with AAC sound, 50 frames whose pixels carry their number (`encoded.read_number`)."""
+    path = tmp_path_factory.mktemp("clip") / "two_seconds.mp4"
+    return encoded.encode(path, encoded.numbered(50), options=encoded.x264(250, "bframes=3"), rate=25, sound=True)

@@ -277,7 +277,7 @@ def accuracy_of_a_reader(name: str, root: Path, ordered: bool) -> float:
     a, b = features(x), features(test_x)
     model = nn.Sequential(nn.Linear(a.shape[1], 128), nn.ReLU(), nn.Linear(128, len(synthetic.CLASSES[name])))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05)
-    for _ in range(150):
+    for _ in range(100):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(a), y).backward()
         optimizer.step()
@@ -288,9 +288,9 @@ def accuracy_of_a_reader(name: str, root: Path, ordered: bool) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cycle", "events"])
 def test_the_set_of_frames_is_worth_nothing_and_their_order_much(name: str, tmp_path: Path) -> None:
-    root = synthetic.generate(tmp_path / "a", name, num_train=800, num_test=400)
+    root = synthetic.generate(tmp_path / "a", name, num_train=600, num_test=300)
     unordered = accuracy_of_a_reader(name, root, ordered=False)
     ordered = accuracy_of_a_reader(name, root, ordered=True)
     print(json.dumps({"set": name, "unordered": unordered, "ordered": ordered}))
-    assert abs(unordered - 0.25) < 0.09  # four standard errors of chance over 400 videos
+    assert abs(unordered - 0.25) < 0.1  # four standard errors of chance over 300 videos
     assert ordered > 0.6

@@ -59,6 +59,17 @@ def test_time_stamps_are_used_where_they_can_be_trusted(numbered_file: tuple[str
         assert decoded <= 12
 
 
+def test_two_seconds_with_sound(two_second_clip: Path) -> None:
+    with av.open(str(two_second_clip)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+    with VideoReader(two_second_clip) as reader:
+        assert reader.num_frames == 50
+        frames = reader.frames([49, 0, 25, 25])
+    assert frames.dtype == np.uint8
+    assert frames.shape == (4, encoded.HEIGHT, encoded.WIDTH, 3)
+    assert [encoded.read_number(frame) for frame in frames] == [49, 0, 25, 25]
+
+
 def test_unwanted_frames_are_skipped_where_nothing_refers_to_them(tmp_path: Path) -> None:
     path = encoded.encode(tmp_path / "a.mp4", encoded.numbered(60), options=encoded.x264(250, "bframes=3:b-adapt=0"))
     with VideoReader(path) as reader:

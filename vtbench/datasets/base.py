@@ -287,10 +287,18 @@ class TrainLoader(DataLoader):
     torch would raise a worker's error as a RuntimeError that holds a traceback."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
-        for batch in super().__iter__():
+        error = None
+        batches = super().__iter__()
+        for batch in batches:
             if isinstance(batch, VideoError):
-                raise batch
+                error = batch
+                break
             yield batch
+        if error is not None:
+            # End the workers here: left to the garbage collector, they are waited for, five seconds each.
+            self._iterator = None
+            del batches
+            raise error
 
 
 # -- the data module --------------------------------------------------------------------------------------------------
