@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,10 +17,10 @@ from vtbench.models import MODELS, build
 SIZES: dict[str, Any] = {
     "num_classes": 5,
     "num_frames": 4,
-    "img_size": 24,
+    "img_size": 16,
     "patch_size": 8,
     "embed_dim": 24,
-    "depth": 3,
+    "depth": 2,
     "num_heads": 4,
 }
 SHIFTED = ["q", "k", "v", "qk", "kv", "qv", "qkv"]
@@ -41,6 +42,15 @@ every_temporal_model = pytest.mark.parametrize(("name", "arguments"), list(TEMPO
 every_boundary = pytest.mark.parametrize("boundary", BOUNDARIES)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small run several times slower on several threads than on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def network(name: str, arguments: dict[str, Any], *, seed: int = 0) -> nn.Module:
     """With random weights everywhere, also in the head, large enough for uneven attention."""
     model = build(name, **SIZES, **arguments)
@@ -53,7 +63,7 @@ def network(name: str, arguments: dict[str, Any], *, seed: int = 0) -> nn.Module
 
 
 def clips(count: int = 2) -> Tensor:
-    return torch.randn(count, 4, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    return torch.randn(count, 4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
 
 def test_every_model_is_tested_here() -> None:

@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
 import tokshift_inputs as inputs
+import torch
 
 BACKBONE = "ViT-golden"
 
