@@ -1,9 +1,9 @@
 """Weights & Biases through Lightning's logger: a run per training, one per row and seed, linked by the training.
 
-Names, groups and tags are made so that a dashboard groups by paper, table and row: a training's run is called after its
-key and tagged with its scale, network and data set; an evaluation's run is called `paper/table:row seed N`, its
-group is `paper/table`, its tags are paper, table, row and scale, and its config names the training's run. wandb is imported only
-when it was asked for.
+Names, groups and tags are made so that a dashboard groups by paper, table and row. A training's run is named after its
+network and key and tagged with its scale, network and data set. An evaluation's run is called `paper/table:row seed N`;
+its group is `paper/table`, its tags are paper, table, row and scale, and its config names the training's run. wandb is
+imported only when it was asked for.
 """
 
 from __future__ import annotations

@@ -287,15 +287,15 @@ class _Pool:
 
     def __init__(self, count: int, settings: Settings, display: Display) -> None:
         self.count, self.settings, self.display = count, settings, display
-        self.context = multiprocessing.get_context(
-            "spawn"
-        )  # a forked process may not use the threads torch has started
+        # Not forked: a forked process may not use the threads that torch has started in its parent.
+        self.context = multiprocessing.get_context("spawn")
 
     def work(self, jobs: dict[str, Job], store: Store, outcome: Outcome) -> None:
         waiting = dict(jobs)
         finished: set[str] = set()
         idle: list[_Worker] = []
-        busy: dict[_Worker, Job] = {}
+        busy: dict[_Worker, Job | None] = {}  # None: making ready what a later job will read
+        prepared = False
         try:
             while waiting or busy:
                 for key, job in list(waiting.items()):
@@ -305,27 +305,34 @@ class _Pool:
                         if not idle:
                             break
                         worker = idle.pop()
-                        worker.give(waiting.pop(key))
+                        worker.give("run", [waiting.pop(key)])
                         busy[worker] = job
+                if waiting and not prepared and len(busy) < self.count:
+                    # Everything waits for one pretraining: meanwhile another process makes the synthetic videos.
+                    worker = idle.pop() if idle else _Worker(self.context, self.settings)
+                    worker.give("prepare", list(waiting.values()))
+                    busy[worker], prepared = None, True
                 if not busy:  # what is left starts from something that failed
                     for job in waiting.values():
                         self._end(job, [], f"the training it starts from, {job.needs}, failed", outcome)
                     return
                 pipes = {worker.pipe: worker for worker in busy}
                 for worker in [pipes[pipe] for pipe in wait(list(pipes))]:
-                    message = worker.receive()
-                    job = busy[worker]
+                    message, at_work = worker.receive(), busy[worker]
                     if message[0] == "progress":
-                        self.display.progress(job.key, *message[1:])
+                        if at_work is not None:
+                            self.display.progress(at_work.key, *message[1:])
                         continue
                     del busy[worker]
                     if message[0] != "gone":
                         idle.append(worker)
+                    if at_work is None:  # what could not be prepared will be told by the job that needs it
+                        continue
                     if message[0] == "done":
-                        finished.add(job.key)
-                        self._end(job, self._append(job, message[1], store, outcome), None, outcome)
+                        finished.add(at_work.key)
+                        self._end(at_work, self._append(at_work, message[1], store, outcome), None, outcome)
                     else:
-                        self._end(job, [], message[1], outcome)
+                        self._end(at_work, [], message[1], outcome)
         finally:
             for worker in [*idle, *busy]:
                 worker.stop()
@@ -334,7 +341,13 @@ class _Pool:
         records = [record(m, measured[m.evaluation.key], self.settings) for m in job.measurements]
         for line in records:
             store.append(line)
-        outcome.written.extend(records)
+            outcome.written.append(line)
+        if self.settings.wandb != "off":
+            from vtbench import dashboard
+
+            for line in records:
+                folder = folders.evaluation_folder(self.settings.results, line.evaluation_key)
+                dashboard.log_record(line, self.settings.wandb, folder)
         return records
 
     def _end(self, job: Job, records: list[Record], error: str | None, outcome: Outcome) -> None:
@@ -352,8 +365,8 @@ class _Worker:
         self.process.start()
         theirs.close()
 
-    def give(self, job: Job) -> None:
-        self.pipe.send((job.training, list(job.evaluations.values())))
+    def give(self, verb: str, jobs: Sequence[Job]) -> None:
+        self.pipe.send((verb, [(job.training, list(job.evaluations.values())) for job in jobs]))
 
     def receive(self) -> tuple[Any, ...]:
         try:
@@ -375,7 +388,7 @@ class _Worker:
 
 
 def _serve(pipe: Connection, settings: Settings) -> None:
-    """A worker process: take a job, train, evaluate, answer; until the pipe closes."""
+    """A worker process: take a job, train and evaluate (or prepare its data), answer; until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers itself
     from vtbench import runner
 
@@ -384,12 +397,17 @@ def _serve(pipe: Connection, settings: Settings) -> None:
 
     while True:
         try:
-            training, evaluations = pipe.recv()
+            verb, jobs = pipe.recv()
         except (EOFError, OSError):
             return
+        measured: dict[str, dict[str, Any]] = {}
         try:
-            runner.train(training, settings, progress)
-            measured = {e.key: runner.evaluate(e, settings, progress) for e in evaluations}
+            for training, evaluations in jobs:
+                if verb == "prepare":
+                    runner.prepare(training, settings, evaluations)
+                    continue
+                runner.train(training, settings, progress)
+                measured |= {e.key: runner.evaluate(e, settings, progress) for e in evaluations}
             answer: tuple[str, Any] = ("done", measured)
         except VtbenchError as error:
             answer = ("failed", str(error))

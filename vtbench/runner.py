@@ -35,7 +35,7 @@ from vtbench.methods.base import VideoClassifier
 from vtbench.models import build
 from vtbench.results import folders
 from vtbench.settings import Settings
-from vtbench.spec.datasets import load_dataset
+from vtbench.spec.datasets import Dataset, load_dataset
 from vtbench.spec.scale import measurements
 from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Training
 from vtbench.weights import load_weights, sha256_of
@@ -254,21 +254,38 @@ class _VideoCounter(L.Callback):
         self.progress("test", len(pl_module.labels), len(trainer.datamodule.test_entries), None)  # type: ignore[attr-defined]
 
 
+def prepare(training: Training, settings: Settings, evaluations: Sequence[Evaluation]) -> None:
+    """Make the synthetic videos that a training and its evaluations will read, where they are not there yet."""
+    for data in {training.data, *(evaluation.data for evaluation in evaluations)}:
+        if load_dataset(data.dataset).synthetic:
+            _data_module(data, training, settings).setup()
+
+
 # ---- the parts -------------------------------------------------------------------------------------------------------
 
 
-def data_root(name: str, settings: Settings) -> Path:
-    """The folder of a data set: what the user gave, or, for the synthetic ones, a folder below `data/`.
+def _videos(data: Data, settings: Settings) -> dict[str, Any]:
+    """Where the videos are and how many of them to use, as arguments of a data module.
 
-    Raises DataError, with the option to give, for a real data set without a folder.
+    A synthetic set without a folder of its own lies below `data/` and is made as small as it is asked for. Raises
+    DataError, with the option to give, for a real data set without a folder.
     """
-    if name in settings.data:
-        return settings.data[name]
-    if load_dataset(name).synthetic:
-        return Path("data") / name
-    raise DataError(
-        f"the data set '{name}' has no folder: give --data {name}=PATH, or data: {{{name}: PATH}} in vtbench.yaml"
-    )
+    facts, root = load_dataset(data.dataset), settings.data.get(data.dataset)
+    limits = {"limit_train": data.limit_train, "limit_test": data.limit_test}
+    if not facts.synthetic:
+        if root is None:
+            raise DataError(
+                f"the data set '{data.dataset}' has no folder: give --data {data.dataset}=PATH, or "
+                f"data: {{{data.dataset}: PATH}} in vtbench.yaml"
+            )
+        return {"root": root, "class_names": facts.classes, **limits}
+    if root is not None:
+        return {"root": root, **_numbers(facts, None, None), **limits}
+    return {"root": None, **_numbers(facts, data.limit_train, data.limit_test)}
+
+
+def _numbers(facts: Dataset, train: int | None, test: int | None) -> dict[str, int]:
+    return {"num_train": facts.num_videos("train", train), "num_test": facts.num_videos("test", test)}
 
 
 def _data_module(data: Data, training: Training, settings: Settings, *, evaluation: Evaluation | None = None) -> Any:
@@ -276,7 +293,7 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
     protocol = evaluation.eval if evaluation else None
     return build_data(
         data.dataset,
-        root=data_root(data.dataset, settings),
+        **_videos(data, settings),
         num_classes=facts.num_classes,
         num_frames=data.num_frames,
         stride=data.stride,
@@ -291,8 +308,7 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
         clip_sampling=protocol.clip_sampling if protocol else "uniform",
         short_side=protocol.short_side if protocol else data.size,
         cache=training.scale != "paper",
-        limit_train=data.limit_train,
-        limit_test=data.limit_test,
+        eval_batch_size=1 if training.scale == "paper" else 8,
     )
 
 
@@ -372,7 +388,8 @@ def _quiet_trainer(training: Training, folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _calm(folder: Path) -> Iterator[None]:
-    """Keep Lightning's notices out of the display; tell an error that is not ours in one line and keep its traceback."""
+    """Keep Lightning's notices out of the display; tell an error that is not ours in one line, with its traceback kept
+    in the folder."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

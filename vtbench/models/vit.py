@@ -13,7 +13,8 @@ code (which is also what the ImageNet-21k weights were trained with) is followed
 - Eq. 16 prints the heads side by side and nothing after them; the code has the output projection
   (msca-no-output-projection).
 - The paper averages "frame-wise features"; the code averages the logits, which is the same thing for a linear head.
-The head starts at zero, as the code's `zero_head=True` does when it loads ImageNet weights.
+The head starts at zero, as the code's `zero_head=True` does when it loads ImageNet weights; `zero_head=False` is for a
+training from random weights, where a head of zeros would keep gradients from the rest of the network at first.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class FramewiseViT(VisionTransformer):
         embed_dim: int,
         depth: int,
         num_heads: int,
+        zero_head: bool = True,
     ) -> None:
         sizes = {
             "num_classes": num_classes,
@@ -78,8 +80,9 @@ class FramewiseViT(VisionTransformer):
         self.img_size = img_size
         for block in self.blocks:
             block.attn.fused_attn = True  # scaled_dot_product_attention whatever timm's environment variable says
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        if zero_head:
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
 
     def forward(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B classes"]:
         """Logits, the mean over the frames of each frame's logits. Raises ValueError for another T, H or W."""
@@ -103,11 +106,13 @@ def vit(
     embed_dim: int = 768,
     depth: int = 12,
     num_heads: int = 12,
+    zero_head: bool = True,
 ) -> FramewiseViT:
     """The frame-wise ViT; the defaults are ViT-B/16, the row "ViT" of MSCA's tables 1 to 5.
 
-    img_size and patch_size in pixels. Raises ValueError, naming the argument, for sizes below 1, an img_size that is
-    no multiple of patch_size, or an embed_dim that is no multiple of num_heads.
+    img_size and patch_size in pixels; `zero_head`: whether the classification head starts at zero. Raises ValueError,
+    naming the argument, for sizes below 1, an img_size that is no multiple of patch_size, or an embed_dim that is no
+    multiple of num_heads.
     """
     return FramewiseViT(
         num_classes=num_classes,
@@ -117,4 +122,5 @@ def vit(
         embed_dim=embed_dim,
         depth=depth,
         num_heads=num_heads,
+        zero_head=zero_head,
     )

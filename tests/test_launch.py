@@ -1,0 +1,246 @@
+"""Many trainings: the graph, the processes, one line per result, and what happens when something breaks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vtbench import launch
+from vtbench.errors import ResultsError
+from vtbench.results import folders
+from vtbench.results.store import Store
+from vtbench.settings import Settings
+from vtbench.spec import select
+
+VIT = "msca/table2:vit"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Synthetic sets are generated below the working folder, once for this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, working_folder: Any) -> Path:
+    """A results folder in which three rows, two of them one evaluation, ran at smoke scale."""
+    results = tmp_path_factory.mktemp("finished")
+    rows = select(["msca/table1:vit", VIT, "msca/table2:tokenshift"])
+    outcome = launch.run(rows, Settings(results=results), "smoke", [0], workers=2)
+    assert outcome.failed == []
+    assert len(outcome.written) == 3
+    return results
+
+
+@pytest.fixture
+def results(finished: Path, tmp_path: Path) -> Path:
+    """A copy of `finished` that a test may spoil."""
+    shutil.copytree(finished, tmp_path / "results")
+    return tmp_path / "results"
+
+
+class Recording(launch.Display):
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.trained: list[str] = []
+
+    def start(self, jobs: Any) -> None:
+        self.started = [job.key for job in jobs]
+
+    def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+        if phase == "train" and loss is not None:
+            self.trained.append(key)
+
+
+def test_graph_holds_each_training_once_after_what_it_starts_from() -> None:
+    measurements = launch.all_measurements(select(["msca"]), "mini", [0])
+    jobs = launch.graph(measurements)
+    assert len(jobs) == 33, "27 trainings of rows, 4 of Table 3's events, 2 pretrainings"
+    order = list(jobs)
+    for key, job in jobs.items():
+        assert job.needs is None or order.index(job.needs) < order.index(key)
+    paper = launch.graph(launch.all_measurements(select(["msca"]), "paper", [0]))
+    assert len(paper) == 25
+
+
+def test_one_line_per_row_and_shared_evaluations_share_their_key(finished: Path) -> None:
+    records = Store(finished).read()
+    assert sorted(r.id for r in records) == ["msca/table1:vit", "msca/table2:tokenshift", VIT]
+    keys = {r.id: r.evaluation_key for r in records}
+    assert keys["msca/table1:vit"] == keys[VIT] != keys["msca/table2:tokenshift"]
+    record = records[0]
+    assert (record.scale, record.measurement, record.seed, record.views, record.threads) == ("smoke", "main", 0, 6, 1)
+    assert record.selection == "none: last epoch"
+    assert record.init.startswith("training:")
+    assert "torch=" in record.versions and record.top1 is not None
+
+
+def test_what_is_measured_is_not_measured_again(results: Path) -> None:
+    before = (results / "results.csv").read_bytes()
+    display = Recording()
+    outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], display=display)
+    assert (outcome.already, outcome.written, outcome.failed) == (1, [], [])
+    assert display.started == []
+    assert (results / "results.csv").read_bytes() == before
+
+
+def test_a_lost_line_comes_back_from_its_run_folder_without_training(results: Path) -> None:
+    path = results / "results.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    lost = next(line for line in lines if "tokenshift" in line)
+    path.write_text("".join(line for line in lines if line != lost))
+    display = Recording()
+    outcome = launch.run(select(["msca/table2:tokenshift"]), Settings(results=results), "smoke", [0], display=display)
+    assert display.trained == []
+    assert [r.id for r in outcome.written] == ["msca/table2:tokenshift"]
+    assert path.read_text().splitlines()[-1] == lost.strip()
+
+
+def test_a_row_whose_evaluation_is_recorded_for_another_row_gets_its_line_at_once(results: Path) -> None:
+    display = Recording()
+    outcome = launch.run(select(["msca/table3:vit"]), Settings(results=results, data={"events": Path("nowhere")}),
+                         "smoke", [0], display=display)  # fmt: skip
+    main = next(r for r in outcome.written if r.measurement == "main")
+    assert main.evaluation_key == Store(results).newest(VIT, "main", "smoke", 0).evaluation_key  # type: ignore[union-attr]
+
+
+def test_again_measures_anew_and_keeps_what_was(results: Path) -> None:
+    display = Recording()
+    key = Store(results).newest(VIT, "main", "smoke", 0).training_key  # type: ignore[union-attr]
+    outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], again=True, display=display)
+    assert display.trained == [key]
+    assert len(outcome.written) == 1
+    lines = [r for r in Store(results).read() if r.id == VIT]
+    assert len(lines) == 2
+    assert lines[0].weights_sha256 == lines[1].weights_sha256, "the same training gives the same weights"
+    assert folders.is_done(folders.training_folder(results, f"{key}.1"))
+
+
+def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path) -> None:
+    path = results / "results.csv"
+    path.write_text(path.read_text()[:-40])
+    display = Recording()
+    with pytest.raises(ResultsError, match=r"results\.csv:4: the last line is cut short"):
+        launch.run(select(["msca/table2:msca-q"]), Settings(results=results), "smoke", [0], display=display)
+    assert display.started == []
+
+
+def test_what_fails_does_not_stop_the_rest(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    settings = Settings(results=results, data={"events": tmp_path / "file"})
+    outcome = launch.run(select(["msca/table3:msca-kv-4"]), settings, "smoke", [0])
+    assert [r.measurement for r in outcome.written] == ["main"]
+    ((title, reason),) = outcome.failed
+    assert "events" in title and str(tmp_path / "file") in reason
+
+
+def test_paper_scale_without_data_and_weights_is_blocked_by_name(tmp_path: Path) -> None:
+    outcome = launch.run(select([VIT]), Settings(results=tmp_path), "paper", [0])
+    ((title, reason),) = outcome.failed
+    assert title == VIT
+    assert "--data kinetics400=PATH" in reason
+    assert "--weights vit_base_patch16_224.orig_in21k=FILE" in reason
+
+
+def test_a_killed_worker_fails_its_training_and_the_next_run_finishes_it(results: Path) -> None:
+    class Killer(launch.Display):
+        def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGKILL)  # type: ignore[arg-type]
+
+    rows, settings = select(["msca/table2:msca-v"]), Settings(results=results)
+    outcome = launch.run(rows, settings, "smoke", [0], display=Killer())
+    ((_, reason),) = outcome.failed
+    assert "killed by signal 9" in reason
+    assert launch.run(rows, settings, "smoke", [0]).failed == []
+
+
+def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(results: Path) -> None:
+    class Interrupt(launch.Display):
+        def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+            raise KeyboardInterrupt
+
+    before = (results / "results.csv").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        launch.run(select(["msca/table2:msca-k"]), Settings(results=results), "smoke", [0], display=Interrupt())
+    assert multiprocessing.active_children() == []
+    assert (results / "results.csv").read_bytes() == before
+
+
+def test_ctrl_c_in_a_terminal_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vtbench", "run", VIT, "--scale", "mini", "--results", str(tmp_path)]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stderr is not None
+    assert "to train and test" in process.stderr.readline()
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and its workers
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.strip().splitlines() == ["vtbench: interrupted; the same command goes on from what is finished"]
+
+
+def test_plan_tells_done_to_do_and_blocked(results: Path) -> None:
+    rows = select([VIT, "msca/table2:msca-qk"])
+    entries = {e["title"]: e for e in launch.plan(rows, Settings(results=results), "smoke", [0])}
+    assert entries[VIT]["state"] == "done"
+    assert entries["pretraining on stills"]["state"] == "done"
+    todo = entries["msca/table2:msca-qk"]
+    assert (todo["state"], todo["needs"]) == ("to do", entries["pretraining on stills"]["training"])
+    assert todo["macs"] > 0
+    assert todo["seconds"] > 0, "trainings of this scale were timed"
+    (blocked,) = launch.plan(select([VIT]), Settings(results=results), "paper", [0])
+    assert blocked["state"] == "blocked"
+    assert len(blocked["blocked_by"]) == 2
+    # 12 epochs of 246,000 clips at 140.5 GMACs, three times, and 30 views of 18,000 videos
+    assert blocked["macs"] == pytest.approx(140.507e9 * (3 * 12 * 246_000 + 30 * 18_000), rel=1e-3)
+    assert blocked["seconds"] is None, "nothing of paper scale was timed"
+
+
+def test_given_weights_are_recorded_as_given(results: Path) -> None:
+    key = Store(results).newest(VIT, "main", "smoke", 0).training_key  # type: ignore[union-attr]
+    weights = folders.training_folder(results, key) / "weights.safetensors"
+    (line,) = launch.evaluate_checkpoint(select([VIT]), Settings(results=results), "smoke", weights, lambda row: None)
+    assert line.init == "given"
+    assert line.training_key.startswith("file:")
+    assert line.train_wall_s is None
+
+
+def test_wandb_offline_keeps_a_run_per_training_and_per_row(tmp_path: Path) -> None:
+    settings = Settings(results=tmp_path, wandb="offline")
+    outcome = launch.run(select([VIT]), settings, "smoke", [0])
+    assert outcome.failed == []
+    found = {p.name.split("-", 2)[2] for p in tmp_path.rglob("wandb/offline-run-*")}
+    record = outcome.written[0]
+    assert f"train-{record.training_key}" in {name.split("-", 1)[-1] for name in found} | found
+    assert any(name.endswith(f"eval-{record.evaluation_key}-{_hash(record)}") for name in found)
+
+
+def _hash(record: Any) -> int:
+    from vtbench.dashboard import hash_of
+
+    return hash_of(record.id + record.measurement)
+
+
+def test_wandb_is_not_imported_unless_asked_for(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom vtbench import runner\nfrom vtbench.settings import Settings\n"
+        "from vtbench.spec import select\n"
+        f"t = select(['{VIT}'])[0].measurements('smoke', 0)[0].evaluation.training.init.training\n"
+        f"runner.train(t, Settings(results=Path({str(tmp_path)!r})))\n"
+        "assert 'wandb' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,200 @@
+"""One training and one evaluation: repeatable, continued where broken off, honest about what could not be read."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vtbench import runner
+from vtbench.errors import DataError, RunError, VideoError, WeightsError
+from vtbench.results import folders
+from vtbench.settings import Settings
+from vtbench.spec import select
+from vtbench.spec.schema import Evaluation, Training
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Synthetic sets are generated below the working folder, once for this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        yield
+
+
+def smoke(row: str = "msca/table2:msca-kv", **train: Any) -> Training:
+    """The smoke training of a row, from random weights so that it is one training and not two."""
+    training = select([row])[0].measurements("smoke", 0)[0].evaluation.training
+    start = dataclasses.replace(training.init, training=None)
+    return dataclasses.replace(training, init=start, train=dataclasses.replace(training.train, **train))
+
+
+def test_of(training: Training) -> Evaluation:
+    evaluation = select(["msca/table2:msca-kv"])[0].measurements("smoke", 0)[0].evaluation
+    return dataclasses.replace(evaluation, training=training)
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]
+
+
+def weights_hash(results: Path, training: Training) -> str:
+    done = folders.read_json(folders.training_folder(results, training.key) / folders.DONE)
+    return str(done["weights_sha256"])
+
+
+def test_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(tmp_path: Path) -> None:
+    training = smoke()
+    for name in ("a", "b"):
+        runner.train(training, Settings(results=tmp_path / name))
+    assert weights_hash(tmp_path / "a", training) == weights_hash(tmp_path / "b", training)
+    other = dataclasses.replace(training, seed=1)
+    runner.train(other, Settings(results=tmp_path / "a"))
+    assert weights_hash(tmp_path / "a", other) != weights_hash(tmp_path / "a", training)
+
+
+def test_a_training_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path) -> None:
+    training = smoke(epochs=3)
+    whole, broken = Settings(results=tmp_path / "whole"), Settings(results=tmp_path / "broken")
+    runner.train(training, whole)
+
+    def stop_in_the_second_epoch(phase: str, done: int, total: int, loss: float | None) -> None:
+        if done == 1 and loss is None:
+            raise RunError("the power went out")
+
+    with pytest.raises(RunError, match="power"):
+        runner.train(training, broken, stop_in_the_second_epoch)
+    folder = folders.training_folder(broken.results, training.key)
+    assert not folders.is_done(folder)
+    assert len(list(csv.DictReader((folder / folders.METRICS).open()))) == 1
+    epochs: list[int] = []
+    runner.train(training, broken, lambda phase, done, total, loss: epochs.append(done) if loss else None)
+    assert epochs == [2, 3], "the first epoch is not trained again"
+    assert weights_hash(broken.results, training) == weights_hash(whole.results, training)
+    rows = {
+        name: list(csv.DictReader((folders.training_folder(s.results, training.key) / folders.METRICS).open()))
+        for name, s in (("whole", whole), ("broken", broken))
+    }
+    for a, b in zip(rows["whole"], rows["broken"], strict=True):
+        assert {k: v for k, v in a.items() if k != "elapsed_s"} == {k: v for k, v in b.items() if k != "elapsed_s"}
+
+
+def test_a_finished_training_and_evaluation_are_not_done_again(tmp_path: Path) -> None:
+    training, settings = smoke(), Settings(results=tmp_path)
+    calls: list[str] = []
+
+    def note(phase: str, done: int, total: int, loss: float | None) -> None:
+        calls.append(phase)
+
+    runner.train(training, settings, note)
+    first = runner.evaluate(test_of(training), settings, note)
+    assert set(calls) == {"train", "test"}
+    calls.clear()
+    runner.train(training, settings, note)
+    assert runner.evaluate(test_of(training), settings, note) == first
+    assert calls == []
+
+
+def test_last_checkpoint_is_gone_when_done_and_no_half_file_is_left(tmp_path: Path) -> None:
+    folder = runner.train(smoke(), Settings(results=tmp_path))
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        [folders.CONFIG, folders.DONE, folders.METRICS, runner.WEIGHTS]
+    )
+
+
+def broken_set(tmp_path: Path, split: str) -> Settings:
+    """A cycle set of which the second video of `split` is text."""
+    training = smoke()
+    runner.train(training, Settings(results=tmp_path / "made"))  # generates the set
+    made = next(Path("data").glob("cycle-*"))
+    root = tmp_path / "cycle"
+    shutil.copytree(made, root)
+    (root / split / "00001.mp4").write_text("this is no video")
+    return Settings(results=tmp_path / "results", data={"cycle": root})
+
+
+@pytest.fixture
+def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that the user gave holds the whole set; here the whole set is the smoke set."""
+    monkeypatch.setattr(runner, "_numbers", lambda facts, train, test: {"num_train": 8, "num_test": 4})
+
+
+@pytest.mark.usefixtures("small_numbers")
+def test_an_unreadable_test_video_is_a_miss_and_is_named(tmp_path: Path) -> None:
+    settings, training = broken_set(tmp_path, "validation"), smoke()
+    runner.train(training, settings)
+    measured = runner.evaluate(test_of(training), settings)
+    assert (measured["videos_expected"], measured["videos_decoded"], measured["videos_failed"]) == (4, 3, 1)
+    assert measured["metrics"]["top5"] == 75.0, "top-5 of 4 classes misses only what could not be read"
+    ((name, reason),) = measured["failures"].items()
+    assert name == "validation/00001.mp4" and "00001.mp4" in reason
+
+
+@pytest.mark.usefixtures("small_numbers")
+def test_an_unreadable_training_video_ends_the_training_and_is_named(tmp_path: Path) -> None:
+    settings = broken_set(tmp_path, "train")
+    with pytest.raises(VideoError, match=r"train/00001\.mp4.*training needs every video"):
+        runner.train(smoke(), settings)
+    assert not folders.is_done(folders.training_folder(settings.results, smoke().key))
+
+
+def test_given_weights_are_tested_under_a_key_of_their_own(tmp_path: Path) -> None:
+    training, settings = smoke(), Settings(results=tmp_path)
+    folder = runner.train(training, settings)
+    ours = runner.evaluate(test_of(training), settings)
+    given = runner.evaluate(test_of(training), settings, checkpoint=folder / runner.WEIGHTS)
+    assert given["metrics"] == ours["metrics"]
+    assert given["evaluation_key"] != ours["evaluation_key"]
+    assert given["training_key"] == f"file:{ours['weights_sha256'][:12]}"
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
+    settings = Settings(results=tmp_path)
+    folder = runner.train(smoke(), settings)
+    wider = smoke()
+    wider = dataclasses.replace(
+        wider, model=dataclasses.replace(wider.model, arguments={**wider.model.arguments, "embed_dim": 96})
+    )
+    with pytest.raises(WeightsError, match=r"weights\.safetensors"):
+        runner.evaluate(test_of(wider), settings, checkpoint=folder / runner.WEIGHTS)
+
+
+def test_missing_data_and_weights_name_the_option_to_give(tmp_path: Path) -> None:
+    training = select(["msca/table2:vit"])[0].measurements("paper", 0)[0].evaluation.training
+    with pytest.raises(DataError, match="--data kinetics400=PATH"):
+        runner.train(training, Settings(results=tmp_path))
+    with pytest.raises(WeightsError, match=r"--weights vit_base_patch16_224\.orig_in21k=FILE"):
+        runner.weights_file("vit_base_patch16_224.orig_in21k", Settings())
+
+
+def test_micro_batches_keep_the_effective_batch_or_scale_the_rate_linearly() -> None:
+    training = select(["msca/table2:vit"])[0].measurements("paper", 0)[0].evaluation.training
+    assert runner.split_batch(training, None) == runner.Batches(42, 10, 0.1)
+    assert runner.split_batch(training, 21) == runner.Batches(21, 20, 0.1)
+    batches = runner.split_batch(training, 64)
+    assert batches.batch_size * batches.accumulate == 448
+    assert batches.lr == pytest.approx(0.1 * 448 / 420)
+
+
+def test_cost_of_one_network_counts_it_once_and_matches_its_own_convention() -> None:
+    rows = select(["msca/table1:msca-kv-2", "msca/table2:msca-kv"])
+    first, second = runner.cost(rows)
+    assert first["params_by_convention"] == second["params_by_convention"]
+    assert first["params_m"] == pytest.approx(86.106256)
+    assert first["gmacs"]["fvcore"] == pytest.approx(140.658, abs=1e-3)
+    assert first["cells"] == {}, "MSCA prints no cost"
+
+
+def test_a_printed_number_agrees_when_rounded_or_cut() -> None:
+    from vtbench.spec.schema import Published
+
+    assert runner.agrees(134.784, Published("134.7"))  # cut
+    assert runner.agrees(39.074, Published("39.1"))  # rounded
+    assert not runner.agrees(38.309, Published("39.3"))
+    assert runner.agrees(172.841, Published("173.0", precision=0))
+    assert not runner.agrees(172.841, Published("173.0"))
