@@ -401,7 +401,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _eval_options(parser: Parser) -> None:
     _selectors(parser)
-    _scale(parser, "mini")
+    _format(parser)
+    _scale(parser, "paper")
     _folders(parser)
     _machine(parser)
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="weights, ours or an official checkpoint")
@@ -417,14 +418,18 @@ def _eval(args: argparse.Namespace) -> int:
 
     records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), lambda row_id: None)
     lines = [{"id": r.id, "measurement": r.measurement, "top1": r.top1, "top5": r.top5} for r in records]
-    print_rows(lines, ("id", "measurement", "top1", "top5"), "table")
+    print_rows(lines, ("id", "measurement", "top1", "top5"), args.format)
     return 0
 
 
 def _report_options(parser: Parser) -> None:
     _selectors(parser)
     _format(parser)
-    parser.add_argument("--scale", choices=("smoke", "mini", "paper"), help="only this scale; default: all measured")
+    parser.add_argument(
+        "--scale",
+        choices=("smoke", "mini", "paper"),
+        help="only this scale; default: every scale (table, md: every measured one)",
+    )
     _results(parser)
 
 

@@ -361,7 +361,8 @@ class _Worker:
 
     def __init__(self, context: Any, settings: Settings) -> None:
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
+        # Not a daemon: those may not have children, and a paper-scale training reads its videos in processes.
+        self.process = context.Process(target=_serve, args=(theirs, settings))
         self.process.start()
         theirs.close()
 

@@ -130,6 +130,7 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
             "wall_s": round(journal.elapsed_s, 3),
             "weights_sha256": sha256_of(folder / WEIGHTS),
             "videos": len(data.train_entries),
+            "data_fingerprint": data.fingerprint("train"),
             **provenance.environment(),
         },
     )
@@ -232,7 +233,7 @@ def evaluate(
         **seen,
         "failures": method.failures,
         "wall_s": round(time.monotonic() - started, 3),
-        "data_fingerprint": data.fingerprint(),
+        "data_fingerprint": data.fingerprint("test"),
         "weights_sha256": sha256,
         "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **provenance.environment(),

@@ -252,20 +252,31 @@ def test_cached_videos_are_decoded_once_for_all_epochs_and_modules(
 # -- manifests --------------------------------------------------------------------------------------------------------
 
 
-def test_fingerprint_changes_with_any_video_or_label(folder: Path) -> None:
-    before = data(folder).fingerprint()
+def test_fingerprint_changes_with_any_video_or_label_of_its_split(folder: Path) -> None:
+    train, before = data(folder).fingerprint("train"), data(folder).fingerprint("test")
     assert len(before) == 12
-    assert data(folder).fingerprint() == before
+    assert data(folder).fingerprint("test") == before
     seen = {before}
-    video = folder / "train" / "00002.mp4"
+    video = folder / "validation" / "00001.mp4"
     video.write_bytes(video.read_bytes() + b"\0")
-    seen.add(data(folder).fingerprint())
+    seen.add(data(folder).fingerprint("test"))
     manifest = folder / "validation.csv"
     manifest.write_text(manifest.read_text().replace("00001.mp4,1", "00001.mp4,2"))
-    seen.add(data(folder).fingerprint())
+    seen.add(data(folder).fingerprint("test"))
     manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
-    seen.add(data(folder).fingerprint())
+    seen.add(data(folder).fingerprint("test"))
     assert len(seen) == 4
+    assert data(folder).fingerprint("train") == train
+
+
+def test_a_test_needs_no_list_of_training_videos(folder: Path) -> None:
+    (folder / "train.csv").unlink()
+    shutil.rmtree(folder / "train")
+    module = data(folder)
+    module.setup("test")
+    assert len(module.test_entries) > 0
+    with pytest.raises(DataError, match=r"train\.csv"):
+        module.setup("fit")
 
 
 BAD_MANIFESTS = {
@@ -343,7 +354,7 @@ def test_limits_take_the_start_of_the_manifests(folder: Path) -> None:
     module = data(folder, limit_train=3, limit_test=2)
     assert [e.video_id for e in module.train_entries] == [f"train/0000{n}.mp4" for n in range(3)]
     assert len(module.test_entries) == 2
-    assert module.fingerprint() != data(folder).fingerprint()
+    assert module.fingerprint("test") != data(folder).fingerprint("test")
 
 
 # -- the map of data sets ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import lightning
 import numpy as np
@@ -118,6 +118,15 @@ def read_class_folders(
     if not entries:
         raise DataError(f"{folder}: has no videos in class folders")
     return entries
+
+
+def _refuse_doubles(entries: Sequence[Entry]) -> None:
+    """A test video listed twice would be scored twice. Raises DataError naming both lines."""
+    seen: dict[str, str] = {}
+    for entry in entries:
+        if entry.video_id in seen:
+            raise DataError(f"{entry.source}: '{entry.video_id}' is listed twice; first at {seen[entry.video_id]}")
+        seen[entry.video_id] = entry.source
 
 
 # -- videos to clips --------------------------------------------------------------------------------------------------
@@ -370,26 +379,28 @@ class VideoData(lightning.LightningDataModule):
         )
         self.clips, self.clip_sampling, self.cache = clips, clip_sampling, cache
         self.limits = (limit_train, limit_test)
-        self._entries: tuple[list[Entry], list[Entry]] | None = None
+        self._entries: dict[str, list[Entry]] = {}
         self._epoch = 0
         self._sampler: EpochSampler | None = None
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and check the manifests, once. Raises DataError."""
-        if self._entries is None:
+        """Read and check the manifests that `stage` needs ("fit", "test"; None: both), once. Raises DataError."""
+        for split in {"fit": ("train",), "test": ("test",)}.get(stage or "", ("train", "test")):
+            self._list(split)
+
+    def _list(self, split: str) -> list[Entry]:
+        """The videos of "train" or "test". A test does not need the list of the training videos, nor the other way."""
+        if split not in self._entries:
             if not self.root.is_dir():
                 name = self.dataset_name
                 raise DataError(f"{self.root}: no such folder; give the folder of {name} as --data {name}=PATH")
-            train = self._read_split(self.train_split, self.manifests[0])[: self.limits[0]]
-            test = self._read_split(self.test_split, self.manifests[1])[: self.limits[1]]
-            seen: dict[str, str] = {}
-            for entry in test:
-                if entry.video_id in seen:
-                    raise DataError(
-                        f"{entry.source}: '{entry.video_id}' is listed twice; first at {seen[entry.video_id]}"
-                    )
-                seen[entry.video_id] = entry.source
-            self._entries = train, test
+            index = ("train", "test").index(split)
+            name = (self.train_split, self.test_split)[index]
+            entries = self._read_split(name, self.manifests[index])[: self.limits[index]]
+            if split == "test":
+                _refuse_doubles(entries)
+            self._entries[split] = entries
+        return self._entries[split]
 
     def _read_split(self, split: str, manifest: str | Path | None) -> list[Entry]:
         path = Path(manifest) if manifest is not None else self.root / f"{split}.csv"
@@ -402,26 +413,20 @@ class VideoData(lightning.LightningDataModule):
 
     @property
     def train_entries(self) -> list[Entry]:
-        """The training videos, after setup."""
-        self.setup()
-        assert self._entries is not None
-        return self._entries[0]
+        """The training videos."""
+        return self._list("train")
 
     @property
     def test_entries(self) -> list[Entry]:
         """The test videos, all of which a test must account for."""
-        self.setup()
-        assert self._entries is not None
-        return self._entries[1]
+        return self._list("test")
 
-    def fingerprint(self) -> str:
-        """12 hex digits over path, label and size in bytes of every video used, in order: changes when a video is
-        added, dropped, relabelled or replaced by one of another size."""
+    def fingerprint(self, split: Literal["train", "test"]) -> str:
+        """12 hex digits over path, label and size in bytes of every video of a split, in order: changes when a video
+        is added, dropped, relabelled or replaced by one of another size."""
         digest = hashlib.sha256()
-        for entries in (self.train_entries, self.test_entries):
-            for entry in entries:
-                digest.update(f"{entry.video_id}\0{entry.label}\0{entry.file.stat().st_size}\n".encode())
-            digest.update(b"\n")
+        for entry in self._list(split):
+            digest.update(f"{entry.video_id}\0{entry.label}\0{entry.file.stat().st_size}\n".encode())
         return digest.hexdigest()[:12]
 
     def set_epoch(self, epoch: int) -> None:

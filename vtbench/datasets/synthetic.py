@@ -43,7 +43,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from vtbench.datasets.base import VideoData
+from vtbench.datasets.base import Entry, VideoData
 from vtbench.errors import DataError, did_you_mean
 
 __all__ = [
@@ -357,11 +357,10 @@ class _Synthetic(VideoData):
         """Generate the videos if they are not there."""
         generate(self.root, self.dataset_name, num_train=self.num_train, num_test=self.num_test, seed=self.data_seed)
 
-    def setup(self, stage: str | None = None) -> None:
-        """Generate the videos if need be, then read the manifests."""
-        if self._entries is None:
+    def _list(self, split: str) -> list[Entry]:
+        if not self._entries:
             self.prepare_data()
-        super().setup(stage)
+        return super()._list(split)
 
 
 class Cycle(_Synthetic):

@@ -114,7 +114,8 @@ PRETRAINING_NETWORK = {"vit": "vit", "tokenshift": "vit", "msca": "vit", "msca_p
 PRETRAINING_MINI: Mapping[str, Any] = {
     "data.num_frames": 1,
     "data.stride": 1,
-    "train.epochs": 14,
+    "augment.color": 0.0,
+    "train.epochs": 18,
     "train.batch_size": 32,
     "model.zero_head": False,
 }
