@@ -2,8 +2,8 @@
 
 Names, groups and tags are made so that a dashboard groups by paper, table and row. A training's run is named after its
 network and key and tagged with its scale, network and data set. An evaluation's run is called `paper/table:row seed N`;
-its group is `paper/table`, its tags are paper, table, row and scale, and its config names the training's run. wandb is
-imported only when it was asked for.
+its group is `paper/table`, its tags are paper, table, row and scale, and its config names the training's run. This
+module and the wandb that it starts are imported only when asked for (timm imports wandb for itself in any case).
 """
 
 from __future__ import annotations
@@ -69,9 +69,13 @@ def hash_of(text: str) -> int:
 
 def _logger(mode: Mode, folder: Path, **run: Any) -> Any:
     try:
+        import wandb
         from lightning.pytorch.loggers import WandbLogger
 
-        logger = WandbLogger(project=PROJECT, save_dir=folder, offline=mode == "offline", resume="allow", **run)
+        quiet = wandb.Settings(silent=True, console="off")  # vtbench draws its own progress
+        logger = WandbLogger(
+            project=PROJECT, save_dir=folder, offline=mode == "offline", resume="allow", settings=quiet, **run
+        )
         _ = logger.experiment  # starts the run now, so that a missing login is told before an epoch is spent
     except Exception as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -236,15 +236,17 @@ def run(
         else:
             todo.append(measurement)
     jobs = graph(todo)
+    for key in [key for key, job in jobs.items() if not job.evaluations and _is_trained(job, settings)]:
+        del jobs[key]  # a pretraining that is there
     if again:
         for key, job in jobs.items():
             if job.measurements:  # a pretraining stays: its weights are not what is measured
                 _set_aside(folders.training_folder(settings.results, key))
                 for evaluation in job.evaluations:
                     _set_aside(folders.evaluation_folder(settings.results, evaluation))
+    _refuse_blocked(jobs, settings, outcome)
     if not jobs:
         return outcome
-    _refuse_blocked(jobs, settings, outcome)
     count = workers or (1 if scale == "paper" else os.cpu_count() or 1)
     display.start(list(jobs.values()))
     try:
@@ -273,12 +275,14 @@ def _set_aside(folder: Path) -> None:
 
 def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:
     """Take out the jobs that lack data or weights, and those that start from one of them."""
+    blocked: set[str] = set()
     for key, job in list(jobs.items()):
-        reasons = [] if _is_trained(job, settings) and not job.evaluations else _blockers(job, settings)
-        if job.needs is not None and job.needs not in jobs:
+        reasons = _blockers(job, settings)
+        if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:
             outcome.failed.append((job.title, "blocked: " + "; ".join(reasons)))
+            blocked.add(key)
             del jobs[key]
 
 

@@ -102,6 +102,7 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     method = build_method(training.train.method, network, lr=batches.lr, **options)
     journal = EpochJournal(folder, training, progress)
     last = folder / folders.CHECKPOINT
+    logger = _train_logger(training, settings, folder)
     with _calm(folder):
         trainer = L.Trainer(
             max_epochs=training.train.epochs,
@@ -109,10 +110,14 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
             gradient_clip_val=training.train.clip_grad_norm,
             precision=training.train.precision,
             callbacks=[journal],
-            logger=_train_logger(training, settings, folder),
+            logger=logger,
             **_quiet_trainer(training, folder),
         )
-        trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        try:
+            trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        finally:
+            if logger:
+                logger.experiment.finish()  # the next training of this process is a run of its own
     if trainer.interrupted or trainer.current_epoch < training.train.epochs:
         raise RunError(
             f"{folder}: broken off after {trainer.current_epoch} of {training.train.epochs} epochs; "
