@@ -82,7 +82,7 @@ MINI: Rules = {
     "train.lr": (3e-3, SYNTHETIC_RECIPE),
     "train.momentum": (UNSET, "belongs to sgd"),
     "train.weight_decay": (0.05, SYNTHETIC_RECIPE),
-    "train.epochs": (BySize(grid3=7, grid7=6), SYNTHETIC_RECIPE),
+    "train.epochs": (5, SYNTHETIC_RECIPE),
     "train.warmup_epochs": (0.5, SYNTHETIC_RECIPE),
     "train.schedule": ("cosine", SYNTHETIC_RECIPE),
     "train.milestones": (UNSET, "belongs to the schedule step"),
@@ -115,7 +115,7 @@ PRETRAINING_MINI: Mapping[str, Any] = {
     "data.num_frames": 1,
     "data.stride": 1,
     "augment.color": 0.0,
-    "train.epochs": 18,
+    "train.epochs": 30,
     "train.batch_size": 32,
     "model.zero_head": False,
 }
