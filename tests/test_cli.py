@@ -234,7 +234,9 @@ def test_run_is_given_rows_scale_seeds_and_settings(capsys: Capture, monkeypatch
 
 
 def test_a_training_that_failed_ends_with_1_and_a_line_each(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "run", Calls(launch.Outcome(failed=[("msca/table2:vit", "no space\nleft")])))
+    monkeypatch.setattr(
+        launch, "run", Calls(launch.Outcome(failed=[launch.Failure("msca/table2:vit", "no space\nleft")]))
+    )
     assert complaint(capsys, "run", "msca/table2:vit", code=1) == "vtbench: msca/table2:vit: no space left"
 
 

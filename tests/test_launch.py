@@ -141,16 +141,17 @@ def test_what_fails_does_not_stop_the_rest(results: Path, tmp_path: Path) -> Non
     settings = Settings(results=results, data={"events": tmp_path / "file"})
     outcome = launch.run(select(["msca/table3:msca-kv-4"]), settings, "smoke", [0])
     assert [r.measurement for r in outcome.written] == ["main"]
-    ((title, reason),) = outcome.failed
-    assert "events" in title and str(tmp_path / "file") in reason
+    (failure,) = outcome.failed
+    assert "events" in failure.title and str(tmp_path / "file") in failure.reason
+    assert failure.exit_code == 2, "wrong input"
 
 
 def test_paper_scale_without_data_and_weights_is_blocked_by_name(tmp_path: Path) -> None:
     outcome = launch.run(select([VIT]), Settings(results=tmp_path), "paper", [0])
-    ((title, reason),) = outcome.failed
-    assert title == VIT
-    assert "--data kinetics400=PATH" in reason
-    assert "--weights vit_base_patch16_224.orig_in21k=FILE" in reason
+    (failure,) = outcome.failed
+    assert failure.title == VIT
+    assert "--data kinetics400=PATH" in failure.reason
+    assert "--weights vit_base_patch16_224.orig_in21k=FILE" in failure.reason
 
 
 def test_a_killed_worker_fails_its_training_and_the_next_run_finishes_it(results: Path) -> None:
@@ -161,8 +162,8 @@ def test_a_killed_worker_fails_its_training_and_the_next_run_finishes_it(results
 
     rows, settings = select(["msca/table2:msca-v"]), Settings(results=results)
     outcome = launch.run(rows, settings, "smoke", [0], display=Killer())
-    ((_, reason),) = outcome.failed
-    assert "killed by signal 9" in reason
+    (failure,) = outcome.failed
+    assert "killed by signal 9" in failure.reason
     assert launch.run(rows, settings, "smoke", [0]).failed == []
 
 
@@ -212,7 +213,7 @@ def test_plan_tells_done_to_do_and_blocked(results: Path) -> None:
 def test_given_weights_are_recorded_as_given(results: Path) -> None:
     key = Store(results).newest(VIT, "main", "smoke", 0).training_key  # type: ignore[union-attr]
     weights = folders.training_folder(results, key) / "weights.safetensors"
-    (line,) = launch.evaluate_checkpoint(select([VIT]), Settings(results=results), "smoke", weights, lambda row: None)
+    (line,) = launch.evaluate_checkpoint(select([VIT]), Settings(results=results), "smoke", weights)
     assert line.init == "given"
     assert line.training_key.startswith("file:")
     assert line.train_wall_s is None

@@ -29,13 +29,13 @@ def test_a_file_gets_a_line_per_job_and_no_control_characters() -> None:
     assert shown(terminal=False).splitlines() == [
         "2 to train and test",
         "[1/2] pretraining on stills, seed 0: trained",
-        "[2/2] msca/table2:vit, seed 3: failed: the [disk] is full",
+        "[2/2] msca/table2:vit, seed 3: failed",
     ]
 
 
 def test_a_terminal_gets_the_same_lines_beside_its_bars() -> None:
     text = shown(terminal=True)
-    assert "[2/2] msca/table2:vit, seed 3: failed: the [disk] is full" in text
+    assert "[2/2] msca/table2:vit, seed 3: failed" in text
     assert "2/2" in text
     assert "\x1b[" in text
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vtbench import runner
-from vtbench.errors import DataError, RunError, VideoError, WeightsError
+from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
 from vtbench.results import folders
 from vtbench.settings import Settings
 from vtbench.spec import select
@@ -103,7 +104,7 @@ def test_a_finished_training_and_evaluation_are_not_done_again(tmp_path: Path) -
 def test_last_checkpoint_is_gone_when_done_and_no_half_file_is_left(tmp_path: Path) -> None:
     folder = runner.train(smoke(), Settings(results=tmp_path))
     assert sorted(p.name for p in folder.iterdir()) == sorted(
-        [folders.CONFIG, folders.DONE, folders.METRICS, runner.WEIGHTS]
+        [".lock", folders.CONFIG, folders.DONE, folders.METRICS, folders.WEIGHTS]
     )
 
 
@@ -147,7 +148,7 @@ def test_given_weights_are_tested_under_a_key_of_their_own(tmp_path: Path) -> No
     training, settings = smoke(), Settings(results=tmp_path)
     folder = runner.train(training, settings)
     ours = runner.evaluate(test_of(training), settings)
-    given = runner.evaluate(test_of(training), settings, checkpoint=folder / runner.WEIGHTS)
+    given = runner.evaluate(test_of(training), settings, checkpoint=folder / folders.WEIGHTS)
     assert given["metrics"] == ours["metrics"]
     assert given["evaluation_key"] != ours["evaluation_key"]
     assert given["training_key"] == f"file:{ours['weights_sha256'][:12]}"
@@ -161,7 +162,7 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
         wider, model=dataclasses.replace(wider.model, arguments={**wider.model.arguments, "embed_dim": 96})
     )
     with pytest.raises(WeightsError, match=r"weights\.safetensors"):
-        runner.evaluate(test_of(wider), settings, checkpoint=folder / runner.WEIGHTS)
+        runner.evaluate(test_of(wider), settings, checkpoint=folder / folders.WEIGHTS)
 
 
 def test_missing_data_and_weights_name_the_option_to_give(tmp_path: Path) -> None:
@@ -198,3 +199,51 @@ def test_a_printed_number_agrees_when_rounded_or_cut() -> None:
     assert not runner.agrees(38.309, Published("39.3"))
     assert runner.agrees(172.841, Published("173.0", precision=0))
     assert not runner.agrees(172.841, Published("173.0"))
+
+
+def test_a_damaged_checkpoint_is_named_and_not_mistaken_for_a_fault_of_ours(tmp_path: Path) -> None:
+    settings, training = Settings(results=tmp_path), smoke()
+    last = folders.training_folder(tmp_path, training.key) / folders.CHECKPOINT
+    last.parent.mkdir(parents=True)
+    last.write_bytes(b"junk" * 100)
+    with pytest.raises(ResultsError, match=r"last\.ckpt: cannot be read.*remove it"):
+        runner.train(training, settings)
+    last.unlink()
+    assert folders.is_trained(runner.train(training, settings))
+
+
+def test_a_training_whose_weights_were_removed_is_trained_again(tmp_path: Path) -> None:
+    settings, training = Settings(results=tmp_path), smoke()
+    folder = runner.train(training, settings)
+    first = weights_hash(tmp_path, training)
+    (folder / folders.WEIGHTS).unlink()
+    runner.train(training, settings)
+    assert weights_hash(tmp_path, training) == first
+    assert (folder / folders.WEIGHTS).is_file()
+
+
+def test_arguments_that_do_not_go_together_are_an_error_of_the_spec(tmp_path: Path) -> None:
+    training = smoke()
+    wrong = {**training.model.arguments, "backward_heads": 13}
+    training = dataclasses.replace(training, model=dataclasses.replace(training.model, arguments=wrong))
+    with pytest.raises(SpecError, match="backward_heads=13"):
+        runner.clip_macs(training)
+
+
+def test_two_processes_share_one_training(tmp_path: Path) -> None:
+    """The second waits for the first and finds it done."""
+    settings, training = Settings(results=tmp_path), smoke()
+    folder = folders.training_folder(tmp_path, training.key)
+    trained: list[str] = []
+
+    def note(phase: str, done: int, total: int, loss: float | None) -> None:
+        trained.append(phase)
+
+    with folders.locked(folder):
+        other = threading.Thread(target=runner.train, args=(training, settings, note))
+        other.start()
+        other.join(timeout=1)
+        assert other.is_alive() and trained == []
+        runner._train(training, settings, runner.no_progress, folder)
+    other.join(timeout=60)
+    assert not other.is_alive() and trained == []

@@ -49,3 +49,11 @@ def test_a_broken_file_is_one_line_with_its_line(tmp_path: Path, text: str, mess
 def test_a_folder_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"--data .*must be NAME=PATH"):
         load_settings(folder=tmp_path, data=[text])
+
+
+def test_a_misspelt_data_set_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--data kinetcs400: no data set of that name; did you mean 'kinetics400'"):
+        load_settings(folder=tmp_path, data=["kinetcs400=/k400"])
+    (tmp_path / "vtbench.yaml").write_text("data: {cylce: /c}\n")
+    with pytest.raises(UsageError, match="did you mean 'cycle'"):
+        load_settings(folder=tmp_path)

@@ -56,7 +56,7 @@ def _seed_list(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
             raise argparse.ArgumentTypeError(f"{text!r} is no list of seeds such as 0,1,2 or 0-2")
         seeds.extend(range(int(first), int(last or first) + 1))
     return list(dict.fromkeys(seeds))
@@ -74,7 +74,9 @@ def _folders(parser: Parser) -> None:
 
 def _machine(parser: Parser) -> None:
     parser.add_argument("--batch-size", type=_positive, metavar="N", help="clips per forward pass")
-    parser.add_argument("--data-workers", type=int, metavar="N", help="processes that read videos, at paper scale")
+    parser.add_argument(
+        "--data-workers", type=_positive, metavar="N", help="processes that read videos, at paper scale"
+    )
 
 
 def _positive(text: str) -> int:
@@ -392,11 +394,11 @@ def _run(args: argparse.Namespace) -> int:
     outcome = launch.run(
         rows, settings, args.scale, args.seeds, again=args.again, workers=args.workers, display=TerminalDisplay()
     )
-    for title, reason in outcome.failed:
-        _complain(f"{title}: {reason}")
+    for failure in outcome.failed:
+        _complain(f"{failure.title}: {failure.reason}")
     lines = f"{len(outcome.written)} results written to {settings.results / 'results.csv'}"
     print(f"{lines}, {outcome.already} there already, {len(outcome.failed)} failed")
-    return 1 if outcome.failed else 0
+    return max((failure.exit_code for failure in outcome.failed), default=0)
 
 
 def _eval_options(parser: Parser) -> None:
@@ -416,9 +418,10 @@ def _eval(args: argparse.Namespace) -> int:
     rows, settings = _rows(args), _settings(args)
     from vtbench import launch
 
-    records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), lambda row_id: None)
-    lines = [{"id": r.id, "measurement": r.measurement, "top1": r.top1, "top5": r.top5} for r in records]
-    print_rows(lines, ("id", "measurement", "top1", "top5"), args.format)
+    records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint))
+    columns = ("id", "measurement", "top1", "top5", "videos_expected", "videos_failed", "evaluation_key")
+    lines = [{name: getattr(r, name) for name in columns} for r in records]
+    print_rows(lines, columns, args.format)
     return 0
 
 

@@ -9,6 +9,7 @@ module and the wandb that it starts are imported only when asked for (timm impor
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,7 +49,7 @@ def log_record(record: Record, mode: Mode, folder: Path) -> None:
     logger = _logger(
         mode,
         folder,
-        id=f"eval-{record.evaluation_key}-{abs(hash_of(record.id + record.measurement))}",
+        id=f"eval-{record.evaluation_key}-{zlib.crc32((record.id + record.measurement).encode())}",
         name=f"{record.id} seed {record.seed}" + ("" if record.measurement == "main" else f" {record.measurement}"),
         group=f"{paper}/{table}",
         job_type="eval",
@@ -58,13 +59,6 @@ def log_record(record: Record, mode: Mode, folder: Path) -> None:
     )
     logger.log_metrics({"top1": record.top1, "top5": record.top5, "videos_failed": record.videos_failed})
     logger.experiment.finish()
-
-
-def hash_of(text: str) -> int:
-    """A number below 2**32 that is the same in every process, unlike `hash`."""
-    import zlib
-
-    return zlib.crc32(text.encode())
 
 
 def _logger(mode: Mode, folder: Path, **run: Any) -> Any:

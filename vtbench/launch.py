@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vtbench.errors import ResultsError, RunError, VtbenchError
+from vtbench.errors import ResultsError, RunError, UsageError, VtbenchError
 from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
@@ -121,7 +123,7 @@ def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set
     """The trainings with something left to do: an evaluation without a record, or weights that such a one needs."""
     needed: set[str] = set()
     for key, job in reversed(jobs.items()):
-        trained = folders.is_done(folders.training_folder(settings.results, key))
+        trained = _is_trained(job, settings)
         open_evaluations = any(evaluation not in recorded for evaluation in job.evaluations)
         wanted_by = [other for other in needed if jobs[other].needs == key and not _is_trained(jobs[other], settings)]
         if open_evaluations or (wanted_by and not trained):
@@ -130,7 +132,7 @@ def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set
 
 
 def _is_trained(job: Job, settings: Settings) -> bool:
-    return folders.is_done(folders.training_folder(settings.results, job.key))
+    return folders.is_trained(folders.training_folder(settings.results, job.key))
 
 
 def _blockers(job: Job, settings: Settings) -> list[str]:
@@ -180,11 +182,20 @@ def _measured_speed(
 
 @dataclass
 class Outcome:
-    """What a run did: records written, rows that had one already, and what failed (title, reason)."""
+    """What a run did: records written, rows that had one already, and what failed."""
 
     written: list[Record] = field(default_factory=list)
     already: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A training that could not be done: its title, why, and the exit code of that kind of error."""
+
+    title: str
+    reason: str
+    exit_code: int = 1
 
 
 class Display:
@@ -250,7 +261,8 @@ def run(
     count = workers or (1 if scale == "paper" else os.cpu_count() or 1)
     display.start(list(jobs.values()))
     try:
-        _Pool(min(count, len(jobs)), settings, display).work(jobs, store, outcome)
+        with _terminated_as_interrupted():
+            _Pool(min(count, len(jobs)), settings, display).work(jobs, store, outcome)
     finally:
         display.stop()
     return outcome
@@ -281,9 +293,26 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
         if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:
-            outcome.failed.append((job.title, "blocked: " + "; ".join(reasons)))
+            outcome.failed.append(Failure(job.title, "blocked: " + "; ".join(reasons), UsageError.exit_code))
             blocked.add(key)
             del jobs[key]
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, which schedulers send, ends the workers as Ctrl-C does. Only the main thread may set handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Pool:
@@ -318,7 +347,9 @@ class _Pool:
                     busy[worker], prepared = None, True
                 if not busy:  # what is left starts from something that failed
                     for job in waiting.values():
-                        self._end(job, [], f"the training it starts from, {job.needs}, failed", outcome)
+                        self._end(
+                            job, [], Failure(job.title, f"the training it starts from, {job.needs}, failed"), outcome
+                        )
                     return
                 pipes = {worker.pipe: worker for worker in busy}
                 for worker in [pipes[pipe] for pipe in wait(list(pipes))]:
@@ -336,16 +367,21 @@ class _Pool:
                         finished.add(at_work.key)
                         self._end(at_work, self._append(at_work, message[1], store, outcome), None, outcome)
                     else:
-                        self._end(at_work, [], message[1], outcome)
+                        self._end(at_work, [], Failure(at_work.title, *message[1:]), outcome)
         finally:
             for worker in [*idle, *busy]:
                 worker.stop()
 
     def _append(self, job: Job, measured: dict[str, dict[str, Any]], store: Store, outcome: Outcome) -> list[Record]:
-        records = [record(m, measured[m.evaluation.key], self.settings) for m in job.measurements]
-        for line in records:
+        records = []
+        for m in job.measurements:
+            line = record(m, measured[m.evaluation.key], self.settings)
+            if line == store.newest(m.row_id, m.name, m.scale, m.seed):
+                outcome.already += 1  # another command measured it at the same time and was first to write it
+                continue
             store.append(line)
             outcome.written.append(line)
+            records.append(line)
         if self.settings.wandb != "off":
             from vtbench import dashboard
 
@@ -354,10 +390,10 @@ class _Pool:
                 dashboard.log_record(line, self.settings.wandb, folder)
         return records
 
-    def _end(self, job: Job, records: list[Record], error: str | None, outcome: Outcome) -> None:
-        if error is not None:
-            outcome.failed.append((job.title, error))
-        self.display.finish(job.key, records, error)
+    def _end(self, job: Job, records: list[Record], failure: Failure | None, outcome: Outcome) -> None:
+        if failure is not None:
+            outcome.failed.append(failure)
+        self.display.finish(job.key, records, failure.reason if failure else None)
 
 
 class _Worker:
@@ -387,9 +423,12 @@ class _Worker:
             return ("gone", f"its worker process {killed}{hint}; run again to continue after its last whole epoch")
 
     def stop(self) -> None:
-        self.pipe.close()
         self.process.terminate()
-        self.process.join()
+        self.process.join(timeout=5)
+        if self.process.exitcode is None:  # Lightning answers SIGTERM only between batches
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
 
 
 def _serve(pipe: Connection, settings: Settings) -> None:
@@ -398,7 +437,10 @@ def _serve(pipe: Connection, settings: Settings) -> None:
     from vtbench import runner
 
     def progress(phase: str, done: int, total: int, loss: float | None) -> None:
-        pipe.send(("progress", phase, done, total, loss))
+        try:
+            pipe.send(("progress", phase, done, total, loss))
+        except OSError:  # the parent is gone: nobody is left to write down what comes of this
+            os._exit(1)
 
     while True:
         try:
@@ -413,9 +455,9 @@ def _serve(pipe: Connection, settings: Settings) -> None:
                     continue
                 runner.train(training, settings, progress)
                 measured |= {e.key: runner.evaluate(e, settings, progress) for e in evaluations}
-            answer: tuple[str, Any] = ("done", measured)
+            answer: tuple[Any, ...] = ("done", measured)
         except VtbenchError as error:
-            answer = ("failed", str(error))
+            answer = ("failed", str(error), error.exit_code)
         except Exception as error:  # a mistake of ours must not take the other jobs down with it
             traceback.print_exc()
             answer = ("failed", f"{type(error).__name__}: {error}")
@@ -465,9 +507,7 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
     )
 
 
-def evaluate_checkpoint(
-    rows: Sequence[Row], settings: Settings, scale: Scale, checkpoint: Path, report: Callable[[str], None]
-) -> list[Record]:
+def evaluate_checkpoint(rows: Sequence[Row], settings: Settings, scale: Scale, checkpoint: Path) -> list[Record]:
     """Each row's test protocol on the weights in `checkpoint`; one line per measurement, marked as given weights.
 
     Raises RunError when no row can be tested, WeightsError when the file belongs to another network.
@@ -482,7 +522,6 @@ def evaluate_checkpoint(
         line = record(measurement, measured, settings)
         store.append(line)
         written.append(line)
-        report(measurement.row_id)
     if not written:
         raise RunError(f"nothing to test at {scale} scale in {', '.join(row.id for row in rows)}")
     return written

@@ -50,10 +50,16 @@ class TerminalDisplay(Display):
             self.bars.remove_task(self.tasks.pop(key))
         self.ended += 1
         self.bars.update(self.all, completed=self.ended)
-        results = ", ".join(dict.fromkeys(f"{r.measurement} top-1 {r.top1:.2f}" for r in records))
-        outcome = f"failed: {error}" if error else results or "trained"
-        self.console.print(f"[{self.ended}/{len(self.titles)}] {self.titles.get(key, key)}: {outcome}", markup=False)
+        results = ", ".join(dict.fromkeys(map(_accuracy, records)))
+        outcome = "failed" if error else results or "trained"  # why it failed is told at the end, with the exit code
+        line = f"[{self.ended}/{len(self.titles)}] {self.titles.get(key, key)}: {outcome}"
+        self.console.print(line, markup=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take the bars away."""
         self.bars.stop()
+
+
+def _accuracy(record: Record) -> str:
+    unread = f" ({record.videos_failed} of {record.videos_expected} videos unreadable)" if record.videos_failed else ""
+    return f"{record.measurement} top-1 {record.top1:.2f}{unread}"

@@ -28,7 +28,7 @@ import torch
 from vtbench import provenance
 from vtbench.cost import count_macs, count_params
 from vtbench.datasets import build_data
-from vtbench.errors import DataError, ResultsError, RunError, VtbenchError, WeightsError
+from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError
 from vtbench.evaluation.metrics import accuracy, coverage
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier
@@ -40,7 +40,7 @@ from vtbench.spec.scale import measurements
 from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Training
 from vtbench.weights import load_weights, sha256_of
 
-WEIGHTS = "weights.safetensors"
+ERROR = "error.txt"
 Progress = Callable[[str, int, int, float | None], None]
 """Called with (phase, done, total, loss): phase is `train` (epochs) or `test` (videos)."""
 
@@ -81,8 +81,13 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     Raises a VtbenchError that names the file at fault.
     """
     folder = folders.training_folder(settings.results, training.key)
-    if folders.is_done(folder):
-        return folder
+    with folders.locked(folder):
+        if not folders.is_trained(folder):
+            _train(training, settings, progress, folder)
+    return folder
+
+
+def _train(training: Training, settings: Settings, progress: Progress, folder: Path) -> None:
     _one_thread_below_paper_scale(training)
     folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
     L.seed_everything(training.seed, workers=True, verbose=False)
@@ -113,6 +118,7 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
             logger=logger,
             **_quiet_trainer(training, folder),
         )
+        _refuse_damaged(last)
         try:
             trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
         finally:
@@ -123,7 +129,7 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
             f"{folder}: broken off after {trainer.current_epoch} of {training.train.epochs} epochs; "
             "run again to continue"
         )
-    _save_weights(network, folder / WEIGHTS)
+    _save_weights(network, folder / folders.WEIGHTS)
     folders.write_json(
         folder / folders.DONE,
         {
@@ -133,14 +139,26 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
             "accumulate": batches.accumulate,
             "lr": batches.lr,
             "wall_s": round(journal.elapsed_s, 3),
-            "weights_sha256": sha256_of(folder / WEIGHTS),
+            "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
             "data_fingerprint": data.fingerprint("train"),
             **provenance.environment(),
         },
     )
     last.unlink(missing_ok=True)  # optimiser state: needed to continue, and there is nothing left to continue
-    return folder
+    (folder / ERROR).unlink(missing_ok=True)
+
+
+def _refuse_damaged(checkpoint: Path) -> None:
+    """ResultsError for a checkpoint that a training cannot be continued from; a missing one is in order."""
+    if not checkpoint.exists():
+        return
+    try:
+        torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise ResultsError(
+            f"{checkpoint}: cannot be read, so the training cannot be continued; remove it to train from the start"
+        ) from error
 
 
 class EpochJournal(L.Callback):
@@ -200,12 +218,25 @@ def evaluate(
     The content of the run folder's done.json: metrics in percent against the videos expected, coverage, and where it
     came from. A video that cannot be read counts as a miss and is listed with its reason.
     """
-    training = evaluation.training
     sha256 = sha256_of(checkpoint) if checkpoint else ""
     key = given_weights_key(evaluation, sha256) if checkpoint else evaluation.key
     folder = folders.evaluation_folder(settings.results, key)
-    if folders.is_done(folder):
+    with folders.locked(folder):
+        if not folders.is_done(folder):
+            _evaluate(evaluation, settings, progress, folder, key, checkpoint, sha256)
         return dict(folders.read_json(folder / folders.DONE))
+
+
+def _evaluate(
+    evaluation: Evaluation,
+    settings: Settings,
+    progress: Progress,
+    folder: Path,
+    key: str,
+    checkpoint: Path | None,
+    sha256: str,
+) -> None:
+    training = evaluation.training
     _one_thread_below_paper_scale(training)
     folders.write_json(folder / folders.CONFIG, dataclasses.asdict(evaluation))
     L.seed_everything(training.seed, workers=True, verbose=False)
@@ -213,7 +244,7 @@ def evaluate(
     network = _network(training)
     if checkpoint is None:
         trained = folders.training_folder(settings.results, training.key)
-        load_weights(network, trained / WEIGHTS, expect_head=True)
+        load_weights(network, trained / folders.WEIGHTS, expect_head=True)
         sha256 = folders.read_json(trained / folders.DONE)["weights_sha256"]
     else:
         load_weights(network, checkpoint, expect_head=True)
@@ -244,7 +275,6 @@ def evaluate(
         **provenance.environment(),
     }
     folders.write_json(folder / folders.DONE, done)
-    return done
 
 
 def given_weights_key(evaluation: Evaluation, sha256: str) -> str:
@@ -319,7 +349,15 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
 
 
 def _network(training: Training) -> torch.nn.Module:
-    return build(training.model.name, **_network_arguments(training))
+    return _build(training.model.name, _network_arguments(training))
+
+
+def _build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
+    """The network, or SpecError with the builder's words where the arguments do not go together."""
+    try:
+        return build(name, **arguments)
+    except ValueError as error:
+        raise SpecError(f"model {name}: {error}; mend the row's model block in benchmarks/") from error
 
 
 def _network_arguments(training: Training) -> dict[str, Any]:
@@ -336,7 +374,7 @@ def _network_arguments(training: Training) -> dict[str, Any]:
 def _initialise(network: torch.nn.Module, training: Training, settings: Settings) -> None:
     start = training.init
     if start.training is not None:
-        load_weights(network, folders.training_folder(settings.results, start.training.key) / WEIGHTS)
+        load_weights(network, folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS)
     elif start.weights is not None:
         load_weights(network, weights_file(start.weights, settings))
 
@@ -404,7 +442,8 @@ def _calm(folder: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning(\.|$)")
             warnings.filterwarnings(
-                "ignore", message=r".*(does not have many workers|LeafSpec|GPU available but not used).*"
+                "ignore",
+                message=r".*(does not have many workers|LeafSpec|GPU available but not used|create .* worker).*",
             )
             yield
     except VtbenchError:
@@ -412,7 +451,7 @@ def _calm(folder: Path) -> Iterator[None]:
     except Exception as error:
         import traceback
 
-        log = folder / "error.txt"
+        log = folder / ERROR
         with contextlib.suppress(OSError):
             log.write_text(traceback.format_exc())
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -508,6 +547,6 @@ class _Frozen:
 def _cost(name: str, network: _Frozen) -> dict[str, dict[str, int]]:
     arguments = dict(network.arguments)
     with torch.device("meta"):
-        model = build(name, **arguments).eval()
+        model = _build(name, arguments).eval()
     shape = (1, arguments["num_frames"], 3, arguments["img_size"], arguments["img_size"])
     return {"params": count_params(model), "gmacs": count_macs(model, shape)}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, did_you_mean
+from vtbench.spec.datasets import dataset_names
 from vtbench.spec.document import build, key, read_yaml
 
 FILE = "vtbench.yaml"
@@ -57,9 +58,13 @@ def load_settings(
     file = build(_SettingsFile, read_yaml(path)) if path.exists() else _SettingsFile()
     from_file = {name: path.parent / value for name, value in file.data.items()}
     files = {name: path.parent / value for name, value in file.weights.items()}
+    folders = from_file | _pairs("--data", data)
+    for name in folders:
+        if name not in dataset_names():
+            raise UsageError(f"--data {name}: no data set of that name{did_you_mean(name, dataset_names())}")
     return Settings(
         results=Path(results) if results else path.parent / file.results if file.results else Path("results"),
-        data=from_file | _pairs("--data", data),
+        data=folders,
         weights=files | _pairs("--weights", weights),
         batch_size=batch_size,
         num_workers=Settings.num_workers if num_workers is None else num_workers,

@@ -70,6 +70,8 @@ def test_a_whole_number_becomes_a_float_where_a_number_is_wanted(tmp_path: Path)
         ("name: a\nrate: 1\nname: b\n", "file.yaml:3: name: written twice, first in line 1"),
         ("name: a\nrate: 1\ninner: {size: 3, size: 4}\n", "file.yaml:3: inner.size: written twice"),
         ("name: a\nrate:\n", "file.yaml:2: rate: must be a number, not empty"),
+        ("name: a\nrate: .nan\n", "file.yaml:2: rate: is nan, must be a finite number"),
+        ("name: a\nrate: 1\nkind: [step]\n", "file.yaml:3: kind: is a list, must be one of step, cosine"),
         ("name: a\nrate: [1\n", "not YAML"),
         ("name: !!python/name:os.system\nrate: 1\n", "file.yaml:1: name: not a plain YAML value"),
         ("- name\n", "must hold keys and values at the top"),

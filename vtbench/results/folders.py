@@ -9,8 +9,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ CONFIG = "config.json"
 METRICS = "metrics.csv"
 CHECKPOINT = "last.ckpt"
 SCORES = "scores.npz"
+WEIGHTS = "weights.safetensors"
 DONE = "done.json"
 
 
@@ -36,6 +40,27 @@ def evaluation_folder(results: Path, evaluation_key: str) -> Path:
 def is_done(folder: Path) -> bool:
     """Whether the run in this folder finished."""
     return (folder / DONE).is_file()
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether the training in this folder finished and its weights are still there."""
+    return is_done(folder) and (folder / WEIGHTS).is_file()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder against other processes, waiting for one that is at work in it. Makes the folder.
+
+    Raises ResultsError when the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given up by the system if this process dies
+        yield
 
 
 def write_json(path: Path, content: Any) -> None:

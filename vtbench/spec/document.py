@@ -8,6 +8,7 @@ because `vtbench list` has half a second in all, and importing pydantic alone to
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -164,7 +165,8 @@ def convert(node: Node, hint: Any) -> Any:
         return convert(node, next(arm for arm in inner if arm is not type(None)))
     if origin is Literal:
         if value not in inner or type(value) not in {type(choice) for choice in inner}:
-            node.fail(f"is {value!r}, must be one of {listed(inner)}{near(value, inner)}")
+            found = described(node) if isinstance(value, list | dict) else repr(value)
+            node.fail(f"is {found}, must be one of {listed(inner)}{near(value, inner)}")
         return value
     if origin is tuple:
         if not isinstance(value, list):
@@ -186,6 +188,8 @@ def convert(node: Node, hint: Any) -> Any:
         names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
         advice = "; YAML reads 1e-3 as text, write 1.0e-3 or 0.001" if hint is float and isinstance(value, str) else ""
         node.fail(f"must be {names[hint]}, not {described(node)}{advice}")
+    if isinstance(value, float) and not math.isfinite(value):
+        node.fail(f"is {value}, must be a finite number")
     return value
 
 

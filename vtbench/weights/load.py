@@ -141,6 +141,8 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor], dict[str, str]]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError) as e:
         reason = str(e).strip().split("\n")[0] or type(e).__name__
+        if isinstance(e, pickle.UnpicklingError):  # torch's own words recommend to run what is in the file
+            reason = "not a torch file of plain tensors"
         raise WeightsError(
             f"{path}: not a readable safetensors or torch checkpoint ({reason}); get the file again"
         ) from e
