@@ -247,3 +247,17 @@ def test_two_processes_share_one_training(tmp_path: Path) -> None:
         runner._train(training, settings, runner.no_progress, folder)
     other.join(timeout=60)
     assert not other.is_alive() and trained == []
+
+
+def test_a_training_is_not_continued_with_another_batch_size(tmp_path: Path) -> None:
+    training = smoke(epochs=2)
+
+    def stop_after_the_first_epoch(phase: str, done: int, total: int, loss: float | None) -> None:
+        if done == 1 and loss is None:
+            raise RunError("stop")
+
+    with pytest.raises(RunError, match="stop"):
+        runner.train(training, Settings(results=tmp_path), stop_after_the_first_epoch)
+    with pytest.raises(RunError, match="--batch-size 4"):
+        runner.train(training, Settings(results=tmp_path, batch_size=2))
+    runner.train(training, Settings(results=tmp_path))

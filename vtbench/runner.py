@@ -105,7 +105,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
         if recipe[name] is not None
     }  # fmt: skip
     method = build_method(training.train.method, network, lr=batches.lr, **options)
-    journal = EpochJournal(folder, training, progress)
+    journal = EpochJournal(folder, training, batches, progress)
     last = folder / folders.CHECKPOINT
     logger = _train_logger(training, settings, folder)
     with _calm(folder):
@@ -167,17 +167,22 @@ class EpochJournal(L.Callback):
     Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file.
     """
 
-    def __init__(self, folder: Path, training: Training, progress: Progress) -> None:
-        self.folder, self.training, self.progress = folder, training, progress
+    def __init__(self, folder: Path, training: Training, batches: Batches, progress: Progress) -> None:
+        self.folder, self.training, self.batches, self.progress = folder, training, batches, progress
         self.lines: list[dict[str, float]] = []
         self.elapsed_s = 0.0
         self._started = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"lines": self.lines, "elapsed_s": self.elapsed_s}
+        return {"lines": self.lines, "elapsed_s": self.elapsed_s, "batch_size": self.batches.batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
+        if state_dict["batch_size"] != self.batches.batch_size:
+            raise RunError(
+                f"{self.folder}: was begun with {state_dict['batch_size']} clips per forward pass; continue with "
+                f"--batch-size {state_dict['batch_size']}, or remove the folder to begin anew"
+            )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
