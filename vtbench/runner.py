@@ -14,7 +14,6 @@ import functools
 import io
 import logging
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -207,8 +206,8 @@ class EpochJournal(L.Callback):
         writer = csv.DictWriter(text, fieldnames=list(self.lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.lines)
-        _replace(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
-        _replace(self.folder / folders.CHECKPOINT, lambda half: trainer.save_checkpoint(half))
+        folders.replace_file(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
+        folders.replace_file(self.folder / folders.CHECKPOINT, lambda half: trainer.save_checkpoint(half))
         self.progress("train", trainer.current_epoch + 1, self.training.train.epochs, metrics["train_loss"])
 
 
@@ -265,7 +264,7 @@ def _evaluate(
     names, scores = method.view_scores.video_scores(views, average=evaluation.eval.average)
     labels = torch.tensor([method.labels[name] for name in names], dtype=torch.int64)
     metrics = accuracy(scores, labels, expected=expected)
-    _replace(folder / folders.SCORES, lambda half: method.view_scores.save(half, labels=method.labels))
+    folders.replace_file(folder / folders.SCORES, lambda half: method.view_scores.save(half, labels=method.labels))
     done = {
         "evaluation_key": key,
         "training_key": training.key if checkpoint is None else f"file:{sha256[:12]}",
@@ -398,21 +397,7 @@ def _save_weights(network: torch.nn.Module, path: Path) -> None:
     from safetensors.torch import save_file
 
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    _replace(path, lambda half: save_file(state, half))
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside `path` and rename it there: readers see the old file or the whole new one."""
-    half = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(half)
-        half.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        half.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise folders.cannot_write(path, error) from error
-        raise ResultsError(f"{path}: cannot be written: {error}; free space and run again") from error
+    folders.replace_file(path, lambda half: save_file(state, half))
 
 
 def _one_thread_below_paper_scale(training: Training) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,20 @@ def write_json(path: Path, content: Any) -> None:
     Makes missing parent folders. Raises ResultsError when the folder cannot be written or the disk is full.
     """
     text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    replace_file(path, lambda half: half.write_text(text, encoding="utf-8"))
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` make a file beside `path`, then rename it there: readers see the old file or the whole new one.
+
+    Makes missing parent folders. Raises ResultsError when the folder cannot be written or the disk is full.
+    """
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with half.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
+            write(half)
+            with half.open("rb") as file:
                 os.fsync(file.fileno())
             half.replace(path)
         except BaseException:
@@ -83,6 +90,8 @@ def write_json(path: Path, content: Any) -> None:
             raise
     except OSError as error:
         raise cannot_write(path, error) from error
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise ResultsError(f"{path}: cannot be written: {error}; free space and run again") from error
 
 
 def read_json(path: Path) -> Any:
