@@ -122,6 +122,19 @@ def test_a_row_merges_key_by_key_over_the_defaults_except_init(edit: Edit) -> No
     assert recipe.init.weights is None
 
 
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("mian", r"table3.yaml:24: rows\[0\].init.measurement: 'mian' is no measurement.*did you mean 'main'"),
+        ("events", r"table3.yaml:24: rows\[0\].init.measurement: goes in a circle: events -> events"),
+    ],
+)
+def test_a_start_that_is_no_other_measurement_of_the_row_is_refused(edit: Edit, start: str, message: str) -> None:
+    edit("msca/table3.yaml", "init: {measurement: main}", f"init: {{measurement: {start}}}")
+    with pytest.raises(SpecError, match=message):
+        select(["msca/table3"])
+
+
 def test_quoted_rows_are_published_only_and_need_no_recipe(edit: Edit) -> None:
     edit(TABLE2, "    model: {name: vit}\n", "    quoted: true\n")
     row = select(["msca/table2:vit"])[0]

@@ -76,9 +76,9 @@ def test_an_image_checkpoint_becomes_a_pretraining_shared_by_all_rows_and_seeds_
     for scale in ("smoke", "mini"):
         for tables, count in ((("1", "2", "3"), 1), (("4", "5"), 1), (("1", "2", "3", "4", "5"), 2)):
             rows = select([f"msca/table{n}" for n in tables])
-            starts = [m.evaluation.training.init for r in rows for seed in (0, 1) for m in r.measurements(scale, seed)]
-            assert all(start.weights is None for start in starts)
-            assert len({start.training.key for start in starts}) == count
+            trainings = [m.evaluation.training for r in rows for seed in (0, 1) for m in r.measurements(scale, seed)]
+            assert all(training.init.weights is None for training in trainings)
+            assert len({training.ancestors()[0].key for training in trainings}) == count
     start = select(["msca/table2:msca-kv"])[0].measurements("mini", seed=2)[0].evaluation.training.init.training
     assert (start.data.dataset, start.seed, start.model.name, start.init.training) == ("stills", 0, "vit", None)
 
@@ -104,7 +104,15 @@ def test_the_second_measurement_of_table_3_exists_at_the_small_scales_only() -> 
         main, events = row.measurements("mini")
         assert (main.name, events.name) == ("main", "events")
         assert (main.evaluation.data.dataset, events.evaluation.data.dataset) == ("cycle", "events")
-        assert main.evaluation.training.init == events.evaluation.training.init
+        assert events.evaluation.training.init.training == main.evaluation.training
+        before, after = main.evaluation.training.train, events.evaluation.training.train
+        assert (before.epochs, before.lr, after.epochs, after.lr) == (5, 3e-3, 10, 1e-3)
+
+
+def test_a_start_from_a_measurement_that_lacks_the_scale_is_refused(edit: Edit) -> None:
+    edit("msca/table3.yaml", "    main: {}\n", "    main: {scales: [paper]}\n")
+    with pytest.raises(SpecError, match=r"init\.measurement: 'main' does not exist at mini scale"):
+        select(["msca/table3:vit"])[0].measurements("mini")
 
 
 def test_a_training_can_start_from_another_rows_training(edit: Edit) -> None:

@@ -172,6 +172,7 @@ def _read_row(
             layers = [defaults, file, spec]
             recipes[name] = RowRecipe(_read_recipe(node, layers, status == "runnable", builders), spec.scales)
     _known_metrics(node, recipes)
+    _known_starts(node, recipes)
     return Row(
         paper=path.parent.name,
         table=path.stem,
@@ -236,6 +237,19 @@ def _known_notes(node: Node, about: PaperFile) -> None:
     for note in node.value["notes"].value if "notes" in node.value else ():
         if note.value not in about.decisions:
             note.fail(f"{note.value!r} is no decision of paper.yaml{did_you_mean(str(note.value), about.decisions)}")
+
+
+def _known_starts(row: Node, recipes: Mapping[str, RowRecipe]) -> None:
+    """`init.measurement` names one of the row's measurements, and following it ends."""
+    for name, spec in recipes.items():
+        seen = [name]
+        while start := spec.recipe.init.measurement if spec.recipe.init else None:
+            if start not in recipes:
+                row.fail(f"'{start}' is no measurement of this row{did_you_mean(start, recipes)}", "init.measurement")
+            if start in seen:
+                row.fail(f"goes in a circle: {' -> '.join([*seen, start])}", "init.measurement")
+            seen.append(start)
+            spec = recipes[start]
 
 
 def _known_metrics(row: Node, recipes: Mapping[str, RowRecipe]) -> None:

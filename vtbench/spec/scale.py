@@ -27,6 +27,14 @@ class BySize:
 
 
 @dataclass(frozen=True)
+class ByStart:
+    """A number for a training from a pretraining, and one for a training that goes on from a training on videos."""
+
+    pretrained: Any
+    trained: Any
+
+
+@dataclass(frozen=True)
 class Renamed:
     """Another name for each name; a name that is not listed is an error."""
 
@@ -55,6 +63,7 @@ TINY_NETWORK = (
     "a network that trains in minutes on two cores; 12 heads stay, so that every number of shifted heads stays"
 )
 SYNTHETIC_RECIPE = "tuned on training losses, with test scores of earlier recipes in sight; the same for all rows"
+FINE_TUNING = SYNTHETIC_RECIPE + "; smaller and longer from weights that compare frames already"
 
 MINI: Rules = {
     "data.dataset": (
@@ -77,10 +86,10 @@ MINI: Rules = {
     "init.pretraining": ("stills", "a shared pretraining on still images of the shapes stands for ImageNet-21k"),
     "init.weights": (UNSET, "see init.pretraining"),
     "train.optimizer": ("adamw", SYNTHETIC_RECIPE),
-    "train.lr": (3e-3, SYNTHETIC_RECIPE),
+    "train.lr": (ByStart(pretrained=3e-3, trained=1e-3), FINE_TUNING),
     "train.momentum": (UNSET, "belongs to sgd"),
     "train.weight_decay": (0.05, SYNTHETIC_RECIPE),
-    "train.epochs": (5, SYNTHETIC_RECIPE),
+    "train.epochs": (ByStart(pretrained=5, trained=10), FINE_TUNING),
     "train.warmup_epochs": (0.5, SYNTHETIC_RECIPE),
     "train.schedule": ("cosine", SYNTHETIC_RECIPE),
     "train.milestones": (UNSET, "belongs to the schedule step"),
@@ -171,6 +180,8 @@ def _scaled(row: Row, key: str, rule: Any, paper: Mapping[str, Any], scale: Scal
     match rule:
         case BySize():
             return getattr(rule, row.mini_size)
+        case ByStart():
+            return rule.trained if "init.row" in paper or "init.measurement" in paper else rule.pretrained
         case Renamed(names=names):
             if paper[key] not in names:
                 fail(f"{paper[key]!r} has no stand-in{did_you_mean(str(paper[key]), names)}")
@@ -215,11 +226,20 @@ def _training(row: Row, measurement: str, scale: Scale, seed: int, below: tuple[
     recipe, _ = at_scale(row, row.recipes[measurement].recipe, scale)
     assert recipe.augment is not None and recipe.init is not None and recipe.train is not None
     start = Start(weights=recipe.init.weights)
-    if recipe.init.row:
+    if recipe.init.measurement:
+        start = Start(training=_start_from_own(row, recipe.init.measurement, scale, seed, below))
+    elif recipe.init.row:
         start = Start(training=_start_from(row, recipe.init.row, scale, seed, below))
     elif recipe.init.pretraining:
         start = Start(training=_pretraining(row, recipe, scale))
     return Training(scale, seed, recipe.data, recipe.augment, recipe.model, start, recipe.train), recipe
+
+
+def _start_from_own(row: Row, measurement: str, scale: Scale, seed: int, below: tuple[str, ...]) -> Training:
+    """The training for another measurement of the same row, which load.py has found in the file."""
+    if scale not in row.recipes[measurement].scales:
+        raise SpecError(f"{row.id}: init.measurement: '{measurement}' does not exist at {scale} scale")
+    return _training(row, measurement, scale, seed, below)[0]
 
 
 def _start_from(row: Row, row_id: str, scale: Scale, seed: int, below: tuple[str, ...]) -> Training:

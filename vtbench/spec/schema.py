@@ -130,11 +130,12 @@ class Init:
     scratch: bool = key("true: random weights", default=False)
     weights: str | None = key("a file of weights, given by --weights NAME=FILE", default=None)
     row: str | None = key("the weights that training another row gives, as paper/table:row", default=None)
+    measurement: str | None = key("the weights that training for another measurement of this row gives", default=None)
     pretraining: str | None = key("weights of a frame-wise ViT trained on this still-image data set", default=None)
 
     def __post_init__(self) -> None:
-        if sum(map(bool, (self.scratch, self.weights, self.row, self.pretraining))) != 1:
-            raise ValueError("init must hold exactly one of scratch: true, weights, row, pretraining")
+        if sum(map(bool, (self.scratch, self.weights, self.row, self.measurement, self.pretraining))) != 1:
+            raise ValueError("init must hold exactly one of scratch: true, weights, row, measurement, pretraining")
 
 
 @dataclass(frozen=True, kw_only=True)
