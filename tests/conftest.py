@@ -17,7 +17,7 @@ def benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of benchmarks/ (with data_manifests/ beside it) that the spec side reads instead of the real one."""
     for name in ("benchmarks", "data_manifests"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
-    for module in ("locate", "load", "checks", "datasets"):
+    for module in ("locate", "load", "schema", "checks", "datasets"):
         monkeypatch.setattr(f"vtbench.spec.{module}.data_folder", lambda name: tmp_path / name)
     return tmp_path / "benchmarks"
 

@@ -18,9 +18,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 # Each part of vtbench and the parts it may import. `errors` is open to all; a part may import itself.
 ARROWS = {
-    "cli": {"report", "claims", "runner", "launch", "progress", "settings", "printing", "results", "spec"},
-    "progress": {"launch", "results"},
-    "launch": {"runner", "dashboard", "settings", "results", "spec"},
+    "cli": {"report", "claims", "runner", "launch", "plan", "progress", "settings", "printing", "results", "spec"},
+    "progress": {"launch", "plan", "results"},
+    "launch": {"plan", "runner", "dashboard", "settings", "results", "spec"},
+    "plan": {"runner", "settings", "results", "spec"},
     "runner": {"methods", "datasets", "models", "cost", "weights", "evaluation", "dashboard", "provenance", "settings",
                "results", "spec"},
     "dashboard": {"settings", "results", "spec"},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
-from vtbench.launch import graph
+from vtbench import progress
+from vtbench.plan import graph
 from vtbench.progress import TerminalDisplay
 from vtbench.spec import select
 
@@ -27,9 +29,26 @@ def shown(*, terminal: bool) -> str:
 
 def test_a_file_gets_a_line_per_job_and_no_control_characters() -> None:
     assert shown(terminal=False).splitlines() == [
-        "2 to train and test",
+        "2 to do",
         "[1/2] pretraining on stills, seed 0: trained",
         "[2/2] msca/table2:vit, seed 3: failed",
+    ]
+
+
+def test_a_file_is_told_now_and_then_how_far_a_job_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    out = io.StringIO()
+    display = TerminalDisplay(Console(file=out, highlight=False))
+    (_, job) = graph(select(["msca/table2:vit"])[0].measurements("smoke", seed=3)).values()
+    display.start([job])
+    for epoch in range(9):
+        display.progress(job.key, "train", epoch, 9, 0.25)
+        now[0] += 10
+    assert out.getvalue().splitlines() == [
+        "1 to do",
+        "msca/table2:vit, seed 3: 3/9 train, loss 0.250",
+        "msca/table2:vit, seed 3: 6/9 train, loss 0.250",
     ]
 
 

@@ -137,6 +137,18 @@ def test_an_unreadable_test_video_is_a_miss_and_is_named(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("small_numbers")
+def test_a_test_set_of_which_nothing_can_be_read_gives_no_result(tmp_path: Path) -> None:
+    settings, training = broken_set(tmp_path, "validation"), smoke()
+    runner.train(training, settings)
+    root = settings.data["cycle"]
+    for video in (root / "validation").glob("*.mp4"):
+        video.write_bytes(b"no video")
+    with pytest.raises(RunError, match=rf"{root}: none of 4 test videos could be read.*--data cycle=PATH"):
+        runner.evaluate(test_of(training), settings)
+    assert not folders.is_done(folders.evaluation_folder(settings.results, test_of(training).key))
+
+
+@pytest.mark.usefixtures("small_numbers")
 def test_an_unreadable_training_video_ends_the_training_and_is_named(tmp_path: Path) -> None:
     settings = broken_set(tmp_path, "train")
     with pytest.raises(VideoError, match=r"train/00001\.mp4.*training needs every video"):
@@ -163,14 +175,16 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
     )
     with pytest.raises(WeightsError, match=r"weights\.safetensors"):
         runner.evaluate(test_of(wider), settings, checkpoint=folder / folders.WEIGHTS)
+    assert list((tmp_path / "runs").glob("eval-*")) == [], "nothing was begun"
 
 
 def test_missing_data_and_weights_name_the_option_to_give(tmp_path: Path) -> None:
     training = select(["msca/table2:vit"])[0].measurements("paper", 0)[0].evaluation.training
     with pytest.raises(DataError, match="--data kinetics400=PATH"):
         runner.train(training, Settings(results=tmp_path))
-    with pytest.raises(WeightsError, match=r"--weights vit_base_patch16_224\.orig_in21k=FILE"):
-        runner.weights_file("vit_base_patch16_224.orig_in21k", Settings())
+    with pytest.raises(WeightsError, match=r"--weights own=FILE"):
+        runner.weights_file("own", Settings())
+    assert runner.weights_file("own", Settings(weights={"own": tmp_path})) == tmp_path
 
 
 def test_micro_batches_keep_the_effective_batch_or_scale_the_rate_linearly() -> None:
@@ -228,6 +242,13 @@ def test_arguments_that_do_not_go_together_are_an_error_of_the_spec(tmp_path: Pa
     training = dataclasses.replace(training, model=dataclasses.replace(training.model, arguments=wrong))
     with pytest.raises(SpecError, match="backward_heads=13"):
         runner.clip_macs(training)
+
+
+def test_cost_names_the_row_whose_arguments_do_not_go_together(edit: Any) -> None:
+    line = edit("msca/table2.yaml", "- id: msca-kv\n", "- id: msca-kv\n    # here\n")
+    edit("msca/table2.yaml", "shifted: kv, backward_heads: 1", "shifted: kv, backward_heads: 13")
+    with pytest.raises(SpecError, match=rf"benchmarks/msca/table2\.yaml:{line}: model msca: backward_heads=13"):
+        runner.cost(select(["msca/table2"]))
 
 
 def test_two_processes_share_one_training(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from vtbench.errors import SpecError, UsageError
 from vtbench.settings import load_settings
 
+VIT = "vit_base_patch16_224.orig_in21k"
+
 
 def test_without_options_or_file_the_defaults_hold(tmp_path: Path) -> None:
     settings = load_settings(folder=tmp_path)
@@ -17,10 +19,12 @@ def test_without_options_or_file_the_defaults_hold(tmp_path: Path) -> None:
 
 
 def test_the_file_gives_folders_relative_to_itself(tmp_path: Path) -> None:
-    (tmp_path / "vtbench.yaml").write_text("data: {kinetics400: k400, cycle: /c}\nweights: {w: w.pth}\nresults: out\n")
+    (tmp_path / "vtbench.yaml").write_text(
+        f"data: {{kinetics400: k400, cycle: /c}}\nweights: {{{VIT}: w.pth}}\nresults: out\n"
+    )
     settings = load_settings(folder=tmp_path)
     assert settings.data == {"kinetics400": tmp_path / "k400", "cycle": Path("/c")}
-    assert settings.weights == {"w": tmp_path / "w.pth"}
+    assert settings.weights == {VIT: tmp_path / "w.pth"}
     assert settings.results == tmp_path / "out"
 
 
@@ -55,5 +59,22 @@ def test_a_misspelt_data_set_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--data kinetcs400: no data set of that name; did you mean 'kinetics400'"):
         load_settings(folder=tmp_path, data=["kinetcs400=/k400"])
     (tmp_path / "vtbench.yaml").write_text("data: {cylce: /c}\n")
-    with pytest.raises(UsageError, match="did you mean 'cycle'"):
+    with pytest.raises(
+        SpecError, match=r"vtbench\.yaml:1: data\.cylce: no data set of that name; did you mean 'cycle'"
+    ):
         load_settings(folder=tmp_path)
+
+
+def test_misspelt_weights_name_the_nearest(tmp_path: Path) -> None:
+    wrong = VIT.replace("in21k", "in1k")
+    with pytest.raises(UsageError, match=rf"--weights {wrong}: no row starts from weights.*did you mean '{VIT}'"):
+        load_settings(folder=tmp_path, weights=[f"{wrong}=w.pth"])
+    (tmp_path / "vtbench.yaml").write_text(f"\nweights:\n  {wrong}: w.pth\n")
+    with pytest.raises(SpecError, match=rf"vtbench\.yaml:3: weights\.{wrong}: no row starts from weights.*'{VIT}'"):
+        load_settings(folder=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_an_empty_file_says_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "vtbench.yaml").write_text(text)
+    assert load_settings(folder=tmp_path) == load_settings(folder=tmp_path / "none")

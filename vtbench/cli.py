@@ -355,9 +355,9 @@ def _plan_options(parser: Parser) -> None:
 
 def _plan(args: argparse.Namespace) -> int:
     rows, settings = _rows(args), _settings(args)
-    from vtbench import launch
+    from vtbench.plan import plan
 
-    entries = launch.plan(rows, settings, args.scale, args.seeds)
+    entries = plan(rows, settings, args.scale, args.seeds)
     if args.format == "json":
         print_json(entries)
         return 0
@@ -417,8 +417,9 @@ def _eval(args: argparse.Namespace) -> int:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
     rows, settings = _rows(args), _settings(args)
     from vtbench import launch
+    from vtbench.progress import TerminalDisplay
 
-    records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint))
+    records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
     columns = ("id", "measurement", "top1", "top5", "videos_expected", "videos_failed", "evaluation_key")
     lines = [{name: getattr(r, name) for name in columns} for r in records]
     print_rows(lines, columns, args.format)

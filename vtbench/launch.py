@@ -1,6 +1,6 @@
 """Many trainings: the graph in order, side by side in worker processes, each finished result written at once.
 
-`plan` says what there is to do without doing it; `run` does it. Neither knows how a training works: that is runner.py.
+What there is to do is plan.py's, how a training works is runner.py's.
 """
 
 from __future__ import annotations
@@ -11,171 +11,19 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from vtbench.errors import ResultsError, RunError, UsageError, VtbenchError
+from vtbench.plan import Job, all_measurements, blockers, graph, is_trained
 from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.settings import Settings
-from vtbench.spec.datasets import load_dataset
-from vtbench.spec.scale import measurements
-from vtbench.spec.schema import Evaluation, Measurement, Row, Scale, Training
-
-# ---- the graph -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Job:
-    """One training and the evaluations that need it. `needs` is the key of the training it starts from."""
-
-    training: Training
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
-    measurements: list[Measurement] = field(default_factory=list)
-
-    @property
-    def key(self) -> str:
-        return self.training.key
-
-    @property
-    def needs(self) -> str | None:
-        return self.training.init.training.key if self.training.init.training else None
-
-    @property
-    def title(self) -> str:
-        """For the display: the first row that asks for it, and how many others do."""
-        if not self.measurements:
-            return f"pretraining on {self.training.data.dataset}"
-        first, rows = self.measurements[0], {m.row_id for m in self.measurements}
-        name = first.row_id if first.name == "main" else f"{first.row_id} ({first.name})"
-        return name + (f" +{len(rows) - 1}" if len(rows) > 1 else "")
-
-
-def graph(measurements: Iterable[Measurement]) -> dict[str, Job]:
-    """The distinct trainings behind some measurements, each after the one it starts from."""
-    jobs: dict[str, Job] = {}
-    for measurement in measurements:
-        evaluation = measurement.evaluation
-        for training in (*evaluation.training.ancestors(), evaluation.training):
-            jobs.setdefault(training.key, Job(training))
-        job = jobs[evaluation.training.key]
-        job.evaluations.setdefault(evaluation.key, evaluation)
-        job.measurements.append(measurement)
-    return jobs
-
-
-def all_measurements(rows: Sequence[Row], scale: Scale, seeds: Sequence[int]) -> list[Measurement]:
-    """Every measurement of every runnable row, seed by seed."""
-    return [measurement for seed in seeds for row in rows for measurement in measurements(row, scale, seed)]
-
-
-# ---- plan ------------------------------------------------------------------------------------------------------------
-
-
-def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """One entry per distinct training, in an order that respects `init`: state, what blocks it, how much work it is.
-
-    `state` is `done` (every evaluation is recorded, or the weights are there and nothing is left to evaluate), `to do`,
-    or `blocked` with the reasons in `blocked_by`. `macs` estimates the training as 3 forward passes per clip plus the
-    test views; `seconds` follows from it where trainings of this scale were timed on this kind of machine before.
-    """
-    store = Store(settings.results)
-    records = store.read()
-    recorded = {record.evaluation_key for record in records}
-    jobs = graph(all_measurements(rows, scale, seeds))
-    work = {key: _macs(job) for key, job in jobs.items()}
-    speed = _measured_speed(records, jobs, work, scale)
-    needed = _needed(jobs, recorded, settings)
-    entries: list[dict[str, Any]] = []
-    blocked: set[str] = set()
-    for key, job in jobs.items():
-        reasons = _blockers(job, settings) if key in needed else []
-        if job.needs in blocked:
-            reasons.append(f"training {job.needs}")
-        if reasons:
-            blocked.add(key)
-        entries.append(
-            {
-                "training": key,
-                "needs": job.needs,
-                "rows": sorted({m.row_id for m in job.measurements}),
-                "title": job.title,
-                "model": job.training.model.name,
-                "dataset": job.training.data.dataset,
-                "seed": job.training.seed,
-                "scale": job.training.scale,
-                "state": "blocked" if reasons else "to do" if key in needed else "done",
-                "blocked_by": reasons,
-                "evaluations": sorted(job.evaluations),
-                "macs": work[key],
-                "seconds": round(work[key] / speed, 1) if speed else None,
-            }
-        )
-    return entries
-
-
-def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set[str]:
-    """The trainings with something left to do: an evaluation without a record, or weights that such a one needs."""
-    needed: set[str] = set()
-    for key, job in reversed(jobs.items()):
-        trained = _is_trained(job, settings)
-        open_evaluations = any(evaluation not in recorded for evaluation in job.evaluations)
-        wanted_by = [other for other in needed if jobs[other].needs == key and not _is_trained(jobs[other], settings)]
-        if open_evaluations or (wanted_by and not trained):
-            needed.add(key)
-    return needed
-
-
-def _is_trained(job: Job, settings: Settings) -> bool:
-    return folders.is_trained(folders.training_folder(settings.results, job.key))
-
-
-def _blockers(job: Job, settings: Settings) -> list[str]:
-    reasons = []
-    for name in sorted({job.training.data.dataset, *(e.data.dataset for e in job.evaluations.values())}):
-        folder = settings.data.get(name)
-        if folder is None and not load_dataset(name).synthetic:
-            reasons.append(f"data folder of {name} (--data {name}=PATH)")
-        elif folder is not None and not folder.is_dir() and not load_dataset(name).synthetic:
-            reasons.append(f"data folder of {name}: {folder} does not exist")
-    weights = job.training.init.weights
-    if weights and weights not in settings.weights:
-        reasons.append(f"weights {weights} (--weights {weights}=FILE)")
-    elif weights and not settings.weights[weights].is_file():
-        reasons.append(f"weights {weights}: {settings.weights[weights]} does not exist")
-    return reasons
-
-
-def _macs(job: Job) -> int:
-    """Multiply-adds of a training and its tests: 3 forward passes per training clip (the way back costs two)."""
-    from vtbench.runner import clip_macs
-
-    training = job.training
-    one = clip_macs(training)
-    videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
-    total = 3 * one * videos * training.train.epochs
-    for evaluation in job.evaluations.values():
-        tested = load_dataset(evaluation.data.dataset).num_videos("test", limit=evaluation.data.limit_test)
-        total += one * tested * evaluation.eval.clips * evaluation.eval.crops
-    return total
-
-
-def _measured_speed(
-    records: Sequence[Record], jobs: dict[str, Job], work: dict[str, int], scale: Scale
-) -> float | None:
-    """MACs per second of earlier runs of these trainings at this scale, the median, or None."""
-    speeds = [
-        work[record.training_key] / (record.train_wall_s + (record.eval_wall_s or 0))
-        for record in records
-        if record.scale == scale and record.training_key in work and record.train_wall_s
-    ]
-    return median(speeds) if speeds else None
-
+from vtbench.spec.schema import Measurement, Row, Scale
 
 # ---- run -------------------------------------------------------------------------------------------------------------
 
@@ -199,7 +47,7 @@ class Failure:
 
 
 class Display:
-    """What `run` tells while it works. This one keeps silent; vtbench.cli has the one that draws."""
+    """What is told while jobs run. This one keeps silent; vtbench.progress has the one that draws."""
 
     def start(self, jobs: Sequence[Job]) -> None:
         """The jobs that will run."""
@@ -247,7 +95,7 @@ def run(
         else:
             todo.append(measurement)
     jobs = graph(todo)
-    for key in [key for key, job in jobs.items() if not job.evaluations and _is_trained(job, settings)]:
+    for key in [key for key, job in jobs.items() if not job.evaluations and is_trained(job, settings)]:
         del jobs[key]  # a pretraining that is there
     if again:
         for key, job in jobs.items():
@@ -289,7 +137,7 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
     """Take out the jobs that lack data or weights, and those that start from one of them."""
     blocked: set[str] = set()
     for key, job in list(jobs.items()):
-        reasons = _blockers(job, settings)
+        reasons = blockers(job, settings)
         if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:
@@ -507,21 +355,37 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
     )
 
 
-def evaluate_checkpoint(rows: Sequence[Row], settings: Settings, scale: Scale, checkpoint: Path) -> list[Record]:
+def evaluate_checkpoint(
+    rows: Sequence[Row], settings: Settings, scale: Scale, checkpoint: Path, display: Display | None = None
+) -> list[Record]:
     """Each row's test protocol on the weights in `checkpoint`; one line per measurement, marked as given weights.
 
-    Raises RunError when no row can be tested, WeightsError when the file belongs to another network.
+    Raises RunError when no row can be tested, WeightsError when the file belongs to another network. Lines written
+    before that stay.
     """
     from vtbench import runner
 
+    display = display or Display()
     store = Store(settings.results)
     store.check()
-    written: list[Record] = []
-    for measurement in all_measurements(rows, scale, [0]):
-        measured = runner.evaluate(measurement.evaluation, settings, checkpoint=checkpoint)
-        line = record(measurement, measured, settings)
-        store.append(line)
-        written.append(line)
-    if not written:
+    jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
+    if not jobs:
         raise RunError(f"nothing to test at {scale} scale in {', '.join(row.id for row in rows)}")
+    written: list[Record] = []
+    display.start(jobs)
+    try:
+        for job in jobs:
+
+            def progress(phase: str, done: int, total: int, loss: float | None, key: str = job.key) -> None:
+                display.progress(key, phase, done, total, loss)
+
+            lines = []
+            for measurement in job.measurements:
+                measured = runner.evaluate(measurement.evaluation, settings, progress, checkpoint=checkpoint)
+                lines.append(record(measurement, measured, settings))
+                store.append(lines[-1])
+            written += lines
+            display.finish(job.key, lines, None)
+    finally:
+        display.stop()
     return written

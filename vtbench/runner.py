@@ -37,7 +37,7 @@ from vtbench.settings import Settings
 from vtbench.spec.datasets import Dataset, load_dataset
 from vtbench.spec.scale import measurements
 from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Training
-from vtbench.weights import load_weights, sha256_of
+from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
 
 ERROR = "error.txt"
 Progress = Callable[[str, int, int, float | None], None]
@@ -92,7 +92,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
     L.seed_everything(training.seed, workers=True, verbose=False)
     data = _data_module(training.data, training, settings)
     network = _network(training)
-    _initialise(network, training, settings)
+    init_sha256 = _initialise(network, training, settings)
     batches = split_batch(training, settings.batch_size)
     recipe = dataclasses.asdict(training.train)
     options = {
@@ -138,6 +138,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             "accumulate": batches.accumulate,
             "lr": batches.lr,
             "wall_s": round(journal.elapsed_s, 3),
+            "init_sha256": init_sha256,
             "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
             "data_fingerprint": data.fingerprint("train"),
@@ -222,12 +223,19 @@ def evaluate(
     The content of the run folder's done.json: metrics in percent against the videos expected, coverage, and where it
     came from. A video that cannot be read counts as a miss and is listed with its reason.
     """
-    sha256 = sha256_of(checkpoint) if checkpoint else ""
+    weights = checkpoint or folders.training_folder(settings.results, evaluation.training.key) / folders.WEIGHTS
+    sha256 = sha256_of(weights)
     key = given_weights_key(evaluation, sha256) if checkpoint else evaluation.key
     folder = folders.evaluation_folder(settings.results, key)
+    if folders.is_done(folder):
+        return dict(folders.read_json(folder / folders.DONE))
+    network = _network(evaluation.training)
+    load_weights(network, weights, expect_head=True)  # a file that does not fit leaves no run folder behind
     with folders.locked(folder):
         if not folders.is_done(folder):
-            _evaluate(evaluation, settings, progress, folder, key, checkpoint, sha256)
+            training_key = f"file:{sha256[:12]}" if checkpoint else evaluation.training.key
+            origin = {"evaluation_key": key, "training_key": training_key, "weights_sha256": sha256}
+            _evaluate(evaluation, settings, progress, folder, network, origin)
         return dict(folders.read_json(folder / folders.DONE))
 
 
@@ -236,22 +244,14 @@ def _evaluate(
     settings: Settings,
     progress: Progress,
     folder: Path,
-    key: str,
-    checkpoint: Path | None,
-    sha256: str,
+    network: torch.nn.Module,
+    origin: dict[str, str],
 ) -> None:
     training = evaluation.training
     _one_thread_below_paper_scale(training)
     folders.write_json(folder / folders.CONFIG, dataclasses.asdict(evaluation))
     L.seed_everything(training.seed, workers=True, verbose=False)
     data = _data_module(evaluation.data, training, settings, evaluation=evaluation)
-    network = _network(training)
-    if checkpoint is None:
-        trained = folders.training_folder(settings.results, training.key)
-        load_weights(network, trained / folders.WEIGHTS, expect_head=True)
-        sha256 = folders.read_json(trained / folders.DONE)["weights_sha256"]
-    else:
-        load_weights(network, checkpoint, expect_head=True)
     method = VideoClassifier(network)
     counter = _VideoCounter(progress)
     started = time.monotonic()
@@ -260,21 +260,25 @@ def _evaluate(
         trainer.test(method, data, verbose=False)
     views = evaluation.eval.clips * evaluation.eval.crops
     expected = len(data.test_entries)
+    if method.failures and len(method.failures) == len(method.labels):
+        name, reason = next(iter(method.failures.items()))
+        raise RunError(
+            f"{data.root}: none of {expected} test videos could be read, so nothing was measured; the first: {name}: "
+            f"{reason}; check the folder given with --data {evaluation.data.dataset}=PATH"
+        )
     seen = coverage(expected, len(method.labels) - len(method.failures))
     names, scores = method.view_scores.video_scores(views, average=evaluation.eval.average)
     labels = torch.tensor([method.labels[name] for name in names], dtype=torch.int64)
     metrics = accuracy(scores, labels, expected=expected)
     folders.replace_file(folder / folders.SCORES, lambda half: method.view_scores.save(half, labels=method.labels))
     done = {
-        "evaluation_key": key,
-        "training_key": training.key if checkpoint is None else f"file:{sha256[:12]}",
+        **origin,
         "metrics": metrics,
         "views": views,
         **seen,
         "failures": method.failures,
         "wall_s": round(time.monotonic() - started, 3),
         "data_fingerprint": data.fingerprint("test"),
-        "weights_sha256": sha256,
         "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **provenance.environment(),
     }
@@ -375,22 +379,37 @@ def _network_arguments(training: Training) -> dict[str, Any]:
     }
 
 
-def _initialise(network: torch.nn.Module, training: Training, settings: Settings) -> None:
+def _initialise(network: torch.nn.Module, training: Training, settings: Settings) -> str | None:
+    """Load what the training starts from; gives the SHA-256 of that file, None for random weights."""
     start = training.init
     if start.training is not None:
-        load_weights(network, folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS)
+        path = folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS
     elif start.weights is not None:
-        load_weights(network, weights_file(start.weights, settings))
+        path = weights_file(start.weights, settings)
+    else:
+        return None
+    load_weights(network, path)
+    return sha256_of(path)
 
 
 def weights_file(name: str, settings: Settings) -> Path:
-    """The file of named weights. Raises WeightsError, with the option to give, when there is none."""
-    if name not in settings.weights:
-        raise WeightsError(
-            f"the weights '{name}' have no file: give --weights {name}=FILE (a timm checkpoint of that name), "
-            f"or weights: {{{name}: FILE}} in vtbench.yaml"
-        )
-    return settings.weights[name]
+    """The file of named weights: the one given, else downloaded where the name has a pinned release.
+
+    Raises WeightsError, with the option to give, when there is neither.
+    """
+    if name in settings.weights:
+        return settings.weights[name]
+    if name in HOSTED:
+        return hosted_file(name)
+    raise WeightsError(
+        f"the weights '{name}' have no file: give --weights {name}=FILE (a timm checkpoint of that name), "
+        f"or weights: {{{name}: FILE}} in vtbench.yaml"
+    )
+
+
+def can_download(name: str) -> bool:
+    """Whether the named weights need no file of the user's."""
+    return name in HOSTED
 
 
 def _save_weights(network: torch.nn.Module, path: Path) -> None:
@@ -480,7 +499,10 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
         if not wanted:
             continue
         training = wanted[0].evaluation.training
-        counted = _cost(training.model.name, _Frozen.of(training))
+        try:
+            counted = _cost(training.model.name, _Frozen.of(training))
+        except SpecError as error:
+            raise SpecError(f"{row.where}: {error}") from error
         params = {name: count / 1e6 for name, count in counted["params"].items()}
         gmacs = {name: count / 1e9 for name, count in counted["gmacs"].items()}
         cells = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # ruff: noqa: RUF009 (key() makes a dataclasses.field)
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from vtbench.errors import UsageError, did_you_mean
 from vtbench.spec.datasets import dataset_names
 from vtbench.spec.document import build, key, read_yaml
+from vtbench.spec.select import weight_names
 
 FILE = "vtbench.yaml"
 Wandb = Literal["off", "offline", "online"]
@@ -55,28 +56,34 @@ def load_settings(
     not hold.
     """
     path = (folder or Path()) / FILE
-    file = build(_SettingsFile, read_yaml(path)) if path.exists() else _SettingsFile()
+    top = read_yaml(path) if path.exists() else None
+    file = build(_SettingsFile, top) if top else _SettingsFile()
+    for block, known in (("data", dataset_names), ("weights", weight_names)):
+        for name, node in (top.value[block].value if top and block in top.value else {}).items():
+            if name not in known():
+                node.fail(f"{_WHAT[block]} of that name{did_you_mean(name, known())}")
     from_file = {name: path.parent / value for name, value in file.data.items()}
     files = {name: path.parent / value for name, value in file.weights.items()}
-    folders = from_file | _pairs("--data", data)
-    for name in folders:
-        if name not in dataset_names():
-            raise UsageError(f"--data {name}: no data set of that name{did_you_mean(name, dataset_names())}")
     return Settings(
         results=Path(results) if results else path.parent / file.results if file.results else Path("results"),
-        data=folders,
-        weights=files | _pairs("--weights", weights),
+        data=from_file | _pairs("data", data, dataset_names),
+        weights=files | _pairs("weights", weights, weight_names),
         batch_size=batch_size,
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         wandb=wandb,
     )
 
 
-def _pairs(option: str, given: Sequence[str]) -> dict[str, Path]:
+_WHAT = {"data": "no data set", "weights": "no row starts from weights"}
+
+
+def _pairs(option: str, given: Sequence[str], known: Callable[[], Collection[str]]) -> dict[str, Path]:
     pairs = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
-            raise UsageError(f"{option} {text}: must be NAME=PATH")
+            raise UsageError(f"--{option} {text}: must be NAME=PATH")
+        if name not in known():
+            raise UsageError(f"--{option} {name}: {_WHAT[option]} of that name{did_you_mean(name, known())}")
         pairs[name] = Path(value).expanduser()
     return pairs

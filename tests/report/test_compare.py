@@ -42,6 +42,17 @@ def test_an_entry_has_the_keys_of_the_contract(store: Store, measure: Measure) -
     }
 
 
+def test_a_test_on_part_of_the_test_set_decides_nothing(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.47, videos_expected=16_199, videos_decoded=16_199)
+    found = compared(store)
+    assert (found.verdict, found.partial, found.delta) == ("inconclusive", {"main": (16_199, 18_000)}, {"top1": 0.0})
+    measure(KV, "paper", 76.47, videos_expected=16_200, videos_decoded=16_200)
+    found = compared(store)
+    assert (found.verdict, found.partial) == ("within", {})
+    measure(KV, "paper", 76.47, videos_expected=18_000, videos_decoded=400, videos_failed=17_600)
+    assert compared(store).partial == {"main": (400, 18_000)}
+
+
 @pytest.mark.parametrize("scale", ["smoke", "mini"])
 def test_small_scales_are_never_compared_with_the_print(store: Store, measure: Measure, scale: str) -> None:
     before = compared(store, scale=scale).entry()

@@ -258,7 +258,20 @@ def test_a_folder_in_place_of_results_csv_is_one_clear_line(tmp_path: Path, reco
     store = Store(tmp_path)
     store.path.mkdir()
     for act in (store.check, lambda: store.append(record())):
-        with pytest.raises(ResultsError, match=r"results\.csv: cannot be written: Is a directory"):
+        with pytest.raises(
+            ResultsError, match=r"results\.csv: cannot be written: it is a folder, where a file is wanted; move it away"
+        ):
+            act()
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_place_of_the_results_folder_is_one_clear_line(tmp_path: Path, record: Make, below: str) -> None:
+    (tmp_path / "results").write_text("")
+    store = Store(tmp_path / "results" / below)
+    for act in (store.check, lambda: store.append(record())):
+        with pytest.raises(
+            ResultsError, match=r"is a file; move that away or choose another folder with --results DIR"
+        ):
             act()
 
 

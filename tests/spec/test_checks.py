@@ -58,7 +58,12 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "backward_patches: 5",
             "5 of 196 patches is 1.25 of 49, not a whole number",
         ),
-        ("table2.yaml", "kinetics400", "kinetics500", "data.dataset 'kinetics500' has no stand-in"),
+        (
+            "table2.yaml",
+            "kinetics400",
+            "kinetics500",
+            "no data set is called 'kinetics500'; did you mean 'kinetics400'",
+        ),
         ("table1.yaml", "- id: vit\n", '- id: vit\n    init: {row: "msca/table1:vit"}\n', "init.row goes in a circle"),
     ],
 )
@@ -79,7 +84,8 @@ def test_a_table_can_add_sources_for_its_own_keys(edit: Edit) -> None:
 
 def test_a_missing_data_set_is_a_problem_of_the_rows_that_use_it(benchmarks: Path) -> None:
     shutil.rmtree(benchmarks.parent / "data_manifests" / "kinetics400")
-    assert "data.dataset: no data set 'kinetics400' in data_manifests" in found()
+    assert "table1.yaml:5: defaults.data.dataset: no data set is called 'kinetics400'" in found()
+    assert "table5.yaml:8: defaults.data.dataset: no data set is called 'kinetics400'" in found()
 
 
 def test_rows_that_a_small_scale_would_merge_are_reported(edit: Edit) -> None:

@@ -75,7 +75,7 @@ def test_a_whole_number_becomes_a_float_where_a_number_is_wanted(tmp_path: Path)
         ("name: a\nrate: [1\n", "not YAML"),
         ("name: !!python/name:os.system\nrate: 1\n", "file.yaml:1: name: not a plain YAML value"),
         ("- name\n", "must hold keys and values at the top"),
-        ("", "must hold keys and values at the top"),
+        ("", "file.yaml:1: name: missing"),
     ],
 )
 def test_what_the_schema_does_not_know_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
@@ -87,5 +87,7 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"none\.yaml: cannot be read"):
         read_yaml(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SpecError, match=r"binary\.yaml: cannot be read"):
+    with pytest.raises(SpecError, match=r"binary\.yaml: is not text in UTF-8 \(byte 0\); save it as UTF-8"):
         read_yaml(tmp_path / "binary.yaml")
+    with pytest.raises(SpecError, match=r"is a folder, a YAML file is wanted"):
+        read_yaml(tmp_path)

@@ -107,6 +107,12 @@ def test_an_unknown_paper_names_the_nearest(benchmarks: Path) -> None:
         load_paper("mcsa")
 
 
+def test_a_folder_of_tables_without_a_paper_is_named(benchmarks: Path) -> None:
+    (benchmarks / "msca" / "paper.yaml").unlink()
+    with pytest.raises(SpecError, match=r"benchmarks/msca: has no paper\.yaml; write one"):
+        select()
+
+
 def test_an_empty_value_in_a_row_removes_the_default(edit: Edit) -> None:
     edit(TABLE2, "- id: vit\n", "- id: vit\n    train: {clip_grad_norm: }\n")
     recipes = {row.name: row.recipes["main"].recipe.train for row in select(["msca/table2"])}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -66,7 +68,9 @@ def test_a_number_that_does_not_stay_whole_is_an_error_naming_row_and_key(edit: 
     assert at("msca/table4:msca-pkv-8", "paper").model.arguments["backward_patches"] == 3
 
 
-def test_a_data_set_without_a_stand_in_is_an_error_naming_row_and_key(edit: Edit) -> None:
+def test_a_data_set_without_a_stand_in_is_an_error_naming_row_and_key(edit: Edit, benchmarks: Path) -> None:
+    manifests = benchmarks.parent / "data_manifests"
+    shutil.copytree(manifests / "kinetics400", manifests / "kinetics401")
     edit("msca/table2.yaml", "kinetics400", "kinetics401")
     with pytest.raises(SpecError, match=r"msca/table2:vit: data\.dataset 'kinetics401' has no stand-in"):
         at("msca/table2:vit", "mini")

@@ -4,6 +4,9 @@ What counts as measured: for each seed the newest line of results.csv whose eval
 today. A line of another evaluation (the spec has changed since) is stale: named, never counted. Lines of weights given
 with `vtbench eval --checkpoint` count only where no training of ours does. Means are over seeds of one row; nothing is
 ever averaged over rows, which may share an evaluation.
+
+A test on part of the test set says little about a number printed for all of it: where fewer than `COVERAGE` of the data
+set's test videos were read, the verdict is `inconclusive` whatever the numbers are.
 """
 
 from __future__ import annotations
@@ -26,6 +29,10 @@ from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.spec.datasets import load_dataset
 from vtbench.spec.schema import ACCURACIES, Row, Scale
+
+COVERAGE = 0.9
+"""Share of the data set's test videos (`num_videos` in data_manifests) that must have been read for a verdict. Not all,
+as copies of Kinetics lose some per cent of their videos a year."""
 
 Verdict = Finding | Literal["not-comparable", "not-run"]
 
@@ -56,6 +63,8 @@ class Comparison:
     stale: tuple[Record, ...]
     chance: dict[str, float]
     """What guessing gives, in percent, for each measured metric."""
+    partial: dict[str, tuple[int, int]]
+    """At paper scale, measurement -> (videos read, videos of the test set) where that is below COVERAGE."""
 
     @property
     def given_weights(self) -> bool:
@@ -107,9 +116,14 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
     chance: dict[str, float] = {}
     findings: list[Finding] = []
     delta: dict[str, float] = {}
+    partial: dict[str, tuple[int, int]] = {}
     for measurement in row.measurements(scale, seed=0) if counted else []:
         taken = [record for record in counted if record.measurement == measurement.name]
-        classes = load_dataset(measurement.evaluation.data.dataset).num_classes
+        dataset = load_dataset(measurement.evaluation.data.dataset)
+        classes, of = dataset.num_classes, dataset.num_videos("test")
+        read = min((record.videos_decoded for record in taken), default=of)
+        if scale == "paper" and read < COVERAGE * of:
+            partial[measurement.name] = (read, of)
         for metric in ACCURACIES:
             values = [value for record in taken if (value := getattr(record, metric)) is not None]
             if not values:
@@ -130,8 +144,10 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
     elif not measured:
         verdict = "not-run"
     else:
-        verdict = strictest(findings) if findings else "not-comparable"
-    return Comparison(row, scale, measured, delta if findings else None, verdict, tuple(counted), tuple(stale), chance)
+        verdict = "not-comparable" if not findings else "inconclusive" if partial else strictest(findings)
+    return Comparison(
+        row, scale, measured, delta if findings else None, verdict, tuple(counted), tuple(stale), chance, partial
+    )
 
 
 def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:

@@ -15,7 +15,7 @@ from rich.measure import Measurement as Width
 from rich.table import Table
 from rich.text import Text
 
-from vtbench.report.compare import Comparison, distinct_evaluations
+from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations
 from vtbench.report.statistics import TOLERANCE
 from vtbench.spec.load import load_paper
 from vtbench.spec.schema import ACCURACIES, Scale
@@ -183,6 +183,11 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
             )
         if comparison.given_weights:
             notes.append(f"{name}: measured on given weights, not on a training of ours")
+        for measurement, (read, of) in comparison.partial.items():
+            which = "" if measurement == "main" else f"{measurement}: "
+            notes.append(
+                f"{name}: {which}{read} of about {of} test videos were read; below {COVERAGE:.0%} there is no verdict"
+            )
         failed = max((record.videos_failed for record in comparison.counted), default=0)
         if failed:
             expected = comparison.counted[0].videos_expected

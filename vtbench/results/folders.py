@@ -108,6 +108,16 @@ def read_json(path: Path) -> Any:
 
 def cannot_write(path: Path, error: OSError) -> ResultsError:
     """The one line for a path below the results folder that the system refuses to write, with what to do about it."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return ResultsError(
+            f"{path}: cannot be written: it, or what should be the folder above it, is a file; move that away or "
+            "choose another folder with --results DIR"
+        )
+    if isinstance(error, IsADirectoryError):
+        return ResultsError(
+            f"{path}: cannot be written: it is a folder, where a file is wanted; move it away or choose another folder "
+            "with --results DIR"
+        )
     return ResultsError(
         f"{path}: cannot be written: {error.strerror or error}; "
         "free space or mend its permissions, or choose another folder with --results DIR"

@@ -51,7 +51,7 @@ def problems(paper: Paper) -> Iterator[str]:
     used: dict[str, set[str]] = {"paper": set(), **{table.name: set() for table in paper.tables}}
     for table in paper.tables:
         for row in table.rows:
-            where = f"{folder}/{table.name}.yaml:{row.line}: row '{row.name}'"
+            where = f"{row.where}: row '{row.name}'"
             yield from _unsourced(paper, table, row, where, used)
             unscalable = list(_unscalable(row, where))
             yield from unscalable or _datasets(row, where)
@@ -66,7 +66,7 @@ def problems(paper: Paper) -> Iterator[str]:
                 near = did_you_mean(source.not_stated, paper.about.not_stated)
                 yield f"{folder}/{name}.yaml: sources.{key}: no entry '{source.not_stated}' in not_stated{near}"
     with contextlib.suppress(SpecError):  # a row that cannot be resolved is reported above
-        yield from list(_merged_by_scale(paper, folder))
+        yield from list(_merged_by_scale(paper))
 
 
 def _unsourced(paper: Paper, table: Table, row: Row, where: str, used: dict[str, set[str]]) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _datasets(row: Row, where: str) -> Iterator[str]:
             yield f"{where}: data.dataset: {error}"
 
 
-def _merged_by_scale(paper: Paper, folder: str) -> Iterator[str]:
+def _merged_by_scale(paper: Paper) -> Iterator[str]:
     """Rows that are different trainings at paper scale must not become one at a smaller scale."""
     for scale in SCALES[:2]:
         seen: dict[tuple[str, str], tuple[str, Row]] = {}
@@ -114,6 +114,6 @@ def _merged_by_scale(paper: Paper, folder: str) -> Iterator[str]:
                 before, other = seen.setdefault(key, (at_paper[m.name], row))
                 if before != at_paper[m.name]:
                     yield (
-                        f"{folder}/{row.table}.yaml:{row.line}: row '{row.name}': is the training of {other.id} at "
+                        f"{row.where}: row '{row.name}': is the training of {other.id} at "
                         f"{scale} scale but not at paper scale; see vtbench/spec/scale.py"
                     )

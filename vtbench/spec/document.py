@@ -53,18 +53,25 @@ class Node:
 
 
 def read_yaml(path: Path) -> Node:
-    """The top node of a YAML file; SpecError if it cannot be read, is no YAML, or holds no mapping at the top."""
+    """The top node of a YAML file, without keys if the file is empty. SpecError if it cannot be read, is no YAML, or
+    holds anything but keys and values at the top."""
     file = shown(path)
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{file}: cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{file}: is not text in UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except IsADirectoryError as error:
+        raise SpecError(f"{file}: is a folder, a YAML file is wanted; rename or remove it") from error
+    except OSError as error:
+        raise SpecError(f"{file}: cannot be read: {error.strerror}; mend its permissions") from error
     try:
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise SpecError(f"{file}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+    if root is None:
+        return Node({}, file, 1, "")
     if not isinstance(root, yaml.MappingNode):
         raise SpecError(f"{file}:1: must hold keys and values at the top")
     return _node(root, file, "")

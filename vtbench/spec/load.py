@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
+from vtbench.spec.datasets import dataset_names
 from vtbench.spec.document import Node, build, described, key, read_yaml
 from vtbench.spec.locate import data_folder, shown
 from vtbench.spec.scale import MINI_SIZES
@@ -90,9 +91,13 @@ class _TableFile:
 
 
 def paper_names(root: Path | None = None) -> list[str]:
-    """The folders of benchmarks/ that hold a paper.yaml, by name."""
+    """The folders of benchmarks/, by name. Raises SpecError for one that holds tables but no paper.yaml."""
     root = root or data_folder("benchmarks")
-    return sorted(path.parent.name for path in root.glob("*/paper.yaml"))
+    names = sorted({path.parent.name for path in root.glob("*/*.yaml")})
+    for name in names:
+        if not (root / name / "paper.yaml").is_file():
+            raise SpecError(f"{shown(root / name)}: has no paper.yaml; write one, as benchmarks/README.md says")
+    return names
 
 
 def load_paper(name: str, root: Path | None = None, builders: Builders | None = None) -> Paper:
@@ -227,6 +232,9 @@ def _read_recipe(row: Node, layers: list[Any], complete: bool, builders: Builder
         elif values:
             where = Node(None, row.file, row.line, f"{row.key}.{block}")
             blocks[block] = build(BLOCKS[block], where, values)
+    if "data" in blocks and blocks["data"].dataset not in dataset_names():
+        dataset = merged["data"]["dataset"]
+        dataset.fail(f"no data set is called {dataset.value!r}{did_you_mean(dataset.value, dataset_names())}")
     if "train" in blocks and blocks["train"].method not in builders.methods():
         method = merged["train"]["method"]
         method.fail(f"no method is called {method.value!r}{did_you_mean(method.value, builders.methods())}")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vtbench.spec.document import Node, described, key
+from vtbench.spec.locate import data_folder, shown
 
 Scale = Literal["smoke", "mini", "paper"]
 Status = Literal["runnable", "analytic", "published-only"]
@@ -350,6 +351,11 @@ class Row:
     def id(self) -> str:
         """ "paper/table:row"."""
         return f"{self.paper}/{self.table}:{self.name}"
+
+    @property
+    def where(self) -> str:
+        """ "benchmarks/paper/table.yaml:line", for messages."""
+        return f"{shown(data_folder('benchmarks') / self.paper / f'{self.table}.yaml')}:{self.line}"
 
     def measurements(self, scale: Scale = "mini", seed: int = 0) -> list[Measurement]:
         """What is to be measured for this row; empty for rows that are not runnable."""

@@ -39,6 +39,12 @@ def select(selectors: Sequence[str] = ()) -> list[Row]:
     return [row for paper in papers for row in paper.rows if row.id in wanted]
 
 
+def weight_names() -> list[str]:
+    """The names of weights that any row starts from, which `--weights NAME=FILE` can give."""
+    recipes = (spec.recipe for row in select() for spec in row.recipes.values())
+    return sorted({recipe.init.weights for recipe in recipes if recipe.init and recipe.init.weights})
+
+
 def _nearest(prefix: str, name: str, known: Iterable[str]) -> str:
     """The nearest of the known names as a whole selector, so that it can be pasted."""
     hint = did_you_mean(name, known)
