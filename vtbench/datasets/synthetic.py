@@ -296,33 +296,20 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 class _Synthetic(VideoData):
-    """A synthetic set, generated under `root` on first use (default: `default_root`). Arguments as in VideoData;
-    num_train, num_test: number of videos, data_seed: what they are drawn from. `flip_labels` is the set's own."""
+    """A synthetic set, generated under `root` on first use (default: `default_root`). num_train, num_test: number of
+    videos, data_seed: what they are drawn from; num_classes and flip_labels are the set's own, and checked if given;
+    the other arguments are VideoData's."""
 
     def __init__(
         self,
         *,
-        num_frames: int,
-        stride: int,
-        size: int,
-        augment: Mapping[str, Any],
-        batch_size: int,
         root: str | Path | None = None,
         num_classes: int | None = None,
         flip_labels: Mapping[int, int] | None = None,
         num_train: int = 1024,
         num_test: int = 256,
         data_seed: int = 0,
-        num_workers: int = 0,
-        seed: int = 0,
-        clips: int = 1,
-        crops: int = 1,
-        clip_sampling: str = "uniform",
-        short_side: int | None = None,
-        cache: bool = False,
-        limit_train: int | None = None,
-        limit_test: int | None = None,
-        eval_batch_size: int = 1,
+        **video_data: Any,
     ) -> None:
         known = len(CLASSES[self.dataset_name])
         if num_classes not in (None, known):
@@ -335,22 +322,8 @@ class _Synthetic(VideoData):
         super().__init__(
             root=root or default_root(self.dataset_name, num_train=num_train, num_test=num_test, seed=data_seed),
             num_classes=known,
-            num_frames=num_frames,
-            stride=stride,
-            size=size,
-            augment=augment,
-            batch_size=batch_size,
             flip_labels=FLIP_LABELS[self.dataset_name],
-            num_workers=num_workers,
-            seed=seed,
-            clips=clips,
-            crops=crops,
-            clip_sampling=clip_sampling,
-            short_side=short_side,
-            cache=cache,
-            limit_train=limit_train,
-            limit_test=limit_test,
-            eval_batch_size=eval_batch_size,
+            **video_data,
         )
 
     def prepare_data(self) -> None:
