@@ -25,6 +25,7 @@ def record_of(measurement: Measurement, top1: float, **changes: Any) -> Record:
             "views": 30,
             "train_wall_s": 1.0,
             "eval_wall_s": 1.0,
+            "train_videos": 240_000,
             "epochs": 12,
             "batch_size": 42,
             "accumulate": 10,

@@ -169,6 +169,8 @@ def test_a_broken_spec_ends_other_commands_with_2_and_one_line(capsys: Capture, 
         (["list", "--scale", "maxi"], "invalid choice: 'maxi'"),
         (["list", "--formt", "json"], "unrecognized arguments: --formt"),
         (["run", "--seeds", "a"], "'a' is no list of seeds"),
+        (["run", "--seed", "4294967296"], "the highest seed is 4294967295"),
+        (["run", "--again", "--test-again"], "not allowed with"),
         (["run", "--seeds", "1", "--seed", "2"], "not allowed with"),
         (["run", "--workers", "0"], "'0' is no number above 0"),
         (["run", "--data", "kinetics400"], "--data kinetics400: must be NAME=PATH"),
@@ -227,6 +229,7 @@ def test_run_is_given_rows_scale_seeds_and_settings(capsys: Capture, monkeypatch
     (call,) = run
     assert call["rows"] == ["msca/table1:vit", "msca/table2:vit"]
     assert (call["scale"], call["seeds"], call["again"], call["workers"]) == ("mini", [0, 1, 5], True, 2)
+    assert not call["test_again"]
     settings = call["settings"]
     assert (settings.results, settings.data, settings.batch_size) == (Path("out"), {"cycle": Path("/c")}, 7)
     assert settings.wandb == "offline"

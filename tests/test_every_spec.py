@@ -78,6 +78,11 @@ def test_rows_that_print_blank_cells_say_so() -> None:
     assert {"msca/table1:vit", "msca/table4:vit"} == {row_id for row_id in reconstructed if row_id.startswith("msca/")}
 
 
+def test_tables_that_are_damaged_in_the_text_at_hand_say_so() -> None:
+    damaged = [table.name for table in load_paper("msca").tables if table.reconstructed]
+    assert damaged == ["table3", "table5"]
+
+
 def test_the_33_rows_of_msca_need_25_trainings_at_paper_scale() -> None:
     measurements = [m for row in select(["msca"]) for m in row.measurements("paper")]
     assert len(measurements) == 33

@@ -70,7 +70,8 @@ def test_one_line_per_row_and_shared_evaluations_share_their_key(finished: Path)
     assert keys["msca/table1:vit"] == keys[VIT] != keys["msca/table2:tokenshift"]
     record = records[0]
     assert (record.scale, record.measurement, record.seed, record.views, record.threads) == ("smoke", "main", 0, 6, 1)
-    assert record.selection == "none: last epoch"
+    assert record.selection == "recipe of the small scales: cycle validation in sight; last epoch"
+    assert record.train_videos == 8
     assert record.init.startswith("training:")
     assert "torch=" in record.versions and record.top1 is not None
 
@@ -114,6 +115,22 @@ def test_again_measures_anew_and_keeps_what_was(results: Path) -> None:
     assert len(lines) == 2
     assert lines[0].weights_sha256 == lines[1].weights_sha256, "the same training gives the same weights"
     assert folders.is_done(folders.training_folder(results, f"{key}.1"))
+
+
+def test_test_again_tests_anew_without_training(results: Path) -> None:
+    display = Recording()
+    outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], test_again=True, display=display)
+    assert (display.trained, len(outcome.written)) == ([], 1)
+    before, after = (r for r in Store(results).read() if r.id == VIT)
+    assert (before.top1, before.evaluation_key) == (after.top1, after.evaluation_key)
+    assert folders.is_done(folders.evaluation_folder(results, f"{before.evaluation_key}.1"))
+
+
+def test_a_record_names_the_file_of_its_weights() -> None:
+    (paper,) = select([VIT])[0].measurements("paper", 0)
+    start = launch._start(paper.evaluation.training.init, {"init_sha256": "e5005f0a" + 56 * "0"})
+    assert start == "vit_base_patch16_224.orig_in21k@e5005f0a"
+    assert launch._selection(paper.evaluation.training) == "none: last epoch"
 
 
 def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path) -> None:

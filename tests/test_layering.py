@@ -20,7 +20,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 ARROWS = {
     "cli": {"report", "claims", "runner", "launch", "plan", "progress", "settings", "printing", "results", "spec"},
     "progress": {"launch", "plan", "results"},
-    "launch": {"plan", "runner", "dashboard", "settings", "results", "spec"},
+    "launch": {"plan", "runner", "dashboard", "provenance", "settings", "results", "spec"},
     "plan": {"runner", "settings", "results", "spec"},
     "runner": {"methods", "datasets", "models", "cost", "weights", "evaluation", "dashboard", "provenance", "settings",
                "results", "spec"},

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from vtbench import runner
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
+from vtbench.evaluation.multiview import ViewScores
 from vtbench.results import folders
 from vtbench.settings import Settings
 from vtbench.spec import select
@@ -83,6 +85,93 @@ def test_a_training_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path)
     }
     for a, b in zip(rows["whole"], rows["broken"], strict=True):
         assert {k: v for k, v in a.items() if k != "elapsed_s"} == {k: v for k, v in b.items() if k != "elapsed_s"}
+
+
+def test_a_training_is_not_continued_on_other_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training, settings = smoke(epochs=2), Settings(results=tmp_path)
+
+    def stop_after_the_first_epoch(phase: str, done: int, total: int, loss: float | None) -> None:
+        if done == 1 and loss is None:
+            raise RunError("stop")
+
+    with pytest.raises(RunError, match="stop"):
+        runner.train(training, settings, stop_after_the_first_epoch)
+    with monkeypatch.context() as patch:
+        patch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
+        with pytest.raises(RunError, match=r"was begun with other training videos .*, now another\); bring them back"):
+            runner.train(training, settings)
+    runner.train(training, settings)
+
+
+def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training, settings = smoke(), Settings(results=tmp_path)
+    runner.train(training, settings)
+    evaluation = test_of(training)
+    whole = runner.evaluate(evaluation, settings)
+    folder = folders.evaluation_folder(tmp_path, evaluation.key)
+    first = ViewScores.load(folder / folders.SCORES)
+    shutil.rmtree(folder)
+
+    monkeypatch.setattr(runner, "PART_EVERY", 0.0)
+    module = runner._data_module
+    monkeypatch.setattr(runner, "_data_module", lambda *a, **k: _one_by_one(module(*a, **k)))
+
+    def stop_after(count: int) -> runner.Progress:
+        def progress(phase: str, done: int, total: int, loss: float | None) -> None:
+            seen.append(done)
+            if done == count:
+                raise RunError("the power went out")
+
+        return progress
+
+    seen: list[int] = []
+    for count in (1, 3):
+        with pytest.raises(RunError, match="power"):
+            runner.evaluate(evaluation, settings, stop_after(count))
+    assert len(list(folder.glob("scores.part-*.npz"))) == 3
+    again = runner.evaluate(evaluation, settings, stop_after(99))
+    assert seen == [1, 2, 3, 4], "no video is tested twice"
+    changing = ("wall_s", "finished_at")
+    assert {k: v for k, v in again.items() if k not in changing} == {
+        k: v for k, v in whole.items() if k not in changing
+    }
+    scores, labels = ViewScores.load(folder / folders.SCORES)
+    assert labels == first[1]
+    assert torch.equal(scores.video_scores(6)[1], first[0].video_scores(6)[1])
+    assert list(folder.glob("scores.part-*.npz")) == []
+
+
+def _one_by_one(data: Any) -> Any:
+    data.eval_batch_size = 1
+    return data
+
+
+def test_ctrl_c_in_a_test_is_ctrl_c(tmp_path: Path) -> None:
+    training, settings = smoke(), Settings(results=tmp_path)
+    runner.train(training, settings)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.evaluate(test_of(training), settings, interrupt)
+
+
+def test_a_missing_test_list_is_told_before_the_training(tmp_path: Path) -> None:
+    settings = Settings(results=tmp_path / "r", data={"kinetics400": tmp_path / "k"})
+    (tmp_path / "k" / "train").mkdir(parents=True)
+    (tmp_path / "k" / "train" / "v.mp4").write_bytes(b"a")
+    (tmp_path / "k" / "train.csv").write_text("path,label\ntrain/v.mp4,0\n")
+    training = smoke()
+    training = dataclasses.replace(training, data=dataclasses.replace(training.data, dataset="kinetics400"))
+    with pytest.raises(DataError, match=r"validation\.csv: no such manifest"):
+        runner.train(training, settings)
+
+
+def test_a_data_set_that_forbids_mirroring_is_never_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vtbench.spec.datasets.Dataset.flip_allowed", False)
+    with pytest.raises(SpecError, match=r"augment\.flip is 0\.5: a mirrored video of cycle has no label; set"):
+        runner.train(smoke(), Settings(results=tmp_path))
 
 
 def test_a_finished_training_and_evaluation_are_not_done_again(tmp_path: Path) -> None:

@@ -28,6 +28,14 @@ def test_the_file_gives_folders_relative_to_itself(tmp_path: Path) -> None:
     assert settings.results == tmp_path / "out"
 
 
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    (tmp_path / "vtbench.yaml").write_text("data: {cycle: ~/c}\nresults: ~/out\n")
+    settings = load_settings(folder=tmp_path, data=["events=~/e"])
+    assert settings.data == {"cycle": Path("/home/me/c"), "events": Path("/home/me/e")}
+    assert settings.results == Path("/home/me/out")
+
+
 def test_an_option_overrides_its_entry_of_the_file_only(tmp_path: Path) -> None:
     (tmp_path / "vtbench.yaml").write_text("data: {kinetics400: k400, cycle: /c}\nresults: out\n")
     settings = load_settings(folder=tmp_path, data=["cycle=/other"], results="elsewhere")

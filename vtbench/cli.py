@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vtbench.spec.scale import Change
     from vtbench.spec.schema import Recipe, Scale, Source
 
+MAX_SEED = 2**32 - 1  # what numpy and Lightning take
 SELECTORS = 'rows: "msca", "msca/table2", "msca/table2:msca-kv", several at once; none means all'
 
 
@@ -58,6 +59,8 @@ def _seed_list(text: str) -> list[int]:
         first, dash, last = part.partition("-")
         if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
             raise argparse.ArgumentTypeError(f"{text!r} is no list of seeds such as 0,1,2 or 0-2")
+        if int(last or first) > MAX_SEED:
+            raise argparse.ArgumentTypeError(f"{text!r}: the highest seed is {MAX_SEED}")
         seeds.extend(range(int(first), int(last or first) + 1))
     return list(dict.fromkeys(seeds))
 
@@ -73,7 +76,12 @@ def _folders(parser: Parser) -> None:
 
 
 def _machine(parser: Parser) -> None:
-    parser.add_argument("--batch-size", type=_positive, metavar="N", help="clips per forward pass")
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="N",
+        help="clips per forward pass; the batch per update stays as near to the recipe's as whole passes allow",
+    )
     parser.add_argument(
         "--data-workers", type=_positive, metavar="N", help="processes that read videos, at paper scale"
     )
@@ -172,6 +180,7 @@ def _show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
         **_list_entry(row, scale),
         "title": paper.about.title,
         "caption": table.caption,
+        "table_reconstructed": table.reconstructed,
         "printed": dict(row.printed),
         "reconstructed": {name: cell.reconstructed for name, cell in row.published.items() if cell.reconstructed},
         "notes": {note: paper.about.decisions[note].decision for note in row.notes},
@@ -218,6 +227,8 @@ def _change(change: Change) -> dict[str, Any]:
 def _print_entry(entry: dict[str, Any]) -> None:
     print(f"{entry['id']}  {entry['label']}  ({'own' if entry['own'] else 'quoted'}, {entry['status']})")
     print(f"  {entry['title']}, {entry['table']}: {entry['caption']}")
+    if entry["table_reconstructed"]:
+        print(f"  reconstructed: {entry['table_reconstructed']}")
     for name, text in entry["published"].items():
         origin = entry["reconstructed"].get(name)
         print(f"  published {name} {text}" + (f" (reconstructed from: {origin})" if origin else ""))
@@ -381,7 +392,9 @@ def _run_options(parser: Parser) -> None:
     _seeds(parser)
     _folders(parser)
     _machine(parser)
-    parser.add_argument("--again", action="store_true", help="train and test anew what is done already")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--again", action="store_true", help="train and test anew what is done already")
+    again.add_argument("--test-again", action="store_true", help="test anew the weights that are there")
     parser.add_argument("--workers", type=_positive, metavar="N", help="trainings side by side")
     parser.add_argument("--wandb", choices=("off", "offline", "online"), default="off", help="default: off")
 
@@ -392,7 +405,14 @@ def _run(args: argparse.Namespace) -> int:
     from vtbench.progress import TerminalDisplay
 
     outcome = launch.run(
-        rows, settings, args.scale, args.seeds, again=args.again, workers=args.workers, display=TerminalDisplay()
+        rows,
+        settings,
+        args.scale,
+        args.seeds,
+        again=args.again,
+        test_again=args.test_again,
+        workers=args.workers,
+        display=TerminalDisplay(),
     )
     for failure in outcome.failed:
         _complain(f"{failure.title}: {failure.reason}")
@@ -495,7 +515,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted; the same command goes on from what is finished")
+        again = {"--again", "--test-again"} & set(sys.argv[1:] if argv is None else argv)
+        without = f" without {again.pop()}" if again else ""
+        _complain(f"interrupted; the same command{without} goes on from what is finished")
         return 1
     except BrokenPipeError:  # the reader of our output (head, less) has gone; Python would complain when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

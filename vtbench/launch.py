@@ -23,7 +23,7 @@ from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.settings import Settings
-from vtbench.spec.schema import Measurement, Row, Scale
+from vtbench.spec.schema import Measurement, Row, Scale, Start, Training
 
 # ---- run -------------------------------------------------------------------------------------------------------------
 
@@ -69,12 +69,14 @@ def run(
     seeds: Sequence[int],
     *,
     again: bool = False,
+    test_again: bool = False,
     workers: int | None = None,
     display: Display | None = None,
 ) -> Outcome:
     """Train and evaluate what has no record yet, and append one line per row, measurement and seed as each is done.
 
-    `again` measures everything anew, in fresh run folders. `workers` processes work side by side (default: the number
+    `again` trains and tests everything anew, in fresh run folders; `test_again` tests anew the weights that are there.
+    `workers` processes work side by side (default: the number
     of cores at smoke and mini scale, 1 at paper scale); the numbers do not depend on it. What fails is reported and
     the rest goes on. Raises ResultsError at once when results could not be written.
     """
@@ -83,12 +85,13 @@ def run(
     store.check()
     wanted = all_measurements(rows, scale, seeds)
     outcome = Outcome()
+    fresh = again or test_again
     todo: list[Measurement] = []
     for measurement in wanted:
         newest = store.newest(measurement.row_id, measurement.name, scale, measurement.seed)
-        if not again and newest is not None and newest.evaluation_key == measurement.evaluation.key:
+        if not fresh and newest is not None and newest.evaluation_key == measurement.evaluation.key:
             outcome.already += 1
-        elif not again and (same := store.find(measurement.evaluation.key)):
+        elif not fresh and (same := store.find(measurement.evaluation.key)):
             # Another row, or an earlier command, already measured this very evaluation: a line of its own, no new run.
             outcome.written.append(_shared(same[-1], measurement))
             store.append(outcome.written[-1])
@@ -97,10 +100,11 @@ def run(
     jobs = graph(todo)
     for key in [key for key, job in jobs.items() if not job.evaluations and is_trained(job, settings)]:
         del jobs[key]  # a pretraining that is there
-    if again:
+    if fresh:
         for key, job in jobs.items():
             if job.measurements:  # a pretraining stays: its weights are not what is measured
-                _set_aside(folders.training_folder(settings.results, key))
+                if again:
+                    _set_aside(folders.training_folder(settings.results, key))
                 for evaluation in job.evaluations:
                     _set_aside(folders.evaluation_folder(settings.results, evaluation))
     _refuse_blocked(jobs, settings, outcome)
@@ -168,6 +172,9 @@ class _Pool:
 
     def __init__(self, count: int, settings: Settings, display: Display) -> None:
         self.count, self.settings, self.display = count, settings, display
+        # A worker that is ended while it reads videos leaves semaphores behind. Python's resource tracker removes them
+        # and would say so on stderr, after our one line.
+        os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
         # Not forked: a forked process may not use the threads that torch has started in its parent.
         self.context = multiprocessing.get_context("spawn")
 
@@ -282,7 +289,9 @@ class _Worker:
 def _serve(pipe: Connection, settings: Settings) -> None:
     """A worker process: take a job, train and evaluate (or prepare its data), answer; until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers itself
-    from vtbench import runner
+    from vtbench import provenance, runner
+
+    provenance.commit()  # now, before somebody commits while we train
 
     def progress(phase: str, done: int, total: int, loss: float | None) -> None:
         try:
@@ -322,7 +331,6 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
     trained = folders.training_folder(settings.results, training.key)
     ours = measured["training_key"] == training.key
     done = folders.read_json(trained / folders.DONE) if ours else {}
-    start = training.init
     return Record(
         id=measurement.row_id,
         measurement=measurement.name,
@@ -338,12 +346,13 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
         views=measured["views"],
         train_wall_s=done.get("wall_s"),
         eval_wall_s=measured["wall_s"],
+        train_videos=done.get("videos"),
         epochs=done.get("epochs"),
         batch_size=done.get("batch_size"),
         accumulate=done.get("accumulate"),
         lr=done.get("lr"),
-        init=(f"training:{start.training.key}" if start.training else start.weights or "scratch") if ours else "given",
-        selection="none: last epoch" if ours else "unknown: given weights",
+        init=_start(training.init, done) if ours else "given",
+        selection=_selection(training) if ours else "unknown: given weights",
         data_fingerprint=measured["data_fingerprint"],
         weights_sha256=measured["weights_sha256"],
         commit=measured["commit"],
@@ -355,6 +364,20 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
     )
 
 
+def _start(start: Start, done: dict[str, Any]) -> str:
+    """`scratch`, `training:<key>`, or the name of the weights and the first 8 digits of the file's SHA-256."""
+    if start.training:
+        return f"training:{start.training.key}"
+    return f"{start.weights}@{done['init_sha256'][:8]}" if start.weights else "scratch"
+
+
+def _selection(training: Training) -> str:
+    """What drove the choices behind the weights. At paper scale the recipe is the paper's own."""
+    if training.scale == "paper":
+        return "none: last epoch"
+    return f"recipe of the small scales: {training.data.dataset} validation in sight; last epoch"
+
+
 def evaluate_checkpoint(
     rows: Sequence[Row], settings: Settings, scale: Scale, checkpoint: Path, display: Display | None = None
 ) -> list[Record]:
@@ -363,8 +386,9 @@ def evaluate_checkpoint(
     Raises RunError when no row can be tested, WeightsError when the file belongs to another network. Lines written
     before that stay.
     """
-    from vtbench import runner
+    from vtbench import provenance, runner
 
+    provenance.commit()
     display = display or Display()
     store = Store(settings.results)
     store.check()

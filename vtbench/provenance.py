@@ -8,21 +8,27 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+READ = ("vtbench", "benchmarks", "data_manifests")
+"""The folders of a checkout whose files are found by listing them."""
+
 LIBRARIES = ("vtbench", "torch", "torchvision", "timm", "lightning", "torchmetrics", "av", "numpy")
 
 
 @cache
 def commit() -> tuple[str | None, bool | None]:
-    """The git commit of the checkout that this package runs from, and whether tracked files differ from it.
+    """The git commit of the checkout that this package runs from, and whether what it runs differs from it: a tracked
+    file outside results/, or a new file in one of the folders that are read.
 
-    (None, None) where the package is not part of a checkout, an installed wheel for example.
+    The answer of the first call stands for the whole process, so ask before anything runs: what is loaded is what stood
+    there then. (None, None) where the package is not part of a checkout, an installed wheel for example.
     """
     top = Path(__file__).resolve().parent.parent
     if not (top / ".git").exists():
         return None, None
     try:
         head = _git(top, "rev-parse", "HEAD")
-        return head, bool(_git(top, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results"))
+        changed = _git(top, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+        return head, bool(changed or _git(top, "status", "--porcelain", "--", *READ))
     except (OSError, subprocess.CalledProcessError):
         return None, None
 

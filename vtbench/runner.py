@@ -29,12 +29,13 @@ from vtbench.cost import count_macs, count_params
 from vtbench.datasets import build_data
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError
 from vtbench.evaluation.metrics import accuracy, coverage
+from vtbench.evaluation.multiview import ViewScores
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier
 from vtbench.models import build
 from vtbench.results import folders
 from vtbench.settings import Settings
-from vtbench.spec.datasets import Dataset, load_dataset
+from vtbench.spec.datasets import NO_FLIP, Dataset, load_dataset
 from vtbench.spec.scale import measurements
 from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Training
 from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
@@ -91,6 +92,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
     folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
     L.seed_everything(training.seed, workers=True, verbose=False)
     data = _data_module(training.data, training, settings)
+    data.setup()  # both lists: a test list that is not there should be told before the training, not after it
     network = _network(training)
     init_sha256 = _initialise(network, training, settings)
     batches = split_batch(training, settings.batch_size)
@@ -104,7 +106,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
         if recipe[name] is not None
     }  # fmt: skip
     method = build_method(training.train.method, network, lr=batches.lr, **options)
-    journal = EpochJournal(folder, training, batches, progress)
+    journal = EpochJournal(folder, training, batches, data.fingerprint("train"), progress)
     last = folder / folders.CHECKPOINT
     logger = _train_logger(training, settings, folder)
     with _calm(folder):
@@ -141,7 +143,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             "init_sha256": init_sha256,
             "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
-            "data_fingerprint": data.fingerprint("train"),
+            "data_fingerprint": journal.data_fingerprint,
             **provenance.environment(),
         },
     )
@@ -167,14 +169,22 @@ class EpochJournal(L.Callback):
     Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file.
     """
 
-    def __init__(self, folder: Path, training: Training, batches: Batches, progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, training: Training, batches: Batches, data_fingerprint: str, progress: Progress
+    ) -> None:
         self.folder, self.training, self.batches, self.progress = folder, training, batches, progress
+        self.data_fingerprint = data_fingerprint
         self.lines: list[dict[str, float]] = []
         self.elapsed_s = 0.0
         self._started = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"lines": self.lines, "elapsed_s": self.elapsed_s, "batch_size": self.batches.batch_size}
+        return {
+            "lines": self.lines,
+            "elapsed_s": self.elapsed_s,
+            "batch_size": self.batches.batch_size,
+            "data_fingerprint": self.data_fingerprint,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
@@ -182,6 +192,11 @@ class EpochJournal(L.Callback):
             raise RunError(
                 f"{self.folder}: was begun with {state_dict['batch_size']} clips per forward pass; continue with "
                 f"--batch-size {state_dict['batch_size']}, or remove the folder to begin anew"
+            )
+        if state_dict["data_fingerprint"] != self.data_fingerprint:
+            raise RunError(
+                f"{self.folder}: was begun with other training videos (fingerprint {state_dict['data_fingerprint']}, "
+                f"now {self.data_fingerprint}); bring them back, or remove the folder to begin anew"
             )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -253,24 +268,26 @@ def _evaluate(
     L.seed_everything(training.seed, workers=True, verbose=False)
     data = _data_module(evaluation.data, training, settings, evaluation=evaluation)
     method = VideoClassifier(network)
-    counter = _VideoCounter(progress)
+    journal = TestJournal(folder, progress)
+    data.tested = journal.labels.keys()
     started = time.monotonic()
     with _calm(folder):
-        trainer = L.Trainer(callbacks=[counter], logger=False, **_quiet_trainer(training, folder))
+        trainer = L.Trainer(callbacks=[journal], logger=False, **_quiet_trainer(training, folder))
         trainer.test(method, data, verbose=False)
     views = evaluation.eval.clips * evaluation.eval.crops
     expected = len(data.test_entries)
-    if method.failures and len(method.failures) == len(method.labels):
+    view_scores, labels_of = journal.all(method)
+    if method.failures and len(method.failures) == len(labels_of):
         name, reason = next(iter(method.failures.items()))
         raise RunError(
             f"{data.root}: none of {expected} test videos could be read, so nothing was measured; the first: {name}: "
             f"{reason}; check the folder given with --data {evaluation.data.dataset}=PATH"
         )
-    seen = coverage(expected, len(method.labels) - len(method.failures))
-    names, scores = method.view_scores.video_scores(views, average=evaluation.eval.average)
-    labels = torch.tensor([method.labels[name] for name in names], dtype=torch.int64)
+    seen = coverage(expected, len(labels_of) - len(method.failures))
+    names, scores = view_scores.video_scores(views, average=evaluation.eval.average)
+    labels = torch.tensor([labels_of[name] for name in names], dtype=torch.int64)
     metrics = accuracy(scores, labels, expected=expected)
-    folders.replace_file(folder / folders.SCORES, lambda half: method.view_scores.save(half, labels=method.labels))
+    folders.replace_file(folder / folders.SCORES, lambda half: view_scores.save(half, labels=labels_of))
     done = {
         **origin,
         "metrics": metrics,
@@ -283,6 +300,8 @@ def _evaluate(
         **provenance.environment(),
     }
     folders.write_json(folder / folders.DONE, done)
+    journal.remove_parts()
+    (folder / ERROR).unlink(missing_ok=True)
 
 
 def given_weights_key(evaluation: Evaluation, sha256: str) -> str:
@@ -290,12 +309,53 @@ def given_weights_key(evaluation: Evaluation, sha256: str) -> str:
     return f"{evaluation.key}-{sha256[:12]}"
 
 
-class _VideoCounter(L.Callback):
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+PART_EVERY = 60.0
+"""Seconds of a test after which its scores are written down."""
+
+
+class TestJournal(L.Callback):
+    """Counts the tested videos, and keeps their scores in parts, so that a test that was broken off goes on from there.
+
+    `labels` are those of the videos in the parts found in the run folder. Videos that could not be read are in no part:
+    they are tried again.
+    """
+
+    __test__ = False
+
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        self.folder, self.progress = folder, progress
+        self.scores = ViewScores()
+        self.labels: dict[str, int] = {}
+        for path in self._parts():
+            part, labels = ViewScores.load(path)
+            self.scores.update(part)
+            self.labels |= labels
+        self._saved = time.monotonic()
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        self.progress("test", len(pl_module.labels), len(trainer.datamodule.test_entries), None)  # type: ignore[attr-defined]
+        if time.monotonic() - self._saved >= PART_EVERY:
+            part, pl_module.view_scores = pl_module.view_scores, ViewScores()
+            labels = {name: pl_module.labels[name] for name in part.video_ids}
+            path = self.folder / folders.SCORES_PART.format(len(self._parts()))
+            folders.replace_file(path, lambda half: part.save(half, labels=labels))
+            self.scores.update(part)
+            self.labels |= labels
+            self._saved = time.monotonic()
+        tested = len(self.labels.keys() | pl_module.labels.keys())
+        self.progress("test", tested, len(trainer.datamodule.test_entries), None)  # type: ignore[attr-defined]
+
+    def all(self, method: VideoClassifier) -> tuple[ViewScores, dict[str, int]]:
+        """All view scores and all labels, when the test is over."""
+        self.scores.update(method.view_scores)
+        return self.scores, self.labels | method.labels
+
+    def remove_parts(self) -> None:
+        """What they hold is in one file now."""
+        for path in self._parts():
+            path.unlink()
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.folder.glob(folders.SCORES_PART.replace("{:04d}", "*")))
 
 
 def prepare(training: Training, settings: Settings, evaluations: Sequence[Evaluation]) -> None:
@@ -334,6 +394,8 @@ def _numbers(facts: Dataset, train: int | None, test: int | None) -> dict[str, i
 
 def _data_module(data: Data, training: Training, settings: Settings, *, evaluation: Evaluation | None = None) -> Any:
     facts = load_dataset(data.dataset)
+    if training.augment.flip and not facts.flip_allowed:
+        raise SpecError(f"augment.flip is {training.augment.flip}: {NO_FLIP.format(data.dataset)}")
     protocol = evaluation.eval if evaluation else None
     return build_data(
         data.dataset,
@@ -457,6 +519,8 @@ def _calm(folder: Path) -> Iterator[None]:
             yield
     except VtbenchError:
         raise
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
     except Exception as error:
         import traceback
 

@@ -62,16 +62,22 @@ def load_settings(
         for name, node in (top.value[block].value if top and block in top.value else {}).items():
             if name not in known():
                 node.fail(f"{_WHAT[block]} of that name{did_you_mean(name, known())}")
-    from_file = {name: path.parent / value for name, value in file.data.items()}
-    files = {name: path.parent / value for name, value in file.weights.items()}
+    from_file = {name: path.parent / Path(value).expanduser() for name, value in file.data.items()}
+    files = {name: path.parent / Path(value).expanduser() for name, value in file.weights.items()}
     return Settings(
-        results=Path(results) if results else path.parent / file.results if file.results else Path("results"),
+        results=_results(results, path.parent, file.results),
         data=from_file | _pairs("data", data, dataset_names),
         weights=files | _pairs("weights", weights, weight_names),
         batch_size=batch_size,
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         wandb=wandb,
     )
+
+
+def _results(option: str | None, folder: Path, in_file: str | None) -> Path:
+    if option:
+        return Path(option).expanduser()
+    return folder / Path(in_file).expanduser() if in_file else Settings.results
 
 
 _WHAT = {"data": "no data set", "weights": "no row starts from weights"}

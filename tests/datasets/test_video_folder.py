@@ -350,6 +350,25 @@ def test_class_folders_do_without_manifests(folder: Path) -> None:
         data(folder, class_names=("d", "c", "x", "a")).setup()
 
 
+def test_the_test_list_may_be_called_val_where_there_is_no_validation(folder: Path) -> None:
+    expected = [e.label for e in data(folder).test_entries]
+    (folder / "validation.csv").rename(folder / "val.csv")
+    assert [e.video_id for e in data(folder).test_entries] == [f"validation/0000{n}.mp4" for n in range(4)]
+    assert [e.label for e in data(folder).test_entries] == expected
+    (folder / "val.csv").unlink()
+    with pytest.raises(DataError, match="class folders"):
+        data(folder, num_classes=5).setup("test")
+
+
+def test_videos_tested_before_are_left_out_of_a_test(folder: Path) -> None:
+    module = data(folder, clip_sampling="random")
+    every = {item["video_id"]: item["views"] for batch in module.test_dataloader() for item in batch}
+    module.tested = {"validation/00001.mp4"}
+    left = {item["video_id"]: item["views"] for batch in module.test_dataloader() for item in batch}
+    assert list(left) == [name for name in every if name != "validation/00001.mp4"]
+    assert all(torch.equal(left[name], every[name]) for name in left), "the same random clips"
+
+
 def test_limits_take_the_start_of_the_manifests(folder: Path) -> None:
     module = data(folder, limit_train=3, limit_test=2)
     assert [e.video_id for e in module.train_entries] == [f"train/0000{n}.mp4" for n in range(3)]

@@ -89,6 +89,11 @@ def test_a_narrow_terminal_loses_columns_not_digits(store: Store, measure: Measu
     assert line_of(text(store, "msca/table2", width=42), "msca-kv") == ["msca-kv", "76.47", "91.00", "±", "1.41"]
 
 
+def test_a_table_that_was_put_right_says_so_once(store: Store) -> None:
+    drawn = text(store, "msca/table5", width=300)
+    assert drawn.count("reconstructed: The text at hand has lost the column of names.") == 1
+
+
 def test_stale_and_unreadable_and_given_are_told(store: Store, measure: Measure) -> None:
     measure(KV, "mini", 90.0, evaluation_key="000000000000")
     measure("msca/table2:vit", "mini", 25.0, videos_decoded=19_997, videos_failed=3)
@@ -96,7 +101,7 @@ def test_stale_and_unreadable_and_given_are_told(store: Store, measure: Measure)
     measure("msca/table2:msca-v", "mini", 50.0, init="given", evaluation_key=f"{key}-aaaaaaaaaaaa")
     for form in ("table", "md"):
         drawn = text(store, "msca/table2", form=form, width=200)
-        assert "msca-kv: stale, not counted" in drawn and f"run {KV} again" in drawn
+        assert "msca-kv: main stale, not counted" in drawn and f"run {KV} again" in drawn
         assert "vit: 3 of 20000 videos could not be read" in drawn
         assert "msca-v: measured on given weights" in drawn
     assert line_of(text(store, "msca/table2", width=200), "msca-kv")[-1] == "stale"

@@ -29,6 +29,7 @@ def record() -> Callable[..., Record]:
                 "views": 30,
                 "train_wall_s": 12.5,
                 "eval_wall_s": 0.25,
+                "train_videos": 1024,
                 "epochs": 12,
                 "batch_size": 42,
                 "accumulate": 10,

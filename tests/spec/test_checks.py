@@ -85,7 +85,20 @@ def test_a_table_can_add_sources_for_its_own_keys(edit: Edit) -> None:
 def test_a_missing_data_set_is_a_problem_of_the_rows_that_use_it(benchmarks: Path) -> None:
     shutil.rmtree(benchmarks.parent / "data_manifests" / "kinetics400")
     assert "table1.yaml:5: defaults.data.dataset: no data set is called 'kinetics400'" in found()
-    assert "table5.yaml:8: defaults.data.dataset: no data set is called 'kinetics400'" in found()
+    assert "table5.yaml:9: defaults.data.dataset: no data set is called 'kinetics400'" in found()
+
+
+def test_a_row_that_mirrors_what_has_no_mirrored_label_is_reported(benchmarks: Path) -> None:
+    path = benchmarks.parent / "data_manifests" / "kinetics400" / "dataset.yaml"
+    path.write_text(path.read_text() + "flip: {forbidden: true}\n")
+    assert (
+        "row 'vit': augment.flip is 0.5: a mirrored video of kinetics400 has no label; set augment.flip: 0" in found()
+    )
+
+
+def test_test_protocols_that_a_small_scale_would_merge_are_reported(edit: Edit) -> None:
+    edit("msca/table2.yaml", "- id: vit\n", "- id: vit\n    eval: {clips: 1}\n")
+    assert "row 'vit': is the evaluation of msca/table1:vit at mini scale but not at paper scale" in found()
 
 
 def test_rows_that_a_small_scale_would_merge_are_reported(edit: Edit) -> None:

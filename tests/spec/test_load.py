@@ -131,8 +131,8 @@ def test_a_row_merges_key_by_key_over_the_defaults_except_init(edit: Edit) -> No
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        ("mian", r"table3.yaml:24: rows\[0\].init.measurement: 'mian' is no measurement.*did you mean 'main'"),
-        ("events", r"table3.yaml:24: rows\[0\].init.measurement: goes in a circle: events -> events"),
+        ("mian", r"table3\.yaml:25: rows\[0\].init.measurement: 'mian' is no measurement.*did you mean 'main'"),
+        ("events", r"table3\.yaml:25: rows\[0\].init.measurement: goes in a circle: events -> events"),
     ],
 )
 def test_a_start_that_is_no_other_measurement_of_the_row_is_refused(edit: Edit, start: str, message: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,7 +20,7 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from vtbench.errors import DataError, VideoError, did_you_mean
 from vtbench.video.decode import VideoReader
@@ -333,6 +333,9 @@ class VideoData(lightning.LightningDataModule):
     dataset_name: ClassVar[str] = "the data set"
     train_split: ClassVar[str] = "train"
     test_split: ClassVar[str] = "validation"
+    also_called: ClassVar[dict[str, str]] = {"validation": "val"}
+    """Split -> the name of its list or folder in other copies of the same set, used where there is none of the first
+    name."""
 
     def __init__(
         self,
@@ -380,6 +383,8 @@ class VideoData(lightning.LightningDataModule):
         self.clips, self.clip_sampling, self.cache = clips, clip_sampling, cache
         self.limits = (limit_train, limit_test)
         self._entries: dict[str, list[Entry]] = {}
+        self.tested: Collection[str] = ()
+        """Ids of test videos that `test_dataloader` leaves out, as they were scored before."""
         self._epoch = 0
         self._sampler: EpochSampler | None = None
 
@@ -403,13 +408,17 @@ class VideoData(lightning.LightningDataModule):
         return self._entries[split]
 
     def _read_split(self, split: str, manifest: str | Path | None) -> list[Entry]:
-        path = Path(manifest) if manifest is not None else self.root / f"{split}.csv"
-        folder = self.root / split
-        if manifest is None and not path.exists() and folder.is_dir():
-            return read_class_folders(
-                folder, root=self.root, num_classes=self.num_classes, class_names=self.class_names
-            )
-        return read_manifest(path, root=self.root, num_classes=self.num_classes, class_names=self.class_names)
+        names = (split, self.also_called.get(split, split))
+        if manifest is None:
+            manifest = next((path for name in names if (path := self.root / f"{name}.csv").exists()), None)
+        if manifest is None:
+            for name in names:
+                if (self.root / name).is_dir():
+                    return read_class_folders(
+                        self.root / name, root=self.root, num_classes=self.num_classes, class_names=self.class_names
+                    )
+            manifest = self.root / f"{split}.csv"
+        return read_manifest(Path(manifest), root=self.root, num_classes=self.num_classes, class_names=self.class_names)
 
     @property
     def train_entries(self) -> list[Entry]:
@@ -470,6 +479,8 @@ class VideoData(lightning.LightningDataModule):
             seed=self.seed,
             cache=self.cache,
         )
+        left = [i for i, entry in enumerate(self.test_entries) if entry.video_id not in self.tested]
+        remaining = Subset(videos, left)  # not a shorter list: the number of a video seeds its random clips
         return DataLoader(
-            videos, batch_size=self.eval_batch_size, shuffle=False, collate_fn=list, num_workers=self.num_workers
+            remaining, batch_size=self.eval_batch_size, shuffle=False, collate_fn=list, num_workers=self.num_workers
         )

@@ -53,6 +53,12 @@ class ViewScores:
             raise RunError(f"video {video_id}: view {view} was scored twice; is the video listed twice?")
         views[view] = scores.detach().to("cpu", torch.float32, copy=True)
 
+    def update(self, other: ViewScores) -> None:
+        """Take over all views of `other`; RunError as in `add`."""
+        for video_id, views in other._views.items():
+            for view, scores in views.items():
+                self.add(video_id, view, scores)
+
     def video_scores(
         self, expected_views: int, *, average: Literal["logits", "probabilities"] = "logits"
     ) -> tuple[list[str], Float[Tensor, "videos C"]]:

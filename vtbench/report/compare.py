@@ -5,13 +5,13 @@ today. A line of another evaluation (the spec has changed since) is stale: named
 with `vtbench eval --checkpoint` count only where no training of ours does. Means are over seeds of one row; nothing is
 ever averaged over rows, which may share an evaluation.
 
-A test on part of the test set says little about a number printed for all of it: where fewer than `COVERAGE` of the data
-set's test videos were read, the verdict is `inconclusive` whatever the numbers are.
+Part of a data set says little about a number printed for all of it: where fewer than `COVERAGE` of the test videos were
+read, or fewer of the training videos were there, the verdict is `inconclusive` whatever the numbers are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,12 +27,12 @@ from vtbench.report.statistics import (
 )
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.spec.datasets import load_dataset
+from vtbench.spec.datasets import Dataset, Split, load_dataset
 from vtbench.spec.schema import ACCURACIES, Row, Scale
 
 COVERAGE = 0.9
-"""Share of the data set's test videos (`num_videos` in data_manifests) that must have been read for a verdict. Not all,
-as copies of Kinetics lose some per cent of their videos a year."""
+"""Share of the data set's videos (`num_videos` in data_manifests) that must have been there for a verdict. Not all, as
+copies of Kinetics lose some per cent of their videos a year."""
 
 Verdict = Finding | Literal["not-comparable", "not-run"]
 
@@ -63,8 +63,8 @@ class Comparison:
     stale: tuple[Record, ...]
     chance: dict[str, float]
     """What guessing gives, in percent, for each measured metric."""
-    partial: dict[str, tuple[int, int]]
-    """At paper scale, measurement -> (videos read, videos of the test set) where that is below COVERAGE."""
+    partial: tuple[str, ...]
+    """What was below COVERAGE at paper scale, in words."""
 
     @property
     def given_weights(self) -> bool:
@@ -116,14 +116,13 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
     chance: dict[str, float] = {}
     findings: list[Finding] = []
     delta: dict[str, float] = {}
-    partial: dict[str, tuple[int, int]] = {}
+    partial: list[str] = []
     for measurement in row.measurements(scale, seed=0) if counted else []:
         taken = [record for record in counted if record.measurement == measurement.name]
         dataset = load_dataset(measurement.evaluation.data.dataset)
-        classes, of = dataset.num_classes, dataset.num_videos("test")
-        read = min((record.videos_decoded for record in taken), default=of)
-        if scale == "paper" and read < COVERAGE * of:
-            partial[measurement.name] = (read, of)
+        classes = dataset.num_classes
+        if scale == "paper":
+            partial += _partial(taken, dataset, "" if measurement.name == "main" else f"{measurement.name}: ")
         for metric in ACCURACIES:
             values = [value for record in taken if (value := getattr(record, metric)) is not None]
             if not values:
@@ -146,8 +145,18 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
     else:
         verdict = "not-comparable" if not findings else "inconclusive" if partial else strictest(findings)
     return Comparison(
-        row, scale, measured, delta if findings else None, verdict, tuple(counted), tuple(stale), chance, partial
+        row, scale, measured, delta if findings else None, verdict, tuple(counted), tuple(stale), chance, tuple(partial)
     )
+
+
+def _partial(records: Sequence[Record], dataset: Dataset, which: str) -> Iterator[str]:
+    tested = [record.videos_decoded for record in records]
+    trained = [record.train_videos for record in records if record.train_videos is not None]
+    parts: tuple[tuple[str, Split, list[int]], ...] = (("read", "test", tested), ("in the list", "train", trained))
+    for verb, split, counts in parts:
+        of = dataset.num_videos(split)
+        if counts and min(counts) < COVERAGE * of:
+            yield f"{which}{min(counts)} of about {of} {split} videos were {verb}"
 
 
 def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:

@@ -87,7 +87,7 @@ def sheets(comparisons: Sequence[Comparison]) -> list[Sheet]:
 
 def _sheet(paper: str, table: str, comparisons: list[Comparison]) -> Sheet:
     scale = comparisons[0].scale
-    caption = next(t.caption for t in load_paper(paper).tables if t.name == table)
+    about = next(t for t in load_paper(paper).tables if t.name == table)
     chance = {name: level for comparison in comparisons for name, level in comparison.chance.items()}
     printed = [m for m in ACCURACIES if any(m in c.row.published for c in comparisons)]
     printed += [
@@ -121,14 +121,14 @@ def _sheet(paper: str, table: str, comparisons: list[Comparison]) -> Sheet:
                 columns.append(Column(("delta", name), 2 if name == "top1" else 6, cells=cells))
         columns.append(Column(("", "verdict"), 1, right=False, cells=[c.verdict for c in comparisons]))
     return Sheet(
-        title=f"{paper}/{table} at {scale} scale: {caption}",
+        title=f"{paper}/{table} at {scale} scale: {about.caption}",
         remark=None if scale == "paper" else _not_comparable(comparisons),
         columns=columns,
         chance=[_number(chance[c.header[1]]) if c.header[0] == scale and c.header[1] in chance else "" for c in columns]
         if chance
         else [],
         verdicts=[c.verdict for c in comparisons],
-        notes=_notes(comparisons),
+        notes=_notes(comparisons) + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
     )
 
 
@@ -177,17 +177,14 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
         name = comparison.row.name
         if comparison.stale:
             seeds = ", ".join(sorted({str(record.seed) for record in comparison.stale}))
+            which = " and ".join(dict.fromkeys(record.measurement for record in comparison.stale))
             notes.append(
-                f"{name}: stale, not counted: measured before the spec changed (seed {seeds}); "
+                f"{name}: {which} stale, not counted: measured before the spec changed (seed {seeds}); "
                 f"run {comparison.row.id} again"
             )
         if comparison.given_weights:
             notes.append(f"{name}: measured on given weights, not on a training of ours")
-        for measurement, (read, of) in comparison.partial.items():
-            which = "" if measurement == "main" else f"{measurement}: "
-            notes.append(
-                f"{name}: {which}{read} of about {of} test videos were read; below {COVERAGE:.0%} there is no verdict"
-            )
+        notes += [f"{name}: {part}; below {COVERAGE:.0%} there is no verdict" for part in comparison.partial]
         failed = max((record.videos_failed for record in comparison.counted), default=0)
         if failed:
             expected = comparison.counted[0].videos_expected

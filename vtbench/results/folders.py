@@ -2,7 +2,8 @@
 
     results/runs/train-<training_key>/     config.json, metrics.csv (per epoch), last.ckpt or weights,
                                            done.json
-    results/runs/eval-<evaluation_key>/    config.json, scores.npz (per view, by video id), done.json
+    results/runs/eval-<evaluation_key>/    config.json, scores.npz (per view, by video id; in parts until the test is
+                                           done), done.json
 
 `done.json` is written last and whole, so a folder that has it is finished and one that has not can be continued.
 """
@@ -23,6 +24,7 @@ CONFIG = "config.json"
 METRICS = "metrics.csv"
 CHECKPOINT = "last.ckpt"
 SCORES = "scores.npz"
+SCORES_PART = "scores.part-{:04d}.npz"
 WEIGHTS = "weights.safetensors"
 DONE = "done.json"
 

@@ -56,6 +56,8 @@ class Record(BaseModel):
     """Wall time of the training in seconds, without that of the training it started from. Empty for given weights."""
     eval_wall_s: Seconds | None
     """Wall time of the evaluation in seconds."""
+    train_videos: Count | None
+    """Videos in the training list. Empty for given weights."""
     epochs: Count | None
     """Epochs trained. Empty for given weights."""
     batch_size: Count | None
@@ -65,7 +67,8 @@ class Record(BaseModel):
     lr: Annotated[float, Field(ge=0)] | None
     """Learning rate at the start, after any scaling with the batch."""
     init: Text
-    """What the weights started from: `scratch`, the name of a weight file, or `training:` and its key."""
+    """What the weights started from: `scratch`, `training:` and its key, or a name of weights with `@` and the first 8
+    digits of the file's SHA-256."""
     selection: Text
     """The split that drove any choice of epoch or setting; `none: last epoch` when none did."""
     data_fingerprint: Text

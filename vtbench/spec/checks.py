@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 from vtbench.errors import DataError, SpecError, did_you_mean
-from vtbench.spec.datasets import load_dataset
+from vtbench.spec.datasets import NO_FLIP, load_dataset
 from vtbench.spec.load import load_paper, load_table, read_about, table_files
 from vtbench.spec.locate import data_folder, shown
-from vtbench.spec.schema import Paper, Recipe, Row, Scale, Source, Table
+from vtbench.spec.schema import Measurement, Paper, Recipe, Row, Scale, Source, Table
 
 SCALES: tuple[Scale, ...] = ("smoke", "mini", "paper")
 
@@ -93,27 +93,32 @@ def _unscalable(row: Row, where: str) -> Iterator[str]:
 
 
 def _datasets(row: Row, where: str) -> Iterator[str]:
-    named = {m.evaluation.data.dataset for scale in SCALES for m in row.measurements(scale)}
-    for dataset in sorted(named):
+    trainings = [m.evaluation.training for scale in SCALES for m in row.measurements(scale)]
+    flips = {training.data.dataset: training.augment.flip for training in trainings}
+    for dataset, flip in sorted(flips.items()):
         try:
-            load_dataset(dataset)
+            allowed = load_dataset(dataset).flip_allowed
+            if flip and not allowed:
+                yield f"{where}: augment.flip is {flip}: {NO_FLIP.format(dataset)}"
         except DataError as error:
             yield f"{where}: data.dataset: {error}"
 
 
 def _merged_by_scale(paper: Paper) -> Iterator[str]:
-    """Rows that are different trainings at paper scale must not become one at a smaller scale."""
+    """Rows that are different measurements at paper scale must not become one at a smaller scale."""
     for scale in SCALES[:2]:
-        seen: dict[tuple[str, str], tuple[str, Row]] = {}
+        seen: dict[tuple[str, str, str], tuple[str, Row]] = {}
         for row in paper.rows:
-            at_paper = {m.name: m.evaluation.training.key for m in row.measurements("paper")}
+            at_paper = {m.name: _keys(m) for m in row.measurements("paper")}
             for m in row.measurements(scale):
-                if m.name not in at_paper:
-                    continue
-                key = (m.name, m.evaluation.training.key)
-                before, other = seen.setdefault(key, (at_paper[m.name], row))
-                if before != at_paper[m.name]:
-                    yield (
-                        f"{row.where}: row '{row.name}': is the training of {other.id} at "
-                        f"{scale} scale but not at paper scale; see vtbench/spec/scale.py"
-                    )
+                for kind, key in _keys(m).items() if m.name in at_paper else ():
+                    before, other = seen.setdefault((m.name, kind, key), (at_paper[m.name][kind], row))
+                    if before != at_paper[m.name][kind]:
+                        yield (
+                            f"{row.where}: row '{row.name}': is the {kind} of {other.id} at {scale} scale but not at "
+                            "paper scale; see vtbench/spec/scale.py"
+                        )
+
+
+def _keys(measurement: Measurement) -> dict[str, str]:
+    return {"training": measurement.evaluation.training.key, "evaluation": measurement.evaluation.key}

@@ -12,6 +12,9 @@ from vtbench.errors import DataError, did_you_mean
 from vtbench.spec.document import build, key, read_yaml
 from vtbench.spec.locate import data_folder, shown
 
+Split = Literal["train", "test"]
+NO_FLIP = "a mirrored video of {} has no label; set augment.flip: 0 in the row"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
@@ -57,7 +60,7 @@ class Dataset:
     def num_classes(self) -> int:
         return self.about.num_classes
 
-    def num_videos(self, split: Literal["train", "test"], limit: int | None = None) -> int:
+    def num_videos(self, split: Split, limit: int | None = None) -> int:
         """Videos of a split, at most `limit`; for real data sets an estimate, as copies differ."""
         count: int = getattr(self.about.num_videos, split)
         return count if limit is None else min(count, limit)

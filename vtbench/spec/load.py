@@ -82,6 +82,9 @@ class _TableFile:
     caption: str = key("the printed caption")
     source: PrintedAt = key("where it is printed")
     mini_size: str = key("one of the sizes of vtbench/spec/scale.py", default="grid3")
+    reconstructed: str | None = key(
+        "what of the whole table is lost or displaced in the text, and from where", default=None
+    )
     notes: tuple[str, ...] = key("ids of decisions that concern all rows", default=())
     sources: dict[str, Source] = key(
         "sources of keys that only this table sets, or that differ from paper.yaml", default={}
@@ -158,7 +161,16 @@ def load_table(path: Path, about: PaperFile, builders: Builders | None = None) -
         if row.name in rows:
             node.value["id"].fail(f"'{row.name}' is already the id of the row in line {rows[row.name].line}")
         rows[row.name] = row
-    return Table(path.stem, file.caption, file.source, file.mini_size, file.notes, file.sources, tuple(rows.values()))
+    return Table(
+        name=path.stem,
+        caption=file.caption,
+        source=file.source,
+        reconstructed=file.reconstructed,
+        mini_size=file.mini_size,
+        notes=file.notes,
+        sources=file.sources,
+        rows=tuple(rows.values()),
+    )
 
 
 def _read_row(

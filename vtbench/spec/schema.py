@@ -441,6 +441,8 @@ class Table:
     name: str
     caption: str
     source: PrintedAt
+    reconstructed: str | None
+    """What of the whole table is lost or displaced in the text, and from where it was put right."""
     mini_size: str
     notes: tuple[str, ...]
     sources: Mapping[str, Source]
