@@ -129,6 +129,7 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
         with pytest.raises(RunError, match="power"):
             runner.evaluate(evaluation, settings, stop_after(count))
     assert len(list(folder.glob("scores.part-*.npz"))) == 3
+    assert len(runner.TestJournal(folder, folders.read_json(folder / folders.CONFIG), print).labels) == 3
     again = runner.evaluate(evaluation, settings, stop_after(99))
     assert seen == [1, 2, 3, 4], "no video is tested twice"
     changing = ("wall_s", "finished_at")
@@ -139,6 +140,17 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
     assert labels == first[1]
     assert torch.equal(scores.video_scores(6)[1], first[0].video_scores(6)[1])
     assert list(folder.glob("scores.part-*.npz")) == []
+
+
+def test_scores_of_other_weights_are_not_gone_on_with(tmp_path: Path) -> None:
+    part = ViewScores()
+    part.add("v", 0, torch.zeros(4))
+    part.save(tmp_path / folders.SCORES_PART.format(0), labels={"v": 1})
+    folders.write_json(tmp_path / folders.CONFIG, {"weights_sha256": "old", "data_fingerprint": "same"})
+    journal = runner.TestJournal(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, runner.no_progress)
+    assert journal.labels == {"v": 1}
+    journal = runner.TestJournal(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, runner.no_progress)
+    assert journal.labels == {} and list(tmp_path.glob("*.npz")) == []
 
 
 def _one_by_one(data: Any) -> Any:

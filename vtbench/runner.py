@@ -264,11 +264,12 @@ def _evaluate(
 ) -> None:
     training = evaluation.training
     _one_thread_below_paper_scale(training)
-    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(evaluation))
     L.seed_everything(training.seed, workers=True, verbose=False)
     data = _data_module(evaluation.data, training, settings, evaluation=evaluation)
     method = VideoClassifier(network)
-    journal = TestJournal(folder, progress)
+    tested = {"weights_sha256": origin["weights_sha256"], "data_fingerprint": data.fingerprint("test")}
+    journal = TestJournal(folder, tested, progress)
+    folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
     data.tested = journal.labels.keys()
     started = time.monotonic()
     with _calm(folder):
@@ -295,7 +296,7 @@ def _evaluate(
         **seen,
         "failures": method.failures,
         "wall_s": round(time.monotonic() - started, 3),
-        "data_fingerprint": data.fingerprint("test"),
+        "data_fingerprint": tested["data_fingerprint"],
         "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **provenance.environment(),
     }
@@ -316,16 +317,21 @@ PART_EVERY = 60.0
 class TestJournal(L.Callback):
     """Counts the tested videos, and keeps their scores in parts, so that a test that was broken off goes on from there.
 
-    `labels` are those of the videos in the parts found in the run folder. Videos that could not be read are in no part:
-    they are tried again.
+    `tested` says what is tested, in keys of config.json: parts of other weights or videos are dropped. `labels` are of
+    the videos in the parts that the run folder holds. Videos that could not be read are in no part: they are tried
+    again.
     """
 
     __test__ = False
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
+    def __init__(self, folder: Path, tested: dict[str, str], progress: Progress) -> None:
         self.folder, self.progress = folder, progress
         self.scores = ViewScores()
         self.labels: dict[str, int] = {}
+        config = folder / folders.CONFIG
+        before = folders.read_json(config) if config.exists() else {}
+        if {key: before.get(key) for key in tested} != tested:
+            self.remove_parts()
         for path in self._parts():
             part, labels = ViewScores.load(path)
             self.scores.update(part)

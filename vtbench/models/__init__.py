@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from vtbench.errors import did_you_mean
@@ -28,5 +31,21 @@ def build(name: str, **arguments: Any) -> nn.Module:
     if name not in MODELS:
         raise ValueError(f"no model named '{name}'{did_you_mean(name, MODELS)}")
     module, builder = MODELS[name].split(":")
-    network: nn.Module = getattr(importlib.import_module(module), builder)(**arguments)
+    with _timm_without_wandb():
+        built_by = getattr(importlib.import_module(module), builder)
+    network: nn.Module = built_by(**arguments)
     return network
+
+
+@contextlib.contextmanager
+def _timm_without_wandb() -> Iterator[None]:
+    """timm imports wandb where it is installed, for a logger of its own: a second in every process that nobody asked
+    for. Told that there is none, it does without."""
+    if "wandb" in sys.modules:
+        yield
+        return
+    sys.modules["wandb"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["wandb"]

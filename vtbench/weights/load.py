@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from vtbench.errors import WeightsError
@@ -180,6 +179,8 @@ def _fit_positions(model: Any, state: dict[str, Tensor]) -> dict[str, str]:
     height, width = model.patch_embed.grid_size
     if given.shape == wanted.shape or side < 1 or side**2 + prefix != given.shape[1]:
         return {}
+    from timm.layers import resample_abs_pos_embed  # late: see build() in vtbench/models
+
     state[name] = resample_abs_pos_embed(
         given, new_size=[height, width], old_size=[side, side], num_prefix_tokens=prefix
     )
