@@ -7,10 +7,27 @@ from typing import Any
 from vtbench.results.record import Record
 from vtbench.spec import Measurement
 
+COMMON: dict[str, Any] = {
+    "views": 30,
+    "epochs": 12,
+    "batch_size": 42,
+    "accumulate": 10,
+    "lr": 0.1,
+    "selection": "none: last epoch",
+    "data_fingerprint": "f00d",
+    "weights_sha256": "beef",
+    "commit": "277b510",
+    "dirty": False,
+    "device": "cpu",
+    "finished_at": "2026-01-31T23:59:59Z",
+}
+"""What the made-up lines of all tests have in common."""
+
 
 def record_of(measurement: Measurement, top1: float, **changes: Any) -> Record:
     return Record(
         **{
+            **COMMON,
             "id": measurement.row_id,
             "measurement": measurement.name,
             "scale": measurement.scale,
@@ -22,24 +39,12 @@ def record_of(measurement: Measurement, top1: float, **changes: Any) -> Record:
             "videos_expected": 20_000,
             "videos_decoded": 20_000,
             "videos_failed": 0,
-            "views": 30,
             "train_wall_s": 1.0,
             "eval_wall_s": 1.0,
             "train_videos": 240_000,
-            "epochs": 12,
-            "batch_size": 42,
-            "accumulate": 10,
-            "lr": 0.1,
             "init": "scratch",
-            "selection": "none: last epoch",
-            "data_fingerprint": "f00d",
-            "weights_sha256": "beef",
-            "commit": "277b510",
-            "dirty": False,
-            "device": "cpu",
             "threads": 1,
             "versions": "torch=2.8.0",
-            "finished_at": "2026-01-31T23:59:59Z",
             **changes,
         }
     )

@@ -18,16 +18,19 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 # Each part of vtbench and the parts it may import. `errors` is open to all; a part may import itself.
 ARROWS = {
-    "cli": {"report", "claims", "runner", "launch", "plan", "progress", "settings", "printing", "results", "spec"},
+    "cli": {"report", "claims", "show", "runner", "launch", "plan", "progress", "settings", "printing", "results",
+            "spec"},
     "progress": {"launch", "plan", "results"},
     "launch": {"plan", "runner", "dashboard", "provenance", "settings", "results", "spec"},
     "plan": {"runner", "settings", "results", "spec"},
-    "runner": {"methods", "datasets", "models", "cost", "weights", "evaluation", "dashboard", "provenance", "settings",
-               "results", "spec"},
+    "journals": {"methods", "evaluation", "results"},
+    "runner": {"journals", "methods", "datasets", "models", "cost", "weights", "evaluation", "dashboard", "provenance",
+               "settings", "results", "spec"},
     "dashboard": {"settings", "results", "spec"},
     "report": {"claims", "results", "spec", "printing"},
     "claims": {"results", "spec"},
     "settings": {"spec"},
+    "show": {"printing", "spec"},
     "spec": set(),
     "results": set(),
     "printing": set(),
@@ -47,7 +50,7 @@ ARROWS = {
     "__init__": set(),
 }  # fmt: skip
 TENSORS = {"torch", "torchvision", "timm", "lightning", "torchmetrics", "av"}
-PAPER_SIDE = {"spec", "results", "report", "claims", "settings", "printing", "errors", "cli"}
+PAPER_SIDE = {"spec", "results", "report", "claims", "settings", "show", "printing", "errors", "cli"}
 
 
 def imports() -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from vtbench import runner
+from vtbench import journals, runner
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.results import folders
@@ -112,11 +112,11 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
     first = ViewScores.load(folder / folders.SCORES)
     shutil.rmtree(folder)
 
-    monkeypatch.setattr(runner, "PART_EVERY", 0.0)
+    monkeypatch.setattr(journals, "PART_EVERY", 0.0)
     module = runner._data_module
     monkeypatch.setattr(runner, "_data_module", lambda *a, **k: _one_by_one(module(*a, **k)))
 
-    def stop_after(count: int) -> runner.Progress:
+    def stop_after(count: int) -> journals.Progress:
         def progress(phase: str, done: int, total: int, loss: float | None) -> None:
             seen.append(done)
             if done == count:
@@ -129,7 +129,7 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
         with pytest.raises(RunError, match="power"):
             runner.evaluate(evaluation, settings, stop_after(count))
     assert len(list(folder.glob("scores.part-*.npz"))) == 3
-    assert len(runner.TestJournal(folder, folders.read_json(folder / folders.CONFIG), print).labels) == 3
+    assert len(journals.TestJournal(folder, folders.read_json(folder / folders.CONFIG), print).labels) == 3
     again = runner.evaluate(evaluation, settings, stop_after(99))
     assert seen == [1, 2, 3, 4], "no video is tested twice"
     changing = ("wall_s", "finished_at")
@@ -147,9 +147,13 @@ def test_scores_of_other_weights_are_not_gone_on_with(tmp_path: Path) -> None:
     part.add("v", 0, torch.zeros(4))
     part.save(tmp_path / folders.SCORES_PART.format(0), labels={"v": 1})
     folders.write_json(tmp_path / folders.CONFIG, {"weights_sha256": "old", "data_fingerprint": "same"})
-    journal = runner.TestJournal(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, runner.no_progress)
+    journal = journals.TestJournal(
+        tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, journals.no_progress
+    )
     assert journal.labels == {"v": 1}
-    journal = runner.TestJournal(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, runner.no_progress)
+    journal = journals.TestJournal(
+        tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, journals.no_progress
+    )
     assert journal.labels == {} and list(tmp_path.glob("*.npz")) == []
 
 
@@ -200,6 +204,8 @@ def test_a_finished_training_and_evaluation_are_not_done_again(tmp_path: Path) -
     runner.train(training, settings, note)
     assert runner.evaluate(test_of(training), settings, note) == first
     assert calls == []
+    (folders.training_folder(tmp_path, training.key) / folders.WEIGHTS).unlink()
+    assert runner.evaluate(test_of(training), settings, note) == first, "what was measured needs no weights"
 
 
 def test_last_checkpoint_is_gone_when_done_and_no_half_file_is_left(tmp_path: Path) -> None:
@@ -366,7 +372,7 @@ def test_two_processes_share_one_training(tmp_path: Path) -> None:
         other.start()
         other.join(timeout=1)
         assert other.is_alive() and trained == []
-        runner._train(training, settings, runner.no_progress, folder)
+        runner._train(training, settings, journals.no_progress, folder)
     other.join(timeout=60)
     assert not other.is_alive() and trained == []
 

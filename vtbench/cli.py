@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from vtbench import __version__
 from vtbench.errors import UsageError, VtbenchError, did_you_mean
-from vtbench.printing import FORMATS, cell_text, print_json, print_rows
+from vtbench.printing import FORMATS, print_json, print_rows
 
 if TYPE_CHECKING:
     from vtbench.settings import Settings
     from vtbench.spec import Paper, Row
-    from vtbench.spec.scale import Change
-    from vtbench.spec.schema import Recipe, Scale, Source
 
 MAX_SEED = 2**32 - 1  # what numpy and Lightning take
 SELECTORS = 'rows: "msca", "msca/table2", "msca/table2:msca-kv", several at once; none means all'
@@ -123,27 +121,15 @@ def _list_options(parser: Parser) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from vtbench.show import list_entry
+
     rows = _rows(args)
-    entries = [_list_entry(row, args.scale) for row in rows]
+    entries = [list_entry(row, args.scale) for row in rows]
     print_rows(entries, ("id", "label", "own", "status", "published", "trainings"), args.format)
     if args.format == "table":
         trainings = {key for entry in entries for key in entry["trainings"]}
         print(f"\n{len(rows)} rows, {len(trainings)} distinct trainings at {args.scale} scale")
     return 0
-
-
-def _list_entry(row: Row, scale: Scale) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "paper": row.paper,
-        "table": row.table,
-        "row": row.name,
-        "label": row.label,
-        "own": row.own,
-        "published": {name: cell.text for name, cell in row.published.items()},
-        "trainings": list(dict.fromkeys(m.evaluation.training.key for m in row.measurements(scale))),
-        "status": row.status,
-    }
 
 
 # ---- show ------------------------------------------------------------------------------------------------------------
@@ -156,123 +142,19 @@ def _show_options(parser: Parser) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from vtbench.show import flat_lines, print_entry, show_entry
     from vtbench.spec import load_paper
 
-    entries = [_show_entry(load_paper(row.paper), row, args.scale) for row in _rows(args)]
+    entries = [show_entry(load_paper(row.paper), row, args.scale) for row in _rows(args)]
     if args.format == "json":
         print_json(entries)
     elif args.format == "table":
         for entry in entries:
-            _print_entry(entry)
+            print_entry(entry)
     else:
         columns = ("id", "measurement", "key", "paper", "source", args.scale, "why")
-        print_rows([line for entry in entries for line in _flat_lines(entry)], columns, args.format)
+        print_rows([line for entry in entries for line in flat_lines(entry)], columns, args.format)
     return 0
-
-
-def _show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
-    from vtbench.spec.checks import row_sources
-    from vtbench.spec.scale import at_scale
-    from vtbench.spec.schema import Recipe
-
-    table = next(table for table in paper.tables if table.name == row.table)
-    entry: dict[str, Any] = {
-        **_list_entry(row, scale),
-        "title": paper.about.title,
-        "caption": table.caption,
-        "table_reconstructed": table.reconstructed,
-        "printed": dict(row.printed),
-        "reconstructed": {name: cell.reconstructed for name, cell in row.published.items() if cell.reconstructed},
-        "notes": {note: paper.about.decisions[note].decision for note in row.notes},
-        "scale": scale,
-        "measurements": [],
-    }
-    keys = {m.name: m.evaluation for m in row.measurements(scale)}
-    for name, spec in row.recipes.items():
-        _, changes = at_scale(row, spec.recipe, scale)
-        evaluation = keys.get(name)
-        start = [
-            {
-                "training": training.key,
-                "seed": training.seed,
-                "recipe": Recipe(training.data, training.model, training.augment, train=training.train).leaves(),
-            }
-            for training in (evaluation.training.ancestors() if evaluation else ())
-        ]
-        entry["measurements"].append(
-            {
-                "name": name,
-                "scales": list(spec.scales),
-                "training": evaluation.training.key if evaluation else None,
-                "evaluation": evaluation.key if evaluation else None,
-                "recipe": _sourced(spec.recipe, row_sources(paper, row, spec.recipe)),
-                "changes": [_change(change) for change in changes] if evaluation else [],
-                "starts_from": start,
-            }
-        )
-    return entry
-
-
-def _sourced(recipe: Recipe, sources: dict[str, Source | None]) -> dict[str, dict[str, Any]]:
-    return {
-        key: {"value": value, "source": str(sources[key]) if sources[key] else None}
-        for key, value in recipe.leaves().items()
-    }
-
-
-def _change(change: Change) -> dict[str, Any]:
-    return {"key": change.key, "paper": change.paper, "now": change.now, "why": change.why}
-
-
-def _print_entry(entry: dict[str, Any]) -> None:
-    print(f"{entry['id']}  {entry['label']}  ({'own' if entry['own'] else 'quoted'}, {entry['status']})")
-    print(f"  {entry['title']}, {entry['table']}: {entry['caption']}")
-    if entry["table_reconstructed"]:
-        print(f"  reconstructed: {entry['table_reconstructed']}")
-    for name, text in entry["published"].items():
-        origin = entry["reconstructed"].get(name)
-        print(f"  published {name} {text}" + (f" (reconstructed from: {origin})" if origin else ""))
-    for note, decision in entry["notes"].items():
-        print(f"  {note}: {decision}")
-    for measurement in entry["measurements"]:
-        print(f"\n  measurement {measurement['name']}, at paper scale" + _only(measurement["scales"]))
-        for key, leaf in measurement["recipe"].items():
-            print(f"    {key:<28}{_text(leaf['value']):<36}{leaf['source'] or ''}".rstrip())
-        if measurement["training"] is None:
-            continue
-        print(
-            f"  at {entry['scale']} scale: training {measurement['training']}, evaluation {measurement['evaluation']}"
-        )
-        for change in measurement["changes"]:
-            print(f"    {change['key']:<28}{_text(change['paper'])} -> {_text(change['now'])}  ({change['why']})")
-        for start in measurement["starts_from"]:
-            print(f"    starts from training {start['training']}, seed {start['seed']}:")
-            for key, value in start["recipe"].items():
-                print(f"      {key:<26}{_text(value)}")
-    print()
-
-
-def _only(scales: list[str]) -> str:
-    return "" if "paper" in scales else f" (measured at {' and '.join(scales)} scale only)"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(cell_text, value))}]"
-    return cell_text(value) or "not set"
-
-
-def _flat_lines(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    lines = []
-    for measurement in entry["measurements"]:
-        changes = {change["key"]: change for change in measurement["changes"]}
-        recipe = measurement["recipe"]
-        for key in [*recipe, *(key for key in changes if key not in recipe)]:
-            leaf = recipe.get(key, {"value": None, "source": None})
-            change = changes.get(key, {"now": leaf["value"], "why": ""})
-            line = {"id": entry["id"], "measurement": measurement["name"], "key": key, "source": leaf["source"]}
-            lines.append({**line, "paper": leaf["value"], entry["scale"]: change["now"], "why": change["why"]})
-    return lines
 
 
 # ---- check -----------------------------------------------------------------------------------------------------------

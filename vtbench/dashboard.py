@@ -3,7 +3,7 @@
 Names, groups and tags are made so that a dashboard groups by paper, table and row. A training's run is named after its
 network and key and tagged with its scale, network and data set. An evaluation's run is called `paper/table:row seed N`;
 its group is `paper/table`, its tags are paper, table, row and scale, and its config names the training's run. This
-module and the wandb that it starts are imported only when asked for (timm imports wandb for itself in any case).
+module and wandb are imported only when asked for.
 """
 
 from __future__ import annotations

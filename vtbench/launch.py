@@ -25,8 +25,6 @@ from vtbench.results.store import Store
 from vtbench.settings import Settings
 from vtbench.spec.schema import Measurement, Row, Scale, Start, Training
 
-# ---- run -------------------------------------------------------------------------------------------------------------
-
 
 @dataclass
 class Outcome:
@@ -76,9 +74,9 @@ def run(
     """Train and evaluate what has no record yet, and append one line per row, measurement and seed as each is done.
 
     `again` trains and tests everything anew, in fresh run folders; `test_again` tests anew the weights that are there.
-    `workers` processes work side by side (default: the number
-    of cores at smoke and mini scale, 1 at paper scale); the numbers do not depend on it. What fails is reported and
-    the rest goes on. Raises ResultsError at once when results could not be written.
+    `workers` processes work side by side (default: the number of cores at smoke and mini scale, 1 at paper scale); the
+    numbers do not depend on it. What fails is reported and the rest goes on. Raises ResultsError at once when results
+    could not be written.
     """
     display = display or Display()
     store = Store(settings.results)
@@ -403,11 +401,13 @@ def evaluate_checkpoint(
             def progress(phase: str, done: int, total: int, loss: float | None, key: str = job.key) -> None:
                 display.progress(key, phase, done, total, loss)
 
-            lines = []
-            for measurement in job.measurements:
-                measured = runner.evaluate(measurement.evaluation, settings, progress, checkpoint=checkpoint)
-                lines.append(record(measurement, measured, settings))
-                store.append(lines[-1])
+            measured = {
+                key: runner.evaluate(evaluation, settings, progress, checkpoint=checkpoint)
+                for key, evaluation in job.evaluations.items()
+            }
+            lines = [record(m, measured[m.evaluation.key], settings) for m in job.measurements]
+            for line in lines:
+                store.append(line)
             written += lines
             display.finish(job.key, lines, None)
     finally:

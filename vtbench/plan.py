@@ -135,17 +135,13 @@ def blockers(job: Job, settings: Settings) -> list[str]:
             reasons.append(f"data folder of {name}: {folder} does not exist")
     weights = job.training.init.weights
     if weights and weights not in settings.weights:
-        if not _can_download(weights):
+        from vtbench.runner import can_download
+
+        if not can_download(weights):
             reasons.append(f"weights {weights} (--weights {weights}=FILE)")
     elif weights and not settings.weights[weights].is_file():
         reasons.append(f"weights {weights}: {settings.weights[weights]} does not exist")
     return reasons
-
-
-def _can_download(weights: str) -> bool:
-    from vtbench.runner import can_download
-
-    return can_download(weights)
 
 
 def _macs(job: Job) -> int:

@@ -7,16 +7,13 @@ else in vtbench knows both. Many trainings, in order and side by side, are launc
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import datetime
 import functools
-import io
 import logging
-import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +26,7 @@ from vtbench.cost import count_macs, count_params
 from vtbench.datasets import build_data
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError
 from vtbench.evaluation.metrics import accuracy, coverage
-from vtbench.evaluation.multiview import ViewScores
+from vtbench.journals import EpochJournal, Progress, TestJournal, no_progress
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier
 from vtbench.models import build
@@ -41,12 +38,6 @@ from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Trainin
 from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
 
 ERROR = "error.txt"
-Progress = Callable[[str, int, int, float | None], None]
-"""Called with (phase, done, total, loss): phase is `train` (epochs) or `test` (videos)."""
-
-
-def no_progress(phase: str, done: int, total: int, loss: float | None) -> None:
-    """Report to nobody."""
 
 
 # ---- training --------------------------------------------------------------------------------------------------------
@@ -106,7 +97,14 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
         if recipe[name] is not None
     }  # fmt: skip
     method = build_method(training.train.method, network, lr=batches.lr, **options)
-    journal = EpochJournal(folder, training, batches, data.fingerprint("train"), progress)
+    journal = EpochJournal(
+        folder,
+        seed=training.seed,
+        epochs=training.train.epochs,
+        batch_size=batches.batch_size,
+        data_fingerprint=data.fingerprint("train"),
+        progress=progress,
+    )
     last = folder / folders.CHECKPOINT
     logger = _train_logger(training, settings, folder)
     with _calm(folder):
@@ -163,70 +161,6 @@ def _refuse_damaged(checkpoint: Path) -> None:
         ) from error
 
 
-class EpochJournal(L.Callback):
-    """After every epoch: one line of metrics, and a checkpoint from which the training goes on bit for bit.
-
-    Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file.
-    """
-
-    def __init__(
-        self, folder: Path, training: Training, batches: Batches, data_fingerprint: str, progress: Progress
-    ) -> None:
-        self.folder, self.training, self.batches, self.progress = folder, training, batches, progress
-        self.data_fingerprint = data_fingerprint
-        self.lines: list[dict[str, float]] = []
-        self.elapsed_s = 0.0
-        self._started = 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "lines": self.lines,
-            "elapsed_s": self.elapsed_s,
-            "batch_size": self.batches.batch_size,
-            "data_fingerprint": self.data_fingerprint,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
-        if state_dict["batch_size"] != self.batches.batch_size:
-            raise RunError(
-                f"{self.folder}: was begun with {state_dict['batch_size']} clips per forward pass; continue with "
-                f"--batch-size {state_dict['batch_size']}, or remove the folder to begin anew"
-            )
-        if state_dict["data_fingerprint"] != self.data_fingerprint:
-            raise RunError(
-                f"{self.folder}: was begun with other training videos (fingerprint {state_dict['data_fingerprint']}, "
-                f"now {self.data_fingerprint}); bring them back, or remove the folder to begin anew"
-            )
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
-        # training continued at epoch 7 draws what an uninterrupted one would have drawn.
-        torch.manual_seed(self.training.seed * 1_000_003 + trainer.current_epoch)
-        self._started = time.monotonic()
-        self.progress("train", trainer.current_epoch, self.training.train.epochs, None)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.elapsed_s += time.monotonic() - self._started
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if not math.isfinite(metrics["train_loss"]):
-            raise RunError(
-                f"{self.folder}: the loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}; "
-                "the training cannot go on: lower train.lr or clip the gradient"
-            )
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self.lines.append(
-            {"epoch": trainer.current_epoch + 1, **metrics, "lr": rate, "elapsed_s": round(self.elapsed_s, 3)}
-        )
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.lines)
-        folders.replace_file(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
-        folders.replace_file(self.folder / folders.CHECKPOINT, lambda half: trainer.save_checkpoint(half))
-        self.progress("train", trainer.current_epoch + 1, self.training.train.epochs, metrics["train_loss"])
-
-
 # ---- evaluation ------------------------------------------------------------------------------------------------------
 
 
@@ -238,18 +172,22 @@ def evaluate(
     The content of the run folder's done.json: metrics in percent against the videos expected, coverage, and where it
     came from. A video that cannot be read counts as a miss and is listed with its reason.
     """
-    weights = checkpoint or folders.training_folder(settings.results, evaluation.training.key) / folders.WEIGHTS
-    sha256 = sha256_of(weights)
+    trained = folders.training_folder(settings.results, evaluation.training.key)
+    sha256 = sha256_of(checkpoint) if checkpoint else ""
     key = given_weights_key(evaluation, sha256) if checkpoint else evaluation.key
     folder = folders.evaluation_folder(settings.results, key)
     if folders.is_done(folder):
         return dict(folders.read_json(folder / folders.DONE))
     network = _network(evaluation.training)
-    load_weights(network, weights, expect_head=True)  # a file that does not fit leaves no run folder behind
+    # Before there is a run folder: a file that does not fit leaves none behind.
+    load_weights(network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
+    origin = {
+        "evaluation_key": key,
+        "training_key": f"file:{sha256[:12]}" if checkpoint else evaluation.training.key,
+        "weights_sha256": sha256 or folders.read_json(trained / folders.DONE)["weights_sha256"],
+    }
     with folders.locked(folder):
         if not folders.is_done(folder):
-            training_key = f"file:{sha256[:12]}" if checkpoint else evaluation.training.key
-            origin = {"evaluation_key": key, "training_key": training_key, "weights_sha256": sha256}
             _evaluate(evaluation, settings, progress, folder, network, origin)
         return dict(folders.read_json(folder / folders.DONE))
 
@@ -308,60 +246,6 @@ def _evaluate(
 def given_weights_key(evaluation: Evaluation, sha256: str) -> str:
     """The key of an evaluation of weights that no training of ours made: the protocol's key and the weights' hash."""
     return f"{evaluation.key}-{sha256[:12]}"
-
-
-PART_EVERY = 60.0
-"""Seconds of a test after which its scores are written down."""
-
-
-class TestJournal(L.Callback):
-    """Counts the tested videos, and keeps their scores in parts, so that a test that was broken off goes on from there.
-
-    `tested` says what is tested, in keys of config.json: parts of other weights or videos are dropped. `labels` are of
-    the videos in the parts that the run folder holds. Videos that could not be read are in no part: they are tried
-    again.
-    """
-
-    __test__ = False
-
-    def __init__(self, folder: Path, tested: dict[str, str], progress: Progress) -> None:
-        self.folder, self.progress = folder, progress
-        self.scores = ViewScores()
-        self.labels: dict[str, int] = {}
-        config = folder / folders.CONFIG
-        before = folders.read_json(config) if config.exists() else {}
-        if {key: before.get(key) for key in tested} != tested:
-            self.remove_parts()
-        for path in self._parts():
-            part, labels = ViewScores.load(path)
-            self.scores.update(part)
-            self.labels |= labels
-        self._saved = time.monotonic()
-
-    def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        if time.monotonic() - self._saved >= PART_EVERY:
-            part, pl_module.view_scores = pl_module.view_scores, ViewScores()
-            labels = {name: pl_module.labels[name] for name in part.video_ids}
-            path = self.folder / folders.SCORES_PART.format(len(self._parts()))
-            folders.replace_file(path, lambda half: part.save(half, labels=labels))
-            self.scores.update(part)
-            self.labels |= labels
-            self._saved = time.monotonic()
-        tested = len(self.labels.keys() | pl_module.labels.keys())
-        self.progress("test", tested, len(trainer.datamodule.test_entries), None)  # type: ignore[attr-defined]
-
-    def all(self, method: VideoClassifier) -> tuple[ViewScores, dict[str, int]]:
-        """All view scores and all labels, when the test is over."""
-        self.scores.update(method.view_scores)
-        return self.scores, self.labels | method.labels
-
-    def remove_parts(self) -> None:
-        """What they hold is in one file now."""
-        for path in self._parts():
-            path.unlink()
-
-    def _parts(self) -> list[Path]:
-        return sorted(self.folder.glob(folders.SCORES_PART.replace("{:04d}", "*")))
 
 
 def prepare(training: Training, settings: Settings, evaluations: Sequence[Evaluation]) -> None:

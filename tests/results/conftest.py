@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from records import COMMON
 
 from vtbench.results.record import Record
 
@@ -15,6 +16,7 @@ def record() -> Callable[..., Record]:
     def make(**changes: Any) -> Record:
         return Record(
             **{
+                **COMMON,
                 "id": "msca/table2:msca-kv",
                 "measurement": "main",
                 "scale": "mini",
@@ -26,24 +28,12 @@ def record() -> Callable[..., Record]:
                 "videos_expected": 96,
                 "videos_decoded": 95,
                 "videos_failed": 1,
-                "views": 30,
                 "train_wall_s": 12.5,
                 "eval_wall_s": 0.25,
                 "train_videos": 1024,
-                "epochs": 12,
-                "batch_size": 42,
-                "accumulate": 10,
-                "lr": 0.1,
                 "init": "training:aaaaaaaaaaaa",
-                "selection": "none: last epoch",
-                "data_fingerprint": "f00d",
-                "weights_sha256": "beef",
-                "commit": "277b510",
-                "dirty": False,
-                "device": "cpu",
                 "threads": 2,
                 "versions": "torch=2.8.0;lightning=2.5.0",
-                "finished_at": "2026-01-31T23:59:59Z",
                 **changes,
             }
         )

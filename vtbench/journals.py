@@ -1,0 +1,151 @@
+"""What a training and a test write down while they go on, so that one that was broken off goes on from there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from vtbench.errors import RunError
+from vtbench.evaluation.multiview import ViewScores
+from vtbench.methods.base import VideoClassifier
+from vtbench.results import folders
+
+Progress = Callable[[str, int, int, float | None], None]
+"""Called with (phase, done, total, loss): phase is `train` (epochs) or `test` (videos)."""
+
+PART_EVERY = 60.0
+"""Seconds of a test after which its scores are written down."""
+
+
+def no_progress(phase: str, done: int, total: int, loss: float | None) -> None:
+    """Report to nobody."""
+
+
+class EpochJournal(L.Callback):
+    """After every epoch: one line of metrics, and a checkpoint from which the training goes on bit for bit.
+
+    Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        epochs: int,
+        batch_size: int,
+        data_fingerprint: str,
+        progress: Progress,
+    ) -> None:
+        self.folder, self.progress = folder, progress
+        self.seed, self.epochs = seed, epochs
+        self.batch_size, self.data_fingerprint = batch_size, data_fingerprint
+        self.lines: list[dict[str, float]] = []
+        self.elapsed_s = 0.0
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "lines": self.lines,
+            "elapsed_s": self.elapsed_s,
+            "batch_size": self.batch_size,
+            "data_fingerprint": self.data_fingerprint,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
+        if state_dict["batch_size"] != self.batch_size:
+            raise RunError(
+                f"{self.folder}: was begun with {state_dict['batch_size']} clips per forward pass; continue with "
+                f"--batch-size {state_dict['batch_size']}, or remove the folder to begin anew"
+            )
+        if state_dict["data_fingerprint"] != self.data_fingerprint:
+            raise RunError(
+                f"{self.folder}: was begun with other training videos (fingerprint {state_dict['data_fingerprint']}, "
+                f"now {self.data_fingerprint}); bring them back, or remove the folder to begin anew"
+            )
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
+        # training continued at epoch 7 draws what an uninterrupted one would have drawn.
+        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+        self._started = time.monotonic()
+        self.progress("train", trainer.current_epoch, self.epochs, None)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.elapsed_s += time.monotonic() - self._started
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if not math.isfinite(metrics["train_loss"]):
+            raise RunError(
+                f"{self.folder}: the loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}; "
+                "the training cannot go on: lower train.lr or clip the gradient"
+            )
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.lines.append(
+            {"epoch": trainer.current_epoch + 1, **metrics, "lr": rate, "elapsed_s": round(self.elapsed_s, 3)}
+        )
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.lines)
+        folders.replace_file(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
+        folders.replace_file(self.folder / folders.CHECKPOINT, lambda half: trainer.save_checkpoint(half))
+        self.progress("train", trainer.current_epoch + 1, self.epochs, metrics["train_loss"])
+
+
+class TestJournal(L.Callback):
+    """Counts the tested videos, and keeps their scores in parts, so that a test that was broken off goes on from there.
+
+    `tested` says what is tested, in keys of config.json: parts of other weights or videos are dropped. `labels` are of
+    the videos in the parts that the run folder holds. Videos that could not be read are in no part: they are tried
+    again.
+    """
+
+    __test__ = False
+
+    def __init__(self, folder: Path, tested: dict[str, str], progress: Progress) -> None:
+        self.folder, self.progress = folder, progress
+        self.scores = ViewScores()
+        self.labels: dict[str, int] = {}
+        config = folder / folders.CONFIG
+        before = folders.read_json(config) if config.exists() else {}
+        if {key: before.get(key) for key in tested} != tested:
+            self.remove_parts()
+        for path in self._parts():
+            part, labels = ViewScores.load(path)
+            self.scores.update(part)
+            self.labels |= labels
+        self._saved = time.monotonic()
+
+    def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        if time.monotonic() - self._saved >= PART_EVERY:
+            part, pl_module.view_scores = pl_module.view_scores, ViewScores()
+            labels = {name: pl_module.labels[name] for name in part.video_ids}
+            path = self.folder / folders.SCORES_PART.format(len(self._parts()))
+            folders.replace_file(path, lambda half: part.save(half, labels=labels))
+            self.scores.update(part)
+            self.labels |= labels
+            self._saved = time.monotonic()
+        tested = len(self.labels.keys() | pl_module.labels.keys())
+        self.progress("test", tested, len(trainer.datamodule.test_entries), None)  # type: ignore[attr-defined]
+
+    def all(self, method: VideoClassifier) -> tuple[ViewScores, dict[str, int]]:
+        """All view scores and all labels, when the test is over."""
+        self.scores.update(method.view_scores)
+        return self.scores, self.labels | method.labels
+
+    def remove_parts(self) -> None:
+        """Drop them: their scores are in one file now, or are of something else."""
+        for path in self._parts():
+            path.unlink()
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.folder.glob(folders.SCORES_PART.replace("{:04d}", "*")))
