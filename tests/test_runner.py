@@ -38,6 +38,10 @@ def smoke(row: str = "msca/table2:msca-kv", **train: Any) -> Training:
     return dataclasses.replace(training, init=start, train=dataclasses.replace(training.train, **train))
 
 
+ROW_WITH_NORMS = "laps/table1:p-shift"
+"""A network with batch norm, and the method that measures it anew."""
+
+
 def test_of(training: Training) -> Evaluation:
     evaluation = select(["msca/table2:msca-kv"])[0].measurements("smoke", 0)[0].evaluation
     return dataclasses.replace(evaluation, training=training)
@@ -85,6 +89,50 @@ def test_a_training_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path)
     }
     for a, b in zip(rows["whole"], rows["broken"], strict=True):
         assert {k: v for k, v in a.items() if k != "elapsed_s"} == {k: v for k, v in b.items() if k != "elapsed_s"}
+
+
+def test_the_best_epoch_on_the_test_set_is_kept_where_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the training is broken off after it: the second of three epochs is best here."""
+    top1 = iter([10.0, 30.0, 20.0])
+    monkeypatch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(top1)})
+    training, last = smoke(ROW_WITH_NORMS, epochs=3, keep="best_on_test"), smoke(ROW_WITH_NORMS, epochs=3)
+
+    def stop_in_the_third_epoch(phase: str, done: int, total: int, loss: float | None) -> None:
+        if done == 2 and loss is None:
+            raise RunError("the power went out")
+
+    with pytest.raises(RunError, match="power"):
+        runner.train(training, Settings(results=tmp_path), stop_in_the_third_epoch)
+    folder = folders.training_folder(tmp_path, training.key)
+    second = (folder / folders.BEST).read_bytes()
+    runner.train(training, Settings(results=tmp_path))
+    done = folders.read_json(folder / folders.DONE)
+    assert (done["kept_epoch"], done["kept_top1"]) == (2, 30.0)
+    assert (folder / folders.WEIGHTS).read_bytes() == second and not (folder / folders.BEST).exists()
+    assert [line["test_top1"] for line in csv.DictReader((folder / folders.METRICS).open())] == ["10.0", "30.0", "20.0"]
+    runner.train(last, Settings(results=tmp_path))
+    assert weights_hash(tmp_path, last) != weights_hash(tmp_path, training)
+    assert "kept_epoch" not in folders.read_json(folders.training_folder(tmp_path, last.key) / folders.DONE)
+
+
+def test_batch_norm_is_measured_anew_also_when_only_that_was_left(tmp_path: Path) -> None:
+    """A training whose epochs are all done, broken off before its weights were written."""
+    training, whole, broken = smoke(ROW_WITH_NORMS), Settings(results=tmp_path / "a"), Settings(results=tmp_path / "b")
+    runner.train(training, whole)
+
+    def stop_at_the_end(phase: str, done: int, total: int, loss: float | None) -> None:
+        if done == total:
+            raise RunError("the power went out")
+
+    with pytest.raises(RunError, match="power"):
+        runner.train(training, broken, stop_at_the_end)
+    runner.train(training, broken)
+    assert weights_hash(broken.results, training) == weights_hash(whole.results, training)
+    without = smoke(ROW_WITH_NORMS, precise_bn=None)
+    runner.train(without, whole)
+    assert weights_hash(whole.results, without) != weights_hash(whole.results, training)
 
 
 def test_a_training_is_not_continued_on_other_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from safetensors.torch import save_file
 
 from vtbench.errors import RunError
 from vtbench.evaluation.multiview import ViewScores
@@ -99,6 +100,34 @@ class EpochJournal(L.Callback):
         folders.replace_file(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
         folders.replace_file(self.folder / folders.CHECKPOINT, lambda half: trainer.save_checkpoint(half))
         self.progress("train", trainer.current_epoch + 1, self.epochs, metrics["train_loss"])
+
+
+class BestEpoch(L.Callback):
+    """Keeps the weights of the epoch that is best on the test set (`train.keep: best_on_test`), the first of equals."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / folders.BEST
+        self.epoch = 0
+        """Counted from 1; 0 before the first validation."""
+        self.top1 = -1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "top1": self.top1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epoch, self.top1 = state_dict["epoch"], state_dict["top1"]
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        # Before the journal's checkpoint of this epoch: a training broken off between the two does the epoch again.
+        top1 = float(trainer.callback_metrics["test_top1"])
+        if top1 > self.top1:
+            self.epoch, self.top1 = trainer.current_epoch + 1, top1
+            folders.replace_file(self.path, lambda half: save_network(pl_module.network, half))
+
+
+def save_network(network: torch.nn.Module, path: Path) -> None:
+    """The state dict as safetensors."""
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, path)
 
 
 class TestJournal(L.Callback):

@@ -26,13 +26,14 @@ from vtbench.cost import count_macs, count_params
 from vtbench.datasets import build_data
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError
 from vtbench.evaluation.metrics import accuracy, coverage
-from vtbench.journals import EpochJournal, Progress, TestJournal, no_progress
+from vtbench.journals import BestEpoch, EpochJournal, Progress, TestJournal, no_progress, save_network
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier
 from vtbench.models import build
 from vtbench.results import folders
 from vtbench.settings import Settings
 from vtbench.spec.datasets import NO_FLIP, Dataset, load_dataset
+from vtbench.spec.load import load_paper
 from vtbench.spec.scale import measurements
 from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Training
 from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
@@ -92,7 +93,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
         name: recipe[name]
         for name in (
             "optimizer", "momentum", "weight_decay", "epochs", "warmup_epochs", "schedule", "milestones", "gamma",
-            "label_smoothing",
+            "label_smoothing", "precise_bn",
         )
         if recipe[name] is not None
     }  # fmt: skip
@@ -105,6 +106,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
         data_fingerprint=data.fingerprint("train"),
         progress=progress,
     )
+    best = BestEpoch(folder) if training.train.keep == "best_on_test" else None
     last = folder / folders.CHECKPOINT
     logger = _train_logger(training, settings, folder)
     with _calm(folder):
@@ -113,7 +115,8 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             accumulate_grad_batches=batches.accumulate,
             gradient_clip_val=training.train.clip_grad_norm,
             precision=training.train.precision,
-            callbacks=[journal],
+            callbacks=[journal, best] if best else [journal],
+            limit_val_batches=1.0 if best else 0,
             logger=logger,
             **_quiet_trainer(training, folder),
         )
@@ -128,7 +131,12 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             f"{folder}: broken off after {trainer.current_epoch} of {training.train.epochs} epochs; "
             "run again to continue"
         )
-    _save_weights(network, folder / folders.WEIGHTS)
+    if best:
+        load_weights(network, best.path, expect_head=True)
+    else:
+        with _calm(folder):
+            method.finish(data, trainer.strategy.root_device)
+    folders.replace_file(folder / folders.WEIGHTS, lambda half: save_network(network, half))
     folders.write_json(
         folder / folders.DONE,
         {
@@ -142,10 +150,12 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
             "data_fingerprint": journal.data_fingerprint,
+            **({"kept_epoch": best.epoch, "kept_top1": best.top1} if best else {}),
             **provenance.environment(),
         },
     )
     last.unlink(missing_ok=True)  # optimiser state: needed to continue, and there is nothing left to continue
+    (folder / folders.BEST).unlink(missing_ok=True)
     (folder / ERROR).unlink(missing_ok=True)
 
 
@@ -266,6 +276,8 @@ def _videos(data: Data, settings: Settings) -> dict[str, Any]:
     """
     facts, root = load_dataset(data.dataset), settings.data.get(data.dataset)
     limits = {"limit_train": data.limit_train, "limit_test": data.limit_test}
+    if data.split is not None:
+        limits["split"] = data.split
     if not facts.synthetic:
         if root is None:
             raise DataError(
@@ -287,6 +299,7 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
     if training.augment.flip and not facts.flip_allowed:
         raise SpecError(f"augment.flip is {training.augment.flip}: {NO_FLIP.format(data.dataset)}")
     protocol = evaluation.eval if evaluation else None
+    crops = protocol.crops if protocol else 3 if training.train.keep == "best_on_test" else 1
     return build_data(
         data.dataset,
         **_videos(data, settings),
@@ -300,7 +313,7 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
         num_workers=settings.num_workers if training.scale == "paper" else 0,
         seed=protocol.clip_seed if protocol and protocol.clip_seed is not None else training.seed,
         clips=protocol.clips if protocol else 1,
-        crops=protocol.crops if protocol else 1,
+        crops=crops,
         clip_sampling=protocol.clip_sampling if protocol else "uniform",
         short_side=protocol.short_side if protocol else data.size,
         cache=training.scale != "paper",
@@ -362,13 +375,6 @@ def weights_file(name: str, settings: Settings) -> Path:
 def can_download(name: str) -> bool:
     """Whether the named weights need no file of the user's."""
     return name in HOSTED
-
-
-def _save_weights(network: torch.nn.Module, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    folders.replace_file(path, lambda half: save_file(state, half))
 
 
 def _one_thread_below_paper_scale(training: Training) -> None:
@@ -459,10 +465,16 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
             raise SpecError(f"{row.where}: {error}") from error
         params = {name: count / 1e6 for name, count in counted["params"].items()}
         gmacs = {name: count / 1e9 for name, count in counted["gmacs"].items()}
+        counts = load_paper(row.paper).about.counted
+        measured = {
+            "params_m": (params, counts.params_m),
+            "gflops": (gmacs, counts.gflops),
+            "tflops": ({convention: count / 1e3 for convention, count in gmacs.items()}, counts.gflops),
+        }
         cells = {
-            name: _cost_cell(cell, params if name.endswith("params_m") else {k: v * factor for k, v in gmacs.items()})
+            name: _cost_cell(cell, *measured[metric])
             for name, cell in row.published.items()
-            for metric, factor in (("params_m", 1), ("gflops", 1), ("tflops", 1e-3))
+            for metric in measured
             if name.endswith(metric)
         }
         reproduced_by = next((cell["convention"] for name, cell in cells.items() if name.endswith("params_m")), None)
@@ -479,11 +491,12 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
     return entries
 
 
-def _cost_cell(cell: Published, measured: dict[str, float]) -> dict[str, Any]:
-    """The convention whose count agrees with the printed digits (rounded or cut), else the one nearest to them."""
-    nearest = min(measured, key=lambda name: abs(measured[name] - cell.value))
+def _cost_cell(cell: Published, measured: dict[str, float], convention: str) -> dict[str, Any]:
+    """The count under the paper's own convention where it agrees with the printed digits (rounded or cut), else under
+    one that does, else under the nearest."""
     agreeing = [name for name, value in measured.items() if agrees(value, cell)]
-    convention = nearest if nearest in agreeing or not agreeing else agreeing[0]
+    if convention not in agreeing:
+        convention = min(agreeing or measured, key=lambda name: abs(measured[name] - cell.value))
     return {
         "printed": cell.text,
         "measured": measured[convention],

@@ -12,7 +12,7 @@ from vtbench.spec.datasets import dataset_names, load_dataset
 
 
 def test_every_data_set_loads_and_says_where_it_is_from() -> None:
-    assert dataset_names() == ["cycle", "events", "kinetics400", "stills"]
+    assert dataset_names() == ["cycle", "egtea", "events", "kinetics400", "stills", "ucf101"]
     for name in dataset_names():
         about = load_dataset(name).about
         assert about.title

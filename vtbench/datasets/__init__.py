@@ -14,6 +14,8 @@ __all__ = ["DATASETS", "build_data"]
 
 DATASETS: dict[str, str] = {
     "kinetics400": "vtbench.datasets.kinetics:Kinetics400",
+    "ucf101": "vtbench.datasets.ucf101:UCF101",
+    "egtea": "vtbench.datasets.egtea:EGTEA",
     "cycle": "vtbench.datasets.synthetic:Cycle",
     "events": "vtbench.datasets.synthetic:Events",
     "stills": "vtbench.datasets.synthetic:Stills",

@@ -323,7 +323,8 @@ class VideoData(lightning.LightningDataModule):
     size). clips, crops, clip_sampling: the views of a test video. cache: keep every decoded video in memory (uint8, so
     frames x height x width x 3 bytes each) for all data modules of this process; loading then happens in this process.
     limit_train, limit_test: use only that many videos from the start of a manifest. eval_batch_size: videos per test
-    batch.
+    batch. split: number of the official split, for sets that have several: its lists are split1_train.csv and
+    split1_test.csv.
 
     train_dataloader: (clips float32 (B, T, 3, S, S), labels int64 (B,)); the last batch of an epoch is left out if it
     would be smaller, unless it is the only one (the official TokenShift code drops it too). Raises VideoError for an
@@ -361,6 +362,7 @@ class VideoData(lightning.LightningDataModule):
         limit_train: int | None = None,
         limit_test: int | None = None,
         eval_batch_size: int = 1,
+        split: int | None = None,
     ) -> None:
         super().__init__()
         self.root = Path(root)
@@ -382,6 +384,9 @@ class VideoData(lightning.LightningDataModule):
         )
         self.clips, self.clip_sampling, self.cache = clips, clip_sampling, cache
         self.limits = (limit_train, limit_test)
+        self.lists = (self.train_split, self.test_split)
+        if split is not None:
+            self.lists = (f"split{split}_train", f"split{split}_test")
         self._entries: dict[str, list[Entry]] = {}
         self.tested: Collection[str] = ()
         """Ids of test videos that `test_dataloader` leaves out, as they were scored before."""
@@ -400,8 +405,7 @@ class VideoData(lightning.LightningDataModule):
                 name = self.dataset_name
                 raise DataError(f"{self.root}: no such folder; give the folder of {name} as --data {name}=PATH")
             index = ("train", "test").index(split)
-            name = (self.train_split, self.test_split)[index]
-            entries = self._read_split(name, self.manifests[index])[: self.limits[index]]
+            entries = self._read_split(self.lists[index], self.manifests[index])[: self.limits[index]]
             if split == "test":
                 _refuse_doubles(entries)
             self._entries[split] = entries
@@ -484,3 +488,7 @@ class VideoData(lightning.LightningDataModule):
         return DataLoader(
             remaining, batch_size=self.eval_batch_size, shuffle=False, collate_fn=list, num_workers=self.num_workers
         )
+
+    def val_dataloader(self) -> DataLoader:
+        """The test videos: there is no other held-out list. Only `train.keep: best_on_test` asks for it."""
+        return self.test_dataloader()

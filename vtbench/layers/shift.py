@@ -71,3 +71,28 @@ def shift_slices(
     first = shift_frames(first, offset=offsets[0], boundary=boundary)
     second = shift_frames(second, offset=offsets[1], boundary=boundary)
     return torch.cat((before, first, second, after), dim=dim)
+
+
+First = Literal["previous", "next"]
+"""Which neighbouring frame the first of the two groups of channels is read from; the second reads from the other."""
+
+
+def temporal_shift(
+    x: Shaped[Tensor, "B T *rest"], *, dim: int, channels: int, first: First, boundary: Boundary
+) -> Shaped[Tensor, "B T *rest"]:
+    """Plain temporal shift (TSM; arXiv:2207.05526, Section 3.3): of the channels in dimension `dim`, the first
+    `channels` are read from one neighbouring frame, the next `channels` from the other, the rest stays."""
+    offsets = (-1, 1) if first == "previous" else (1, -1)
+    return shift_slices(x, dim=dim, sizes=(channels, channels), offsets=offsets, boundary=boundary)
+
+
+def periodic_shift(
+    x: Shaped[Tensor, "B T *rest"], *, dim: int, channels: int, first: First, boundary: Boundary
+) -> Shaped[Tensor, "B T *rest"]:
+    """Periodic shift (P-Shift; arXiv:2207.05526, Eqs. 16-18): the same shift in every head.
+
+    Dimension `dim` holds the heads and dim + 1 the channels of a head, of which a' = b' = `channels` are shifted. With
+    `first` "previous", p^a' reads from t-1 and p^b' from t+1, as the equations print. 0 channels: x itself. The bounds
+    printed there include one channel and one frame too many (laps-shift-bounds).
+    """
+    return temporal_shift(x, dim=dim + 1, channels=channels, first=first, boundary=boundary)

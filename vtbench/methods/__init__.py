@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from vtbench.methods.base import VideoClassifier
 
-METHODS = {"msca": "vtbench.methods.msca:MSCA"}
+METHODS = {"msca": "vtbench.methods.msca:MSCA", "laps": "vtbench.methods.laps:LAPS"}
 
 
 def build_method(name: str, network: nn.Module, **recipe: object) -> VideoClassifier:

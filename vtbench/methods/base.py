@@ -1,4 +1,5 @@
-"""VideoClassifier: the steps that every method shares. What differs (optimiser, schedule) is in the paper's own file.
+"""The steps that every method shares (VideoClassifier), and the optimisation that most share (OneGroup). What a paper
+does differently is in its own file.
 
 B clips, T frames, V views of one video, K classes.
 """
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vtbench.evaluation.metrics import accuracy
 from vtbench.evaluation.multiview import ViewScores
 
 
@@ -21,7 +23,8 @@ class VideoClassifier(L.LightningModule):
 
     The network is given; it maps clips (B, T, 3, H, W) to logits (B, K). After `Trainer.test`, `view_scores` holds the
     logits of every view of every readable video, `labels` their labels, and `failures` the reason for every video that
-    could not be read.
+    could not be read. Validation does the same, and logs `test_top1`: it is for `train.keep: best_on_test` alone, which
+    looks at the test set.
     """
 
     def __init__(self, network: nn.Module, *, label_smoothing: float = 0.0, views_per_forward: int = 32) -> None:
@@ -30,6 +33,7 @@ class VideoClassifier(L.LightningModule):
         self.network = network
         self.label_smoothing = label_smoothing
         self.views_per_forward = views_per_forward
+        self.views_per_video = 0
         self.view_scores = ViewScores()
         self.labels: dict[str, int] = {}
         self.failures: dict[str, str] = {}
@@ -64,11 +68,31 @@ class VideoClassifier(L.LightningModule):
             return
         views = torch.cat([video["views"] for video in readable])  # (sum of V, T, 3, H, W)
         logits = torch.cat([self(part) for part in views.split(self.views_per_forward)]).float().cpu()
+        self.views_per_video = len(readable[0]["views"])
         start = 0
         for video in readable:
             for view in range(len(video["views"])):
                 self.view_scores.add(video["video_id"], view, logits[start + view])
             start += len(video["views"])
+
+    def on_validation_start(self) -> None:
+        """As before a test."""
+        self.on_test_start()
+
+    def validation_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:
+        """As a test step."""
+        self.test_step(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `test_top1` in percent of all test videos, each with every view it was given."""
+        names, scores = self.view_scores.video_scores(self.views_per_video, average="logits")
+        labels = torch.tensor([self.labels[name] for name in names], dtype=torch.int64)
+        top1 = accuracy(scores, labels, expected=len(self.labels))["top1"]
+        self.log("test_top1", top1, on_step=False, on_epoch=True)
+
+    def finish(self, data: L.LightningDataModule, device: torch.device) -> None:
+        """What the network still needs after the last epoch, from training clips of `data`; nothing by default. Not a
+        hook of the trainer, which has none where a training goes on after its last epoch."""
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Tensors move to the device; a test video's id, label and error stay where they are."""
@@ -78,6 +102,56 @@ class VideoClassifier(L.LightningModule):
                 for v in batch
             ]
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+
+class OneGroup(VideoClassifier):
+    """One optimiser with one parameter group, and one schedule evaluated after every optimiser step."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        optimizer: Literal["sgd", "adamw"],
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        epochs: int,
+        warmup_epochs: float,
+        schedule: Literal["step", "cosine"],
+        milestones: tuple[int, ...],
+        gamma: float,
+        label_smoothing: float,
+    ) -> None:
+        """`lr` is for the batch in use (the caller applies the scaling rule). `momentum` is SGD's; AdamW, which the
+        mini scale uses, keeps torch's betas."""
+        super().__init__(network, label_smoothing=label_smoothing)
+        self.optimizer_name = optimizer
+        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self.epochs, self.warmup_epochs = epochs, warmup_epochs
+        self.schedule, self.milestones, self.gamma = schedule, list(milestones), gamma
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, and its schedule evaluated after every optimiser step."""
+        optimizer: torch.optim.Optimizer
+        if self.optimizer_name == "sgd":
+            optimizer = torch.optim.SGD(
+                self.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+            )
+        else:
+            optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / self.epochs, 1)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda step: lr_factor(
+                step / steps_per_epoch,
+                epochs=self.epochs,
+                schedule=self.schedule,
+                milestones=self.milestones,
+                gamma=self.gamma,
+                warmup_epochs=self.warmup_epochs,
+            ),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 def lr_factor(

@@ -6,15 +6,14 @@ The paper trains with "the same settings as" TokenShift. What it leaves out is t
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import nn
 
-from vtbench.methods.base import VideoClassifier, lr_factor
+from vtbench.methods.base import OneGroup
 
 
-class MSCA(VideoClassifier):
+class MSCA(OneGroup):
     """Frame-wise ViT, TokenShift and MSCA: one optimiser, one parameter group, one schedule for all of them."""
 
     def __init__(
@@ -32,35 +31,17 @@ class MSCA(VideoClassifier):
         gamma: float = 0.1,
         label_smoothing: float = 0.1,
     ) -> None:
-        """The defaults are Section 4.1; `lr` is for the batch in use (the caller applies the scaling rule).
-
-        `momentum` is SGD's; AdamW, which only the mini scale uses, keeps torch's betas.
-        """
-        super().__init__(network, label_smoothing=label_smoothing)
-        self.optimizer_name = optimizer
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.epochs, self.warmup_epochs = epochs, warmup_epochs
-        self.schedule, self.milestones, self.gamma = schedule, list(milestones), gamma
-
-    def configure_optimizers(self) -> Any:
-        """The optimiser, and its schedule evaluated after every optimiser step."""
-        optimizer: torch.optim.Optimizer
-        if self.optimizer_name == "sgd":
-            optimizer = torch.optim.SGD(
-                self.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
-            )
-        else:
-            optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / self.epochs, 1)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: lr_factor(
-                step / steps_per_epoch,
-                epochs=self.epochs,
-                schedule=self.schedule,
-                milestones=self.milestones,
-                gamma=self.gamma,
-                warmup_epochs=self.warmup_epochs,
-            ),
+        """The defaults are Section 4.1."""
+        super().__init__(
+            network,
+            optimizer=optimizer,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            epochs=epochs,
+            warmup_epochs=warmup_epochs,
+            schedule=schedule,
+            milestones=milestones,
+            gamma=gamma,
+            label_smoothing=label_smoothing,
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -18,6 +18,11 @@ MODELS: dict[str, str] = {
     "tokenshift": "vtbench.models.tokenshift:tokenshift",
     "msca": "vtbench.models.msca:msca",
     "msca_patch": "vtbench.models.msca:msca_patch",
+    "visformer": "vtbench.models.visformer:visformer",
+    "rest": "vtbench.models.rest:rest",
+    "laps_visformer": "vtbench.models.laps:laps_visformer",
+    "laps_rest": "vtbench.models.laps:laps_rest",
+    "laps_vit": "vtbench.models.laps:laps_vit",
 }
 """Name in a spec -> `module:builder`. A builder takes keyword arguments only and returns the network."""
 

@@ -33,7 +33,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vtbench.layers.shift import Boundary, shift_slices
-from vtbench.models.vit import FramewiseViT, check_choice
+from vtbench.models.framewise import check_choice
+from vtbench.models.vit import FramewiseViT
 
 Shifted = Literal["q", "k", "v", "qk", "kv", "qv", "qkv"]
 """Which of query, key and value are taken from the neighbouring frames."""

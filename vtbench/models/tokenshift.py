@@ -25,11 +25,9 @@ from jaxtyping import Float
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from vtbench.layers.shift import Boundary, shift_slices
-from vtbench.models.vit import FramewiseViT, check_choice
-
-First = Literal["next", "previous"]
-"""Which neighbouring frame the first group of channels is read from."""
+from vtbench.layers.shift import Boundary, First, temporal_shift
+from vtbench.models.framewise import check_choice
+from vtbench.models.vit import FramewiseViT
 
 
 def shift_class_token(
@@ -38,11 +36,11 @@ def shift_class_token(
     """The class token's first `channels` channels from one neighbouring frame, the next `channels` from the other
     (Eq. 8); the patch tokens pass (Eq. 9)."""
     class_token, patches = x.split([1, x.shape[1] - 1], dim=1)
-    class_token = shift_slices(
+    class_token = temporal_shift(
         class_token.unflatten(0, (-1, num_frames)),  # (B, T, 1, D)
         dim=3,
-        sizes=(channels, channels),
-        offsets=(1, -1) if first == "next" else (-1, 1),
+        channels=channels,
+        first=first,
         boundary=boundary,
     ).flatten(0, 1)
     return torch.cat((class_token, patches), dim=1)

@@ -21,22 +21,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from jaxtyping import Float
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import nn
+
+from vtbench.models.framewise import Framewise, check_sizes
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """ValueError that names the argument unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")
-
-
-class FramewiseViT(VisionTransformer):
+class FramewiseViT(Framewise, VisionTransformer):
     """timm's VisionTransformer on clips: (B, T, 3, H, W) -> (B, num_classes).
 
-    Its state dict is that of timm's `vit_base_patch16_224` at the same sizes. `num_frames` is T; temporal networks
-    need it inside their blocks, and forward() holds every network to it.
+    Its state dict is that of timm's `vit_base_patch16_224` at the same sizes.
     """
 
     def __init__(
@@ -51,18 +45,15 @@ class FramewiseViT(VisionTransformer):
         num_heads: int,
         zero_head: bool = True,
     ) -> None:
-        sizes = {
-            "num_classes": num_classes,
-            "num_frames": num_frames,
-            "img_size": img_size,
-            "patch_size": patch_size,
-            "embed_dim": embed_dim,
-            "depth": depth,
-            "num_heads": num_heads,
-        }
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name}={size}: must be at least 1")
+        check_sizes(
+            num_classes=num_classes,
+            num_frames=num_frames,
+            img_size=img_size,
+            patch_size=patch_size,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+        )
         if img_size % patch_size:
             raise ValueError(f"img_size={img_size}: must be a multiple of patch_size={patch_size}")
         if embed_dim % num_heads:
@@ -83,18 +74,6 @@ class FramewiseViT(VisionTransformer):
         if zero_head:
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
-
-    def forward(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B classes"]:
-        """Logits, the mean over the frames of each frame's logits. Raises ValueError for another T, H or W."""
-        expected = (self.num_frames, 3, self.img_size, self.img_size)
-        if clips.ndim != 5 or tuple(clips.shape[1:]) != expected:
-            raise ValueError(
-                f"clips of shape {tuple(clips.shape)}: must be (B, {', '.join(map(str, expected))}), "
-                f"that is num_frames={self.num_frames} frames of img_size={self.img_size}"
-            )
-        frames = clips.flatten(0, 1)  # (B T, 3, H, W)
-        logits = self.forward_head(self.forward_features(frames))  # (B T, classes)
-        return logits.unflatten(0, (-1, self.num_frames)).mean(dim=1)
 
 
 def vit(

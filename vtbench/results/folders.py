@@ -26,6 +26,7 @@ CHECKPOINT = "last.ckpt"
 SCORES = "scores.npz"
 SCORES_PART = "scores.part-{:04d}.npz"
 WEIGHTS = "weights.safetensors"
+BEST = "best.safetensors"
 DONE = "done.json"
 
 

@@ -169,7 +169,9 @@ def convert(node: Node, hint: Any) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
-        return convert(node, next(arm for arm in inner if arm is not type(None)))
+        arms = [arm for arm in inner if arm is not type(None)]
+        fitting = [arm for arm in arms if (get_origin(arm) is tuple) == isinstance(value, list)]
+        return convert(node, (fitting or arms)[0])
     if origin is Literal:
         if value not in inner or type(value) not in {type(choice) for choice in inner}:
             found = described(node) if isinstance(value, list | dict) else repr(value)

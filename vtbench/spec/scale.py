@@ -24,6 +24,7 @@ class BySize:
 
     grid3: Any
     grid7: Any
+    pyramid: Any
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,11 @@ class ByStart:
 
 
 @dataclass(frozen=True)
-class Renamed:
-    """Another name for each name; a name that is not listed is an error."""
+class By:
+    """A rule for each value that `key` has at paper scale (None: the setting itself); another value is an error."""
 
-    names: Mapping[str, str]
+    key: str | None
+    rules: Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -56,40 +58,88 @@ Rules = Mapping[str, tuple[Any, str]]
 
 # ---- the numbers ---------------------------------------------------------------------------------------------------
 
-MINI_SIZES = ("grid3", "grid7")
-"""3x3 patches of 8 pixels, or 7x7 patches of 4: enough for 8 of 196 patches to be 2 of 49."""
+MINI_SIZES = ("grid3", "grid7", "pyramid")
+"""3x3 patches of 8 pixels; 7x7 of 4, enough for 8 of 196 patches to be 2 of 49; or, where the networks of one table
+differ (`pyramid`), frames as small as each allows, larger where the paper has more than 224 pixels."""
 
 TINY_NETWORK = (
     "a network that trains in minutes on two cores; 12 heads stay, so that every number of shifted heads stays"
 )
+TINY_STAGES = "a network that trains in minutes on two cores; an eighth of a head's channels stays a whole number"
 SYNTHETIC_RECIPE = "tuned on training losses, with test scores of earlier recipes in sight; the same for all rows"
 FINE_TUNING = SYNTHETIC_RECIPE + "; smaller and longer from weights that compare frames already"
 
+
+def _by_backbone(*, vit: Any, visformer: Any, rest: Any) -> By:
+    plain = {"vit": vit, "visformer": visformer, "rest": rest}
+    return By("model.name", plain | {f"laps_{name}": rule for name, rule in plain.items()})
+
+
+# The last maps are then 1x1 in a Visformer, 2x2 in a ResT (whose instance norm needs more than one weight).
+_PYRAMID_SIZE = _by_backbone(
+    vit=24,
+    visformer=By("data.size", {224: 32, 320: 48, 360: 56}),
+    rest=By("data.size", {224: 40, 320: 48}),
+)
+_PYRAMID_SHORT_SIDE = _by_backbone(
+    vit=(25, 28),
+    visformer=By("data.size", {224: (33, 37), 320: (50, 56), 360: (58, 65)}),
+    rest=By("data.size", {224: (41, 46), 320: (50, 56)}),
+)
+
 MINI: Rules = {
     "data.dataset": (
-        Renamed({"kinetics400": "cycle", "cycle": "cycle", "events": "events"}),
+        By(
+            None,
+            {"kinetics400": "cycle", "ucf101": "events", "egtea": "events", "cycle": "cycle", "events": "events"},
+        ),
         "synthetic H.264 videos whose label needs the order of the frames",
     ),
-    "data.stride": (4, "each place of the shape is held for 4 frames, so a clip sees 8 places"),
-    "data.size": (BySize(grid3=24, grid7=28), "shapes are drawn for frames this small"),
+    "data.split": (UNSET, "synthetic sets have one split"),
+    "data.stride": (
+        BySize(grid3=4, grid7=4, pyramid=By("data.num_frames", {8: 4, 16: 2, 32: 1})),
+        "each place of the shape is held for 4 frames, so a clip sees 8 places",
+    ),
+    "data.size": (BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE), "shapes are drawn for frames this small"),
     "augment.short_side": (
-        BySize(grid3=(25, 28), grid7=(29, 33)),
+        BySize(grid3=(25, 28), grid7=(29, 33), pyramid=_PYRAMID_SHORT_SIDE),
         "about the crop's size, as the shapes lie near the edge",
     ),
     "augment.color": (0.1, "as in the paper"),
-    "model.patch_size": (BySize(grid3=8, grid7=4), "3x3 patches; 7x7 where a table counts patches"),
-    "model.embed_dim": (48, TINY_NETWORK),
-    "model.depth": (3, TINY_NETWORK + "; divisible by 3 for 4, 8 and 12 of 12 blocks"),
+    "model.patch_size": (
+        BySize(grid3=8, grid7=4, pyramid=_by_backbone(vit=8, visformer=16, rest=UNSET)),
+        "3x3 patches; 7x7 where a table counts patches; a Visformer's strides are the paper's",
+    ),
+    "model.init_channels": (8, TINY_STAGES),
+    "model.embed_dim": (
+        BySize(grid3=48, grid7=48, pyramid=_by_backbone(vit=48, visformer=48, rest=By(None, {64: 16, 96: 24}))),
+        TINY_NETWORK,
+    ),
+    "model.depth": (
+        BySize(grid3=3, grid7=3, pyramid=4),
+        TINY_NETWORK + "; divisible by 3 for 4, 8 and 12 of 12 blocks, 4 where levels are looped",
+    ),
+    "model.num_heads": (BySize(grid3=12, grid7=12, pyramid=6), "8 channels or more in a head"),
+    "model.depths": (
+        By(None, {(7, 4, 4): (1, 2, 2), (2, 2, 6, 2): (1, 1, 2, 1), (2, 2, 18, 2): (1, 1, 3, 1)}),
+        TINY_STAGES,
+    ),
     "model.num_msca_blocks": (InProportion("depth"), "the same share of the blocks"),
     "model.backward_patches": (InProportion("patches"), "the same share of the patches"),
     "model.forward_patches": (InProportion("patches"), "the same share of the patches"),
-    "init.pretraining": ("stills", "a shared pretraining on still images of the shapes stands for ImageNet-21k"),
+    "init.pretraining": ("stills", "a shared pretraining on still images of the shapes stands for ImageNet"),
     "init.weights": (UNSET, "see init.pretraining"),
     "train.optimizer": ("adamw", SYNTHETIC_RECIPE),
     "train.lr": (ByStart(pretrained=3e-3, trained=1e-3), FINE_TUNING),
     "train.momentum": (UNSET, "belongs to sgd"),
     "train.weight_decay": (0.05, SYNTHETIC_RECIPE),
-    "train.epochs": (ByStart(pretrained=5, trained=10), FINE_TUNING),
+    "train.epochs": (
+        ByStart(
+            pretrained=BySize(grid3=5, grid7=5, pyramid=_by_backbone(vit=20, visformer=5, rest=5)),
+            trained=By(None, {12: 10, 18: 10, 36: 20}),
+        ),
+        FINE_TUNING + "; where networks differ, a ViT takes longer",
+    ),
     "train.warmup_epochs": (0.5, SYNTHETIC_RECIPE),
     "train.schedule": ("cosine", SYNTHETIC_RECIPE),
     "train.milestones": (UNSET, "belongs to the schedule step"),
@@ -97,26 +147,41 @@ MINI: Rules = {
     "train.batch_size": (16, SYNTHETIC_RECIPE),
     "train.accumulate": (1, "a batch fits into memory"),
     "train.label_smoothing": (0.0, SYNTHETIC_RECIPE),
+    "train.precise_bn": (16, "a quarter of the training videos"),
     "eval.clips": (2, "videos are short"),
     "eval.crops": (3, "as in the paper"),
-    "eval.short_side": (BySize(grid3=24, grid7=28), "the size of the crop, as in the paper"),
+    "eval.short_side": (BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE), "the size of the crop, as in the paper"),
 }
 
 SMOKE: Rules = {
     **MINI,
     "data.limit_train": (8, "wiring only"),
     "data.limit_test": (4, "wiring only"),
-    "model.embed_dim": (24, "wiring only"),
-    "model.depth": (3, "wiring only; divisible by 3"),
-    "train.epochs": (1, "wiring only"),
+    "model.embed_dim": (BySize(grid3=24, grid7=24, pyramid=MINI["model.embed_dim"][0].pyramid), "wiring only"),
+    "model.depth": (BySize(grid3=3, grid7=3, pyramid=4), "wiring only"),
+    "train.epochs": (By(None, {12: 1, 18: 1, 36: 2}), "wiring only"),
     "train.warmup_epochs": (0.0, "wiring only"),
     "train.batch_size": (4, "wiring only"),
+    "train.precise_bn": (1, "wiring only"),
 }
 
 RULES: Mapping[Scale, Rules] = {"smoke": SMOKE, "mini": MINI, "paper": {}}
 
-PRETRAINING_NETWORK = {"vit": "vit", "tokenshift": "vit", "msca": "vit", "msca_patch": "vit"}
+PRETRAINING_NETWORK = {
+    "vit": "vit",
+    "tokenshift": "vit",
+    "msca": "vit",
+    "msca_patch": "vit",
+    "visformer": "visformer",
+    "rest": "rest",
+    "laps_visformer": "visformer",
+    "laps_rest": "rest",
+    "laps_vit": "vit",
+}
 """Network of a row -> the frame-wise network with the same parameters, which the small scales pretrain on stills."""
+
+SIZES = ("patch_size", "init_channels", "embed_dim", "depth", "depths", "num_heads")
+"""The arguments of a network that its frame-wise network has too."""
 
 PRETRAINING_MINI: Mapping[str, Any] = {
     "data.num_frames": 1,
@@ -124,7 +189,6 @@ PRETRAINING_MINI: Mapping[str, Any] = {
     "augment.color": 0.0,
     "train.epochs": 30,
     "train.batch_size": 32,
-    "model.zero_head": False,
 }
 """What the pretraining does not take from the small scale of the row it serves."""
 
@@ -179,25 +243,28 @@ def _scaled(row: Row, key: str, rule: Any, paper: Mapping[str, Any], scale: Scal
 
     match rule:
         case BySize():
-            return getattr(rule, row.mini_size)
+            return _scaled(row, key, getattr(rule, row.mini_size), paper, scale)
         case ByStart():
-            return rule.trained if "init.row" in paper or "init.measurement" in paper else rule.pretrained
-        case Renamed(names=names):
-            if paper[key] not in names:
-                fail(f"{paper[key]!r} has no stand-in{did_you_mean(str(paper[key]), names)}")
-            return names[paper[key]]
+            trained = "init.row" in paper or "init.measurement" in paper
+            return _scaled(row, key, rule.trained if trained else rule.pretrained, paper, scale)
+        case By(key=other, rules=rules):
+            value = paper.get(other or key)
+            if value not in rules:
+                of = f"{other} " if other else ""
+                fail(f"has no rule for {of}{value!r}{did_you_mean(str(value), map(str, rules))}")
+            return _scaled(row, key, rules[value], paper, scale)
         case InProportion(to=to):
-            before, after = _count(to, paper), _count(to, _sized(row, paper, RULES[scale]))
+            sizes = {
+                name: _scaled(row, name, RULES[scale][name][0], paper, scale)
+                for name in ("data.size", "model.patch_size", "model.depth")
+                if name in paper
+            }
+            before, after = _count(to, paper), _count(to, sizes)
             number = Fraction(paper[key] * after, before)
             if number.denominator != 1:
                 fail(f"{paper[key]} of {before} {to} is {float(number):g} of {after}, not a whole number,")
             return int(number)
     return rule
-
-
-def _sized(row: Row, paper: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
-    keys = [key for key in ("data.size", "model.patch_size", "model.depth") if key in paper]
-    return {key: getattr(rules[key][0], row.mini_size, rules[key][0]) for key in keys}
 
 
 def _count(what: str, leaves: Mapping[str, Any]) -> int:
@@ -267,11 +334,14 @@ def _pretraining(row: Row, recipe: Recipe, scale: Scale) -> Training:
             f"{row.id}: model.name {recipe.model.name!r} has no network to pretrain; add it to PRETRAINING_NETWORK in "
             "vtbench/spec/scale.py"
         )
-    size = {name: recipe.model.arguments[name] for name in ("patch_size", "embed_dim", "depth", "num_heads")}
+    network = PRETRAINING_NETWORK[recipe.model.name]
+    arguments = {name: recipe.model.arguments[name] for name in SIZES if name in recipe.model.arguments}
+    if network == "vit":
+        arguments["zero_head"] = False  # from random weights it would keep gradients from the rest at first
     leaves = {
         key: value for key, value in recipe.leaves().items() if key.partition(".")[0] in ("data", "augment", "train")
     }
-    leaves |= {"model.name": PRETRAINING_NETWORK[recipe.model.name], **{f"model.{k}": v for k, v in size.items()}}
+    leaves |= {"model.name": network, **{f"model.{name}": value for name, value in arguments.items()}}
     leaves |= {"data.dataset": recipe.init.pretraining, **PRETRAINING[scale]}
     made = Recipe.from_leaves(leaves)
     assert made.augment is not None and made.train is not None

@@ -90,6 +90,7 @@ class Data:
     num_frames: int = key("frames of a clip", unit="frames", at_least=1)
     stride: int = key("distance between the frames of a clip", unit="frames", at_least=1)
     size: int = key("side of the square crop that the network sees", unit="pixels", at_least=1)
+    split: int | None = key("number of the official split, where a data set has several", default=None, at_least=1)
     limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
     limit_test: int | None = key("test on the first so many videos only", unit="videos", default=None, at_least=1)
 
@@ -106,8 +107,10 @@ class Augment:
     gamma: tuple[float, float] = key("range of the exponent of the gamma correction", above=0)
     hue: tuple[float, float] = key("range of the hue rotation", unit="turns", at_least=-0.5, at_most=0.5)
     interpolation: Literal["bilinear", "bicubic"] = key("interpolation of every resize")
-    mean: float = key("mean of the normalisation, pixels in [0, 1], all channels")
-    std: float = key("standard deviation of the normalisation, pixels in [0, 1], all channels", above=0)
+    mean: float | tuple[float, float, float] = key(
+        "mean of the normalisation, pixels in [0, 1], of all channels or of red, green and blue"
+    )
+    std: float | tuple[float, float, float] = key("standard deviation of the normalisation, likewise", above=0)
 
     def __post_init__(self) -> None:
         for name in ("short_side", "brightness", "saturation", "gamma", "hue"):
@@ -158,6 +161,15 @@ class Train:
     label_smoothing: float = key("label smoothing", at_least=0, at_most=1)
     clip_grad_norm: float | None = key("upper limit of the gradient norm", default=None, above=0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key("arithmetic, in Lightning's words")
+    precise_bn: int | None = key(
+        "batches of training clips from which the statistics of batch norm are measured anew at the end of an epoch",
+        default=None,
+        at_least=1,
+    )
+    keep: Literal["last", "best_on_test"] | None = key(
+        "whose epoch's weights are kept; best_on_test looks at the test set (1 clip, 3 crops) after every epoch",
+        default=None,
+    )
 
     def __post_init__(self) -> None:
         if (self.optimizer == "sgd") != (self.momentum is not None):
@@ -419,6 +431,14 @@ class Code:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conventions:
+    """How a paper counts what its networks cost: the conventions that reproduce most of its printed cells."""
+
+    params_m: Literal["all", "no_bn_affine", "no_head", "thop"] = key("which parameters", default="all")
+    gflops: Literal["fvcore", "matmul", "thop"] = key("which multiply-adds", default="fvcore")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaperFile:
     """paper.yaml."""
 
@@ -429,6 +449,7 @@ class PaperFile:
     arxiv: str | None = key("arXiv id", default=None)
     code: Code | None = key("official code", default=None)
     bibtex: str = key("BibTeX entry")
+    counted: Conventions = key("how the paper counts parameters and multiply-adds", default=Conventions())
     decisions: dict[str, Decision] = key("contradictions and ambiguities, settled", default={})
     not_stated: dict[str, str] = key("what the paper leaves out -> how it is settled", default={})
     sources: dict[str, Source] = key("dotted key of the recipe -> where its value comes from", default={})

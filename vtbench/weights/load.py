@@ -1,8 +1,8 @@
 """Load a checkpoint into a network and account for every key of both.
 
 Known formats: a state dict in timm's names (`.safetensors`, or a torch file, also below a `state_dict` or `model` key),
-a Lightning checkpoint of ours (the network's keys begin with `network.`), and a checkpoint of the official TokenShift
-code, recognised by its keys. Files are read with `weights_only=True`: nothing in them is executed.
+a Lightning checkpoint of ours (the network's keys begin with `network.`), and checkpoints of the official TokenShift
+and LAPS code, recognised by their keys. Files are read with `weights_only=True`: nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vtbench.errors import WeightsError
-from vtbench.weights.tokshift import convert_tokshift, is_tokshift
+from vtbench.weights.laps import convert_laps
+from vtbench.weights.tokshift import convert_tokshift
 
 NETWORK = "network."
 """What a LightningModule of ours calls the network it was given, as a prefix of keys."""
+WRAPPERS = ("module.", "base_model.")
+"""Prefixes of all keys, from outside in: DistributedDataParallel's, and the one of the official code's VideoNet."""
+CONVERTERS = (convert_tokshift, convert_laps)
+"""Each gives (format, state dict in our names, key of the file -> our key), or None for a file of other names."""
+FAMILIES = {"blocks.0.attn.qkv.weight": "ViT", "pos_embed3": "Visformer", "stem.pos.pa_conv.weight": "ResT"}
+"""Our name of a parameter that only one family of networks has; for messages."""
 SHOWN = 3
 """How many offending keys an error lists of each kind."""
 
@@ -34,8 +42,9 @@ class LoadReport:
     """What became of every key. Each key of the file is in exactly one of `used`, `renamed` and `left_out`; each key of
     the model in exactly one of `used`, the values of `renamed`, and `missing`.
 
-    - format: `timm`, `lightning` or `tokshift`
-    - used: keys taken under their own name; the prefix of a wrapper (`network.`, `module.`) is not counted as a name
+    - format: `timm`, `lightning`, `tokshift`, `laps-visformer` or `rest`; the names of the file
+    - used: keys taken under their own name; the prefix of a wrapper (`network.`, `module.`, `base_model.`) is not
+      counted as a name
     - renamed: key of the file -> key of the model (three official keys share one `qkv`)
     - left_out: key of the file -> why it was not used
     - missing: keys of the model that keep the values they had
@@ -62,24 +71,25 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
 
     `expect_head=False` is for starting a training: the file's classification head (`head`, and `pre_logits` of
     ImageNet-21k) is left out whatever its size, and the model's head stays as it was. `expect_head=True` is for
-    testing: the head must be there and fit. Position embeddings of another grid are resized with timm's
-    `resample_abs_pos_embed` (bicubic, antialiased; the official TokenShift code resizes linearly). Anything else that
-    does not fit is an error, and the model is then unchanged.
+    testing: the head must be there and fit. Position embeddings of another grid are resized as timm does it (bicubic,
+    antialiased; the official TokenShift code resizes linearly; the official LAPS code does not, and fails where a
+    Visformer is to start at another resolution). Anything else that does not fit is an error, and the model is then
+    unchanged.
 
     Raises WeightsError for a file that is missing, unreadable or of another network.
     """
     path = Path(path)
     format_, state, left_out = _read(path)
     renamed: dict[str, str] = {}
-    if is_tokshift(state):
-        format_ = "tokshift"
+    if format_ == "timm":
         try:
-            state, renamed = convert_tokshift(state)
-        except (KeyError, RuntimeError) as e:  # one of query, key, value is missing, or they cannot be stacked
-            raise WeightsError(
-                f"{path}: TokenShift checkpoint with a broken attention ({e}); get the file again"
-            ) from e
-    content = f"{format_} checkpoint of {len(state)} tensors ({', '.join(list(state)[:SHOWN])}, ...)"
+            for convert in CONVERTERS:
+                if converted := convert(state):
+                    format_, state, renamed = converted
+        except ValueError as e:
+            raise WeightsError(f"{path}: {e}; get the file again") from e
+    family = next((family for key, family in FAMILIES.items() if key in state), format_)
+    content = f"{family} checkpoint of {len(state)} tensors ({', '.join(list(state)[:SHOWN])}, ...)"
 
     if not expect_head:
         original = {name: key for key, name in renamed.items()}
@@ -139,12 +149,12 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor], dict[str, str]]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError) as e:
-        reason = str(e).strip().split("\n")[0] or type(e).__name__
+        reason, mend = str(e).strip().split("\n")[0] or type(e).__name__, "get the file again"
         if isinstance(e, pickle.UnpicklingError):  # torch's own words recommend to run what is in the file
             reason = "not a torch file of plain tensors"
-        raise WeightsError(
-            f"{path}: not a readable safetensors or torch checkpoint ({reason}); get the file again"
-        ) from e
+            if found := re.search(r"Unsupported global: GLOBAL (\S+)", str(e)):
+                reason, mend = f"{reason}, it holds {found[1]}", "save its state dict alone, where you trust the file"
+        raise WeightsError(f"{path}: not a readable safetensors or torch checkpoint ({reason}); {mend}") from e
 
     lightning = isinstance(content, Mapping) and "pytorch-lightning_version" in content
     for wrapper in ("state_dict", "model"):
@@ -156,8 +166,10 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor], dict[str, str]]:
         )
     state = dict(content)
     if not lightning:
-        prefix = "module." if all(key.startswith("module.") for key in state) else ""  # DistributedDataParallel
-        return "timm", {key.removeprefix(prefix): tensor for key, tensor in state.items()}, {}
+        for prefix in WRAPPERS:
+            if all(key.startswith(prefix) for key in state):
+                state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+        return "timm", state, {}
     left_out = {key: "not part of the network" for key in state if not key.startswith(NETWORK)}
     network = {key.removeprefix(NETWORK): tensor for key, tensor in state.items() if key.startswith(NETWORK)}
     return "lightning", network, left_out
@@ -168,20 +180,25 @@ def _is_entry(item: tuple[Any, Any]) -> bool:
 
 
 def _fit_positions(model: Any, state: dict[str, Tensor]) -> dict[str, str]:
-    """Resize the position embeddings in `state` to the model's grid where only the grid differs; says how."""
-    name = "pos_embed"
-    wanted = model.state_dict().get(name)
-    given = state.get(name)
-    if wanted is None or given is None or given.ndim != 3 or given.shape[::2] != wanted.shape[::2]:
-        return {}
-    prefix = model.num_prefix_tokens
-    side = math.isqrt(max(given.shape[1] - prefix, 0))
-    height, width = model.patch_embed.grid_size
-    if given.shape == wanted.shape or side < 1 or side**2 + prefix != given.shape[1]:
-        return {}
-    from timm.layers import resample_abs_pos_embed  # late: see build() in vtbench/models
+    """Resize the position embeddings in `state` to the model's grids where only the grid differs; says how."""
+    from timm.layers import resample_abs_pos_embed, resample_abs_pos_embed_nhwc  # late: see build() in vtbench/models
 
-    state[name] = resample_abs_pos_embed(
-        given, new_size=[height, width], old_size=[side, side], num_prefix_tokens=prefix
-    )
-    return {name: f"{side}x{side} -> {height}x{width} patches"}
+    resized = {}
+    for name, wanted in model.state_dict().items():
+        given = state.get(name)
+        if not name.startswith("pos_embed") or given is None or given.shape == wanted.shape:
+            continue
+        if given.ndim == wanted.ndim == 4 and given.shape[:2] == wanted.shape[:2]:  # Visformer: (1, D, H, W)
+            old, new = list(given.shape[2:]), list(wanted.shape[2:])
+            state[name] = resample_abs_pos_embed_nhwc(given.permute(0, 2, 3, 1), new_size=new).permute(0, 3, 1, 2)
+        elif given.ndim == wanted.ndim == 3 and given.shape[::2] == wanted.shape[::2]:  # ViT: (1, prefix + H W, D)
+            prefix = model.num_prefix_tokens
+            side = math.isqrt(max(given.shape[1] - prefix, 0))
+            if side < 1 or side**2 + prefix != given.shape[1]:
+                continue
+            old, new = [side, side], list(model.patch_embed.grid_size)
+            state[name] = resample_abs_pos_embed(given, new_size=new, old_size=old, num_prefix_tokens=prefix)
+        else:
+            continue
+        resized[name] = f"{old[0]}x{old[1]} -> {new[0]}x{new[1]} patches"
+    return resized

@@ -7,7 +7,6 @@ Source: https://github.com/VideoNetworks/TokShift-Transformer at a7abb7e (`vit_m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -26,21 +25,18 @@ _BLOCK_PARTS = {
     "ffn.fc1": "mlp.fc1",
     "ffn.fc2": "mlp.fc2",
 }
-_PREFIX = re.compile(r"^(module\.)?(base_model\.)?")
 _BLOCK = re.compile(r"transformer\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
 
 
-def is_tokshift(keys: Iterable[str]) -> bool:
-    """Whether a state dict with these keys was written by the official TokenShift code (or by the ViT code it uses)."""
-    return any(_PREFIX.sub("", key) == "transformer.encoder.layer.0.attn.query.weight" for key in keys)
-
-
-def convert_tokshift(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """(state dict in timm's names, official key -> timm's key).
+def convert_tokshift(state: dict[str, Tensor]) -> tuple[str, dict[str, Tensor], dict[str, str]] | None:
+    """("tokshift", state dict in timm's names, official key -> timm's key); None if it was not written by the official
+    TokenShift code (or by the ViT code it uses).
 
     Query, key and value are stacked to timm's `qkv`, in this order. Keys that the official network does not have keep
-    their names and stay out of the second result. Raises KeyError if one of query, key and value is missing.
+    their names and stay out of the last result. Raises ValueError if query, key and value cannot be stacked.
     """
+    if "transformer.encoder.layer.0.attn.query.weight" not in state:
+        return None
     converted: dict[str, Tensor] = {}
     renamed: dict[str, str] = {}
     thirds: dict[str, dict[str, Tensor]] = {}
@@ -55,13 +51,15 @@ def convert_tokshift(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[
         else:
             converted[name] = tensor
     for name, parts in thirds.items():
-        converted[name] = torch.cat([parts["query"], parts["key"], parts["value"]])
-    return converted, renamed
+        try:
+            converted[name] = torch.cat([parts["query"], parts["key"], parts["value"]])
+        except (KeyError, RuntimeError) as e:  # one of them is missing, or of another width
+            raise ValueError(f"TokenShift checkpoint with a broken attention ({e})") from e
+    return "tokshift", converted, renamed
 
 
 def _timm_name(key: str) -> str | None:
     """timm's name for an official key, None if the official network has no such key."""
-    key = _PREFIX.sub("", key)
     if block := _BLOCK.fullmatch(key):
         number, part, leaf = block.groups()
         if part in ("attn.query", "attn.key", "attn.value"):

@@ -1,0 +1,19 @@
+"""UCF101: clips of 101 human actions from YouTube (Soomro et al., arXiv:1212.0402).
+
+Three official splits. Layout under the root: split1_train.csv and split1_test.csv (path,label), likewise for splits 2
+and 3. A label is a class number or a class name ("ApplyEyeMakeup").
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vtbench.datasets.base import VideoData
+
+__all__ = ["UCF101"]
+
+
+class UCF101(VideoData):
+    """UCF101 from a folder; nothing is downloaded. Arguments as in VideoData, with `split` 1, 2 or 3."""
+
+    dataset_name: ClassVar[str] = "ucf101"
