@@ -63,6 +63,16 @@ def _seed_list(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
+def _set(parser: Parser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help='a setting of the rows to change, as in --set model.first=next; blocks "data", "model" and "eval"',
+    )
+
+
 def _results(parser: Parser) -> None:
     parser.add_argument("--results", metavar="DIR", help="folder of results.csv and the runs; default: results")
 
@@ -108,7 +118,12 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _rows(args: argparse.Namespace) -> list[Row]:
     from vtbench.spec import select
 
-    return select(args.selectors)
+    rows = select(args.selectors)
+    if settings := getattr(args, "set", []):
+        from vtbench.spec.override import with_settings
+
+        rows = [with_settings(row, settings) for row in rows]
+    return rows
 
 
 # ---- list ------------------------------------------------------------------------------------------------------------
@@ -214,6 +229,7 @@ def _cost_options(parser: Parser) -> None:
     _selectors(parser)
     _format(parser)
     _scale(parser, "paper")
+    _set(parser)
 
 
 def _cost(args: argparse.Namespace) -> int:
@@ -307,6 +323,7 @@ def _eval_options(parser: Parser) -> None:
     _selectors(parser)
     _format(parser)
     _scale(parser, "paper")
+    _set(parser)
     _folders(parser)
     _machine(parser)
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="weights, ours or an official checkpoint")

@@ -77,6 +77,12 @@ def read_yaml(path: Path) -> Node:
     return _node(root, file, "")
 
 
+def node_of(text: str, file: str, key: str) -> Node:
+    """The node of a single YAML value, as if `key` of `file` held it. Raises yaml.YAMLError."""
+    raw = yaml.compose(text, Loader=_LOADER)
+    return Node(None, file, 1, key) if raw is None else _node(raw, file, key)
+
+
 def _node(raw: yaml.Node, file: str, key: str) -> Node:
     node = Node(None, file, raw.start_mark.line + 1, key)
     if isinstance(raw, yaml.MappingNode):
@@ -117,6 +123,11 @@ def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_leas
 def _fields(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     hints = get_type_hints(cls)
     return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls) if f.metadata}
+
+
+def field_hints(cls: type) -> dict[str, Any]:
+    """The fields that can be written in a file -> their annotations."""
+    return {name: hint for name, (_, hint) in _fields(cls).items()}
 
 
 def build(cls: type[T], where: Node, values: Mapping[str, Node] | None = None) -> T:

@@ -135,7 +135,7 @@ MINI: Rules = {
     "train.weight_decay": (0.05, SYNTHETIC_RECIPE),
     "train.epochs": (
         ByStart(
-            pretrained=BySize(grid3=5, grid7=5, pyramid=_by_backbone(vit=20, visformer=5, rest=5)),
+            pretrained=BySize(grid3=5, grid7=5, pyramid=_by_backbone(vit=10, visformer=5, rest=5)),
             trained=By(None, {12: 10, 18: 10, 36: 20}),
         ),
         FINE_TUNING + "; where networks differ, a ViT takes longer",
