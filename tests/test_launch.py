@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -150,6 +151,26 @@ def test_what_fails_does_not_stop_the_rest(results: Path, tmp_path: Path) -> Non
     (failure,) = outcome.failed
     assert "events" in failure.title and str(tmp_path / "file") in failure.reason
     assert failure.exit_code == 2, "wrong input"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("levels: [1, 2, 3]", "levels: [1, 2, 4]", r"level R = 4 of num_frames=8: .* allowed for R: one of 1, 2, 3"),
+        ("shift_fraction: 0.125", "shift_fraction: 0.6", r"shift_fraction=0\.6: must be in \[0, 0\.5\]"),
+        ("shift_fraction: 0.125", "shift_fraction: 0.1", r"shift_fraction=0\.1: is no whole number of the 8 channels"),
+    ],
+)
+def test_an_impossible_network_is_told_before_anything_is_trained_or_written(
+    edit: Any, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    setting = "levels: [1, 2, 3], loop: depth,\n       shift: periodic, shift_fraction: 0.125"
+    edit("laps/table1.yaml", setting, setting.replace(old, new))
+    outcome = launch.run(select(["laps/table1:laps"]), Settings(results=tmp_path / "results"), "smoke", [0])
+    assert [failure.exit_code for failure in outcome.failed] == [2, 2]
+    assert re.search(message, outcome.failed[0].reason) and "\n" not in outcome.failed[0].reason
+    assert outcome.failed[0].title == "laps/table1:laps"
+    assert not list((tmp_path / "results").glob("**/*.safetensors")) and not (tmp_path / "results" / "runs").exists()
 
 
 def test_paper_scale_without_data_is_blocked_by_name(tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ def run(
                     _set_aside(folders.training_folder(settings.results, key))
                 for evaluation in job.evaluations:
                     _set_aside(folders.evaluation_folder(settings.results, evaluation))
-    _refuse_blocked(jobs, settings, outcome)
+    if jobs:
+        _refuse_blocked(jobs, settings, outcome)
     if not jobs:
         return outcome
     count = workers or (1 if scale == "paper" else os.cpu_count() or 1)
@@ -136,16 +137,24 @@ def _set_aside(folder: Path) -> None:
 
 
 def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:
-    """Take out the jobs that lack data or weights, and those that start from one of them."""
+    """Take out the jobs that lack data or weights or whose network cannot be built, those that start from one of them,
+    and the pretrainings that nobody needs then."""
+    from vtbench.runner import impossible
+
     blocked: set[str] = set()
     for key, job in list(jobs.items()):
         reasons = blockers(job, settings)
+        if wrong := impossible(job.training):
+            reasons.append(wrong)
         if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:
             outcome.failed.append(Failure(job.title, "blocked: " + "; ".join(reasons), UsageError.exit_code))
             blocked.add(key)
             del jobs[key]
+    needed = {job.needs for job in jobs.values()}
+    for key in [key for key, job in jobs.items() if not job.measurements and key not in needed]:
+        del jobs[key]
 
 
 @contextlib.contextmanager

@@ -333,6 +333,16 @@ def _build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
         raise SpecError(f"model {name}: {error}; mend the row's model block in benchmarks/") from error
 
 
+def impossible(training: Training) -> str | None:
+    """Why the network of a training cannot be built, None if it can: told before anything is trained or written."""
+    try:
+        with torch.device("meta"):
+            _network(training)
+    except SpecError as error:
+        return str(error)
+    return None
+
+
 def _network_arguments(training: Training) -> dict[str, Any]:
     """The builder's arguments: the spec's, and the three that follow from the data."""
     data = training.data
@@ -367,7 +377,7 @@ def weights_file(name: str, settings: Settings) -> Path:
     if name in HOSTED:
         return hosted_file(name)
     raise WeightsError(
-        f"the weights '{name}' have no file: give --weights {name}=FILE (a timm checkpoint of that name), "
+        f"the weights '{name}' have no file: give --weights {name}=FILE (`vtbench show ROW` says which the paper used), "
         f"or weights: {{{name}: FILE}} in vtbench.yaml"
     )
 
