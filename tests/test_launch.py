@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
-from vtbench import launch
+from vtbench import launch, runner
 from vtbench.errors import ResultsError
 from vtbench.results import folders
 from vtbench.results.store import Store
@@ -267,3 +269,25 @@ def test_the_wandb_module_is_not_imported_unless_asked_for(tmp_path: Path) -> No
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_path: Path) -> None:
+    row = select(["laps/table1:laps"])[0]
+    training = row.measurements("smoke")[0].evaluation.training
+    network = runner._network(training)
+    norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    official = {
+        f"module.base_model.{owner}.bn.{leaf}" if owner in norms else f"module.base_model.{owner}.{leaf}": tensor
+        for (owner, _, leaf), tensor in ((name.rpartition("."), t) for name, t in network.state_dict().items())
+    }
+    official = {name.replace("base_model..", "base_model."): tensor for name, tensor in official.items()}
+    torch.save({"epoch": 18, "state_dict": official, "best_acc1": 76.0}, tmp_path / "best_ckpt_e17.pth")
+    records = launch.evaluate_checkpoint(
+        [row], Settings(results=tmp_path / "results"), "smoke", tmp_path / "best_ckpt_e17.pth"
+    )
+    assert [record.measurement for record in records] == ["main", "events"]
+    folder = folders.evaluation_folder(tmp_path / "results", records[0].evaluation_key)
+    loaded = folders.read_json(folder / folders.DONE)["loaded"]
+    assert loaded.startswith("laps-visformer checkpoint: ") and loaded.endswith("nothing missing")
+    used, renamed = (int(n) for n in re.findall(r"(\d+) keys used, (\d+) renamed", loaded)[0])
+    assert used + renamed == len(official) and renamed == 5 * len(norms)

@@ -342,6 +342,12 @@ def _eval(args: argparse.Namespace) -> int:
     columns = ("id", "measurement", "top1", "top5", "videos_expected", "videos_failed", "evaluation_key")
     lines = [{name: getattr(r, name) for name in columns} for r in records]
     print_rows(lines, columns, args.format)
+    if args.format == "table":
+        from vtbench.results import folders
+
+        done = [folders.evaluation_folder(settings.results, r.evaluation_key) / folders.DONE for r in records]
+        for loaded in sorted({folders.read_json(path).get("loaded", "") for path in done} - {""}):
+            print(f"\n{args.checkpoint}: {loaded}")
     return 0
 
 

@@ -179,8 +179,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Test a finished training, or the weights in `checkpoint`, by the evaluation's protocol; gives what was measured.
 
-    The content of the run folder's done.json: metrics in percent against the videos expected, coverage, and where it
-    came from. A video that cannot be read counts as a miss and is listed with its reason.
+    The content of the run folder's done.json: metrics in percent against the videos expected, coverage, where it came
+    from, and what became of every key of the weights (`loaded`). A video that cannot be read counts as a miss and is listed with its reason.
     """
     trained = folders.training_folder(settings.results, evaluation.training.key)
     sha256 = sha256_of(checkpoint) if checkpoint else ""
@@ -190,8 +190,9 @@ def evaluate(
         return dict(folders.read_json(folder / folders.DONE))
     network = _network(evaluation.training)
     # Before there is a run folder: a file that does not fit leaves none behind.
-    load_weights(network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
+    loaded = load_weights(network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
     origin = {
+        "loaded": str(loaded),
         "evaluation_key": key,
         "training_key": f"file:{sha256[:12]}" if checkpoint else evaluation.training.key,
         "weights_sha256": sha256 or folders.read_json(trained / folders.DONE)["weights_sha256"],
