@@ -14,18 +14,39 @@ from torch import Tensor, nn
 
 from vtbench.models import MODELS, build
 
-SIZES: dict[str, Any] = {
-    "num_classes": 5,
-    "num_frames": 4,
-    "img_size": 16,
-    "patch_size": 8,
-    "embed_dim": 24,
-    "depth": 2,
-    "num_heads": 4,
+COMMON: dict[str, Any] = {"num_classes": 5, "num_frames": 4}
+SIZES: dict[str, dict[str, Any]] = {
+    "vit": {**COMMON, "img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 4},
+    "visformer": {
+        **COMMON,
+        "img_size": 32,
+        "init_channels": 4,
+        "embed_dim": 16,
+        "depths": (1, 1, 1),
+        "num_heads": 2,
+    },
+    "rest": {**COMMON, "img_size": 40, "embed_dim": 16, "depths": (1, 1, 1, 1)},
 }
+"""Sizes of the frame-wise networks, and of those made of them."""
+BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
+    **dict.fromkeys(("vit", "tokenshift", "msca", "msca_patch"), ("vit", {})),
+    **dict.fromkeys(("visformer", "laps_visformer"), ("visformer", {})),
+    **dict.fromkeys(("rest", "laps_rest"), ("rest", {})),
+    "laps_vit": ("vit", {"zero_head": False}),
+}
+"""Network -> the frame-wise network that it is without anything temporal, and its arguments."""
+TIMM = {"vit": "vit_base_patch16_224", "visformer": "visformer_small"}
 SHIFTED = ["q", "k", "v", "qk", "kv", "qv", "qkv"]
 BOUNDARIES = ["zero", "replicate", "cyclic"]
-TEMPORAL: dict[str, tuple[str, dict[str, Any]]] = {
+Networks = dict[str, tuple[str, dict[str, Any]]]
+FRAMEWISE: Networks = {name: (name, {}) for name in ("vit", "visformer", "rest")}
+LAPS: dict[str, dict[str, Any]] = {"laps_visformer": {}, "laps_rest": {}, "laps_vit": {"shift_fraction": 1 / 3}}
+"""The shift in each: an eighth of a head if nothing else is said, but a head of the ViT has 6 channels here."""
+UNSHIFTED: Networks = {
+    **{f"{name}-3d": (name, {"attention": "joint", "shift": "none"}) for name in LAPS},
+    **{f"{name}-leap": (name, {"levels": (1, 2), "shift": "none"}) for name in LAPS},
+}
+SHIFTING: Networks = {
     "tokenshift": ("tokenshift", {}),
     "tokenshift-eq8": ("tokenshift", {"first": "previous"}),
     **{f"msca-{s}": ("msca", {"shifted": s, "backward_heads": 1, "forward_heads": 1}) for s in SHIFTED},
@@ -35,10 +56,27 @@ TEMPORAL: dict[str, tuple[str, dict[str, Any]]] = {
         {"backward_patches": 2, "forward_patches": 2, "include_class_token": False},
     ),
     "msca-kv-last-block": ("msca", {"backward_heads": 1, "forward_heads": 1, "num_msca_blocks": 1}),
+    **{f"{name}-periodic": (name, {"attention": "framewise", **shift}) for name, shift in LAPS.items()},
+    **{f"{name}-plain": (name, {"attention": "framewise", "shift": "plain"}) for name in LAPS},
 }
-EVERY = {"vit": ("vit", {}), **TEMPORAL}
-every_model = pytest.mark.parametrize(("name", "arguments"), list(EVERY.values()), ids=list(EVERY))
-every_temporal_model = pytest.mark.parametrize(("name", "arguments"), list(TEMPORAL.values()), ids=list(TEMPORAL))
+TEMPORAL: Networks = {
+    **SHIFTING,
+    **{name: (name, {"levels": (1, 2), **shift}) for name, shift in LAPS.items()},
+    "laps_rest-next-by-stage": ("laps_rest", {"levels": (2, 1), "loop": "stage", "first": "next"}),
+}
+EVERY = {**FRAMEWISE, **UNSHIFTED, **TEMPORAL}
+EVERY_BOUNDARY = {
+    **FRAMEWISE,
+    **UNSHIFTED,
+    **{f"{label}-{b}": (name, {**a, "boundary": b}) for label, (name, a) in TEMPORAL.items() for b in BOUNDARIES},
+}
+
+
+def every(networks: Networks) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("name", "arguments"), list(networks.values()), ids=list(networks))
+
+
+every_model = every(EVERY)
 every_boundary = pytest.mark.parametrize("boundary", BOUNDARIES)
 
 
@@ -53,7 +91,7 @@ def one_thread() -> Iterator[None]:
 
 def network(name: str, arguments: dict[str, Any], *, seed: int = 0) -> nn.Module:
     """With random weights everywhere, also in the head, large enough for uneven attention."""
-    model = build(name, **SIZES, **arguments)
+    model = build(name, **SIZES[BACKBONES[name][0]], **arguments)
     torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -62,8 +100,9 @@ def network(name: str, arguments: dict[str, Any], *, seed: int = 0) -> nn.Module
     return model.eval()
 
 
-def clips(count: int = 2) -> Tensor:
-    return torch.randn(count, 4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+def clips(name: str, count: int = 2) -> Tensor:
+    size = SIZES[BACKBONES[name][0]]["img_size"]
+    return torch.randn(count, 4, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
 def test_every_model_is_tested_here() -> None:
@@ -72,41 +111,47 @@ def test_every_model_is_tested_here() -> None:
 
 @every_model
 def test_clips_become_logits(name: str, arguments: dict[str, Any]) -> None:
-    assert network(name, arguments)(clips(3)).shape == (3, 5)
+    assert network(name, arguments)(clips(name, 3)).shape == (3, 5)
 
 
-@pytest.mark.parametrize("label", ["vit", "tokenshift", "msca-kv", "msca-pkv"])
+@pytest.mark.parametrize(
+    "label",
+    ["vit", "tokenshift", "msca-kv", "msca-pkv", "visformer", "laps_visformer", "laps_visformer-3d", "laps_vit-leap"],
+)
 def test_parameter_names_and_shapes_at_full_size_are_timms(label: str) -> None:
     name, arguments = EVERY[label]
     with torch.device("meta"):
-        reference = timm.create_model("vit_base_patch16_224", num_classes=400)
+        reference = timm.create_model(TIMM[BACKBONES[name][0]], num_classes=400)
         ours = build(name, num_classes=400, num_frames=8, **arguments)
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in reference.state_dict().items()}
 
 
 @every_model
-def test_same_seed_gives_the_weights_of_the_vit(name: str, arguments: dict[str, Any]) -> None:
+def test_same_seed_gives_the_weights_of_the_backbone(name: str, arguments: dict[str, Any]) -> None:
+    backbone, others = BACKBONES[name]
     torch.manual_seed(3)
-    ours = build(name, **SIZES, **arguments).state_dict()
+    ours = build(name, **SIZES[backbone], **arguments).state_dict()
     torch.manual_seed(3)
-    reference = build("vit", **SIZES).state_dict()
+    reference = build(backbone, **SIZES[backbone], **others).state_dict()
+    assert list(ours) == list(reference)
     assert all(torch.equal(ours[key], reference[key]) for key in reference)
 
 
-@every_temporal_model
+@every(TEMPORAL)
 @every_boundary
 def test_reversing_time_changes_temporal_networks(name: str, arguments: dict[str, Any], boundary: str) -> None:
     model = network(name, {**arguments, "boundary": boundary})
     with torch.no_grad():
-        change = (model(clips()) - model(clips().flip(1))).abs().amax(dim=1)
+        change = (model(clips(name)) - model(clips(name).flip(1))).abs().amax(dim=1)
     assert change.min() > 1e-3
 
 
-def test_the_order_of_frames_does_not_change_the_vit() -> None:
-    model = network("vit", {})
+@every({label: EVERY[label] for label in (*FRAMEWISE, *(f"{name}-3d" for name in LAPS))})
+def test_the_order_of_frames_does_not_change_networks_that_cannot_see_it(name: str, arguments: dict[str, Any]) -> None:
+    model = network(name, arguments)
     with torch.no_grad():
         for order in ([3, 2, 1, 0], [2, 0, 3, 1]):
-            torch.testing.assert_close(model(clips()), model(clips()[:, order]), rtol=0, atol=1e-5)
+            torch.testing.assert_close(model(clips(name)), model(clips(name)[:, order]), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -117,26 +162,36 @@ def test_the_order_of_frames_does_not_change_the_vit() -> None:
         ("tokenshift", {"shift_fraction": 0.0}),
         ("msca", {"backward_heads": 2, "forward_heads": 2, "num_msca_blocks": 0}),
         ("msca_patch", {"backward_patches": 2, "forward_patches": 2, "num_msca_blocks": 0}),
+        *[
+            (name, {"attention": "framewise", **shift})
+            for name in LAPS
+            for shift in ({"shift": "none"}, {"shift_fraction": 0.0}, {"shift": "plain", "shift_fraction": 0.0})
+        ],
     ],
 )
-def test_without_a_shift_every_network_is_the_vit_to_the_bit(name: str, arguments: dict[str, Any]) -> None:
+def test_without_a_shift_every_network_is_its_backbone_to_the_bit(name: str, arguments: dict[str, Any]) -> None:
+    backbone, others = BACKBONES[name]
     with torch.no_grad():
-        assert torch.equal(network(name, arguments)(clips()), network("vit", {})(clips()))
+        assert torch.equal(network(name, arguments)(clips(name)), network(backbone, others)(clips(name)))
 
 
 @every_model
 def test_gradients_reach_every_parameter(name: str, arguments: dict[str, Any]) -> None:
-    model = network(name, arguments).train()
-    nn.functional.cross_entropy(model(clips()), torch.tensor([1, 4])).backward()
+    model = network(name, arguments)
+    for training in (True, False):  # in training a batch norm takes the bias before it away: only eval can tell
+        model.train(training).zero_grad()
+        nn.functional.cross_entropy(model(clips(name)), torch.tensor([1, 4])).backward()
+        for key, parameter in model.named_parameters():
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), key
     for key, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
+        if not key.endswith("transform_conv.bias"):  # adds the same to all logits of a softmax
+            assert parameter.grad is not None and parameter.grad.any(), key
 
 
-@every_model
-@every_boundary
-def test_clips_of_a_batch_do_not_see_each_other(name: str, arguments: dict[str, Any], boundary: str) -> None:
-    model = network(name, arguments if name == "vit" else {**arguments, "boundary": boundary})
-    batch = clips(3)
+@every(EVERY_BOUNDARY)
+def test_clips_of_a_batch_do_not_see_each_other(name: str, arguments: dict[str, Any]) -> None:
+    model = network(name, arguments)  # in eval mode: in training a batch norm mixes them
+    batch = clips(name, 3)
     with torch.no_grad():
         before = model(batch)
         batch[1] = float("nan")
@@ -148,15 +203,15 @@ def test_clips_of_a_batch_do_not_see_each_other(name: str, arguments: dict[str, 
 def test_state_dict_round_trip_keeps_the_output(name: str, arguments: dict[str, Any]) -> None:
     one, other = network(name, arguments, seed=0), network(name, arguments, seed=1)
     with torch.no_grad():
-        assert not torch.equal(one(clips()), other(clips()))
+        assert not torch.equal(one(clips(name)), other(clips(name)))
         other.load_state_dict(one.state_dict(), strict=True)
-        assert torch.equal(one(clips()), other(clips()))
+        assert torch.equal(one(clips(name)), other(clips(name)))
 
 
-@every_temporal_model
-def test_one_frame_is_enough(name: str, arguments: dict[str, Any]) -> None:
-    model = build(name, **{**SIZES, "num_frames": 1}, **arguments)
-    assert model(clips()[:, :1]).isfinite().all()
+@every(SHIFTING)
+def test_one_frame_is_enough_where_frames_need_no_partner(name: str, arguments: dict[str, Any]) -> None:
+    model = build(name, **{**SIZES[BACKBONES[name][0]], "num_frames": 1}, **arguments).eval()
+    assert model(clips(name)[:, :1]).isfinite().all()
 
 
 def test_naming_the_models_does_not_import_torch() -> None:

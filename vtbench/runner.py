@@ -180,7 +180,8 @@ def evaluate(
     """Test a finished training, or the weights in `checkpoint`, by the evaluation's protocol; gives what was measured.
 
     The content of the run folder's done.json: metrics in percent against the videos expected, coverage, where it came
-    from, and what became of every key of the weights (`loaded`). A video that cannot be read counts as a miss and is listed with its reason.
+    from, and what became of every key of the weights (`loaded`). A video that cannot be read counts as a miss and is
+    listed with its reason.
     """
     trained = folders.training_folder(settings.results, evaluation.training.key)
     sha256 = sha256_of(checkpoint) if checkpoint else ""
@@ -378,7 +379,7 @@ def weights_file(name: str, settings: Settings) -> Path:
     if name in HOSTED:
         return hosted_file(name)
     raise WeightsError(
-        f"the weights '{name}' have no file: give --weights {name}=FILE (`vtbench show ROW` says which the paper used), "
+        f"the weights '{name}' have no file: give --weights {name}=FILE (`vtbench show` says which the paper used), "
         f"or weights: {{{name}: FILE}} in vtbench.yaml"
     )
 

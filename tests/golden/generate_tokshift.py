@@ -1,4 +1,4 @@
-"""Write tokshift.json: logits of the official TokenShift code on the weights and clips of tokshift_inputs.py.
+"""Write tokshift.json: logits of the official TokenShift code at the sizes of tokshift_inputs.py.
 
     python tests/golden/generate_tokshift.py --official <checkout of VideoNetworks/TokShift-Transformer>
 
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import draw
 import tokshift_inputs as inputs
 import torch
 
@@ -48,9 +49,10 @@ def run(net: str) -> tuple[dict[str, list[int]], list[list[float]]]:
     )
     network.eval()  # the official method returns nothing
     shapes = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
-    network.load_state_dict({key: torch.from_numpy(values) for key, values in inputs.weights(shapes).items()})
+    network.load_state_dict({key: torch.from_numpy(values) for key, values in draw.weights(shapes).items()})
+    clips = draw.clips(count=inputs.NUM_CLIPS, num_frames=inputs.NUM_FRAMES, img_size=inputs.SIZES["img_size"])
     with torch.no_grad():
-        logits = network(torch.from_numpy(inputs.clips()))
+        logits = network(torch.from_numpy(clips))
     return shapes, logits.tolist()
 
 

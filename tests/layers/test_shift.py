@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vtbench.layers.shift import shift_frames, shift_slices
+from vtbench.layers.shift import periodic_shift, shift_frames, shift_slices, temporal_shift
 
 BOUNDARIES = ["zero", "replicate", "cyclic"]
 
@@ -77,3 +77,52 @@ def test_annotations_are_enforced_in_tests() -> None:
 def test_clips_and_frames_cannot_be_sliced() -> None:
     with pytest.raises(ValueError, match="dim=1: must be 2 or more"):
         shift_slices(torch.randn(1, 2, 4), dim=1, sizes=(1, 1), offsets=(-1, 1), boundary="zero")
+
+
+def loop_over_heads(x: Tensor, channels: int, first: str, boundary: str) -> Tensor:
+    """Eqs. 16 to 18 of arXiv:2207.05526 for clips (B, T, N, m, z), a' = b' = `channels`; "next" the other way round."""
+    sign = -1 if first == "previous" else 1
+    out = x.clone()
+    for clip, to in zip(x, out, strict=True):
+        for t in range(x.shape[1]):
+            for u in range(x.shape[3]):
+                for j in range(x.shape[4]):
+                    offset = sign if j < channels else -sign if j < 2 * channels else 0
+                    to[t, :, u, j] = frame(clip, t + offset, boundary)[:, u, j]
+    return out
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("first", ["previous", "next"])
+@pytest.mark.parametrize("channels", [0, 1, 2, 3])
+def test_periodic_shift_equals_the_loop(channels: int, first: str, boundary: str) -> None:
+    x = torch.randn(2, 4, 3, 2, 6)
+    actual = periodic_shift(x, dim=3, channels=channels, first=first, boundary=boundary)
+    assert torch.equal(actual, loop_over_heads(x, channels, first, boundary))
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("first", ["previous", "next"])
+@pytest.mark.parametrize("channels", [0, 1, 3, 6])
+def test_plain_shift_is_the_periodic_shift_of_one_head_as_wide_as_all(channels: int, first: str, boundary: str) -> None:
+    x = torch.randn(2, 4, 3, 12)
+    expected = loop_over_heads(x.unsqueeze(3), channels, first, boundary).squeeze(3)
+    assert torch.equal(temporal_shift(x, dim=3, channels=channels, first=first, boundary=boundary), expected)
+
+
+def test_heads_may_lie_before_the_tokens_too() -> None:
+    x = torch.randn(2, 4, 2, 6, 3)  # (B, T, m, z, N), as in a Visformer
+    expected = loop_over_heads(x.movedim(4, 2), 2, "previous", "zero").movedim(2, 4)
+    assert torch.equal(periodic_shift(x, dim=2, channels=2, first="previous", boundary="zero"), expected)
+
+
+@pytest.mark.parametrize("first", ["previous", "next"])
+def test_nothing_shifted_is_the_input_itself(first: str) -> None:
+    x = torch.randn(2, 4, 3, 2, 6)
+    assert periodic_shift(x, dim=3, channels=0, first=first, boundary="cyclic") is x
+    assert temporal_shift(x, dim=4, channels=0, first=first, boundary="cyclic") is x
+
+
+def test_more_channels_than_a_head_has_are_an_error() -> None:
+    with pytest.raises(ValueError, match="at most 6"):
+        periodic_shift(torch.randn(2, 4, 3, 2, 6), dim=3, channels=4, first="next", boundary="zero")

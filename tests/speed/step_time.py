@@ -1,15 +1,17 @@
-"""Training steps side by side on this machine's CPU, as ratios: MSCA-KV and TokenShift over the frame-wise ViT, and
-TokenShift over the official code.
+"""Training steps side by side on this machine's CPU, as ratios: the networks of one paper over the frame-wise network
+that they start from, and over their official code.
 
-    python tests/speed/step_time.py --official <checkout of VideoNetworks/TokShift-Transformer>
+    python tests/speed/step_time.py msca --official <checkout of VideoNetworks/TokShift-Transformer>
+    python tests/speed/step_time.py laps --official-laps <checkout of VideoNetworks/LAPS-transformer>
 
 Every round takes one step (forward, cross-entropy, backward, SGD with momentum) of every network, in a new random
 order, so that a slow spell of the machine meets all of them alike; a ratio is taken within its round. Printed are the
 median over the rounds, the quartiles, and the ratio of the fastest steps. Needs nothing else running and, at the
 default size, 6 GB of memory. Not a test: pytest does not collect it.
 
-Targets (ViT-B/16, 8 frames of 224 pixels): MSCA-KV / ViT and TokenShift / ViT at most 1.03, TokenShift / official at
-most 0.9.
+Targets, for 8 frames of 224 pixels:
+- msca (ViT-B/16): MSCA-KV / ViT and TokenShift / ViT at most 1.03, TokenShift / official at most 0.9;
+- laps (Visformer-S): P-Shift / Base2D at most 1.03, LA at most 1.10, LAPS at most 1.12, LAPS / official at most 0.95.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -31,22 +34,24 @@ from torch import nn
 from vtbench.models import build
 
 NUM_CLASSES = 400
+Compared = tuple[dict[str, nn.Module], list[tuple[str, str, float | None]]]
+"""The networks by name, and (network, reference, largest ratio aimed at)."""
 
 
-def official_tokenshift(checkout: Path, options: argparse.Namespace) -> nn.Module:
-    """The official TokShift network at the sizes of `options`, from a checkout of the official code."""
-    if not (checkout / "vit_models" / "modeling_tokshift.py").is_file():
-        sys.exit(f"{checkout}: no vit_models/modeling_tokshift.py; clone VideoNetworks/TokShift-Transformer")
-    # At the end of the path: the checkout has an old timm of its own, which must not be found before the installed one.
+def add_checkout(checkout: Path, part: str) -> None:
+    """Make an official checkout importable, of which `part` is a file."""
+    if not (checkout / part).is_file():
+        sys.exit(f"{checkout}: no {part}; clone the repository that --help names")
+    # At the end of the path: the checkouts have an old timm of their own, which must not be found before the installed.
     sys.path.append(str(checkout))
-    try:
-        from model.video_net import VideoNet
-        from vit_models import modeling_tokshift
-    except ModuleNotFoundError as e:
-        sys.exit(
-            f"the official code needs '{e.name}', which vtbench does not: pip install --target extra {e.name} and run "
-            "again with PYTHONPATH=extra"
-        )
+
+
+def official_tokenshift(options: argparse.Namespace) -> nn.Module:
+    """The official TokShift network at the sizes of `options`."""
+    add_checkout(options.official, "vit_models/modeling_tokshift.py")
+    from model.video_net import VideoNet
+    from vit_models import modeling_tokshift
+
     config = modeling_tokshift.configs.get_b16_config()
     config.patches.size = (options.patch_size, options.patch_size)
     config.hidden_size = options.embed_dim
@@ -54,18 +59,71 @@ def official_tokenshift(checkout: Path, options: argparse.Namespace) -> nn.Modul
     config.transformer.num_heads = options.num_heads
     config.transformer.num_layers = options.depth
     modeling_tokshift.CONFIGS["ViT-timed"] = config
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints a line per block
-        return VideoNet(
-            NUM_CLASSES,
-            options.frames,
-            "RGB",
-            backbone="ViT-timed",
-            net="TokShift",
-            partial_bn=False,
-            is_shift=True,
-            shift_div=4,
-            vit_img_size=options.size,
-        )
+    return VideoNet(
+        NUM_CLASSES,
+        options.frames,
+        "RGB",
+        backbone="ViT-timed",
+        net="TokShift",
+        partial_bn=False,
+        is_shift=True,
+        shift_div=4,
+        vit_img_size=options.size,
+    )
+
+
+def msca(options: argparse.Namespace) -> Compared:
+    sizes = {
+        "num_classes": NUM_CLASSES,
+        "num_frames": options.frames,
+        "img_size": options.size,
+        "patch_size": options.patch_size,
+        "embed_dim": options.embed_dim,
+        "depth": options.depth,
+        "num_heads": options.num_heads,
+    }
+    networks = {
+        "ViT": build("vit", **sizes),
+        "MSCA-KV": build("msca", **sizes, shifted="kv", backward_heads=1, forward_heads=1),
+        "TokenShift": build("tokenshift", **sizes),
+    }
+    ratios: list[tuple[str, str, float | None]] = [("MSCA-KV", "ViT", 1.03), ("TokenShift", "ViT", 1.03)]
+    if options.official:
+        networks["official TokenShift"] = official_tokenshift(options)
+        ratios.append(("TokenShift", "official TokenShift", 0.9))
+    return networks, ratios
+
+
+def official_laps(net: str, options: argparse.Namespace) -> nn.Module:
+    """The official network `net` on Visformer-S, with the paper's levels and share of shifted channels."""
+    from model.video_net import VideoNet
+
+    backbone = {224: "visformer_small", 320: "visformer_small_hr", 360: "visformer_small_er"}.get(options.size)
+    if backbone is None:
+        sys.exit(f"--size {options.size}: the official code has 224, 320 and 360")
+    levels = SimpleNamespace(S2_SKIP_LEVEL=[1, 2, 3, 1], S3_SKIP_LEVEL=[2, 3, 1, 2])
+    cfg = SimpleNamespace(MODEL=levels)
+    return VideoNet(NUM_CLASSES, options.frames, "RGB", backbone=backbone, net=net, fold_div=8, cfg=cfg)
+
+
+def laps(options: argparse.Namespace) -> Compared:
+    sizes = {"num_classes": NUM_CLASSES, "num_frames": options.frames, "img_size": options.size}
+    networks = {
+        "Base2D": build("visformer", **sizes),
+        "plain shift": build("laps_visformer", **sizes, attention="framewise", shift="plain"),
+        "P-Shift": build("laps_visformer", **sizes, attention="framewise"),
+        "LA": build("laps_visformer", **sizes, shift="none"),
+        "LAPS": build("laps_visformer", **sizes),
+        "Base3D": build("laps_visformer", **sizes, attention="joint", shift="none"),
+    }
+    targets = {"plain shift": None, "P-Shift": 1.03, "LA": 1.10, "LAPS": 1.12, "Base3D": None}
+    ratios: list[tuple[str, str, float | None]] = [(name, "Base2D", target) for name, target in targets.items()]
+    if options.official_laps:
+        add_checkout(options.official_laps, "visformer/models_LAPS.py")
+        networks["official LAPS"] = official_laps("Visformer_LAPS", options)
+        networks["official Base2D"] = official_laps("Visformer", options)
+        ratios += [("LAPS", "official LAPS", 0.95), ("Base2D", "official Base2D", None)]
+    return networks, ratios
 
 
 def step(network: nn.Module, options: argparse.Namespace) -> Callable[[], float]:
@@ -87,38 +145,34 @@ def step(network: nn.Module, options: argparse.Namespace) -> Callable[[], float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--official", type=Path, help="checkout of the official TokenShift code")
-    parser.add_argument("--embed-dim", type=int, default=768)
-    parser.add_argument("--depth", type=int, default=12)
-    parser.add_argument("--num-heads", type=int, default=12)
-    parser.add_argument("--patch-size", type=int, default=16)
-    parser.add_argument("--size", type=int, default=224, help="pixels per side")
-    parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=1, help="clips per step")
-    parser.add_argument("--repeats", type=int, default=15, help="rounds that count, after one that does not")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    papers = parser.add_subparsers(required=True)
+    for paper in (msca, laps):
+        arguments = papers.add_parser(paper.__name__)
+        arguments.set_defaults(paper=paper)
+        arguments.add_argument("--size", type=int, default=224, help="pixels per side")
+        arguments.add_argument("--frames", type=int, default=8)
+        arguments.add_argument("--batch", type=int, default=1, help="clips per step")
+        arguments.add_argument("--repeats", type=int, default=15, help="rounds that count, after one that does not")
+        arguments.add_argument("--threads", type=int, default=torch.get_num_threads())
+        if paper is msca:
+            arguments.add_argument("--official", type=Path, help="checkout of VideoNetworks/TokShift-Transformer")
+            arguments.add_argument("--embed-dim", type=int, default=768)
+            arguments.add_argument("--depth", type=int, default=12)
+            arguments.add_argument("--num-heads", type=int, default=12)
+            arguments.add_argument("--patch-size", type=int, default=16)
+        else:
+            arguments.add_argument("--official-laps", type=Path, help="checkout of VideoNetworks/LAPS-transformer")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-
-    sizes = {
-        "num_classes": NUM_CLASSES,
-        "num_frames": options.frames,
-        "img_size": options.size,
-        "patch_size": options.patch_size,
-        "embed_dim": options.embed_dim,
-        "depth": options.depth,
-        "num_heads": options.num_heads,
-    }
-    networks = {
-        "ViT": build("vit", **sizes),
-        "MSCA-KV": build("msca", **sizes, shifted="kv", backward_heads=1, forward_heads=1),
-        "TokenShift": build("tokenshift", **sizes),
-    }
-    ratios = [("MSCA-KV", "ViT", 1.03), ("TokenShift", "ViT", 1.03)]
-    if options.official:
-        networks["official TokenShift"] = official_tokenshift(options.official, options)
-        ratios.append(("TokenShift", "official TokenShift", 0.9))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # the official codes print a line per block
+            networks, ratios = options.paper(options)
+    except ModuleNotFoundError as e:
+        sys.exit(
+            f"the official code needs '{e.name}', which vtbench does not: pip install --target extra {e.name} and run "
+            "again with PYTHONPATH=extra"
+        )
 
     steps = {name: step(network, options) for name, network in networks.items()}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -131,8 +185,8 @@ def main() -> None:
     print(file=sys.stderr)
 
     print(
-        f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}: width {options.embed_dim}, depth "
-        f"{options.depth}, {options.batch} x {options.frames} x {options.size} px, {options.repeats} rounds"
+        f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}: {' '.join(sys.argv[1:])}: "
+        f"{options.batch} x {options.frames} x {options.size} px, {options.repeats} rounds"
     )
     for name, durations in seconds.items():
         print(f"{name:20} median {statistics.median(durations):8.3f} s a step, fastest {min(durations):8.3f} s")
@@ -142,7 +196,7 @@ def main() -> None:
         fastest = min(seconds[name]) / min(seconds[reference])
         print(
             f"{name + ' / ' + reference:32} median {middle:.3f} (quartiles {low:.3f} to {high:.3f}), "
-            f"fastest {fastest:.3f}; target at most {target}"
+            f"fastest {fastest:.3f}{f'; target at most {target}' if target else ''}"
         )
 
 

@@ -152,7 +152,7 @@ def test_official_tokshift_checkpoint(prefix: str, expect_head: bool, tmp_path: 
     path = saved({"epoch": 18, "state_dict": state, "best_acc1": torch.tensor(77.0)}, tmp_path / "best.pth.tar")
     report = load_weights(model, path, expect_head=expect_head)
     assert report.format == "tokshift"
-    accounted(report, [key.removeprefix("module.") for key in state], model)
+    accounted(report, [key.removeprefix(prefix) for key in state], model)
     assert list(report.missing) == ([] if expect_head else HEAD)
     expected = timm_state()
     for key, tensor in model.state_dict().items():
