@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import re
@@ -19,10 +20,12 @@ from torch import nn
 
 from vtbench import launch, runner
 from vtbench.errors import ResultsError
+from vtbench.report.compare import compare
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.settings import Settings
 from vtbench.spec import select
+from vtbench.spec.override import with_settings
 
 VIT = "msca/table2:vit"
 
@@ -291,3 +294,44 @@ def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_p
     assert loaded.startswith("laps-visformer checkpoint: ") and loaded.endswith("nothing missing")
     used, renamed = (int(n) for n in re.findall(r"(\d+) keys used, (\d+) renamed", loaded)[0])
     assert used + renamed == len(official) and renamed == 5 * len(norms)
+
+
+def own_weights(results: Path) -> Path:
+    training = select([VIT])[0].measurements("smoke")[0].evaluation.training
+    return folders.training_folder(results, training.key) / folders.WEIGHTS
+
+
+def test_weights_tested_by_other_settings_are_neither_the_rows_result_nor_stale(results: Path) -> None:
+    row, settings = select([VIT])[0], Settings(results=results)
+    changed = with_settings([row], ["eval.clips=1"])
+    launch.evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
+    assert not compare([row], Store(results), "smoke")[0].stale
+    again = launch.run([row], settings, "smoke", [0])
+    assert (again.already, again.written, again.failed) == (1, [], [])
+    (results / "results.csv").unlink()
+    launch.evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
+    alone = compare([row], Store(results), "smoke")[0]
+    assert not alone.counted and not alone.stale
+
+
+def test_given_weights_are_tested_again_when_the_test_videos_changed(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, settings = select([VIT])[0], Settings(results=results)
+    first = launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
+    assert (
+        launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0].finished_at == first.finished_at
+    )
+    monkeypatch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
+    other = launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
+    assert other.data_fingerprint == "another" != first.data_fingerprint
+    aside = folders.evaluation_folder(results, first.evaluation_key + ".1")
+    assert folders.read_json(aside / folders.DONE)["data_fingerprint"] == first.data_fingerprint
+
+
+def test_a_record_says_when_the_test_set_chose_the_epoch() -> None:
+    for scale in ("mini", "paper"):
+        training = select([VIT])[0].measurements(scale)[0].evaluation.training
+        chosen = dataclasses.replace(training, train=dataclasses.replace(training.train, keep="best_on_test"))
+        assert "last epoch" in launch._selection(training)
+        assert "on the test set of" in launch._selection(chosen) and "last epoch" not in launch._selection(chosen)

@@ -117,6 +117,20 @@ def test_the_best_epoch_on_the_test_set_is_kept_where_that_is_asked(
     assert "kept_epoch" not in folders.read_json(folders.training_folder(tmp_path, last.key) / folders.DONE)
 
 
+def test_no_epoch_is_chosen_on_test_videos_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any, index: int) -> dict[str, Any]:
+        entry = self.entries[index]
+        return {"video_id": entry.video_id, "label": entry.label, "error": "not a video"}
+
+    monkeypatch.setattr("vtbench.datasets.base.TestVideos.__getitem__", refuse)
+    training = smoke(ROW_WITH_NORMS, keep="best_on_test")
+    with pytest.raises(
+        RunError, match="no test video could be read, so no epoch can be chosen; the first: not a video"
+    ):
+        runner.train(training, Settings(results=tmp_path))
+    assert not folders.is_done(folders.training_folder(tmp_path, training.key))
+
+
 def test_batch_norm_is_measured_anew_also_when_only_that_was_left(tmp_path: Path) -> None:
     """A training whose epochs are all done, broken off before its weights were written."""
     training, whole, broken = smoke(ROW_WITH_NORMS), Settings(results=tmp_path / "a"), Settings(results=tmp_path / "b")

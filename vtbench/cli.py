@@ -122,7 +122,7 @@ def _rows(args: argparse.Namespace) -> list[Row]:
     if settings := getattr(args, "set", []):
         from vtbench.spec.override import with_settings
 
-        rows = [with_settings(row, settings) for row in rows]
+        rows = with_settings(rows, settings)
     return rows
 
 
@@ -251,6 +251,8 @@ def _cost(args: argparse.Namespace) -> int:
         for entry in entries
     ]  # fmt: skip
     print_rows(lines, ("id", "params_m", "gmacs fvcore", "gmacs matmul", "gmacs thop", "printed"), args.format)
+    if args.set and args.format == "table":
+        print(f"\nchanged by --set {' '.join(args.set)}; the printed cells are of the rows as they are")
     return 0
 
 

@@ -14,7 +14,7 @@ import lightning as L
 import torch
 from safetensors.torch import save_file
 
-from vtbench.errors import RunError
+from vtbench.errors import ResultsError, RunError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.methods.base import VideoClassifier
 from vtbench.results import folders
@@ -105,20 +105,39 @@ class EpochJournal(L.Callback):
 class BestEpoch(L.Callback):
     """Keeps the weights of the epoch that is best on the test set (`train.keep: best_on_test`), the first of equals."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / folders.BEST
+    def __init__(self, folder: Path, data_fingerprint: str) -> None:
+        """`data_fingerprint` is that of the test videos."""
+        self.path, self.data_fingerprint = folder / folders.BEST, data_fingerprint
         self.epoch = 0
         """Counted from 1; 0 before the first validation."""
         self.top1 = -1.0
+        self.failures: dict[str, str] = {}
+        """Test videos that could not be read at the last validation -> why."""
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "top1": self.top1}
+        return {"epoch": self.epoch, "top1": self.top1, "data_fingerprint": self.data_fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.epoch, self.top1 = state_dict["epoch"], state_dict["top1"]
+        if state_dict["data_fingerprint"] != self.data_fingerprint:
+            raise RunError(
+                f"{self.path.parent}: its best epoch was chosen on other test videos (fingerprint "
+                f"{state_dict['data_fingerprint']}, now {self.data_fingerprint}); bring them back, or remove the "
+                "folder to begin anew"
+            )
+        if self.epoch and not self.path.exists():
+            raise ResultsError(
+                f"{self.path}: the weights of epoch {self.epoch} are gone; remove the folder to begin anew"
+            )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         # Before the journal's checkpoint of this epoch: a training broken off between the two does the epoch again.
+        self.failures = pl_module.failures
+        if len(self.failures) == len(pl_module.labels):
+            raise RunError(
+                f"{self.path.parent}: no test video could be read, so no epoch can be chosen; the first: "
+                f"{next(iter(self.failures.values()), 'there is none')}"
+            )
         top1 = float(trainer.callback_metrics["test_top1"])
         if top1 > self.top1:
             self.epoch, self.top1 = trainer.current_epoch + 1, top1

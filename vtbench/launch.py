@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from vtbench.errors import ResultsError, RunError, UsageError, VtbenchError
+from vtbench.errors import RunError, SpecError, UsageError, VtbenchError
 from vtbench.plan import Job, all_measurements, blockers, graph, is_trained
 from vtbench.results import folders
 from vtbench.results.record import Record
@@ -86,7 +86,7 @@ def run(
     fresh = again or test_again
     todo: list[Measurement] = []
     for measurement in wanted:
-        newest = store.newest(measurement.row_id, measurement.name, scale, measurement.seed)
+        newest = store.newest(measurement.row_id, measurement.name, scale, measurement.seed, given=False)
         if not fresh and newest is not None and newest.evaluation_key == measurement.evaluation.key:
             outcome.already += 1
         elif not fresh and (same := store.find(measurement.evaluation.key)):
@@ -102,9 +102,9 @@ def run(
         for key, job in jobs.items():
             if job.measurements:  # a pretraining stays: its weights are not what is measured
                 if again:
-                    _set_aside(folders.training_folder(settings.results, key))
+                    folders.set_aside(folders.training_folder(settings.results, key))
                 for evaluation in job.evaluations:
-                    _set_aside(folders.evaluation_folder(settings.results, evaluation))
+                    folders.set_aside(folders.evaluation_folder(settings.results, evaluation))
     if jobs:
         _refuse_blocked(jobs, settings, outcome)
     if not jobs:
@@ -123,19 +123,6 @@ def _shared(record: Record, measurement: Measurement) -> Record:
     return record.model_copy(update={"id": measurement.row_id, "measurement": measurement.name})
 
 
-def _set_aside(folder: Path) -> None:
-    """Rename a run folder, so that what it measured stays while the same run is made anew."""
-    if not folder.exists():
-        return
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        number += 1
-    try:
-        folder.rename(aside)
-    except OSError as error:
-        raise ResultsError(f"{folder}: cannot be set aside for --again: {error.strerror}") from error
-
-
 def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:
     """Take out the jobs that lack data or weights or whose network cannot be built, those that start from one of them,
     and the pretrainings that nobody needs then."""
@@ -152,9 +139,9 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
             outcome.failed.append(Failure(job.title, "blocked: " + "; ".join(reasons), UsageError.exit_code))
             blocked.add(key)
             del jobs[key]
-    needed = {job.needs for job in jobs.values()}
-    for key in [key for key, job in jobs.items() if not job.measurements and key not in needed]:
-        del jobs[key]
+    for key, job in reversed(list(jobs.items())):  # each after those that start from it
+        if not job.measurements and key not in {other.needs for other in jobs.values()}:
+            del jobs[key]
 
 
 @contextlib.contextmanager
@@ -380,9 +367,12 @@ def _start(start: Start, done: dict[str, Any]) -> str:
 
 def _selection(training: Training) -> str:
     """What drove the choices behind the weights. At paper scale the recipe is the paper's own."""
+    epoch = "last epoch"
+    if training.train.keep == "best_on_test":
+        epoch = f"best of {training.train.epochs} epochs on the test set of {training.data.dataset}"
     if training.scale == "paper":
-        return "none: last epoch"
-    return f"recipe of the small scales: {training.data.dataset} validation in sight; last epoch"
+        return epoch if training.train.keep else f"none: {epoch}"
+    return f"recipe of the small scales: {training.data.dataset} validation in sight; {epoch}"
 
 
 def evaluate_checkpoint(
@@ -402,6 +392,9 @@ def evaluate_checkpoint(
     jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
     if not jobs:
         raise RunError(f"nothing to test at {scale} scale in {', '.join(row.id for row in rows)}")
+    for job in jobs:
+        if wrong := runner.impossible(job.training):
+            raise SpecError(f"{job.title}: {wrong}")
     written: list[Record] = []
     display.start(jobs)
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from vtbench.errors import SpecError
 from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
@@ -149,7 +150,10 @@ def _macs(job: Job) -> int:
     from vtbench.runner import clip_macs
 
     training = job.training
-    one = clip_macs(training)
+    try:
+        one = clip_macs(training)
+    except SpecError as error:
+        raise SpecError(f"{job.title}: {error}") from error
     videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
     total = 3 * one * videos * training.train.epochs
     for evaluation in job.evaluations.values():

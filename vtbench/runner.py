@@ -32,7 +32,7 @@ from vtbench.methods.base import VideoClassifier
 from vtbench.models import build
 from vtbench.results import folders
 from vtbench.settings import Settings
-from vtbench.spec.datasets import NO_FLIP, Dataset, load_dataset
+from vtbench.spec.datasets import NO_FLIP, NO_SPLIT, Dataset, load_dataset
 from vtbench.spec.load import load_paper
 from vtbench.spec.scale import measurements
 from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Training
@@ -106,7 +106,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
         data_fingerprint=data.fingerprint("train"),
         progress=progress,
     )
-    best = BestEpoch(folder) if training.train.keep == "best_on_test" else None
+    best = BestEpoch(folder, data.fingerprint("test")) if training.train.keep == "best_on_test" else None
     last = folder / folders.CHECKPOINT
     logger = _train_logger(training, settings, folder)
     with _calm(folder):
@@ -150,7 +150,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
             "data_fingerprint": journal.data_fingerprint,
-            **({"kept_epoch": best.epoch, "kept_top1": best.top1} if best else {}),
+            **({"kept_epoch": best.epoch, "kept_top1": best.top1, "kept_failures": best.failures} if best else {}),
             **provenance.environment(),
         },
     )
@@ -188,7 +188,14 @@ def evaluate(
     key = given_weights_key(evaluation, sha256) if checkpoint else evaluation.key
     folder = folders.evaluation_folder(settings.results, key)
     if folders.is_done(folder):
-        return dict(folders.read_json(folder / folders.DONE))
+        done = dict(folders.read_json(folder / folders.DONE))
+        if not checkpoint:
+            return done
+        # Given weights are tested on what is there now, not on what was there when they were tested before.
+        data = _data_module(evaluation.data, evaluation.training, settings, evaluation=evaluation)
+        if data.fingerprint("test") == done["data_fingerprint"]:
+            return done
+        folders.set_aside(folder)
     network = _network(evaluation.training)
     # Before there is a run folder: a file that does not fit leaves none behind.
     loaded = load_weights(network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
@@ -280,6 +287,8 @@ def _videos(data: Data, settings: Settings) -> dict[str, Any]:
     limits = {"limit_train": data.limit_train, "limit_test": data.limit_test}
     if data.split is not None:
         limits["split"] = data.split
+    elif facts.about.splits > 1:
+        raise DataError(f"data.split {NO_SPLIT.format('not set', data.dataset, facts.about.splits)}")
     if not facts.synthetic:
         if root is None:
             raise DataError(
@@ -332,7 +341,7 @@ def _build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
     try:
         return build(name, **arguments)
     except ValueError as error:
-        raise SpecError(f"model {name}: {error}; mend the row's model block in benchmarks/") from error
+        raise SpecError(f"model {name}: {error}; mend the model block (of the row, or --set)") from error
 
 
 def impossible(training: Training) -> str | None:

@@ -66,7 +66,8 @@ def test_linear_rule_for_batch_and_clip_length() -> None:
             t = measured.evaluation.training
             if not t.model.name.endswith("vit"):
                 frames = t.train.batch_size * t.data.num_frames
-                assert t.train.lr == pytest.approx(0.09023 * frames / (160 * 8), rel=0.01)
+                assert t.train.lr == pytest.approx(0.09023 * frames / (40 * 8), rel=0.01)
+                assert t.train.accumulate == 40
 
 
 def test_every_printed_cost_of_an_own_row_is_counted_but_that_of_rb() -> None:

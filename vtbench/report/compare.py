@@ -175,7 +175,7 @@ def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[R
             ours[slot] = record
         elif slot in wanted and _is_given(record) and record.evaluation_key.startswith(f"{wanted[slot]}-"):
             given[record.measurement] = record
-        else:
+        elif not _is_given(record):  # given weights tested by other settings (eval --set) are nobody's old line
             stale[slot] = record
     measured_by_us = {name for name, _ in ours}
     counted = [ours[slot] for slot in wanted if slot in ours]

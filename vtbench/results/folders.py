@@ -66,6 +66,19 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def set_aside(folder: Path) -> None:
+    """Rename a run folder, so that what it measured stays while the same run is made anew."""
+    if not folder.exists():
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise ResultsError(f"{folder}: cannot be set aside to be made anew: {error.strerror}") from error
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is either the old one or the whole new one, never half of it.
 

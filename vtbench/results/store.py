@@ -99,11 +99,12 @@ class Store:
                     self._seen = (stamp, self._parse(file.read()))
             return list(self._seen[1])
 
-    def newest(self, id: str, measurement: str, scale: str, seed: int) -> Record | None:
-        """The last line appended for this row, measurement, scale and seed, or None. It may be stale: compare its
-        `evaluation_key` with the one the row asks for today."""
+    def newest(self, id: str, measurement: str, scale: str, seed: int, *, given: bool = True) -> Record | None:
+        """The last line appended for this row, measurement, scale and seed, or None; `given` False passes over lines of
+        given weights. It may be stale: compare its `evaluation_key` with the one the row asks for today."""
         wanted = (id, measurement, scale, seed)
-        return next((r for r in reversed(self.read()) if (r.id, r.measurement, r.scale, r.seed) == wanted), None)
+        lines = (r for r in reversed(self.read()) if given or r.init != "given")
+        return next((r for r in lines if (r.id, r.measurement, r.scale, r.seed) == wanted), None)
 
     def find(self, evaluation_key: str) -> list[Record]:
         """Every line of one evaluation, in the order they were appended: rows that share it, and re-measurements."""

@@ -13,6 +13,7 @@ from vtbench.spec.document import build, key, read_yaml
 from vtbench.spec.locate import data_folder, shown
 
 Split = Literal["train", "test"]
+NO_SPLIT = "is {}, and {} has official splits 1 to {}; give one of them (none where there is only one)"
 NO_FLIP = "a mirrored video of {} has no label; set augment.flip: 0 in the row"
 
 
@@ -44,6 +45,7 @@ class _DatasetFile:
     num_classes: int = key("number of classes", at_least=1)
     synthetic: bool = key("true: vtbench makes the videos itself", default=False)
     num_videos: Splits = key("videos per split")
+    splits: int = key("official splits; with more than one a spec says which (data.split)", default=1, at_least=1)
     flip: Flip | None = key("what a horizontal flip does to a label", default=None)
 
 

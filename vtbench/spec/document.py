@@ -120,14 +120,10 @@ def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_leas
 
 
 @cache
-def _fields(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+def writable(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """The fields of a dataclass that can be written in a file, with their annotations."""
     hints = get_type_hints(cls)
     return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls) if f.metadata}
-
-
-def field_hints(cls: type) -> dict[str, Any]:
-    """The fields that can be written in a file -> their annotations."""
-    return {name: hint for name, (_, hint) in _fields(cls).items()}
 
 
 def build(cls: type[T], where: Node, values: Mapping[str, Node] | None = None) -> T:
@@ -140,7 +136,7 @@ def build(cls: type[T], where: Node, values: Mapping[str, Node] | None = None) -
         if not isinstance(where.value, dict):
             where.fail(f"must be keys and values, not {described(where)}")
         values = where.value
-    fields = _fields(cls)  # type: ignore[arg-type]
+    fields = writable(cls)  # type: ignore[arg-type]
     for name, node in values.items():
         if name not in fields:
             node.fail(f"no such key{did_you_mean(name, fields)}")

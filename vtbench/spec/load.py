@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
-from vtbench.spec.datasets import dataset_names
+from vtbench.spec.datasets import NO_SPLIT, dataset_names, load_dataset
 from vtbench.spec.document import Node, build, described, key, read_yaml
 from vtbench.spec.locate import data_folder, shown
 from vtbench.spec.scale import MINI_SIZES
@@ -250,7 +250,14 @@ def _read_recipe(row: Node, layers: list[Any], complete: bool, builders: Builder
     if "train" in blocks and blocks["train"].method not in builders.methods():
         method = merged["train"]["method"]
         method.fail(f"no method is called {method.value!r}{did_you_mean(method.value, builders.methods())}")
-    return Recipe(**blocks)
+    if "data" in blocks:
+        about = load_dataset(blocks["data"].dataset).about
+        if blocks["data"].split not in (range(1, about.splits + 1) if about.splits > 1 else (None,)):
+            row.fail(NO_SPLIT.format(blocks["data"].split, blocks["data"].dataset, about.splits), below="data.split")
+    try:
+        return Recipe(**blocks)
+    except ValueError as error:  # what a recipe says about blocks that do not go together
+        row.fail(str(error))
 
 
 def _known_notes(node: Node, about: PaperFile) -> None:

@@ -211,7 +211,7 @@ class Change:
 
 
 def at_scale(row: Row, recipe: Recipe, scale: Scale) -> tuple[Recipe, list[Change]]:
-    """The paper-scale `recipe` of a row at `scale`, and what changed.
+    """The paper-scale `recipe` of a row at `scale`, with what `--set` changed, and the changes of the scale.
 
     Raises SpecError naming the row and the key that cannot be scaled.
     """
@@ -223,9 +223,9 @@ def at_scale(row: Row, recipe: Recipe, scale: Scale) -> tuple[Recipe, list[Chang
                 leaves[key] = rule
         elif key in paper or key.startswith("data.limit_"):
             leaves[key] = _scaled(row, key, rule, paper, scale)
-    leaves = {key: value for key, value in leaves.items() if value is not UNSET}
+    leaves = {key: value for key, value in {**leaves, **row.changed}.items() if value is not UNSET}
     changes = [
-        Change(key, paper.get(key), leaves.get(key), RULES[scale][key][1])
+        Change(key, paper.get(key), leaves.get(key), "--set" if key in row.changed else RULES[scale][key][1])
         for key in [*paper, *(key for key in leaves if key not in paper)]
         if paper.get(key) != leaves.get(key)
     ]

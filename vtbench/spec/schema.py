@@ -166,8 +166,8 @@ class Train:
         default=None,
         at_least=1,
     )
-    keep: Literal["last", "best_on_test"] | None = key(
-        "whose epoch's weights are kept; best_on_test looks at the test set (1 clip, 3 crops) after every epoch",
+    keep: Literal["best_on_test"] | None = key(
+        "the epoch with the best top-1 on the test set (1 clip, 3 crops); not set: the last epoch",
         default=None,
     )
 
@@ -210,6 +210,13 @@ class Recipe:
     init: Init | None = None
     train: Train | None = None
     eval: Eval | None = None
+
+    def __post_init__(self) -> None:
+        shortest = {"augment": self.augment.short_side[0]} if self.augment else {}
+        shortest |= {"eval": self.eval.short_side} if self.eval else {}
+        for block, pixels in shortest.items():
+            if pixels < self.data.size:
+                raise ValueError(f"{block}.short_side is {pixels}, a crop of data.size {self.data.size} does not fit")
 
     def leaves(self) -> dict[str, Any]:
         """Every value by dotted key ("train.lr", "model.depth"); keys that are not set are left out."""
@@ -358,6 +365,8 @@ class Row:
     mini_size: str
     recipes: Mapping[str, RowRecipe]
     line: int
+    changed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings by dotted key that `--set` puts in place of the file's, at every scale."""
 
     @property
     def id(self) -> str:
