@@ -128,15 +128,21 @@ MINI: Rules = {
     "init.pretraining": ("stills", "a shared pretraining on still images of the shapes stands for ImageNet"),
     "init.weights": (UNSET, "see init.pretraining"),
     "train.optimizer": ("adamw", SYNTHETIC_RECIPE),
-    "train.lr": (ByStart(pretrained=3e-3, trained=1e-3), FINE_TUNING),
+    "train.lr": (
+        ByStart(
+            pretrained=BySize(grid3=3e-3, grid7=3e-3, pyramid=_by_backbone(vit=1.5e-3, visformer=3e-3, rest=3e-3)),
+            trained=1e-3,
+        ),
+        FINE_TUNING + "; where networks differ, a ViT is slower",
+    ),
     "train.momentum": (UNSET, "belongs to sgd"),
     "train.weight_decay": (0.05, SYNTHETIC_RECIPE),
     "train.epochs": (
         ByStart(
-            pretrained=BySize(grid3=5, grid7=5, pyramid=_by_backbone(vit=10, visformer=5, rest=5)),
+            pretrained=BySize(grid3=5, grid7=5, pyramid=_by_backbone(vit=30, visformer=5, rest=5)),
             trained=By(None, {12: 10, 18: 10, 36: 20}),
         ),
-        FINE_TUNING + "; where networks differ, a ViT takes longer",
+        FINE_TUNING + "; where networks differ, a ViT is slower",
     ),
     "train.warmup_epochs": (0.5, SYNTHETIC_RECIPE),
     "train.schedule": ("cosine", SYNTHETIC_RECIPE),
