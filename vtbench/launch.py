@@ -98,6 +98,8 @@ def run(
     jobs = graph(todo)
     for key in [key for key, job in jobs.items() if not job.evaluations and is_trained(job, settings)]:
         del jobs[key]  # a pretraining that is there
+    if jobs:
+        _refuse_blocked(jobs, settings, outcome)
     if fresh:
         for key, job in jobs.items():
             if job.measurements:  # a pretraining stays: its weights are not what is measured
@@ -105,8 +107,6 @@ def run(
                     folders.set_aside(folders.training_folder(settings.results, key))
                 for evaluation in job.evaluations:
                     folders.set_aside(folders.evaluation_folder(settings.results, evaluation))
-    if jobs:
-        _refuse_blocked(jobs, settings, outcome)
     if not jobs:
         return outcome
     count = workers or (1 if scale == "paper" else os.cpu_count() or 1)
