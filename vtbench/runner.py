@@ -347,8 +347,7 @@ def _build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
 def impossible(training: Training) -> str | None:
     """Why the network of a training cannot be built, None if it can: told before anything is trained or written."""
     try:
-        with torch.device("meta"):
-            _network(training)
+        _on_meta(training.model.name, _Frozen.of(training))
     except SpecError as error:
         return str(error)
     return None
@@ -544,9 +543,15 @@ class _Frozen:
 
 
 @functools.cache
+def _on_meta(name: str, network: _Frozen) -> torch.nn.Module:
+    """The network without memory for its weights, once for all rows and seeds that share it. Raises SpecError."""
+    with torch.device("meta"):
+        return _build(name, dict(network.arguments)).eval()
+
+
+@functools.cache
 def _cost(name: str, network: _Frozen) -> dict[str, dict[str, int]]:
     arguments = dict(network.arguments)
-    with torch.device("meta"):
-        model = _build(name, arguments).eval()
+    model = _on_meta(name, network)
     shape = (1, arguments["num_frames"], 3, arguments["img_size"], arguments["img_size"])
     return {"params": count_params(model), "gmacs": count_macs(model, shape)}

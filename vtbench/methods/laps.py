@@ -9,7 +9,7 @@ configs of its version 1), which also measures the statistics of batch norm anew
 from __future__ import annotations
 
 from itertools import islice
-from typing import Literal
+from typing import Any
 
 import lightning as L
 import torch
@@ -18,42 +18,28 @@ from torch.optim.swa_utils import update_bn
 
 from vtbench.methods.base import OneGroup
 
+SECTION_4_1: dict[str, Any] = {
+    "optimizer": "sgd",
+    "lr": 0.09023,
+    "momentum": 0.9,
+    "weight_decay": 0.0,
+    "epochs": 18,
+    "warmup_epochs": 0.0,
+    "schedule": "step",
+    "milestones": (10, 15),
+    "gamma": 0.1,
+    "label_smoothing": 0.1,
+}
+"""The arguments of OneGroup that a recipe leaves out, for 8 frames of 224 pixels."""
+
 
 class LAPS(OneGroup):
     """Base2D, Base3D and LAPS on Visformer, ResT and ViT: one optimiser, one parameter group, one schedule for all."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        optimizer: Literal["sgd", "adamw"] = "sgd",
-        lr: float = 0.09023,
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-        epochs: int = 18,
-        warmup_epochs: float = 0.0,
-        schedule: Literal["step", "cosine"] = "step",
-        milestones: tuple[int, ...] = (10, 15),
-        gamma: float = 0.1,
-        label_smoothing: float = 0.1,
-        precise_bn: int | None = None,
-    ) -> None:
-        """The defaults are for 8 frames of 224 pixels. `precise_bn`: batches of training clips over which the mean and
-        variance of every batch norm are averaged when the training is over and before a validation; None leaves the
-        running averages of the training."""
-        super().__init__(
-            network,
-            optimizer=optimizer,
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            epochs=epochs,
-            warmup_epochs=warmup_epochs,
-            schedule=schedule,
-            milestones=milestones,
-            gamma=gamma,
-            label_smoothing=label_smoothing,
-        )
+    def __init__(self, network: nn.Module, *, precise_bn: int | None = None, **recipe: Any) -> None:
+        """`precise_bn`: batches of training clips over which the mean and variance of every batch norm are averaged
+        when the training is over and before a validation; None leaves the running averages of the training."""
+        super().__init__(network, **{**SECTION_4_1, **recipe})
         self.precise_bn = precise_bn
 
     def on_validation_start(self) -> None:

@@ -59,6 +59,11 @@ class Temporal:
     first: First
     boundary: Boundary
 
+    @property
+    def groups(self) -> dict[str, int]:
+        """Which frames attend to each other, as vtbench.layers.attention takes it."""
+        return {"num_frames": self.num_frames, "size": self.size, "step": self.step}
+
     def channels(self, num_heads: int, head_dim: int) -> int:
         """Channels that are shifted in each direction: of a head (periodic) or of all (plain)."""
         if self.shift == "none":
@@ -83,40 +88,36 @@ class Temporal:
         return clips.flatten(0, 1)
 
 
-class LAPSViTAttention(nn.Module):
-    """In place of timm's ViT attention; takes over its projections, so parameter names stay."""
+class _TakenOver(nn.Module):
+    """Has the projections of a timm attention module, so that parameter names stay."""
 
-    def __init__(self, attention: TimmViTAttention, temporal: Temporal) -> None:
+    def __init__(self, attention: TimmViTAttention | TimmVisformerAttention, temporal: Temporal) -> None:
         super().__init__()
         self.qkv, self.proj = attention.qkv, attention.proj
         self.num_heads, self.temporal = attention.num_heads, temporal
         self.channels = temporal.channels(attention.num_heads, attention.head_dim)
+
+
+class LAPSViTAttention(_TakenOver):
+    """In place of timm's ViT attention."""
 
     def forward(
         self, x: Float[Tensor, "BT N D"], attn_mask: None = None, is_causal: bool = False
     ) -> Float[Tensor, "BT N D"]:
         """timm's blocks pass the two last arguments, which have no meaning here."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (B T, h, N, z), Eq. 7
-        t = self.temporal
-        heads = grouped_attention(q, k, v, num_frames=t.num_frames, size=t.size, step=t.step)
-        return self.proj(t.merge_heads(heads.transpose(1, 2), dim=2, channels=self.channels))
+        heads = grouped_attention(q, k, v, **self.temporal.groups)
+        return self.proj(self.temporal.merge_heads(heads.transpose(1, 2), dim=2, channels=self.channels))
 
 
-class LAPSVisformerAttention(nn.Module):
-    """In place of timm's Visformer attention, on maps; takes over its projections, so parameter names stay."""
-
-    def __init__(self, attention: TimmVisformerAttention, temporal: Temporal) -> None:
-        super().__init__()
-        self.qkv, self.proj = attention.qkv, attention.proj
-        self.num_heads, self.temporal = attention.num_heads, temporal
-        self.channels = temporal.channels(attention.num_heads, attention.head_dim)
+class LAPSVisformerAttention(_TakenOver):
+    """In place of timm's Visformer attention, on maps."""
 
     def forward(self, x: Float[Tensor, "BT D H W"]) -> Float[Tensor, "BT D H W"]:
         qkv = self.qkv(x).flatten(2).unflatten(1, (3, self.num_heads, -1))  # (B T, 3, h, z, N), Eq. 7
         q, k, v = qkv.transpose(3, 4).unbind(1)
-        t = self.temporal
-        heads = grouped_attention(q, k, v, num_frames=t.num_frames, size=t.size, step=t.step)  # (B T, h, N, z)
-        maps = t.merge_heads(heads.transpose(2, 3), dim=1, channels=self.channels)
+        heads = grouped_attention(q, k, v, **self.temporal.groups)  # (B T, h, N, z)
+        maps = self.temporal.merge_heads(heads.transpose(2, 3), dim=1, channels=self.channels)
         return self.proj(maps.unflatten(2, x.shape[2:]))
 
 
@@ -131,9 +132,8 @@ class LAPSResTAttention(ResTAttention):
     def attend(
         self, q: Float[Tensor, "BT h N d"], k: Float[Tensor, "BT h M d"], v: Float[Tensor, "BT h M d"]
     ) -> Float[Tensor, "BT h N d"]:
-        t = self.temporal
-        q, k, v = (group_frames(x, num_frames=t.num_frames, size=t.size, step=t.step) for x in (q, k, v))
-        return ungroup_frames(super().attend(q, k, v), num_frames=t.num_frames, size=t.size, step=t.step)
+        q, k, v = (group_frames(x, **self.temporal.groups) for x in (q, k, v))
+        return ungroup_frames(super().attend(q, k, v), **self.temporal.groups)
 
     def merge(self, heads: Float[Tensor, "BT h N d"]) -> Float[Tensor, "BT N D"]:
         return self.temporal.merge_heads(heads.transpose(1, 2), dim=2, channels=self.channels)

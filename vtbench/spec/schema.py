@@ -162,7 +162,7 @@ class Train:
     clip_grad_norm: float | None = key("upper limit of the gradient norm", default=None, above=0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key("arithmetic, in Lightning's words")
     precise_bn: int | None = key(
-        "batches of training clips from which the statistics of batch norm are measured anew at the end of an epoch",
+        "batches of training clips from which the statistics of batch norm are measured anew when the training is over",
         default=None,
         at_least=1,
     )

@@ -28,7 +28,7 @@ from vtbench.weights.tokshift import convert_tokshift
 NETWORK = "network."
 """What a LightningModule of ours calls the network it was given, as a prefix of keys."""
 WRAPPERS = ("module.", "base_model.", NETWORK)
-"""Prefixes of all keys, from outside in: DistributedDataParallel's, and the one of the official code's VideoNet."""
+"""Prefixes of all keys, from outside in: DistributedDataParallel's, the official code's VideoNet's, our own."""
 CONVERTERS = (convert_tokshift, convert_laps)
 """Each gives (format, state dict in our names, key of the file -> our key), or None for a file of other names."""
 FAMILIES = {"blocks.0.attn.qkv.weight": "ViT", "pos_embed3": "Visformer", "stem.pos.pa_conv.weight": "ResT"}
