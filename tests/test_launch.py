@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from vtbench import launch, runner
+from vtbench import launch, networks
 from vtbench.errors import ResultsError
 from vtbench.report.compare import compare
 from vtbench.results import folders
@@ -277,7 +277,7 @@ def test_the_wandb_module_is_not_imported_unless_asked_for(tmp_path: Path) -> No
 def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_path: Path) -> None:
     row = select(["laps/table1:laps"])[0]
     training = row.measurements("smoke")[0].evaluation.training
-    network = runner._network(training)
+    network = networks.build_network(training)
     norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
     official = {
         f"module.base_model.{owner}.bn.{leaf}" if owner in norms else f"module.base_model.{owner}.{leaf}": tensor

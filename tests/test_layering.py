@@ -18,14 +18,15 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 # Each part of vtbench and the parts it may import. `errors` is open to all; a part may import itself.
 ARROWS = {
-    "cli": {"report", "claims", "show", "runner", "launch", "plan", "progress", "settings", "printing", "results",
+    "cli": {"report", "claims", "show", "networks", "launch", "plan", "progress", "settings", "printing", "results",
             "spec"},
     "progress": {"launch", "plan", "results"},
-    "launch": {"plan", "runner", "dashboard", "provenance", "settings", "results", "spec"},
-    "plan": {"runner", "settings", "results", "spec"},
+    "launch": {"plan", "runner", "networks", "dashboard", "provenance", "settings", "results", "spec"},
+    "plan": {"runner", "networks", "settings", "results", "spec"},
     "journals": {"methods", "evaluation", "results"},
-    "runner": {"journals", "methods", "datasets", "models", "cost", "weights", "evaluation", "dashboard", "provenance",
+    "runner": {"networks", "journals", "methods", "datasets", "weights", "evaluation", "dashboard", "provenance",
                "settings", "results", "spec"},
+    "networks": {"models", "cost", "spec"},
     "dashboard": {"settings", "results", "spec"},
     "report": {"claims", "results", "spec", "printing"},
     "claims": {"results", "spec"},

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from vtbench import journals, runner
+from vtbench import journals, networks, runner
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.results import folders
@@ -367,7 +367,7 @@ def test_micro_batches_keep_the_effective_batch_or_scale_the_rate_linearly() -> 
 
 def test_cost_of_one_network_counts_it_once_and_matches_its_own_convention() -> None:
     rows = select(["msca/table1:msca-kv-2", "msca/table2:msca-kv"])
-    first, second = runner.cost(rows)
+    first, second = networks.cost(rows)
     assert first["params_by_convention"] == second["params_by_convention"]
     assert first["params_m"] == pytest.approx(86.106256)
     assert first["gmacs"]["fvcore"] == pytest.approx(140.658, abs=1e-3)
@@ -377,11 +377,11 @@ def test_cost_of_one_network_counts_it_once_and_matches_its_own_convention() -> 
 def test_a_printed_number_agrees_when_rounded_or_cut() -> None:
     from vtbench.spec.schema import Published
 
-    assert runner.agrees(134.784, Published("134.7"))  # cut
-    assert runner.agrees(39.074, Published("39.1"))  # rounded
-    assert not runner.agrees(38.309, Published("39.3"))
-    assert runner.agrees(172.841, Published("173.0", precision=0))
-    assert not runner.agrees(172.841, Published("173.0"))
+    assert networks.agrees(134.784, Published("134.7"))  # cut
+    assert networks.agrees(39.074, Published("39.1"))  # rounded
+    assert not networks.agrees(38.309, Published("39.3"))
+    assert networks.agrees(172.841, Published("173.0", precision=0))
+    assert not networks.agrees(172.841, Published("173.0"))
 
 
 def test_a_damaged_checkpoint_is_named_and_not_mistaken_for_a_fault_of_ours(tmp_path: Path) -> None:
@@ -410,14 +410,14 @@ def test_arguments_that_do_not_go_together_are_an_error_of_the_spec(tmp_path: Pa
     wrong = {**training.model.arguments, "backward_heads": 13}
     training = dataclasses.replace(training, model=dataclasses.replace(training.model, arguments=wrong))
     with pytest.raises(SpecError, match="backward_heads=13"):
-        runner.clip_macs(training)
+        networks.clip_macs(training)
 
 
 def test_cost_names_the_row_whose_arguments_do_not_go_together(edit: Any) -> None:
     line = edit("msca/table2.yaml", "- id: msca-kv\n", "- id: msca-kv\n    # here\n")
     edit("msca/table2.yaml", "shifted: kv, backward_heads: 1", "shifted: kv, backward_heads: 13")
     with pytest.raises(SpecError, match=rf"benchmarks/msca/table2\.yaml:{line}: model msca: backward_heads=13"):
-        runner.cost(select(["msca/table2"]))
+        networks.cost(select(["msca/table2"]))
 
 
 def test_two_processes_share_one_training(tmp_path: Path) -> None:

@@ -234,9 +234,9 @@ def _cost_options(parser: Parser) -> None:
 
 def _cost(args: argparse.Namespace) -> int:
     rows = _rows(args)
-    from vtbench import runner
+    from vtbench import networks
 
-    entries = runner.cost(rows, args.scale)
+    entries = networks.cost(rows, args.scale)
     if args.format == "json":
         print_json(entries)
         return 0

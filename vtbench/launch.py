@@ -126,7 +126,7 @@ def _shared(record: Record, measurement: Measurement) -> Record:
 def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:
     """Take out the jobs that lack data or weights or whose network cannot be built, those that start from one of them,
     and the pretrainings that nobody needs then."""
-    from vtbench.runner import impossible
+    from vtbench.networks import impossible
 
     blocked: set[str] = set()
     for key, job in list(jobs.items()):
@@ -383,7 +383,7 @@ def evaluate_checkpoint(
     Raises RunError when no row can be tested, WeightsError when the file belongs to another network. Lines written
     before that stay.
     """
-    from vtbench import provenance, runner
+    from vtbench import networks, provenance, runner
 
     provenance.commit()
     display = display or Display()
@@ -393,7 +393,7 @@ def evaluate_checkpoint(
     if not jobs:
         raise RunError(f"nothing to test at {scale} scale in {', '.join(row.id for row in rows)}")
     for job in jobs:
-        if wrong := runner.impossible(job.training):
+        if wrong := networks.impossible(job.training):
             raise SpecError(f"{job.title}: {wrong}")
     written: list[Record] = []
     display.start(jobs)

@@ -147,7 +147,7 @@ def blockers(job: Job, settings: Settings) -> list[str]:
 
 def _macs(job: Job) -> int:
     """Multiply-adds of a training and its tests: 3 forward passes per training clip (the way back costs two)."""
-    from vtbench.runner import clip_macs
+    from vtbench.networks import clip_macs
 
     training = job.training
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import functools
 import logging
 import time
 import warnings
@@ -22,20 +21,17 @@ import lightning as L
 import torch
 
 from vtbench import provenance
-from vtbench.cost import count_macs, count_params
 from vtbench.datasets import build_data
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError
 from vtbench.evaluation.metrics import accuracy, coverage
 from vtbench.journals import BestEpoch, EpochJournal, Progress, TestJournal, no_progress, save_network
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier
-from vtbench.models import build
+from vtbench.networks import build_network
 from vtbench.results import folders
 from vtbench.settings import Settings
 from vtbench.spec.datasets import NO_FLIP, NO_SPLIT, Dataset, load_dataset
-from vtbench.spec.load import load_paper
-from vtbench.spec.scale import measurements
-from vtbench.spec.schema import Data, Evaluation, Published, Row, Scale, Training
+from vtbench.spec.schema import Data, Evaluation, Training
 from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
 
 ERROR = "error.txt"
@@ -85,7 +81,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
     L.seed_everything(training.seed, workers=True, verbose=False)
     data = _data_module(training.data, training, settings)
     data.setup()  # both lists: a test list that is not there should be told before the training, not after it
-    network = _network(training)
+    network = build_network(training)
     init_sha256 = _initialise(network, training, settings)
     batches = split_batch(training, settings.batch_size)
     recipe = dataclasses.asdict(training.train)
@@ -196,7 +192,7 @@ def evaluate(
         if data.fingerprint("test") == done["data_fingerprint"]:
             return done
         folders.set_aside(folder)
-    network = _network(evaluation.training)
+    network = build_network(evaluation.training)
     # Before there is a run folder: a file that does not fit leaves none behind.
     loaded = load_weights(network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
     origin = {
@@ -332,38 +328,6 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
     )
 
 
-def _network(training: Training) -> torch.nn.Module:
-    return _build(training.model.name, _network_arguments(training))
-
-
-def _build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
-    """The network, or SpecError with the builder's words where the arguments do not go together."""
-    try:
-        return build(name, **arguments)
-    except ValueError as error:
-        raise SpecError(f"model {name}: {error}; mend the model block (of the row, or --set)") from error
-
-
-def impossible(training: Training) -> str | None:
-    """Why the network of a training cannot be built, None if it can: told before anything is trained or written."""
-    try:
-        _on_meta(training.model.name, _Frozen.of(training))
-    except SpecError as error:
-        return str(error)
-    return None
-
-
-def _network_arguments(training: Training) -> dict[str, Any]:
-    """The builder's arguments: the spec's, and the three that follow from the data."""
-    data = training.data
-    return {
-        "num_classes": load_dataset(data.dataset).num_classes,
-        "num_frames": data.num_frames,
-        "img_size": data.size,
-        **training.model.arguments,
-    }
-
-
 def _initialise(network: torch.nn.Module, training: Training, settings: Settings) -> str | None:
     """Load what the training starts from; gives the SHA-256 of that file, None for random weights."""
     start = training.init
@@ -456,102 +420,3 @@ def _train_logger(training: Training, settings: Settings, folder: Path) -> Any:
     from vtbench.dashboard import train_logger
 
     return train_logger(training, settings.wandb, folder)
-
-
-# ---- cost ------------------------------------------------------------------------------------------------------------
-
-
-def clip_macs(training: Training) -> int:
-    """Multiply-adds of one forward pass of one clip (convention `matmul`), counted on the meta device."""
-    return _cost(training.model.name, _Frozen.of(training))["gmacs"]["matmul"]
-
-
-def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
-    """Parameters and multiply-adds of each row's network, on the meta device: no weights, no data, no GPU.
-
-    One entry per row with something to build: `id`, `params_m` (millions, under the convention that reproduces the
-    print, else all parameters), `params_by_convention`, `gmacs` by convention (1e9 multiply-adds per clip),
-    `published`, and `cells`: per printed cost cell `{printed, measured, convention, agrees}`.
-    """
-    entries = []
-    for row in rows:
-        wanted = measurements(row, scale, seed=0)
-        if not wanted:
-            continue
-        training = wanted[0].evaluation.training
-        try:
-            counted = _cost(training.model.name, _Frozen.of(training))
-        except SpecError as error:
-            raise SpecError(f"{row.where}: {error}") from error
-        params = {name: count / 1e6 for name, count in counted["params"].items()}
-        gmacs = {name: count / 1e9 for name, count in counted["gmacs"].items()}
-        counts = load_paper(row.paper).about.counted
-        measured = {
-            "params_m": (params, counts.params_m),
-            "gflops": (gmacs, counts.gflops),
-            "tflops": ({convention: count / 1e3 for convention, count in gmacs.items()}, counts.gflops),
-        }
-        cells = {
-            name: _cost_cell(cell, *measured[metric])
-            for name, cell in row.published.items()
-            for metric in measured
-            if name.endswith(metric)
-        }
-        reproduced_by = next((cell["convention"] for name, cell in cells.items() if name.endswith("params_m")), None)
-        entries.append(
-            {
-                "id": row.id,
-                "params_m": params[reproduced_by or "all"],
-                "params_by_convention": params,
-                "gmacs": gmacs,
-                "published": {name: cell.text for name, cell in row.published.items()},
-                "cells": cells,
-            }
-        )
-    return entries
-
-
-def _cost_cell(cell: Published, measured: dict[str, float], convention: str) -> dict[str, Any]:
-    """The count under the paper's own convention where it agrees with the printed digits (rounded or cut), else under
-    one that does, else under the nearest."""
-    agreeing = [name for name, value in measured.items() if agrees(value, cell)]
-    if convention not in agreeing:
-        convention = min(agreeing or measured, key=lambda name: abs(measured[name] - cell.value))
-    return {
-        "printed": cell.text,
-        "measured": measured[convention],
-        "convention": convention,
-        "agrees": bool(agreeing),
-    }
-
-
-def agrees(measured: float, cell: Published) -> bool:
-    """Whether `measured`, rounded or cut to the digits that the print vouches for, is the printed number."""
-    unit = 10.0**-cell.decimals
-    return abs(measured - cell.value) <= 0.5 * unit * (1 + 1e-9) or 0 <= measured - cell.value < unit
-
-
-@dataclass(frozen=True)
-class _Frozen:
-    """What a network is built from, hashable: rows that share a network are counted once."""
-
-    arguments: tuple[tuple[str, Any], ...]
-
-    @classmethod
-    def of(cls, training: Training) -> _Frozen:
-        return cls(tuple(sorted(_network_arguments(training).items())))
-
-
-@functools.cache
-def _on_meta(name: str, network: _Frozen) -> torch.nn.Module:
-    """The network without memory for its weights, once for all rows and seeds that share it. Raises SpecError."""
-    with torch.device("meta"):
-        return _build(name, dict(network.arguments)).eval()
-
-
-@functools.cache
-def _cost(name: str, network: _Frozen) -> dict[str, dict[str, int]]:
-    arguments = dict(network.arguments)
-    model = _on_meta(name, network)
-    shape = (1, arguments["num_frames"], 3, arguments["img_size"], arguments["img_size"])
-    return {"params": count_params(model), "gmacs": count_macs(model, shape)}

@@ -1,0 +1,153 @@
+"""A training's network, built from the spec: for a run, or on the meta device to see that it can be and what it costs.
+
+Between the two sides, as runner.py is: the spec's arguments, and those that follow from the data, become a network.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from vtbench.cost import count_macs, count_params
+from vtbench.errors import SpecError
+from vtbench.models import build
+from vtbench.spec.datasets import load_dataset
+from vtbench.spec.load import load_paper
+from vtbench.spec.scale import measurements
+from vtbench.spec.schema import Published, Row, Scale, Training
+
+
+def build_network(training: Training) -> torch.nn.Module:
+    """The network of a training, weights as its builder draws them. Raises SpecError for impossible arguments."""
+    return _build(training.model.name, _network_arguments(training))
+
+
+def _build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
+    """The network, or SpecError with the builder's words where the arguments do not go together."""
+    try:
+        return build(name, **arguments)
+    except ValueError as error:
+        raise SpecError(f"model {name}: {error}; mend the model block (of the row, or --set)") from error
+
+
+def impossible(training: Training) -> str | None:
+    """Why the network of a training cannot be built, None if it can: told before anything is trained or written."""
+    try:
+        _on_meta(training.model.name, _Frozen.of(training))
+    except SpecError as error:
+        return str(error)
+    return None
+
+
+def _network_arguments(training: Training) -> dict[str, Any]:
+    """The builder's arguments: the spec's, and the three that follow from the data."""
+    data = training.data
+    return {
+        "num_classes": load_dataset(data.dataset).num_classes,
+        "num_frames": data.num_frames,
+        "img_size": data.size,
+        **training.model.arguments,
+    }
+
+
+# ---- cost ------------------------------------------------------------------------------------------------------------
+
+
+def clip_macs(training: Training) -> int:
+    """Multiply-adds of one forward pass of one clip (convention `matmul`), counted on the meta device."""
+    return _cost(training.model.name, _Frozen.of(training))["gmacs"]["matmul"]
+
+
+def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
+    """Parameters and multiply-adds of each row's network, on the meta device: no weights, no data, no GPU.
+
+    One entry per row with something to build: `id`, `params_m` (millions, under the convention that reproduces the
+    print, else all parameters), `params_by_convention`, `gmacs` by convention (1e9 multiply-adds per clip),
+    `published`, and `cells`: per printed cost cell `{printed, measured, convention, agrees}`.
+    """
+    entries = []
+    for row in rows:
+        wanted = measurements(row, scale, seed=0)
+        if not wanted:
+            continue
+        training = wanted[0].evaluation.training
+        try:
+            counted = _cost(training.model.name, _Frozen.of(training))
+        except SpecError as error:
+            raise SpecError(f"{row.where}: {error}") from error
+        params = {name: count / 1e6 for name, count in counted["params"].items()}
+        gmacs = {name: count / 1e9 for name, count in counted["gmacs"].items()}
+        counts = load_paper(row.paper).about.counted
+        measured = {
+            "params_m": (params, counts.params_m),
+            "gflops": (gmacs, counts.gflops),
+            "tflops": ({convention: count / 1e3 for convention, count in gmacs.items()}, counts.gflops),
+        }
+        cells = {
+            name: _cost_cell(cell, *measured[metric])
+            for name, cell in row.published.items()
+            for metric in measured
+            if name.endswith(metric)
+        }
+        reproduced_by = next((cell["convention"] for name, cell in cells.items() if name.endswith("params_m")), None)
+        entries.append(
+            {
+                "id": row.id,
+                "params_m": params[reproduced_by or "all"],
+                "params_by_convention": params,
+                "gmacs": gmacs,
+                "published": {name: cell.text for name, cell in row.published.items()},
+                "cells": cells,
+            }
+        )
+    return entries
+
+
+def _cost_cell(cell: Published, measured: dict[str, float], convention: str) -> dict[str, Any]:
+    """The count under the paper's own convention where it agrees with the printed digits (rounded or cut), else under
+    one that does, else under the nearest."""
+    agreeing = [name for name, value in measured.items() if agrees(value, cell)]
+    if convention not in agreeing:
+        convention = min(agreeing or measured, key=lambda name: abs(measured[name] - cell.value))
+    return {
+        "printed": cell.text,
+        "measured": measured[convention],
+        "convention": convention,
+        "agrees": bool(agreeing),
+    }
+
+
+def agrees(measured: float, cell: Published) -> bool:
+    """Whether `measured`, rounded or cut to the digits that the print vouches for, is the printed number."""
+    unit = 10.0**-cell.decimals
+    return abs(measured - cell.value) <= 0.5 * unit * (1 + 1e-9) or 0 <= measured - cell.value < unit
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """What a network is built from, hashable: rows that share a network are counted once."""
+
+    arguments: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def of(cls, training: Training) -> _Frozen:
+        return cls(tuple(sorted(_network_arguments(training).items())))
+
+
+@functools.cache
+def _on_meta(name: str, network: _Frozen) -> torch.nn.Module:
+    """The network without memory for its weights, once for all rows and seeds that share it. Raises SpecError."""
+    with torch.device("meta"):
+        return _build(name, dict(network.arguments)).eval()
+
+
+@functools.cache
+def _cost(name: str, network: _Frozen) -> dict[str, dict[str, int]]:
+    arguments = dict(network.arguments)
+    model = _on_meta(name, network)
+    shape = (1, arguments["num_frames"], 3, arguments["img_size"], arguments["img_size"])
+    return {"params": count_params(model), "gmacs": count_macs(model, shape)}
