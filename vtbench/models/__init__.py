@@ -23,6 +23,9 @@ MODELS: dict[str, str] = {
     "laps_visformer": "vtbench.models.laps:laps_visformer",
     "laps_rest": "vtbench.models.laps:laps_rest",
     "laps_vit": "vtbench.models.laps:laps_vit",
+    "swin": "vtbench.models.swin:swin",
+    "pst": "vtbench.models.pst:pst",
+    "pst_vit": "vtbench.models.pst:pst_vit",
 }
 """Name in a spec -> `module:builder`. A builder takes keyword arguments only and returns the network."""
 

@@ -44,6 +44,7 @@ class FramewiseViT(Framewise, VisionTransformer):
         depth: int,
         num_heads: int,
         zero_head: bool = True,
+        drop_path: float = 0.0,
     ) -> None:
         check_sizes(
             num_classes=num_classes,
@@ -65,6 +66,7 @@ class FramewiseViT(Framewise, VisionTransformer):
             embed_dim=embed_dim,
             depth=depth,
             num_heads=num_heads,
+            drop_path_rate=drop_path,
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
         )
         self.num_frames = num_frames

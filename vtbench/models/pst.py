@@ -1,0 +1,289 @@
+"""PST: Xiang et al., "Spatiotemporal Self-attention Modeling with Temporal Patch Shift for Action Recognition", ECCV
+2022, arXiv:2207.13259, Section 3 and Appendix A. Official code: https://github.com/MartinXM/TPS at e913d2a,
+`mmaction/models/backbones/swin_transformer2d_tps.py`.
+
+B clips, T frames after the tubelet embedding, N tokens of a window, h heads, C width.
+
+A Swin transformer with windows of one frame in which every second block shifts patches between frames before its
+attention and back after it (TPS), and the others shift a part of the channels (TCS). The patch shift is the gather that
+a window transformer makes anyway, with another index: it costs no copy of its own.
+
+Where paper and code differ or leave things open:
+- A positive number of a pattern is "next" in Section 3.2, while the pseudo-code of A.1 and the code roll it from the
+  previous frames. `positive` chooses; the default is the code's (pst-code-sign).
+- Patterns are anchored at the corner of each window, also of the moved ones (pst-window-tiling), as in the code.
+- The biases of a shifted patch belong to where it came from ("shift RPE", Table 2d). The code takes, for the pairs of
+  frame t, the places of frame t for the queries and those of frame 0 for the keys, so that biases depend on t even
+  where nothing is shifted; here both are of frame t. `key_frame` chooses (pst-code-rpe).
+- The code's table of biases is always that of 16 frames; here it is that of the T frames of the network, the same for
+  the paper's 32 frames.
+- On DeiT (A.3), TPS is in every second block too, over the map of patches, and passes the class token; TSM is that of
+  Lin et al. (ICCV 2019) in every block. This part of the code is not public.
+- TCS copies the first and last frame where there is no neighbour (the code; TSM, which the paper cites, has zeros
+  there), and shifts 1/8 of the channels of each head in each direction (pst-channel-shift).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Int
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from vtbench.layers.patch_shift import Pattern, Positive, frame_offsets, inverse_order, patch_shift_order, reorder
+from vtbench.layers.shift import Boundary, periodic_shift, temporal_shift
+from vtbench.layers.windows import Windows, bias_entries
+from vtbench.models.framewise import check_choice
+from vtbench.models.swin import VideoSwin, WindowAttention
+from vtbench.models.vit import FramewiseViT
+
+KeyFrame = Literal["same", "first"]
+"""Whose places the biases take for the keys of a frame: its own, or those of the first frame (the code)."""
+
+CHANNEL_BOUNDARY: Boundary = "replicate"
+"""What TCS reads beyond the ends of a clip: the frame itself, as the code has it."""
+
+
+def shifted_places(
+    places: Int[Tensor, "windows N 3"], offsets: Int[Tensor, " N"], *, num_frames: int
+) -> Int[Tensor, "windows N 3"]:
+    """The places from which windows are filled by a patch shift: token n from offsets[n] frames later, cyclically."""
+    frame = (places[..., 0] + offsets) % num_frames
+    return torch.cat((frame[..., None], places[..., 1:]), dim=-1)
+
+
+def shifted_bias(
+    windows: Windows, sources: Int[Tensor, "windows N 3"], *, key_frame: KeyFrame
+) -> Int[Tensor, "steps N N"]:
+    """Entries of the table of biases of all T frames for windows filled from `sources`: the difference in time of a
+    pair is that of the frames that its patches come from. One set of entries if all windows have the same, else one for
+    each window in time."""
+    inside = windows.places_inside()
+    frames = sources.unflatten(0, (windows.steps, -1))[:, 0, :, 0]  # of the first window at each time: (steps, N)
+    queries = torch.cat((frames[..., None], inside[:, 1:].expand(len(frames), -1, -1)), dim=-1)
+    keys = queries if key_frame == "same" else queries[:1].expand_as(queries)
+    entries = bias_entries(queries, keys, (windows.size[0], *windows.window[1:]))
+    return entries[:1] if bool((entries == entries[:1]).all()) else entries
+
+
+class PatchShiftAttention(WindowAttention):
+    """Temporal patch shift, window attention, shift back (Section 3.2, Fig. 4)."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        windows: Windows,
+        *,
+        pattern: str | Pattern,
+        positive: Positive,
+        shift_back: bool,
+        shift_rpe: bool,
+        key_frame: KeyFrame,
+    ) -> None:
+        """See `pst`."""
+        frames, rows, columns = windows.window
+        offsets = frame_offsets(pattern, rows, columns, num_frames=windows.size[0], positive=positive)
+        places = windows.places()
+        sources = shifted_places(places, offsets.flatten().repeat(frames), num_frames=windows.size[0])
+        super().__init__(
+            dim,
+            num_heads,
+            windows,
+            sources=sources,
+            returns=None if shift_back else places,
+            bias_frames=windows.size[0],
+            bias_index=shifted_bias(windows, sources if shift_rpe else places, key_frame=key_frame),
+        )
+
+
+class ChannelShiftAttention(WindowAttention):
+    """Temporal channel shift, then window attention (Section 3.3, TCS)."""
+
+    def __init__(
+        self, dim: int, num_heads: int, windows: Windows, *, channel_shift: float, key_frame: KeyFrame
+    ) -> None:
+        """`channel_shift`: share of the channels of each head that is read from either neighbour."""
+        channels = round(channel_shift * dim / num_heads)
+        if channels != channel_shift * dim / num_heads:
+            raise ValueError(
+                f"channel_shift={channel_shift}: is no whole number of the {dim // num_heads} channels of a head"
+            )
+        super().__init__(
+            dim,
+            num_heads,
+            windows,
+            bias_frames=windows.size[0],
+            bias_index=shifted_bias(windows, windows.places(), key_frame=key_frame),
+        )
+        self.channels = channels
+
+    def forward(self, x: Float[Tensor, "B T H W C"]) -> Float[Tensor, "B T H W C"]:
+        if self.channels:
+            heads = x.unflatten(-1, (self.num_heads, -1))
+            x = periodic_shift(
+                heads, dim=4, channels=self.channels, first="previous", boundary=CHANNEL_BOUNDARY
+            ).flatten(-2)
+        return super().forward(x)
+
+
+def pst(
+    *,
+    num_classes: int,
+    num_frames: int,
+    img_size: int = 224,
+    tubelet_size: int = 2,
+    patch_size: int = 4,
+    embed_dim: int = 96,
+    depths: tuple[int, ...] = (2, 2, 6, 2),
+    num_heads: tuple[int, ...] = (3, 6, 12, 24),
+    window_frames: int = 1,
+    window_size: int = 7,
+    pattern: str | tuple[tuple[int, ...], ...] | None = "c-9",
+    positive: Literal["previous", "next"] = "previous",
+    stages: tuple[int, ...] = (1, 2, 3, 4),
+    alternate: bool = True,
+    shift_back: bool = True,
+    shift_rpe: bool = True,
+    key_frame: Literal["same", "first"] = "same",
+    channel_shift: float = 0.125,
+    drop_path: float = 0.1,
+    head_dropout: float = 0.5,
+) -> VideoSwin:
+    """PST; the defaults are PST-T. Sizes as in `swin`; window_frames 2 is PST-T with a dagger.
+
+    pattern: of the patch shift, a name or a grid (vtbench.layers.patch_shift), null for none; channel_shift: share of
+    the channels of a head that TCS reads from each neighbour, 0 for none. In the `stages` (from 1), `alternate` puts
+    TPS into every second block; without it TPS is in all. TCS is in the blocks that have no TPS. `shift_back`,
+    `shift_rpe`: whether patches go back after the attention, and whether biases go with them. `positive`, `key_frame`:
+    see the head of this file. Raises ValueError, naming the argument, where an argument is impossible.
+    """
+    check_choice("key_frame", key_frame, get_args(KeyFrame))
+    if not stages or len(set(stages)) != len(stages) or not set(stages) <= set(range(1, len(depths) + 1)):
+        raise ValueError(f"stages={list(stages)}: must be different numbers from 1 to {len(depths)}")
+    if not 0 <= channel_shift <= 0.5:
+        raise ValueError(f"channel_shift={channel_shift}: must be in [0, 0.5], there are two directions")
+    network = VideoSwin(
+        num_classes=num_classes,
+        num_frames=num_frames,
+        img_size=img_size,
+        tubelet_size=tubelet_size,
+        patch_size=patch_size,
+        embed_dim=embed_dim,
+        depths=depths,
+        num_heads=num_heads,
+        window_frames=window_frames,
+        window_size=window_size,
+        drop_path=drop_path,
+        head_dropout=head_dropout,
+    )
+    for stage, heads in enumerate(num_heads, start=1):
+        for i, block in enumerate(network.blocks(stage)):
+            dim, windows, shifts = embed_dim * 2 ** (stage - 1), network.windows(stage, i), stage in stages
+            if pattern is not None and shifts and (i % 2 or not alternate):
+                block.attn = PatchShiftAttention(
+                    dim,
+                    heads,
+                    windows,
+                    pattern=pattern,
+                    positive=positive,
+                    shift_back=shift_back,
+                    shift_rpe=shift_rpe,
+                    key_frame=key_frame,
+                )
+            else:
+                block.attn = ChannelShiftAttention(
+                    dim, heads, windows, channel_shift=channel_shift if shifts else 0.0, key_frame=key_frame
+                )
+    return network
+
+
+class PatchShiftBlock(nn.Module):
+    """A timm block whose attention mixes patches of several frames (A.3): shift, attention, shift back.
+
+    Takes over the modules of `block`. Tokens are (B T, 1 + N, D), the class token first, which is not shifted.
+    """
+
+    order: Tensor
+    inverse: Tensor
+
+    def __init__(self, block: Block, *, offsets: Int[Tensor, " N"], num_frames: int) -> None:
+        """`offsets`: from how many frames later each patch is read."""
+        super().__init__()
+        self.norm1, self.attn, self.drop_path1 = block.norm1, block.attn, block.drop_path1
+        self.norm2, self.mlp, self.drop_path2 = block.norm2, block.mlp, block.drop_path2
+        order = patch_shift_order(torch.cat((offsets.new_zeros(1), offsets)), num_frames=num_frames)
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("inverse", inverse_order(order), persistent=False)
+
+    def forward(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        clips = (-1, len(self.order), x.shape[-1])
+        y = self.attn(reorder(self.norm1(x).reshape(clips), self.order, self.inverse).view(x.shape))
+        x = x + self.drop_path1(reorder(y.reshape(clips), self.inverse, self.order).view(x.shape))
+        return x + self.drop_path2(self.mlp(self.norm2(x)))
+
+
+class ChannelShiftBlock(nn.Module):
+    """A timm block with TSM's channel shift before its attention, within the residual branch, of all tokens (A.3)."""
+
+    def __init__(self, block: Block, *, channels: int, num_frames: int) -> None:
+        """`channels`: how many are read from the next frame, and as many from the previous one."""
+        super().__init__()
+        self.norm1, self.attn, self.drop_path1 = block.norm1, block.attn, block.drop_path1
+        self.norm2, self.mlp, self.drop_path2 = block.norm2, block.mlp, block.drop_path2
+        self.channels, self.num_frames = channels, num_frames
+
+    def forward(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        y = self.norm1(x).unflatten(0, (-1, self.num_frames))
+        y = temporal_shift(y, dim=3, channels=self.channels, first="next", boundary="zero").flatten(0, 1)
+        x = x + self.drop_path1(self.attn(y))
+        return x + self.drop_path2(self.mlp(self.norm2(x)))
+
+
+def pst_vit(
+    *,
+    num_classes: int,
+    num_frames: int,
+    img_size: int = 224,
+    patch_size: int = 16,
+    embed_dim: int = 384,
+    depth: int = 12,
+    num_heads: int = 6,
+    pattern: str | tuple[tuple[int, ...], ...] | None = "c-9",
+    positive: Literal["previous", "next"] = "previous",
+    channel_shift: float = 0.0,
+    drop_path: float = 0.1,
+) -> FramewiseViT:
+    """DeiT-S on video; the defaults are DeiT-S-TPS of Table 7.
+
+    `pattern` of the patch shift in every second block (null: none, DeiT-S-2D), or `channel_shift`: share of all
+    channels that TSM reads from each neighbour, in every block (DeiT-S-TSM has 0.125). drop_path as in `swin`. Raises
+    ValueError, naming the argument, where an argument is impossible.
+    """
+    if pattern is not None and channel_shift:
+        raise ValueError(f"channel_shift={channel_shift}: is for pattern null, the paper has no DeiT with both")
+    if not 0 <= channel_shift <= 0.5 or channel_shift * embed_dim % 1:
+        raise ValueError(
+            f"channel_shift={channel_shift}: must be in [0, 0.5] and a whole number of {embed_dim} channels"
+        )
+    network = FramewiseViT(
+        num_classes=num_classes,
+        num_frames=num_frames,
+        img_size=img_size,
+        patch_size=patch_size,
+        embed_dim=embed_dim,
+        depth=depth,
+        num_heads=num_heads,
+        drop_path=drop_path,
+    )
+    side = img_size // patch_size
+    for i, block in enumerate(network.blocks):
+        if channel_shift:
+            channels = round(channel_shift * embed_dim)
+            network.blocks[i] = ChannelShiftBlock(block, channels=channels, num_frames=num_frames)
+        elif pattern is not None and i % 2:
+            offsets = frame_offsets(pattern, side, side, num_frames=num_frames, positive=positive)
+            network.blocks[i] = PatchShiftBlock(block, offsets=offsets.flatten(), num_frames=num_frames)
+    return network
