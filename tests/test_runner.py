@@ -65,6 +65,24 @@ def test_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(tm
     assert weights_hash(tmp_path / "a", other) != weights_hash(tmp_path / "a", training)
 
 
+def test_clips_of_the_whole_video_and_their_augmentation_train_repeatably_and_are_tested(tmp_path: Path) -> None:
+    training = smoke()
+    newer = {"crop": "resized", "auto_augment": "imagenet", "erasing": 0.25}
+    older = dict.fromkeys(("color", "brightness", "saturation", "gamma", "hue"))
+    training = dataclasses.replace(
+        training,
+        data=dataclasses.replace(training.data, stride=None, sampling="segments"),
+        augment=dataclasses.replace(training.augment, **newer, **older),
+    )
+    for name in ("a", "b"):
+        runner.train(training, Settings(results=tmp_path / name))
+    assert weights_hash(tmp_path / "a", training) == weights_hash(tmp_path / "b", training)
+    test = test_of(training)
+    one_clip = dataclasses.replace(test, data=training.data, eval=dataclasses.replace(test.eval, clips=1))
+    done = runner.evaluate(one_clip, Settings(results=tmp_path / "a"))
+    assert (done["views"], done["videos_failed"]) == (3, 0)
+
+
 def test_a_training_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path) -> None:
     training = smoke(epochs=3)
     whole, broken = Settings(results=tmp_path / "whole"), Settings(results=tmp_path / "broken")

@@ -236,9 +236,9 @@ def _cost(args: argparse.Namespace) -> int:
     rows = _rows(args)
     from vtbench import networks
 
-    entries = networks.cost(rows, args.scale)
+    entries, growths = networks.cost(rows, args.scale), networks.complexity(rows)
     if args.format == "json":
-        print_json(entries)
+        print_json(entries + growths)
         return 0
     lines = [
         {
@@ -250,7 +250,15 @@ def _cost(args: argparse.Namespace) -> int:
         }
         for entry in entries
     ]  # fmt: skip
-    print_rows(lines, ("id", "params_m", "gmacs fvcore", "gmacs matmul", "gmacs thop", "printed"), args.format)
+    if lines or not growths:
+        print_rows(lines, ("id", "params_m", "gmacs fvcore", "gmacs matmul", "gmacs thop", "printed"), args.format)
+    if growths:
+        if args.format == "table":
+            print(
+                "\n" * bool(lines)
+                + "pairs of tokens that attend to each other, N places in T frames, fitted to counted MACs:"
+            )
+        print_rows(growths, ("id", "attention", "measured", "printed"), args.format)
     if args.set and args.format == "table":
         print(f"\nchanged by --set {' '.join(args.set)}; the printed cells are of the rows as they are")
     return 0
@@ -353,6 +361,77 @@ def _eval(args: argparse.Namespace) -> int:
     return 0
 
 
+SPEED_WORDS = {
+    "latency": ("latency_ms",),
+    "throughput": ("throughput_vps",),
+    "memory": ("memory_gb",),
+    "train": ("train_step_ms", "train_memory_gb"),
+}
+
+
+def _speed_words(text: str) -> tuple[str, ...]:
+    words = text.split(",")
+    for word in words:
+        if word not in SPEED_WORDS:
+            raise argparse.ArgumentTypeError(f"no measurement '{word}'{did_you_mean(word, SPEED_WORDS)}")
+    return tuple(metric for word, metrics in SPEED_WORDS.items() for metric in metrics if word in words)
+
+
+def _speed_options(parser: Parser) -> None:
+    _selectors(parser)
+    _format(parser)
+    _scale(parser, "paper")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N; default: auto")
+    precisions = ("32-true", "16-mixed", "bf16-mixed")
+    parser.add_argument("--precision", choices=precisions, default="32-true", help="default: 32-true")
+    parser.add_argument("--rounds", type=_positive, default=10, metavar="N", help="turns of each network; default: 10")
+    threads = "CPU threads; default: torch's at paper scale, 1 below it, as in `run`"
+    parser.add_argument("--threads", type=_positive, metavar="N", help=threads)
+    parser.add_argument("--against", metavar="ROW", help="the baseline of all rows; default: the spec's `baseline`")
+    only = ",".join(SPEED_WORDS)
+    parser.add_argument("--only", type=_speed_words, metavar="WHAT", help=f"some of {only}; default: all")
+    parser.add_argument(
+        "--throughput-batch", type=_positive, default=4, metavar="N", help="clips per pass of throughput; default: 4"
+    )
+    parser.add_argument(
+        "--train-batch", type=_positive, default=1, metavar="N", help="clips per training step; default: 1"
+    )
+    _results(parser)
+
+
+def _speed(args: argparse.Namespace) -> int:
+    if not args.selectors:
+        raise UsageError("speed needs a selector: the rows whose networks are measured")
+    rows, settings = _rows(args), _settings(args)
+    from vtbench import speed
+    from vtbench.results.store import SpeedStore
+    from vtbench.spec.schema import SPEEDS
+
+    machine = speed.machine(args.device, args.precision, args.threads or (None if args.scale == "paper" else 1))
+    wanted = speed.Wanted(machine, args.only or SPEEDS, args.rounds, args.throughput_batch, args.train_batch)
+    store = SpeedStore(settings.results)
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    try:
+        outcome = speed.measure(rows, store, args.scale, wanted, against=args.against, tell=tell)
+    except KeyboardInterrupt:
+        _complain(f"interrupted; what was measured until then is in {store.path}")
+        return 1
+    if args.format in ("json", "csv"):
+        print_rows([line.model_dump() for line in outcome.written], store.record.columns(), args.format)
+    elif outcome.written:
+        entries = speed.side_by_side(outcome.written)
+        print_rows(entries, list(dict.fromkeys(name for entry in entries for name in entry)), args.format)
+        if args.format == "table":
+            print(f"\n{speed.conditions(outcome.written)}")
+            print(f"{len(outcome.written)} lines written to {store.path}")
+    for line in (*outcome.notes, *outcome.failed):
+        _complain(line)
+    return 1 if outcome.failed else 0
+
+
 def _report_options(parser: Parser) -> None:
     _selectors(parser)
     _format(parser)
@@ -391,6 +470,7 @@ COMMANDS = {
     "plan": Command("the distinct trainings: done, to do, blocked, and how much work", _plan_options, _plan),
     "run": Command("train and test what has no result yet", _run_options, _run),
     "eval": Command("a row's test protocol on given weights", _eval_options, _eval),
+    "speed": Command("latency, throughput and memory of each row's network, as ratios", _speed_options, _speed),
     "report": Command("published and measured side by side", _report_options, _report),
 }
 

@@ -7,51 +7,41 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from vtbench.cost import count_macs, count_params
+from vtbench.cost.complexity import as_text, growth
 from vtbench.errors import SpecError
+from vtbench.layers.attention import ATTENTIONS
 from vtbench.models import build
-from vtbench.spec.datasets import load_dataset
 from vtbench.spec.load import load_paper
+from vtbench.spec.network import Network
 from vtbench.spec.scale import measurements
 from vtbench.spec.schema import Published, Row, Scale, Training
 
 
 def build_network(training: Training) -> torch.nn.Module:
     """The network of a training, weights as its builder draws them. Raises SpecError for impossible arguments."""
-    return _build(training.model.name, _network_arguments(training))
+    return built(Network.of(training.data, training.model))
 
 
-def _build(name: str, arguments: dict[str, Any]) -> torch.nn.Module:
+def built(network: Network) -> torch.nn.Module:
     """The network, or SpecError with the builder's words where the arguments do not go together."""
     try:
-        return build(name, **arguments)
+        return build(network.name, **dict(network.arguments))
     except ValueError as error:
-        raise SpecError(f"model {name}: {error}; mend the model block (of the row, or --set)") from error
+        raise SpecError(f"model {network.name}: {error}; mend the model block (of the row, or --set)") from error
 
 
 def impossible(training: Training) -> str | None:
     """Why the network of a training cannot be built, None if it can: told before anything is trained or written."""
     try:
-        _on_meta(training.model.name, _Frozen.of(training))
+        on_meta(Network.of(training.data, training.model))
     except SpecError as error:
         return str(error)
     return None
-
-
-def _network_arguments(training: Training) -> dict[str, Any]:
-    """The builder's arguments: the spec's, and the three that follow from the data."""
-    data = training.data
-    return {
-        "num_classes": load_dataset(data.dataset).num_classes,
-        "num_frames": data.num_frames,
-        "img_size": data.size,
-        **training.model.arguments,
-    }
 
 
 # ---- cost ------------------------------------------------------------------------------------------------------------
@@ -59,7 +49,7 @@ def _network_arguments(training: Training) -> dict[str, Any]:
 
 def clip_macs(training: Training) -> int:
     """Multiply-adds of one forward pass of one clip (convention `matmul`), counted on the meta device."""
-    return _cost(training.model.name, _Frozen.of(training))["gmacs"]["matmul"]
+    return _cost(Network.of(training.data, training.model))["gmacs"]["matmul"]
 
 
 def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
@@ -76,7 +66,7 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
             continue
         training = wanted[0].evaluation.training
         try:
-            counted = _cost(training.model.name, _Frozen.of(training))
+            counted = _cost(Network.of(training.data, training.model))
         except SpecError as error:
             raise SpecError(f"{row.where}: {error}") from error
         params = {name: count / 1e6 for name, count in counted["params"].items()}
@@ -107,12 +97,22 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
     return entries
 
 
+def complexity(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """How the attentions of rows that print it grow: `id`, `attention`, `measured` (the polynomial in N places and T
+    frames that counted multiply-adds follow, in pairs of tokens), `printed` (the row's cells)."""
+    return [
+        {"id": row.id, "attention": name, "measured": as_text(growth(ATTENTIONS[name])), "printed": dict(row.printed)}
+        for row in rows
+        for name in row.complexity
+    ]
+
+
 def _cost_cell(cell: Published, measured: dict[str, float], convention: str) -> dict[str, Any]:
     """The count under the paper's own convention where it agrees with the printed digits (rounded or cut), else under
-    one that does, else under the nearest."""
+    one that does; where none does, under its own."""
     agreeing = [name for name, value in measured.items() if agrees(value, cell)]
-    if convention not in agreeing:
-        convention = min(agreeing or measured, key=lambda name: abs(measured[name] - cell.value))
+    if agreeing and convention not in agreeing:
+        convention = min(agreeing, key=lambda name: abs(measured[name] - cell.value))
     return {
         "printed": cell.text,
         "measured": measured[convention],
@@ -127,27 +127,14 @@ def agrees(measured: float, cell: Published) -> bool:
     return abs(measured - cell.value) <= 0.5 * unit * (1 + 1e-9) or 0 <= measured - cell.value < unit
 
 
-@dataclass(frozen=True)
-class _Frozen:
-    """What a network is built from, hashable: rows that share a network are counted once."""
-
-    arguments: tuple[tuple[str, Any], ...]
-
-    @classmethod
-    def of(cls, training: Training) -> _Frozen:
-        return cls(tuple(sorted(_network_arguments(training).items())))
-
-
 @functools.cache
-def _on_meta(name: str, network: _Frozen) -> torch.nn.Module:
+def on_meta(network: Network) -> torch.nn.Module:
     """The network without memory for its weights, once for all rows and seeds that share it. Raises SpecError."""
     with torch.device("meta"):
-        return _build(name, dict(network.arguments)).eval()
+        return built(network).eval()
 
 
 @functools.cache
-def _cost(name: str, network: _Frozen) -> dict[str, dict[str, int]]:
-    arguments = dict(network.arguments)
-    model = _on_meta(name, network)
-    shape = (1, arguments["num_frames"], 3, arguments["img_size"], arguments["img_size"])
-    return {"params": count_params(model), "gmacs": count_macs(model, shape)}
+def _cost(network: Network) -> dict[str, dict[str, int]]:
+    model = on_meta(network)
+    return {"params": count_params(model), "gmacs": count_macs(model, (1, *network.clip_shape))}

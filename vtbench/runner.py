@@ -89,7 +89,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
         name: recipe[name]
         for name in (
             "optimizer", "momentum", "weight_decay", "epochs", "warmup_epochs", "schedule", "milestones", "gamma",
-            "label_smoothing", "precise_bn",
+            "label_smoothing", "precise_bn", "backbone_lr",
         )
         if recipe[name] is not None
     }  # fmt: skip
@@ -312,7 +312,7 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
         **_videos(data, settings),
         num_classes=facts.num_classes,
         num_frames=data.num_frames,
-        stride=data.stride,
+        stride=data.stride,  # None where data.sampling is segments
         size=data.size,
         augment=dataclasses.asdict(training.augment),
         flip_labels=facts.flip_labels,

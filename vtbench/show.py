@@ -36,6 +36,7 @@ def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
         "table_reconstructed": table.reconstructed,
         "printed": dict(row.printed),
         "reconstructed": {name: cell.reconstructed for name, cell in row.published.items() if cell.reconstructed},
+        "baseline": row.baseline_id,
         "notes": {note: paper.about.decisions[note].decision for note in row.notes},
         "scale": scale,
         "measurements": [],
@@ -86,6 +87,8 @@ def print_entry(entry: dict[str, Any]) -> None:
     for name, text in entry["published"].items():
         origin = entry["reconstructed"].get(name)
         print(f"  published {name} {text}" + (f" (reconstructed from: {origin})" if origin else ""))
+    if entry["baseline"]:
+        print(f"  baseline {entry['baseline']} (of latency, throughput and memory)")
     for note, decision in entry["notes"].items():
         print(f"  {note}: {decision}")
     for measurement in entry["measurements"]:

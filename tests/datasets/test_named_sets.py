@@ -35,17 +35,9 @@ def folder(root: Path, clip: Path, names: list[str], split: int) -> Path:
 
 def data(name: str, root: Path, **arguments: Any) -> Any:
     facts = load_dataset(name)
+    defaults: dict[str, Any] = {"num_frames": 8, "stride": 4, "size": 32, "augment": AUGMENT, "batch_size": 2}
     return build_data(
-        name,
-        root=root,
-        num_classes=facts.num_classes,
-        class_names=facts.classes,
-        num_frames=8,
-        stride=4,
-        size=32,
-        augment=AUGMENT,
-        batch_size=2,
-        **arguments,
+        name, root=root, num_classes=facts.num_classes, class_names=facts.classes, **(defaults | arguments)
     )
 
 
@@ -58,6 +50,51 @@ def test_ucf101_reads_the_lists_of_the_split_that_is_asked_for(tmp_path: Path, t
     assert video["views"].shape == (15, 8, 3, 32, 32) and "test" in video["video_id"]
     with pytest.raises(DataError, match=r"split2_train\.csv: no such manifest"):
         data("ucf101", root, split=2).setup()
+
+
+PUSH = ("Pushing something from left to right", "Pushing something from right to left")
+COMMA = "Lifting something up completely, then letting it drop down"
+
+
+@pytest.mark.parametrize("name", ["sthv1", "sthv2"])
+def test_something_something_takes_templates_and_a_flip_turns_left_into_right(
+    name: str, tmp_path: Path, two_second_clip: Path
+) -> None:
+    shutil.copy(two_second_clip, tmp_path / "1.mp4")
+    lines = f'path,label\n1.mp4,{PUSH[0]}\n1.mp4,"{COMMA}"\n'
+    (tmp_path / "train.csv").write_text(lines)
+    (tmp_path / "validation.csv").write_text(f"path,label\n1.mp4,{PUSH[1]}\n")
+    facts = load_dataset(name)
+    classes = facts.classes or ()
+    labels = {}
+    for flip in (0.0, 1.0):
+        made = data(name, tmp_path, stride=None, flip_labels=facts.flip_labels, augment=AUGMENT | {"flip": flip})
+        dataset = made.train_dataloader().dataset
+        labels[flip] = [classes[dataset[0, index][1]] for index in range(2)]
+    assert labels == {0.0: [PUSH[0], COMMA], 1.0: [PUSH[1], COMMA]}
+    (video,) = next(iter(made.test_dataloader()))
+    assert classes[video["label"]] == PUSH[1] and video["views"].shape == (1, 8, 3, 32, 32)
+
+
+def test_the_classes_of_something_something_are_the_official_ones_in_official_order() -> None:
+    v1, v2 = load_dataset("sthv1").classes or (), load_dataset("sthv2").classes or ()
+    assert len(v2) == 174 and list(v2) == sorted(v1)  # V2 is in alphabetical order, V1 is not
+    swapped = {86: "Pulling", 87: "Pulling", 93: "Pushing", 94: "Pushing", 166: "Turning", 167: "Turning"}
+    assert {label: v2[label].split()[0] for label in load_dataset("sthv2").flip_labels or ()} == swapped
+    # mmaction2's configurations for the two sets: sthv1_flip_label_map and sthv2_flip_label_map
+    assert load_dataset("sthv1").flip_labels == {2: 4, 4: 2, 30: 41, 41: 30, 52: 66, 66: 52}
+    assert load_dataset("sthv2").flip_labels == {86: 87, 87: 86, 93: 94, 94: 93, 166: 167, 167: 166}
+
+
+def test_diving48_has_48_names_of_four_words(tmp_path: Path, two_second_clip: Path) -> None:
+    shutil.copy(two_second_clip, tmp_path / "dive.mp4")
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.csv").write_text("path,label\ndive.mp4,Reverse_Dive_NoTwis_TUCK\n")
+    made = data("diving48", tmp_path, stride=None)
+    assert [entry.label for entry in (*made.train_entries, *made.test_entries)] == [47, 47]
+    facts = load_dataset("diving48")
+    assert (facts.num_videos("train"), facts.num_videos("test"), facts.flip_labels) == (15027, 1970, None)
+    assert facts.classes is not None and {len(name.split("_")) for name in facts.classes} == {4}
 
 
 def test_normalisation_is_per_channel(tmp_path: Path, two_second_clip: Path) -> None:

@@ -403,3 +403,40 @@ def test_unknown_data_sets_and_wrong_class_counts_are_refused(folder: Path, tmp_
         data(tmp_path / "a", "cycle", num_classes=8)
     with pytest.raises(DataError, match="mirroring"):
         data(tmp_path / "a", "cycle", flip_labels={})
+
+
+# -- one clip of the whole video --------------------------------------------------------------------------------------
+
+
+def test_without_a_stride_a_training_clip_is_drawn_from_the_segments_of_its_video(folder: Path) -> None:
+    dataset = data(folder, stride=None, augment=AUGMENT | {"flip": 0.0}).train_dataloader().dataset
+    transform = transforms.TrainTransform(size=32, **{k: v for k, v in AUGMENT.items() if k != "flip"})
+    for index in range(4):
+        rng = np.random.default_rng([0, 1, 3, index])
+        with VideoReader(dataset.entries[index].file) as reader:
+            numbers = sampling.segment_clip(reader.num_frames, num_frames=8, rng=rng)
+            frames = torch.from_numpy(reader.frames(numbers)).permute(0, 3, 1, 2)
+        rng.random()  # whether to flip
+        assert torch.equal(dataset[3, index][0], transform(frames, flip=False, rng=rng))
+
+
+def test_without_a_stride_epochs_differ_and_repeat(folder: Path) -> None:
+    module = data(folder, stride=None, augment={"short_side": [40, 40]}, size=40)
+    assert equal(epoch(module, 0), epoch(data(folder, stride=None, augment={"short_side": [40, 40]}, size=40), 0))
+    assert not equal(epoch(module, 0), epoch(module, 1))
+
+
+def test_without_a_stride_the_test_clip_is_the_middle_of_the_segments(folder: Path) -> None:
+    [first, *_] = list(data(folder, stride=None, crops=3).test_dataloader())
+    assert first[0]["views"].shape == (3, 8, 3, 32, 32)
+    with VideoReader(folder / first[0]["video_id"]) as reader:
+        numbers = sampling.segment_clip(reader.num_frames, num_frames=8)
+        frames = torch.from_numpy(reader.frames(numbers)).permute(0, 3, 1, 2)
+    expected = transforms.TestTransform(size=32, short_side=32, crops=3)(frames)
+    assert torch.equal(first[0]["views"], expected)
+
+
+@pytest.mark.parametrize("views", [{"clips": 2}, {"clip_sampling": "random"}])
+def test_without_a_stride_there_is_one_clip(folder: Path, views: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"segments of the whole video \(stride None\) make 1 uniform clip, not"):
+        data(folder, stride=None, **views)

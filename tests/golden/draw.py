@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 
-def weights(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
+def weights(shapes: dict[str, list[int]], *, sharpness: float = 4.0) -> dict[str, np.ndarray]:
     """Random float32 values for a state dict of these keys and shapes: by key in alphabetical order.
 
     Far from an initialisation on purpose, so that attention is uneven and no bias, norm, statistic or token is 0 or 1.
+    `sharpness`: by how much queries and keys are larger than values.
     """
     stream = np.random.RandomState(2021)
     drawn = {}
@@ -28,7 +29,7 @@ def weights(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
         elif key.endswith("weight"):
             values *= 1.5 / np.sqrt(np.prod(shape[1:]))
             if ".qkv." in key:
-                values[: 2 * shape[0] // 3] *= 4  # queries and keys
+                values[: 2 * shape[0] // 3] *= sharpness  # queries and keys
         else:
             values *= 0.3
         drawn[key] = values.astype(np.float32)

@@ -127,7 +127,7 @@ def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, mea
     assert [(e["scale"], e["id"]) for e in entries] == [(s, i) for s in ("smoke", "mini", "paper") for i in ids]
     assert [e["id"] for e in json.loads(text(store, form="json", scale="paper"))] == ids
     assert {tuple(e) for e in entries} == {
-        ("id", "scale", "published", "measured", "delta", "verdict", "keys", "commit")
+        ("id", "scale", "published", "measured", "delta", "verdict", "keys", "commit", "speed")
     }
 
 

@@ -50,6 +50,20 @@ def test_a_key_in_defaults_is_reported_in_defaults(edit: Edit) -> None:
         ("schedule: step", "schedule: stp", "is 'stp', must be one of step, cosine; did you mean 'step'?"),
         ("[244, 330]", "[330, 244]", "augment.short_side is [330, 244], the smaller number comes first"),
         ("clip_sampling: uniform", "clip_sampling: random", "eval.clip_seed belongs to clip_sampling: random"),
+        ("stride: 32, ", "", "data must hold exactly one of stride (a number of frames) and sampling: segments"),
+        ("stride: 32, ", "stride: 32, sampling: segments, ", "data must hold exactly one of stride"),
+        ("stride: 32", "sampling: segment", "is 'segment', must be one of segments; did you mean 'segments'?"),
+        ("stride: 32", "sampling: segments", "set eval.clips: 1 and eval.clip_sampling: uniform, not 10 and uniform"),
+        ("color: 0.1, ", "", "set together or not at all; not set: color"),
+        (
+            "color: 0.1, brightness: [0.5, 2.0], saturation: [0.5, 3.0], gamma: [0.8, 1.2],",
+            "",
+            "augment.color, brightness, saturation, gamma and hue are set together or not at all; not set: color, "
+            "brightness, saturation, gamma",
+        ),
+        ("flip: 0.5", "flip: 0.5, erasing: 1.5", "defaults.augment.erasing: is 1.5, must be at most 1"),
+        ("flip: 0.5", "flip: 0.5, crop: resize", "is 'resize', must be one of resized; did you mean 'resized'?"),
+        ("flip: 0.5", "flip: 0.5, auto_augment: cifar10", "auto_augment: is 'cifar10', must be one of imagenet"),
         ("init: {weights", "init: {scratch: true, weights", "init must hold exactly one of"),
         ('top1: "76.37"', "top1: 76.37", "quote it, so that the printed precision is kept"),
         ('top1: "76.37"', 'top1: "76,37x"', "is not a number"),
@@ -64,6 +78,16 @@ def test_a_key_in_defaults_is_reported_in_defaults(edit: Edit) -> None:
         ("    label: MSCA-K\n", "", "rows[3].label: missing"),
         ("[msca-boundary-frames]", "[msca-boundary-frame]", "did you mean 'msca-boundary-frames'?"),
         ("source: {table: 2}", "source: {table: 2}\nmini_size: grid9", "mini_size: is 'grid9'"),
+        (
+            "{name: vit}\n    published: {",
+            "{name: vit}\n    baseline: tokenshfit\n    published: {",
+            "baseline: 'tokenshfit' is no other row of this table; did you mean 'tokenshift'?",
+        ),
+        (
+            "{name: vit}\n    published: {",
+            "{name: vit}\n    baseline: vit\n    published: {",
+            "baseline: 'vit' is no other row of this table",
+        ),
         ("caption:", "captoin:", "captoin: no such key; did you mean 'caption'?"),
         ("rows:\n", "rows: []\nrest:\n", "no such key"),
     ],
@@ -183,3 +207,46 @@ def test_a_reconstructed_cell_says_from_where() -> None:
     assert cell.reconstructed
     assert "Table 2" in cell.reconstructed
     assert select(["msca/table2:vit"])[0].published["top1"].reconstructed is None
+
+
+def test_a_clip_of_the_whole_video_cannot_start_at_random(edit: Edit) -> None:
+    edit(TABLE2, "stride: 32", "sampling: segments")
+    edit(TABLE2, "clips: 10", "clips: 1")
+    edit(TABLE2, "clip_sampling: uniform", "clip_sampling: random, clip_seed: 0")
+    refused(
+        "data.sampling: segments makes one clip of the whole video; set eval.clips: 1 and eval.clip_sampling: uniform"
+    )
+
+
+def test_a_clip_of_the_whole_video_and_no_colours_can_be_asked_for(edit: Edit) -> None:
+    edit(TABLE2, "stride: 32", "sampling: segments")
+    edit(TABLE2, "clips: 10", "clips: 1")
+    edit(TABLE2, "color: 0.1, brightness: [0.5, 2.0], saturation: [0.5, 3.0], gamma: [0.8, 1.2],", "erasing: 0.25,")
+    edit(TABLE2, "hue: [-0.5, 0.5], ", "crop: resized, auto_augment: imagenet, ")
+    leaves = load_paper("msca").tables[1].rows[0].recipes["main"].recipe.leaves()
+    assert leaves["data.sampling"] == "segments" and "data.stride" not in leaves
+    augment = {key.removeprefix("augment."): leaves[key] for key in leaves if key.startswith("augment.")}
+    assert augment == {
+        "short_side": (244, 330), "crop": "resized", "auto_augment": "imagenet", "flip": 0.5, "erasing": 0.25,
+        "interpolation": "bicubic", "mean": 0.5, "std": 0.5,
+    }  # fmt: skip
+
+
+def test_a_baseline_is_a_row_of_the_same_table(edit: Edit) -> None:
+    edit(TABLE2, "- id: tokenshift\n", "- id: tokenshift\n    baseline: vit\n")
+    assert [row.baseline_id for row in select(["msca/table2"])][:2] == ["msca/table2:vit", None]
+
+
+def test_a_baseline_has_none_itself(edit: Edit) -> None:
+    line = edit(TABLE2, "- id: tokenshift\n", "- id: tokenshift\n    baseline: vit\n")
+    edit(TABLE2, "- id: vit\n", "- id: vit\n    baseline: msca-k\n")
+    refused(
+        f"table2.yaml:{line + 1}: rows[0].baseline: 'vit' has a baseline itself, 'msca-k'; name a row that has none"
+    )
+
+
+@pytest.mark.parametrize("name", ["train_memory_gb", "train_step_ms", "memory_gb", "short_train_memory_gb"])
+def test_a_metric_is_told_from_one_that_ends_like_it(edit: Edit, name: str) -> None:
+    edit(TABLE2, "- id: vit\n", "- id: vit\n    measurements: {main: {}, short: {data: {num_frames: 4}}}\n")
+    edit(TABLE2, '"75.65", top5: "92.19"', f'"75.65", {name}: "3.7"')
+    assert select(["msca/table2:vit"])[0].published[name].text == "3.7"

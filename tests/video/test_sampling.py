@@ -63,3 +63,44 @@ def test_impossible_requests_are_refused() -> None:
         sampling.test_clips(300, num_frames=8, stride=32, clips=1, mode="unifrom")
     with pytest.raises(ValueError, match="generator"):
         sampling.test_clips(300, num_frames=8, stride=32, clips=1, mode="random")
+
+
+def official_segments(n: int, num_frames: int) -> list[tuple[int, int]]:
+    """First and last frame of each segment by the PST code's rule (get_seq_frames)."""
+    segment = (n - 1) / num_frames
+    return [(int(np.round(segment * i)), int(np.round(segment * (i + 1)))) for i in range(num_frames)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 12, 31, 32, 33, 48, 64, 65, 117, 300])
+@pytest.mark.parametrize("num_frames", [1, 8, 32])
+def test_segments_follow_the_official_rule(n: int, num_frames: int) -> None:
+    segments = official_segments(n, num_frames)
+    middle = sampling.segment_clip(n, num_frames=num_frames)
+    assert middle.dtype == np.int64
+    assert middle.tolist() == [(first + last) // 2 for first, last in segments]
+    rng = np.random.default_rng(n)
+    for _ in range(20):
+        clip = sampling.segment_clip(n, num_frames=num_frames, rng=rng)
+        assert clip.dtype == np.int64 and clip.shape == (num_frames,)
+        assert all(first <= frame <= last for frame, (first, last) in zip(clip, segments, strict=True))
+
+
+def test_every_frame_of_a_segment_is_drawn_in_training_and_the_whole_video_is_reached() -> None:
+    rng = np.random.default_rng(0)
+    clips = np.stack([sampling.segment_clip(33, num_frames=8, rng=rng) for _ in range(300)])
+    assert [set(drawn) for drawn in clips.T.tolist()] == [set(range(4 * i, 4 * i + 5)) for i in range(8)]
+
+
+def test_segments_repeat_with_the_seed_and_differ_from_draw_to_draw() -> None:
+    a, b = (np.random.default_rng(1) for _ in range(2))
+    first = sampling.segment_clip(100, num_frames=8, rng=a)
+    assert first.tolist() == sampling.segment_clip(100, num_frames=8, rng=b).tolist()
+    assert first.tolist() != sampling.segment_clip(100, num_frames=8, rng=a).tolist()
+
+
+def test_segments_of_a_short_video_repeat_frames_in_order() -> None:
+    clip = sampling.segment_clip(5, num_frames=8)
+    assert clip.tolist() == [0, 0, 1, 2, 2, 2, 3, 4]
+    assert sampling.segment_clip(1, num_frames=4, rng=np.random.default_rng(0)).tolist() == [0, 0, 0, 0]
+    with pytest.raises(ValueError, match="at least one frame"):
+        sampling.segment_clip(0, num_frames=8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
+from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from vtbench.video import transforms
@@ -159,3 +159,123 @@ def test_the_same_seed_gives_the_same_clip() -> None:
     a, b, c = (transform(frames(), flip=False, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_a_recipe_without_the_newer_steps_draws_what_it_always_drew() -> None:
+    """Bit for bit: committed weights were trained on these clips."""
+    ranges = {"brightness": [0.5, 2.0], "saturation": [0.5, 3.0], "gamma": [0.8, 1.2], "hue": [-0.5, 0.5]}
+    transform = transforms.TrainTransform(size=32, short_side=[34, 44], color=0.5, **ranges)
+    rng, again = (np.random.default_rng(7) for _ in range(2))
+    for _ in range(10):
+        expected = transforms.resize_short_side(frames(), int(again.integers(34, 44, endpoint=True)))
+        height, width = expected.shape[-2:]
+        top, left = int(again.integers(height - 32, endpoint=True)), int(again.integers(width - 32, endpoint=True))
+        expected = expected[..., top : top + 32, left : left + 32]
+        for step, (adjust, _) in COLOURS.items():
+            apply, factor = again.random() < 0.5, float(again.uniform(*ranges[step]))
+            expected = adjust(expected, factor) if apply else expected
+        assert torch.equal(transform(frames(), flip=False, rng=rng), (expected.float() / 255 - 0.5) / 0.5)
+
+
+def test_without_ranges_no_colour_is_changed_or_drawn() -> None:
+    clip, rng = frames(32, 32), np.random.default_rng(0)
+    none = dict.fromkeys(("color", *COLOURS))
+    out = transforms.TrainTransform(size=32, short_side=[32, 32], **none)(clip, flip=False, rng=rng)
+    assert torch.equal(pixels(out), clip)
+    assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_a_resized_crop_keeps_to_its_ranges_and_is_the_same_in_all_frames() -> None:
+    # Pixels are their own row and column: what a crop shows from edge to edge tells its height and width.
+    row, column = torch.meshgrid(torch.arange(200), torch.arange(240), indexing="ij")
+    clip = torch.stack([row, column, row]).to(torch.uint8).expand(3, -1, -1, -1)
+    transform = transforms.TrainTransform(size=40, short_side=[200, 200], crop="resized", interpolation="bilinear")
+    rng = np.random.default_rng(0)
+    areas, aspects, corners = [], [], set()
+    for _ in range(300):
+        out = pixels(transform(clip, flip=False, rng=rng))
+        assert out.shape == (3, 3, 40, 40)
+        assert torch.equal(out[0], out[1]) and torch.equal(out[0], out[2])
+        height, width = ((out[0, c, -6, -6] - out[0, c, 5, 5]).item() * 40 / 29 for c in (0, 1))
+        areas.append(height * width / (200 * 240))
+        aspects.append(width / height)
+        corners.add((out[0, 0, 0, 0].item(), out[0, 1, 0, 0].item()))
+    assert 0.07 < min(areas) < 0.15 and 0.85 < max(areas) < 1.03
+    assert 0.7 < min(aspects) < 0.8 and 1.28 < max(aspects) < 1.4
+    assert len(corners) > 200
+
+
+def test_auto_augment_is_torchvisions_imagenet_policy_on_the_cropped_clip() -> None:
+    clip = frames()
+    transform = transforms.TrainTransform(size=32, short_side=[40, 40], auto_augment="imagenet")
+    changed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        top, left = int(rng.integers(8, endpoint=True)), int(rng.integers(16, endpoint=True))
+        crop = clip[..., top : top + 32, left : left + 32]
+        with torch.random.fork_rng():
+            torch.manual_seed(int(rng.integers(2**63)))
+            expected = v2.AutoAugment()(crop)
+        out = pixels(transform(clip, flip=False, rng=np.random.default_rng(seed)))
+        assert torch.equal(out, expected)
+        changed += not torch.equal(expected, crop)
+    assert changed > 30
+
+
+def test_auto_augment_does_the_same_to_all_frames() -> None:
+    clip = frames(count=1).expand(4, -1, -1, -1)
+    transform = transforms.TrainTransform(size=32, short_side=[40, 40], auto_augment="imagenet")
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        out = transform(clip, flip=False, rng=rng)
+        assert all(torch.equal(out[0], other) for other in out[1:])
+
+
+def test_erasing_sets_one_rectangle_of_all_frames_to_the_mean() -> None:
+    clip = frames(40, 40).clamp(min=1)
+    arguments = {"size": 40, "short_side": [40, 40], "mean": 0.0, "std": 1.0}
+    transform = transforms.TrainTransform(**arguments, erasing=0.5)
+    whole = transforms.TrainTransform(**arguments)(clip, flip=False, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    sizes = []
+    for _ in range(300):
+        out = transform(clip, flip=False, rng=rng)
+        gone = (out == 0).all(dim=(0, 1))
+        assert torch.equal(out, whole * ~gone)  # everything else is as it was
+        if gone.any():
+            rows, columns = gone.any(dim=1).sum().item(), gone.any(dim=0).sum().item()
+            assert gone.sum() == rows * columns
+            sizes.append(rows * columns / 1600)
+    assert 120 < len(sizes) < 180
+    assert 0.01 < min(sizes) < 0.05 and 0.28 < max(sizes) < 0.36
+
+
+def test_erasing_comes_after_the_normalisation() -> None:
+    transform = transforms.TrainTransform(size=40, short_side=[40, 40], erasing=1.0, mean=-1.0, std=1.0)
+    out = transform(frames(40, 40), flip=False, rng=np.random.default_rng(0))
+    assert (out == 0).any() and not ((out > 0) & (out < 1)).any()
+
+
+STEPS = {"crop": "resized", "auto_augment": "imagenet", "erasing": 0.5}
+
+
+@pytest.mark.parametrize("step", [{key: value} for key, value in STEPS.items()] + [STEPS], ids=str)
+def test_a_clip_depends_on_its_generator_alone_and_leaves_torchs_as_it_was(step: dict[str, object]) -> None:
+    transform = transforms.TrainTransform(size=24, short_side=[26, 30], **step)
+    clips = []
+    for torch_seed in (0, 1):
+        with torch.random.fork_rng():
+            torch.manual_seed(torch_seed)
+            before = torch.get_rng_state()
+            rng = np.random.default_rng(5)
+            clips.append([transform(frames(), flip=False, rng=rng) for _ in range(8)])
+            assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(*clips, strict=True))
+    assert len({clip.numpy().tobytes() for clip in clips[0]}) == 8
+
+
+def test_unknown_steps_are_refused() -> None:
+    with pytest.raises(ValueError, match="crop is None or 'resized', not 'square'"):
+        transforms.TrainTransform(size=32, short_side=[32, 32], crop="square")
+    with pytest.raises(ValueError, match="auto_augment is None or 'imagenet', not 'cifar10'"):
+        transforms.TrainTransform(size=32, short_side=[32, 32], auto_augment="cifar10")

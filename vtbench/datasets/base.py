@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from vtbench.errors import DataError, VideoError, did_you_mean
 from vtbench.video.decode import VideoReader
-from vtbench.video.sampling import test_clips, train_clip
+from vtbench.video.sampling import segment_clip, test_clips, train_clip
 from vtbench.video.transforms import TestTransform, TrainTransform
 
 __all__ = ["Entry", "EpochSampler", "TestVideos", "TrainVideos", "VideoData", "clear_cache", "read_manifest"]
@@ -172,7 +172,7 @@ class TrainVideos(Dataset[tuple[Tensor, int] | VideoError]):
         entries: Sequence[Entry],
         *,
         num_frames: int,
-        stride: int,
+        stride: int | None,
         transform: TrainTransform,
         flip: float,
         flip_labels: Mapping[int, int],
@@ -192,11 +192,7 @@ class TrainVideos(Dataset[tuple[Tensor, int] | VideoError]):
         entry = self.entries[index]
         rng = np.random.default_rng([self.seed, _TRAIN, epoch, index])
         try:
-            frames, which = _read(
-                entry.file,
-                lambda n: train_clip(n, num_frames=self.num_frames, stride=self.stride, rng=rng),
-                self.cache,
-            )
+            frames, which = _read(entry.file, lambda n: self._clip(n, rng), self.cache)
         except VideoError as error:
             return VideoError(
                 error.path,
@@ -206,6 +202,11 @@ class TrainVideos(Dataset[tuple[Tensor, int] | VideoError]):
         flip = bool(rng.random() < self.flip)
         label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
         return self.transform(frames[torch.from_numpy(which)], flip=flip, rng=rng), label
+
+    def _clip(self, num_video_frames: int, rng: np.random.Generator) -> np.ndarray:
+        if self.stride is None:
+            return segment_clip(num_video_frames, num_frames=self.num_frames, rng=rng)
+        return train_clip(num_video_frames, num_frames=self.num_frames, stride=self.stride, rng=rng)
 
 
 class TestVideos(Dataset[dict[str, Any]]):
@@ -222,7 +223,7 @@ class TestVideos(Dataset[dict[str, Any]]):
         entries: Sequence[Entry],
         *,
         num_frames: int,
-        stride: int,
+        stride: int | None,
         clips: int,
         clip_sampling: str,
         transform: TestTransform,
@@ -241,23 +242,24 @@ class TestVideos(Dataset[dict[str, Any]]):
         item: dict[str, Any] = {"video_id": entry.video_id, "label": entry.label}
         rng = np.random.default_rng([self.seed, _TEST, index])
         try:
-            frames, which = _read(
-                entry.file,
-                lambda n: test_clips(
-                    n,
-                    num_frames=self.num_frames,
-                    stride=self.stride,
-                    clips=self.clips,
-                    mode=self.clip_sampling,
-                    rng=rng,
-                ),
-                self.cache,
-            )
+            frames, which = _read(entry.file, lambda n: self._clips(n, rng), self.cache)
         except VideoError as error:
             return item | {"error": str(error)}
         crops = self.transform(frames)  # (crops, U, 3, S, S)
         views = crops[:, torch.from_numpy(which)]  # (crops, clips, T, 3, S, S)
         return item | {"views": views.transpose(0, 1).flatten(0, 1)}
+
+    def _clips(self, num_video_frames: int, rng: np.random.Generator) -> np.ndarray:
+        if self.stride is None:
+            return segment_clip(num_video_frames, num_frames=self.num_frames)[None]
+        return test_clips(
+            num_video_frames,
+            num_frames=self.num_frames,
+            stride=self.stride,
+            clips=self.clips,
+            mode=self.clip_sampling,
+            rng=rng,
+        )
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -316,7 +318,9 @@ class TrainLoader(DataLoader):
 class VideoData(lightning.LightningDataModule):
     """Training batches and test videos from a folder with manifests.
 
-    root: folder the manifest paths are relative to. num_frames, stride: a clip. size: side of the crops in pixels.
+    root: folder the manifest paths are relative to. num_frames, stride: a clip of frames `stride` apart; stride None:
+    one frame of each of num_frames equal segments of the whole video, which makes one clip. size: side of the crops in
+    pixels.
     augment: `flip` (probability of mirroring) and the arguments of TrainTransform but for `size`; its interpolation,
     mean and std hold for testing too. flip_labels: what mirroring makes of a label, for those it changes; a set that
     forbids mirroring is given flip 0. class_names: for manifests with names. short_side: of test frames (default:
@@ -344,7 +348,7 @@ class VideoData(lightning.LightningDataModule):
         root: str | Path,
         num_classes: int,
         num_frames: int,
-        stride: int,
+        stride: int | None,
         size: int,
         augment: Mapping[str, Any],
         batch_size: int,
@@ -367,6 +371,10 @@ class VideoData(lightning.LightningDataModule):
         super().__init__()
         self.root = Path(root)
         self.num_classes, self.class_names = num_classes, class_names
+        if stride is None and (clips != 1 or clip_sampling != "uniform"):
+            raise ValueError(
+                f"segments of the whole video (stride None) make 1 uniform clip, not {clips} {clip_sampling}"
+            )
         self.num_frames, self.stride = num_frames, stride
         self.flip_labels = dict(flip_labels or {})
         if any(self.flip_labels.get(b) != a or not 0 <= a < num_classes for a, b in self.flip_labels.items()):

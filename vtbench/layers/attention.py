@@ -10,9 +10,13 @@ frames): groups of 1, pairs of frames `step` apart, all T.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jaxtyping import Shaped
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+from vtbench.layers.patch_shift import inverse_order, patch_shift_order, reorder, tile_pattern
 
 
 def leap_step(num_frames: int, level: int) -> int:
@@ -92,3 +96,75 @@ def joint_attention(
 ) -> Shaped[Tensor, "BT h N d"]:
     """3D attention: over the tokens of all frames of a clip."""
     return grouped_attention(q, k, v, num_frames=num_frames, size=num_frames, step=1)
+
+
+# ---- the schemes that Table 1 of arXiv:2207.13259 compares, with its N places and T frames --------------------------
+
+
+def divided_attention(
+    q: Shaped[Tensor, "BT h N d"], k: Shaped[Tensor, "BT h N d"], v: Shaped[Tensor, "BT h N d"], *, num_frames: int
+) -> Shaped[Tensor, "BT h N d"]:
+    """Attention over the frames of each place, then over the places of each frame (TimeSformer, arXiv:2102.05095,
+    without the projections between the two)."""
+
+    def by_place(x: Tensor) -> Tensor:
+        return x.unflatten(0, (-1, num_frames)).transpose(1, 3)  # (B, N, h, T, d)
+
+    in_time = scaled_dot_product_attention(by_place(q), by_place(k), by_place(v))
+    return scaled_dot_product_attention(q, k, in_time.transpose(1, 3).flatten(0, 1))
+
+
+def local_attention(
+    q: Shaped[Tensor, "BT h N d"],
+    k: Shaped[Tensor, "BT h N d"],
+    v: Shaped[Tensor, "BT h N d"],
+    *,
+    num_frames: int,
+    windows: int = 4,
+) -> Shaped[Tensor, "BT h N d"]:
+    """Joint attention within each of `windows` equal parts of the places, in all frames: 1 / windows of all pairs."""
+    parts = (x.unflatten(2, (windows, -1)).transpose(1, 2) for x in (q, k, v))  # (B T, windows, h, N/windows, d)
+    q, k, v = (x.unflatten(0, (-1, num_frames)).permute(0, 2, 3, 1, 4, 5).flatten(3, 4).flatten(0, 1) for x in parts)
+    y = scaled_dot_product_attention(q, k, v).unflatten(0, (-1, windows)).unflatten(3, (num_frames, -1))
+    return y.permute(0, 3, 2, 1, 4, 5).flatten(3, 4).flatten(0, 1)
+
+
+def sparse_attention(
+    q: Shaped[Tensor, "BT h N d"],
+    k: Shaped[Tensor, "BT h N d"],
+    v: Shaped[Tensor, "BT h N d"],
+    *,
+    num_frames: int,
+    step: int = 2,
+) -> Shaped[Tensor, "BT h N d"]:
+    """Joint attention among every `step`-th place, in all frames; the others keep their value: 1 / step^2 of all
+    pairs."""
+    y = v.clone()
+    y[:, :, ::step] = joint_attention(q[:, :, ::step], k[:, :, ::step], v[:, :, ::step], num_frames=num_frames)
+    return y
+
+
+def patch_shift_attention(
+    q: Shaped[Tensor, "BT h N d"], k: Shaped[Tensor, "BT h N d"], v: Shaped[Tensor, "BT h N d"], *, num_frames: int
+) -> Shaped[Tensor, "BT h N d"]:
+    """Patch shift of a row of N places by 0, 1, 0 and -1 frames in turn, attention within frames, shift back."""
+    offsets = tile_pattern([[0, 1, 0, -1]], 1, q.shape[2])[0].to(q.device)
+    order = patch_shift_order(offsets, num_frames=num_frames)
+    inverse = inverse_order(order)
+
+    def shifted(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        heads = x.unflatten(0, (-1, num_frames)).transpose(2, 3)  # (B, T, N, h, d)
+        return reorder(heads.flatten(1, 2).flatten(2), order, inverse).view(heads.shape).transpose(2, 3).flatten(0, 1)
+
+    q, k, v = (shifted(x, order, inverse) for x in (q, k, v))
+    return shifted(scaled_dot_product_attention(q, k, v), inverse, order)
+
+
+ATTENTIONS: dict[str, Callable[..., Tensor]] = {
+    "joint": joint_attention,
+    "divided": divided_attention,
+    "local": local_attention,
+    "sparse": sparse_attention,
+    "patch_shift": patch_shift_attention,
+}
+"""By the names of Table 1: functions of q, k, v (B T, h, N, d) and num_frames T."""

@@ -117,7 +117,7 @@ def reorder(
     return result
 
 
-def patch_shift_order(offsets: Int[Tensor, " N"], *, num_frames: int) -> Int[Tensor, " T*N"]:
+def patch_shift_order(offsets: Int[Tensor, " N"], *, num_frames: int) -> Int[Tensor, " L"]:
     """The order of T N tokens, frame by frame, after a patch shift: at (t, n) stands (t + offsets[n] mod T, n)."""
     frames = torch.arange(num_frames, device=offsets.device)[:, None]
     return (

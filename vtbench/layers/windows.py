@@ -3,7 +3,7 @@ the table of relative position biases belongs to a pair.
 
 Liu et al., "Swin Transformer", ICCV 2021, and "Video Swin Transformer", CVPR 2022. Everything here is a matter of sizes
 alone, computed once when a network is built, always on the CPU. A map has T x H x W tokens, a window t x h x w, N of
-them; windows divide the map.
+them; where windows do not divide a map, it is padded.
 """
 
 from __future__ import annotations

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
     from vtbench.methods.base import VideoClassifier
 
-METHODS = {"msca": "vtbench.methods.msca:MSCA", "laps": "vtbench.methods.laps:LAPS"}
+METHODS = {
+    "msca": "vtbench.methods.msca:MSCA",
+    "laps": "vtbench.methods.laps:LAPS",
+    "pst": "vtbench.methods.pst:PST",
+}
 
 
 def build_method(name: str, network: nn.Module, **recipe: object) -> VideoClassifier:

@@ -1,5 +1,5 @@
-"""The steps that every method shares (VideoClassifier), and the optimisation that most share (OneGroup). What a paper
-does differently is in its own file.
+"""The steps that every method shares (VideoClassifier), and the optimisation that most share (ScheduledClassifier).
+What a paper does differently is in its own file.
 
 B clips, T frames, V views of one video, K classes.
 """
@@ -104,8 +104,9 @@ class VideoClassifier(L.LightningModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 
-class OneGroup(VideoClassifier):
-    """One optimiser with one parameter group, and one schedule evaluated after every optimiser step."""
+class ScheduledClassifier(VideoClassifier):
+    """One optimiser, with one parameter group unless a method says otherwise, and one schedule, evaluated after every
+    optimiser step, that multiplies the learning rate of every group."""
 
     def __init__(
         self,
@@ -113,32 +114,37 @@ class OneGroup(VideoClassifier):
         *,
         optimizer: Literal["sgd", "adamw"],
         lr: float,
-        momentum: float,
+        momentum: float = 0.0,
         weight_decay: float,
         epochs: int,
         warmup_epochs: float,
         schedule: Literal["step", "cosine"],
-        milestones: tuple[int, ...],
-        gamma: float,
+        milestones: tuple[int, ...] = (),
+        gamma: float = 1.0,
         label_smoothing: float,
     ) -> None:
-        """`lr` is for the batch in use (the caller applies the scaling rule). `momentum` is SGD's; AdamW, which the
-        mini scale uses, keeps torch's betas."""
+        """`lr` is for the batch in use (the caller applies the scaling rule). `momentum`, `milestones` and `gamma` are
+        SGD's and the schedule step's; AdamW keeps torch's betas, 0.9 and 0.999."""
         super().__init__(network, label_smoothing=label_smoothing)
         self.optimizer_name = optimizer
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.epochs, self.warmup_epochs = epochs, warmup_epochs
         self.schedule, self.milestones, self.gamma = schedule, list(milestones), gamma
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is optimised, as torch's optimisers take it: a group's own `lr` and `weight_decay` go before the
+        recipe's."""
+        return [{"params": list(self.parameters())}]
+
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule evaluated after every optimiser step."""
         optimizer: torch.optim.Optimizer
         if self.optimizer_name == "sgd":
             optimizer = torch.optim.SGD(
-                self.parameters(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+                self.parameter_groups(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
             )
         else:
-            optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+            optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.lr, weight_decay=self.weight_decay)
         steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / self.epochs, 1)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,

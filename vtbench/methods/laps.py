@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from vtbench.methods.base import OneGroup
+from vtbench.methods.base import ScheduledClassifier
 
 SECTION_4_1: dict[str, Any] = {
     "optimizer": "sgd",
@@ -30,10 +30,10 @@ SECTION_4_1: dict[str, Any] = {
     "gamma": 0.1,
     "label_smoothing": 0.1,
 }
-"""The arguments of OneGroup that a recipe leaves out, for 8 frames of 224 pixels."""
+"""The arguments of ScheduledClassifier that a recipe leaves out, for 8 frames of 224 pixels."""
 
 
-class LAPS(OneGroup):
+class LAPS(ScheduledClassifier):
     """Base2D, Base3D and LAPS on Visformer, ResT and ViT: one optimiser, one parameter group, one schedule for all."""
 
     def __init__(self, network: nn.Module, *, precise_bn: int | None = None, **recipe: Any) -> None:

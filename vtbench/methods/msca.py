@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from vtbench.methods.base import OneGroup
+from vtbench.methods.base import ScheduledClassifier
 
 SECTION_4_1: dict[str, Any] = {
     "optimizer": "sgd",
@@ -24,10 +24,10 @@ SECTION_4_1: dict[str, Any] = {
     "gamma": 0.1,
     "label_smoothing": 0.1,
 }
-"""The arguments of OneGroup that a recipe leaves out."""
+"""The arguments of ScheduledClassifier that a recipe leaves out."""
 
 
-class MSCA(OneGroup):
+class MSCA(ScheduledClassifier):
     """Frame-wise ViT, TokenShift and MSCA: one optimiser, one parameter group, one schedule for all of them."""
 
     def __init__(self, network: nn.Module, **recipe: Any) -> None:

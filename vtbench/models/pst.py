@@ -141,7 +141,7 @@ def pst(
     num_heads: tuple[int, ...] = (3, 6, 12, 24),
     window_frames: int = 1,
     window_size: int = 7,
-    pattern: str | tuple[tuple[int, ...], ...] | None = "c-9",
+    pattern: str | tuple[tuple[int, ...], ...] = "c-9",
     positive: Literal["previous", "next"] = "previous",
     stages: tuple[int, ...] = (1, 2, 3, 4),
     alternate: bool = True,
@@ -154,7 +154,7 @@ def pst(
 ) -> VideoSwin:
     """PST; the defaults are PST-T. Sizes as in `swin`; window_frames 2 is PST-T with a dagger.
 
-    pattern: of the patch shift, a name or a grid (vtbench.layers.patch_shift), null for none; channel_shift: share of
+    pattern: of the patch shift, a name or a grid (vtbench.layers.patch_shift), "none" for none; channel_shift: share of
     the channels of a head that TCS reads from each neighbour, 0 for none. In the `stages` (from 1), `alternate` puts
     TPS into every second block; without it TPS is in all. TCS is in the blocks that have no TPS. `shift_back`,
     `shift_rpe`: whether patches go back after the attention, and whether biases go with them. `positive`, `key_frame`:
@@ -182,7 +182,7 @@ def pst(
     for stage, heads in enumerate(num_heads, start=1):
         for i, block in enumerate(network.blocks(stage)):
             dim, windows, shifts = embed_dim * 2 ** (stage - 1), network.windows(stage, i), stage in stages
-            if pattern is not None and shifts and (i % 2 or not alternate):
+            if pattern != "none" and shifts and (i % 2 or not alternate):
                 block.attn = PatchShiftAttention(
                     dim,
                     heads,
@@ -251,19 +251,19 @@ def pst_vit(
     embed_dim: int = 384,
     depth: int = 12,
     num_heads: int = 6,
-    pattern: str | tuple[tuple[int, ...], ...] | None = "c-9",
+    pattern: str | tuple[tuple[int, ...], ...] = "c-9",
     positive: Literal["previous", "next"] = "previous",
     channel_shift: float = 0.0,
     drop_path: float = 0.1,
 ) -> FramewiseViT:
     """DeiT-S on video; the defaults are DeiT-S-TPS of Table 7.
 
-    `pattern` of the patch shift in every second block (null: none, DeiT-S-2D), or `channel_shift`: share of all
+    `pattern` of the patch shift in every second block ("none": DeiT-S-2D), or `channel_shift`: share of all
     channels that TSM reads from each neighbour, in every block (DeiT-S-TSM has 0.125). drop_path as in `swin`. Raises
     ValueError, naming the argument, where an argument is impossible.
     """
-    if pattern is not None and channel_shift:
-        raise ValueError(f"channel_shift={channel_shift}: is for pattern null, the paper has no DeiT with both")
+    if pattern != "none" and channel_shift:
+        raise ValueError(f"channel_shift={channel_shift}: is for pattern none, the paper has no DeiT with both")
     if not 0 <= channel_shift <= 0.5 or channel_shift * embed_dim % 1:
         raise ValueError(
             f"channel_shift={channel_shift}: must be in [0, 0.5] and a whole number of {embed_dim} channels"
@@ -283,7 +283,7 @@ def pst_vit(
         if channel_shift:
             channels = round(channel_shift * embed_dim)
             network.blocks[i] = ChannelShiftBlock(block, channels=channels, num_frames=num_frames)
-        elif pattern is not None and i % 2:
+        elif pattern != "none" and i % 2:
             offsets = frame_offsets(pattern, side, side, num_frames=num_frames, positive=positive)
             network.blocks[i] = PatchShiftBlock(block, offsets=offsets.flatten(), num_frames=num_frames)
     return network

@@ -176,6 +176,8 @@ class VideoSwin(SwinTransformer3d):
             raise ValueError(
                 f"depths={list(depths)}, num_heads={list(num_heads)}: give one of each, at least 1, per stage"
             )
+        if sum(depths) < 2:
+            raise ValueError(f"depths={list(depths)}: must be at least 2 blocks together")
         if num_frames % tubelet_size:
             raise ValueError(f"num_frames={num_frames}: must be a multiple of tubelet_size={tubelet_size}")
         if img_size % patch_size:

@@ -2,20 +2,23 @@
 
 - `statistics`: intervals, and the rule that makes a verdict of them
 - `compare`: rows and records to comparisons
-- `terminal`: comparisons drawn for a terminal, as Markdown, CSV or JSON
+- `speed`: rows and the lines of speed.csv to ratios of latency, throughput and memory
+- `terminal`: both drawn for a terminal, as Markdown, CSV or JSON
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vtbench.report.compare import compare
+from vtbench.report.speed import speeds
 from vtbench.report.statistics import TOLERANCE
 from vtbench.report.terminal import as_csv, as_json, as_markdown, draw
-from vtbench.results.store import Store
+from vtbench.results.record import Record, SpeedRecord
+from vtbench.results.store import SpeedStore, Store
 from vtbench.spec.schema import Row, Scale
 
 SCALES: tuple[Scale, ...] = ("smoke", "mini", "paper")
@@ -33,26 +36,30 @@ def report(
 ) -> str:
     """Rows against the results folder as text. `form` is `table`, `md`, `csv` or `json`.
 
-    Without a `scale`, `json` and `csv` have every scale, `table` and `md` those with results (mini if there are none).
-    `width` and `colour` are the terminal's, for `table`. Raises ResultsError when results.csv is not in order.
+    Without a `scale`, `json` and `csv` have every scale, `table` and `md` those with results (mini if there are none;
+    of speed and memory those measured, else the printed ratios). `width` and `colour` are the terminal's, for `table`.
+    Raises ResultsError when results.csv or speed.csv is not in order.
     """
-    store = Store(results)
-    if scale is not None:
-        scales: tuple[Scale, ...] = (scale,)
-    elif form in ("json", "csv"):
-        scales = SCALES
-    else:
+    store, speed_store = Store(results), SpeedStore(results)
+
+    def present(records: Iterable[Record | SpeedRecord], otherwise: Scale) -> tuple[Scale, ...]:
+        if scale is not None:
+            return (scale,)
+        if form in ("json", "csv"):
+            return SCALES
         ids = {row.id for row in rows}
-        present = {record.scale for record in store.read() if record.id in ids}
-        scales = tuple(scale for scale in SCALES if scale in present) or ("mini",)
-    comparisons = {scale: compare(rows, store, scale, tolerance) for scale in scales}
+        there = {record.scale for record in records if record.id in ids}
+        return tuple(scale for scale in SCALES if scale in there) or (otherwise,)
+
+    comparisons = {scale: compare(rows, store, scale, tolerance) for scale in present(store.read(), "mini")}
+    measured = {scale: speeds(rows, speed_store, scale) for scale in present(speed_store.read(), "paper")}
     if form == "json":
-        return as_json([one for scale in scales for one in comparisons[scale]])
+        return as_json(comparisons, measured)
     if form == "csv":
-        return as_csv([one for scale in scales for one in comparisons[scale]])
+        return as_csv(comparisons, measured)
     if form == "md":
-        return as_markdown(comparisons, tolerance=tolerance)
-    return draw(comparisons, tolerance=tolerance, width=width, colour=colour)
+        return as_markdown(comparisons, measured, tolerance=tolerance)
+    return draw(comparisons, measured, tolerance=tolerance, width=width, colour=colour)
 
 
 def print_report(rows: Sequence[Row], results: Path, scale: Scale | None = None, form: str = "table") -> int:

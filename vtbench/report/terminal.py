@@ -1,4 +1,4 @@
-"""Comparisons drawn: tables for a terminal of any width or in Markdown, and the machine-readable CSV and JSON."""
+"""Comparisons and ratios of speed drawn: tables for a terminal of any width or in Markdown, and as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -16,39 +16,56 @@ from rich.table import Table
 from rich.text import Text
 
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations
+from vtbench.report.speed import Speed
 from vtbench.report.statistics import TOLERANCE
+from vtbench.results.record import SpeedRecord
 from vtbench.spec.load import load_paper
-from vtbench.spec.schema import ACCURACIES, Scale
+from vtbench.spec.schema import ACCURACIES, SPEEDS, Scale
 
 VERDICT_STYLES = {"within": "green", "outside": "red", "inconclusive": "yellow", "not-run": "dim"}
 LABEL = "as printed"
 CSV_COLUMNS = ("id", "scale", "metric", "published", "mean", "sd", "n", "delta", "verdict", "commit")
+CSV_SPEED_COLUMNS = ("value", "q1", "q3", "against", "ratio", "ratio_q1", "ratio_q3", "rounds", "device", "precision")
+"""Columns of speed.csv that stand behind those above and `printed_ratio`."""
+Comparisons = Mapping[Scale, Sequence[Comparison]]
+Speeds = Mapping[Scale, Sequence[Speed]]
+"""In both, for every scale that is told, one per row."""
 
 
 # ---- machine-readable ------------------------------------------------------------------------------------------------
 
 
-def as_json(comparisons: Sequence[Comparison]) -> str:
-    """An array with one entry per row and scale."""
-    return json.dumps([comparison.entry() for comparison in comparisons], indent=2, ensure_ascii=False) + "\n"
+def as_json(comparisons: Comparisons, speeds: Speeds) -> str:
+    """An array with one entry per row and scale; both hold the same rows at the same scales."""
+    entries = [
+        {**comparison.entry(), "speed": speed.entry()}
+        for scale, members in comparisons.items()
+        for comparison, speed in zip(members, speeds[scale], strict=True)
+    ]
+    return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
 
 
-def as_csv(comparisons: Sequence[Comparison]) -> str:
-    """One line per row, scale and metric, printed or measured; numbers as in the JSON."""
+def as_csv(comparisons: Comparisons, speeds: Speeds) -> str:
+    """One line per row, scale and metric, printed or measured; of speed and memory per device and precision too.
+    Numbers as in the JSON."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for comparison in comparisons:
-        entry = comparison.entry()
-        for metric in dict.fromkeys([*entry["published"], *entry["measured"]]) or [""]:
+    writer.writerow((*CSV_COLUMNS, "printed_ratio", *CSV_SPEED_COLUMNS))
+    for entry in json.loads(as_json(comparisons, speeds)):
+        printed, lines = entry["speed"]["printed"], entry["speed"]["measured"]
+        metrics = dict.fromkeys([*entry["published"], *entry["measured"], *(line["metric"] for line in lines)])
+        for metric in metrics or [""]:
             found = entry["measured"].get(metric, {"mean": None, "sd": None, "n": 0})
-            writer.writerow(
-                [
-                    *(entry["id"], entry["scale"], metric, entry["published"].get(metric)),
-                    *(found["mean"], found["sd"], found["n"]),
-                    *((entry["delta"] or {}).get(metric), entry["verdict"], entry["commit"]),
-                ]
-            )
+            for line in [line for line in lines if line["metric"] == metric] or [{}]:
+                writer.writerow(
+                    [
+                        *(entry["id"], entry["scale"], metric, entry["published"].get(metric)),
+                        *(found["mean"], found["sd"], found["n"]),
+                        *((entry["delta"] or {}).get(metric), entry["verdict"], entry["commit"]),
+                        printed.get(metric, {}).get("ratio"),
+                        *(line.get(column) for column in CSV_SPEED_COLUMNS),
+                    ]
+                )
     return out.getvalue()
 
 
@@ -129,6 +146,82 @@ def _sheet(paper: str, table: str, comparisons: list[Comparison]) -> Sheet:
         else [],
         verdicts=[c.verdict for c in comparisons],
         notes=_notes(comparisons) + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
+    )
+
+
+def speed_sheets(speeds: Sequence[Speed]) -> list[Sheet]:
+    """One sheet per printed table, device and precision, in the order of the rows; all of one scale. A table without
+    printed ratios has none until its rows are measured."""
+    tables: dict[tuple[str, str], list[Speed]] = {}
+    for speed in speeds:
+        tables.setdefault((speed.row.paper, speed.row.table), []).append(speed)
+    made = []
+    for (paper, table), members in tables.items():
+        places: list[tuple[str, str] | None] = []
+        places += dict.fromkeys(place for speed in members for place in speed.measured)
+        if places or any(speed.printed or speed.stale for speed in members):
+            made += [_speed_sheet(f"{paper}/{table}", members, place) for place in places or [None]]
+    return made
+
+
+def _speed_sheet(table: str, speeds: Sequence[Speed], place: tuple[str, str] | None) -> Sheet:
+    """One table on one device at one precision; without a `place`, what the paper prints."""
+    scale = speeds[0].scale
+    found = {speed: speed.measured.get(place, {}) if place else {} for speed in speeds}
+    lines = [line for by_metric in found.values() for line in by_metric.values()]
+    shown = [speed for speed in speeds if speed.printed or found[speed]]
+    over = {speed: _baseline(speed, found[speed]).removeprefix(f"{table}:") for speed in shown}
+    names = sorted(set(over.values()) - {""})
+    columns = [
+        Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown]),
+        Column(("", LABEL), 7, right=False, cells=[speed.row.label for speed in shown]),
+    ]
+    if len(names) > 1:
+        columns.append(Column(("", "over"), 1, right=False, cells=[over[speed] for speed in shown]))
+    for rank, metric in enumerate(SPEEDS, start=1):
+        name = metric.rpartition("_")[0].replace("_", " ")
+        if any(metric in speed.printed for speed in shown):
+            cells = [speed.printed[metric].text if metric in speed.printed else "" for speed in shown]
+            columns.append(Column(("printed", name), rank, cells=cells))
+        if any(line.metric == metric and line.ratio is not None for line in lines):
+            columns.append(Column((scale, name), rank, cells=[_ratio_cell(found[s].get(metric)) for s in shown]))
+    notes = [f"measured on {_conditions(lines)}" if lines else f"not measured: vtbench speed {table} --scale {scale}"]
+    for speed in speeds:
+        metrics = [line.metric for line in speed.stale if place in (None, (line.device, line.precision))]
+        if metrics:
+            notes.append(
+                f"{speed.row.name}: {' and '.join(metrics)} stale, not counted: measured before the network changed; "
+                f"measure {speed.row.id} again"
+            )
+    return Sheet(
+        title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names) or 'a baseline'}",
+        remark=None if scale == "paper" else "NOT COMPARABLE with the printed ratios: small networks.",
+        columns=columns,
+        chance=[],
+        verdicts=["" for _ in shown],
+        notes=notes,
+    )
+
+
+def _baseline(speed: Speed, found: Mapping[str, SpeedRecord]) -> str:
+    return speed.row.baseline_id or next((line.against for line in found.values() if line.against), "")
+
+
+def _ratio_cell(line: SpeedRecord | None) -> str:
+    if line is None or line.ratio is None:
+        return ""
+    return f"{line.ratio:.2f}" + ("" if line.ratio_q1 is None else f" ({line.ratio_q1:.2f}-{line.ratio_q3:.2f})")
+
+
+def _conditions(lines: Sequence[SpeedRecord]) -> str:
+    def every(values: Iterable[int]) -> str:
+        return "/".join(map(str, sorted(set(values))))
+
+    threads, rounds = every(line.threads for line in lines), every(line.rounds for line in lines if line.q1 is not None)
+    return (
+        f"{lines[0].device}, {lines[0].precision}, threads {threads}"
+        + (f", rounds {rounds}: median (quartiles) of the ratios within a round" if rounds else "")
+        + "; the printed ratios are of the paper's own machine"
     )
 
 
@@ -222,7 +315,8 @@ def _summary(comparisons: Sequence[Comparison], tolerance: float) -> list[str]:
 
 
 def draw(
-    comparisons: Mapping[Scale, Sequence[Comparison]],
+    comparisons: Comparisons,
+    speeds: Speeds,
     *,
     tolerance: float = TOLERANCE,
     width: int = 100,
@@ -238,10 +332,9 @@ def draw(
         highlight=False,
         legacy_windows=False,
     )
-    for members in comparisons.values():
-        if not members:
-            continue
-        for sheet in sheets(members):
+
+    def print_sheets(made: Iterable[Sheet]) -> None:
+        for sheet in made:
             console.print(Text(sheet.title, style="bold"))
             if sheet.remark:
                 console.print(Text(sheet.remark, style="bold yellow"))
@@ -249,9 +342,16 @@ def draw(
             for note in sheet.notes:
                 console.print(Text(note, style="dim"))
             console.print()
+
+    for members in comparisons.values():
+        if not members:
+            continue
+        print_sheets(sheets(members))
         for line in _summary(members, tolerance):
             console.print(Text(line))
         console.print()
+    for measured in speeds.values():
+        print_sheets(speed_sheets(measured))
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"
 
 
@@ -275,8 +375,10 @@ def _table(sheet: Sheet, keep: int) -> Table:
         justify: Literal["left", "right"] = "right" if column.right else "left"
         natural = max(map(len, (*column.header, *column.cells)))
         # Labels may take two lines; numbers are never broken unless nothing is left to leave out.
-        minimum = None if keep == 0 else min(natural, 12) if column.header[1] == LABEL else natural
-        table.add_column("\n".join(column.header), justify=justify, overflow="fold", min_width=minimum)
+        may_break = keep == 0 or column.header[1] == LABEL
+        minimum = None if keep == 0 else min(natural, 12) if may_break else natural
+        header = "\n".join(column.header)
+        table.add_column(header, justify=justify, overflow="fold", min_width=minimum, no_wrap=not may_break)
     for row, verdict in enumerate(sheet.verdicts):
         cells = []
         for number in kept:
@@ -290,24 +392,31 @@ def _table(sheet: Sheet, keep: int) -> Table:
     return table
 
 
-def as_markdown(comparisons: Mapping[Scale, Sequence[Comparison]], *, tolerance: float = TOLERANCE) -> str:
+def as_markdown(comparisons: Comparisons, speeds: Speeds, *, tolerance: float = TOLERANCE) -> str:
     """The same tables, with all columns, in GitHub's Markdown."""
     lines: list[str] = []
     for members in comparisons.values():
         if not members:
             continue
         for sheet in sheets(members):
-            lines += [f"### {sheet.title}", ""]
-            if sheet.remark:
-                lines += [sheet.remark, ""]
-            lines.append(_markdown_line(" ".join(column.header).strip() for column in sheet.columns))
-            lines.append(_markdown_line("---:" if column.right else "---" for column in sheet.columns))
-            lines += [_markdown_line(cells) for cells in zip(*(column.cells for column in sheet.columns), strict=True)]
-            if sheet.chance:
-                lines.append(_markdown_line(["chance", *sheet.chance[1:]]))
-            lines += ["", *(f"- {note}" for note in sheet.notes), *[""] * bool(sheet.notes)]
+            lines += _markdown(sheet)
         lines += [*(f"- {line}" for line in _summary(members, tolerance)), ""]
+    for measured in speeds.values():
+        for sheet in speed_sheets(measured):
+            lines += _markdown(sheet)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown(sheet: Sheet) -> list[str]:
+    lines = [f"### {sheet.title}", ""]
+    if sheet.remark:
+        lines += [sheet.remark, ""]
+    lines.append(_markdown_line(" ".join(column.header).strip() for column in sheet.columns))
+    lines.append(_markdown_line("---:" if column.right else "---" for column in sheet.columns))
+    lines += [_markdown_line(cells) for cells in zip(*(column.cells for column in sheet.columns), strict=True)]
+    if sheet.chance:
+        lines.append(_markdown_line(["chance", *sheet.chance[1:]]))
+    return [*lines, "", *(f"- {note}" for note in sheet.notes), *[""] * bool(sheet.notes)]
 
 
 def _markdown_line(cells: Iterable[str]) -> str:

@@ -1,4 +1,5 @@
-"""Record: what one evaluation measured for one row of a table, once, with where it came from. One line of results.csv.
+"""One line of results.csv (Record: what one evaluation measured for one row of a table) and of speed.csv (SpeedRecord:
+one latency, throughput or memory of a row's network), each with where it came from.
 
 The fields stand in the order of the columns; the unit is in the name or in the text below the field, and
 results/README.md explains each column to a reader who has only the file.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -19,14 +20,53 @@ Text = Annotated[
 Percent = Annotated[float, Field(ge=0, le=100)]
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 
 
-class Record(BaseModel):
-    """One line of results.csv. `None` is written as an empty cell; a value of the wrong type or range is refused."""
+class Line(BaseModel):
+    """A line of CSV. `None` is written as an empty cell; a value of the wrong type or range is refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_cell_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @property
+    def title(self) -> str:
+        """What the line is of, for messages."""
+        raise NotImplementedError
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """The names of the values, in order."""
+        return tuple(cls.model_fields)
+
+    def to_line(self) -> str:
+        """The record as one CSV line with its line end. Floats are written so that they read back exactly."""
+        return csv_line([_cell(getattr(self, name)) for name in self.columns()])
+
+    @classmethod
+    def from_cells(cls, cells: Sequence[str]) -> Self:
+        """The record of one parsed line. Raises ValueError with one line saying which column is wrong and how."""
+        columns = cls.columns()
+        if len(cells) != len(columns):
+            raise ValueError(f"{len(cells)} of {len(columns)} values")
+        try:
+            return cls.model_validate(dict(zip(columns, cells, strict=True)))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            message = first["msg"].removeprefix("Value error, ")
+            where = f"{first['loc'][0]} holds {first['input'] or ''!r}: " if first["loc"] else ""
+            raise ValueError(where + message) from None
+
+
+class Record(Line):
+    """One line of results.csv."""
 
     id: Text
     """The row of the printed table, as `paper/table:row`."""
@@ -85,13 +125,8 @@ class Record(BaseModel):
     """CPU threads torch was given; on CPU the numbers repeat bit for bit only with as many."""
     versions: Text
     """Versions of the libraries, as `torch=2.8.0;lightning=2.5.0`."""
-    finished_at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    finished_at: Instant
     """When the evaluation ended: UTC, as `2026-01-31T23:59:59Z`. The last column, so a line cut short shows."""
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _empty_cell_is_none(cls, value: Any) -> Any:
-        return None if value == "" else value
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Record:
@@ -101,25 +136,65 @@ class Record(BaseModel):
             raise ValueError("top1 is above top5")
         return self
 
-    def to_line(self) -> str:
-        """The record as one CSV line with its line end. Floats are written so that they read back exactly."""
-        return csv_line([_cell(getattr(self, name)) for name in COLUMNS])
-
-    @classmethod
-    def from_cells(cls, cells: Sequence[str]) -> Record:
-        """The record of one parsed line. Raises ValueError with one line saying which column is wrong and how."""
-        if len(cells) != len(COLUMNS):
-            raise ValueError(f"{len(cells)} of {len(COLUMNS)} values")
-        try:
-            return cls.model_validate(dict(zip(COLUMNS, cells, strict=True)))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            message = first["msg"].removeprefix("Value error, ")
-            where = f"{first['loc'][0]} holds {first['input'] or ''!r}: " if first["loc"] else ""
-            raise ValueError(where + message) from None
+    @property
+    def title(self) -> str:
+        return f"{self.id} ({self.measurement}, {self.scale}, seed {self.seed})"
 
 
-COLUMNS: tuple[str, ...] = tuple(Record.model_fields)
+COLUMNS: tuple[str, ...] = Record.columns()
+
+
+class SpeedRecord(Line):
+    """One line of speed.csv: one metric of the network of one row, as one command measured it."""
+
+    id: Text
+    """The row of the printed table, as `paper/table:row`."""
+    scale: Literal["smoke", "mini", "paper"]
+    """The size of the network and of its clips. Only `paper` may be compared with the printed ratio."""
+    metric: Literal["latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb"]
+    """What was measured, with its unit: ms per forward pass, clips per second, GB (1e9 bytes) at the peak of a forward
+    pass, ms and GB of a training step."""
+    batch: Annotated[int, Field(ge=1)]
+    """Clips per pass; lower than asked for where memory did not suffice."""
+    value: Amount
+    """In the metric's unit; of the times the median over the rounds."""
+    q1: Amount | None
+    """Lower quartile over the rounds; empty for memory, which is measured once."""
+    q3: Amount | None
+    """Upper quartile over the rounds; empty for memory."""
+    against: Text | None
+    """The row that it was measured side by side with; empty for one without a baseline."""
+    ratio: Amount | None
+    """The metric divided by that row's of the same round, the median over the rounds; empty without a baseline, or
+    where the batches differ."""
+    ratio_q1: Amount | None
+    """Lower quartile of the ratio over the rounds; empty for memory."""
+    ratio_q3: Amount | None
+    """Upper quartile of the ratio over the rounds; empty for memory."""
+    rounds: Annotated[int, Field(ge=1)]
+    """How often each network had its turn; 1 for memory."""
+    network: Text
+    """Hash of what the network is built from."""
+    against_network: Text | None
+    """The same of the row it was measured against."""
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
+    """Arithmetic, in Lightning's words."""
+    device: Text
+    """`cpu`, or the name of the GPU."""
+    threads: Annotated[int, Field(ge=1)]
+    """CPU threads torch was given."""
+    commit: Text | None
+    """Git commit of vtbench; empty outside a checkout."""
+    dirty: bool | None
+    """Whether the checkout held changes that are not in the commit; empty outside a checkout."""
+    versions: Text
+    """Versions of the libraries, as `torch=2.8.0;lightning=2.5.0`."""
+    finished_at: Instant
+    """When it was measured: UTC, as `2026-01-31T23:59:59Z`. The last column, so a line cut short shows."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.id} ({self.metric}, {self.scale})"
 
 
 def csv_line(cells: Sequence[str]) -> str:

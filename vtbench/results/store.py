@@ -1,4 +1,4 @@
-"""results.csv: append, read, newest per row, find by evaluation. Lines are only ever added, whole or not at all."""
+"""results.csv and speed.csv: append, read, newest per row. Lines are only ever added, whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,34 +10,46 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from vtbench.errors import ResultsError
 from vtbench.results.folders import cannot_write
-from vtbench.results.record import COLUMNS, Record, csv_line
+from vtbench.results.record import COLUMNS, Line, Record, SpeedRecord, csv_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HEADER = csv_line(COLUMNS)
 
+L = TypeVar("L", bound=Line)
 
-class Store:
-    """The results folder: `results.csv` in it, and `runs/` (see vtbench.results.folders).
+
+class _File(Generic[L]):
+    """One CSV file of the results folder, a line per record.
 
     Several processes may append at once: each holds a lock on the file while it writes its one line.
     """
 
+    name: ClassVar[str]
+    record: type[L]
+    kept: ClassVar[str]
+    """What becomes of a measurement whose line could not be written."""
+    anew: ClassVar[str]
+    """Where a line that was deleted comes from again."""
+    old: ClassVar[str]
+    """Where the lines of a file that was set aside come from again."""
+
     def __init__(self, results: str | Path) -> None:
         self.folder = Path(results)
-        self.path = self.folder / "results.csv"
-        self._seen: tuple[tuple[int, int, int], list[Record]] | None = None
+        self.path = self.folder / self.name
+        self.header = csv_line(self.record.columns())
+        self._seen: tuple[tuple[int, int, int], list[L]] | None = None
 
     def check(self) -> None:
         """Find out before hours of training whether a result could be written: makes the folder, tries to write
         there, and reads the file that is there.
 
-        Raises ResultsError when the folder cannot be written or is full, when results.csv has the columns of another
+        Raises ResultsError when the folder cannot be written or is full, when the file has the columns of another
         version, or when one of its lines is broken.
         """
         try:
@@ -51,7 +63,7 @@ class Store:
             raise cannot_write(self.folder if not self.path.exists() else self.path, error) from error
         self.read()
 
-    def append(self, record: Record) -> None:
+    def append(self, record: L) -> None:
         """Add one line, synchronised to disk when this returns; the header goes before the first.
 
         When the line cannot be written whole (disk full, Ctrl-C), what was written of it is cut off again and the file
@@ -66,8 +78,10 @@ class Store:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size
             if size:
-                self._refuse_unless_appendable(os.pread(descriptor, len(HEADER.encode()) + 4096, 0), descriptor, size)
-            data = (record.to_line() if size else HEADER + record.to_line()).encode()
+                self._refuse_unless_appendable(
+                    os.pread(descriptor, len(self.header.encode()) + 4096, 0), descriptor, size
+                )
+            data = (record.to_line() if size else self.header + record.to_line()).encode()
             try:
                 if os.write(descriptor, data) != len(data):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -77,14 +91,13 @@ class Store:
                 raise
         except OSError as error:
             raise ResultsError(
-                f"{self.path}: the line of {record.id} ({record.measurement}, {record.scale}, seed {record.seed}) "
-                f"could not be written: {error.strerror or error}; the lines before it are whole and its run folder "
-                "keeps what was measured: free space and give the same command again"
+                f"{self.path}: the line of {record.title} could not be written: {error.strerror or error}; the lines "
+                f"before it are whole {self.kept}: free space and give the same command again"
             ) from error
         finally:
             os.close(descriptor)  # also gives up the lock
 
-    def read(self) -> list[Record]:
+    def read(self) -> list[L]:
         """All lines in the order they were appended, also those a newer line replaces. A missing file is no lines.
 
         Raises ResultsError with file:line for columns of another version and for a broken line.
@@ -99,22 +112,11 @@ class Store:
                     self._seen = (stamp, self._parse(file.read()))
             return list(self._seen[1])
 
-    def newest(self, id: str, measurement: str, scale: str, seed: int, *, given: bool = True) -> Record | None:
-        """The last line appended for this row, measurement, scale and seed, or None; `given` False passes over lines of
-        given weights. It may be stale: compare its `evaluation_key` with the one the row asks for today."""
-        wanted = (id, measurement, scale, seed)
-        lines = (r for r in reversed(self.read()) if given or r.init != "given")
-        return next((r for r in lines if (r.id, r.measurement, r.scale, r.seed) == wanted), None)
-
-    def find(self, evaluation_key: str) -> list[Record]:
-        """Every line of one evaluation, in the order they were appended: rows that share it, and re-measurements."""
-        return [record for record in self.read() if record.evaluation_key == evaluation_key]
-
     def frame(self) -> pd.DataFrame:
-        """All lines as a pandas table, for notebooks; columns as in results.csv."""
+        """All lines as a pandas table, for notebooks; columns as in the file."""
         import pandas as pd
 
-        return pd.DataFrame([record.model_dump() for record in self.read()], columns=list(COLUMNS))
+        return pd.DataFrame([record.model_dump() for record in self.read()], columns=list(self.record.columns()))
 
     @contextmanager
     def _locked_for_reading(self) -> Iterator[int | None]:
@@ -135,17 +137,17 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def _parse(self, content: bytes) -> list[Record]:
+    def _parse(self, content: bytes) -> list[L]:
         if not content:
             return []
         ends_whole = content.endswith(b"\n")
         lines = content.removesuffix(b"\n").split(b"\n")
         self._refuse_other_header(lines[0])
-        records: list[Record] = []
+        records: list[L] = []
         for number, line in enumerate(lines[1:], start=2):
             last = number == len(lines)
             try:
-                record = Record.from_cells(_cells(line))
+                record = self.record.from_cells(_cells(line))
             except ValueError as error:
                 raise self._broken(number, last, cut=last and not ends_whole, why=str(error)) from None
             records.append(record)
@@ -160,18 +162,18 @@ class Store:
             found = _cells(line)
         except ValueError as error:
             found = [str(error)]
-        if found == list(COLUMNS):
+        columns = self.record.columns()
+        if found == list(columns):
             return
-        missing = [name for name in COLUMNS if name not in found]
-        unknown = [name for name in found if name not in COLUMNS]
+        missing = [name for name in columns if name not in found]
+        unknown = [name for name in found if name not in columns]
         differences = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(
             unknown
         )
         raise ResultsError(
             f"{self.path}:1: the columns are not those of this version of vtbench "
             f"({'; '.join(differences) or 'they stand in another order'}); keep the file under another name "
-            f"(mv {self.path} {self.path.with_suffix('.old.csv')}) and run again: finished runs are written anew from "
-            "their run folders, without training"
+            f"(mv {self.path} {self.path.with_suffix('.old.csv')}) and run again: {self.old}"
         )
 
     def _broken(self, number: int, last: bool, cut: bool, why: str) -> ResultsError:
@@ -181,14 +183,44 @@ class Store:
         )
         return ResultsError(
             f"{self.path}:{number}: the {'last ' if last else ''}line is {'cut short' if cut else 'broken'}: {why}; "
-            f"{kept}; delete the line (sed -i {number}d {self.path}) and run again: what it measured is still in its "
-            "run folder"
+            f"{kept}; delete the line (sed -i {number}d {self.path}) and run again: {self.anew}"
         )
 
     def _refuse_unless_appendable(self, head: bytes, descriptor: int, size: int) -> None:
         self._refuse_other_header(head.split(b"\n")[0])
         if os.pread(descriptor, 1, size - 1) != b"\n":
             self._parse(os.pread(descriptor, size, 0))  # raises, and says which line
+
+
+class Store(_File[Record]):
+    """`results.csv`; what its lines were measured on is in `runs/` beside it (see vtbench.results.folders)."""
+
+    name = "results.csv"
+    record = Record
+    kept = "and its run folder keeps what was measured"
+    anew = "what it measured is still in its run folder"
+    old = "finished runs are written anew from their run folders, without training"
+
+    def newest(self, id: str, measurement: str, scale: str, seed: int, *, given: bool = True) -> Record | None:
+        """The last line appended for this row, measurement, scale and seed, or None; `given` False passes over lines of
+        given weights. It may be stale: compare its `evaluation_key` with the one the row asks for today."""
+        wanted = (id, measurement, scale, seed)
+        lines = (r for r in reversed(self.read()) if given or r.init != "given")
+        return next((r for r in lines if (r.id, r.measurement, r.scale, r.seed) == wanted), None)
+
+    def find(self, evaluation_key: str) -> list[Record]:
+        """Every line of one evaluation, in the order they were appended: rows that share it, and re-measurements."""
+        return [record for record in self.read() if record.evaluation_key == evaluation_key]
+
+
+class SpeedStore(_File[SpeedRecord]):
+    """`speed.csv`."""
+
+    name = "speed.csv"
+    record = SpeedRecord
+    kept = "and nothing of it was written"
+    anew = "`vtbench speed` measures it anew"
+    old = "`vtbench speed` measures anew"
 
 
 def _cells(line: bytes) -> list[str]:

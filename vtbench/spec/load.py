@@ -20,6 +20,7 @@ from vtbench.spec.schema import (
     ACCURACIES,
     BLOCKS,
     METRICS,
+    Complexity,
     Model,
     Paper,
     PaperFile,
@@ -75,6 +76,8 @@ class _RowFile(_DefaultsFile):
     published: dict[str, Published] = key("printed cells by metric", default={}, read=read_published)
     printed: dict[str, str] = key("the line's other printed cells by their heading, quoted", default={})
     notes: tuple[str, ...] = key("ids of decisions that concern this row", default=())
+    complexity: tuple[Complexity, ...] = key("attentions whose growth with places and frames it prints", default=())
+    baseline: str | None = key("the row of this table that speed and memory are measured against", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +164,7 @@ def load_table(path: Path, about: PaperFile, builders: Builders | None = None) -
         if row.name in rows:
             node.value["id"].fail(f"'{row.name}' is already the id of the row in line {rows[row.name].line}")
         rows[row.name] = row
+    _known_baselines(file.rows.value, rows)
     return Table(
         name=path.stem,
         caption=file.caption,
@@ -203,6 +207,8 @@ def _read_row(
         mini_size=table.mini_size,
         recipes=recipes,
         line=node.line,
+        complexity=file.complexity,
+        baseline=file.baseline,
     )
 
 
@@ -279,10 +285,26 @@ def _known_starts(row: Node, recipes: Mapping[str, RowRecipe]) -> None:
             spec = recipes[start]
 
 
+def _known_baselines(nodes: list[Node], rows: Mapping[str, Row]) -> None:
+    """`baseline` names a row of the same table that is measured against no other itself."""
+    for node, (name, row) in zip(nodes, rows.items(), strict=True):
+        if row.baseline is None:
+            continue
+        given = node.value["baseline"]
+        if row.baseline == name or row.baseline not in rows:
+            others = [other for other in rows if other != name]
+            given.fail(f"'{row.baseline}' is no other row of this table{did_you_mean(row.baseline, others)}")
+        if rows[row.baseline].baseline is not None:
+            given.fail(
+                f"'{row.baseline}' has a baseline itself, '{rows[row.baseline].baseline}'; name a row that has none"
+            )
+
+
 def _known_metrics(row: Node, recipes: Mapping[str, RowRecipe]) -> None:
     """A published key is a metric, or a measurement's name and a metric ("sthv1_top1")."""
     for name, node in row.value["published"].value.items() if "published" in row.value else ():
-        metric = next((m for m in METRICS if name == m or name.endswith(f"_{m}")), None)
+        # The longest: "train_memory_gb" is no "memory_gb" of a measurement called "train".
+        metric = max((m for m in METRICS if name == m or name.endswith(f"_{m}")), key=len, default=None)
         if metric is None:
             node.fail(f"is no metric{did_you_mean(name, METRICS)}")
         measurement = name.removesuffix(metric).removesuffix("_")

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
 from vtbench.spec.schema import Evaluation, Measurement, Recipe, Row, Scale, Start, Training
+from vtbench.spec.signatures import Builders
 
 # ---- the kinds of rules --------------------------------------------------------------------------------------------
 
@@ -25,6 +26,7 @@ class BySize:
     grid3: Any
     grid7: Any
     pyramid: Any
+    stages: Any
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,18 @@ class InProportion:
 
 UNSET = None
 """The key is left out at this scale."""
+PAPER = object()
+"""The setting is the paper's own."""
 
 Rules = Mapping[str, tuple[Any, str]]
 """Dotted key -> (constant or one of the kinds above, why)."""
 
 # ---- the numbers ---------------------------------------------------------------------------------------------------
 
-MINI_SIZES = ("grid3", "grid7", "pyramid")
-"""3x3 patches of 8 pixels; 7x7 of 4, enough for 8 of 196 patches to be 2 of 49; or, where the networks of one table
-differ (`pyramid`), frames as small as each allows, larger where the paper has more than 224 pixels."""
+MINI_SIZES = ("grid3", "grid7", "pyramid", "stages")
+"""3x3 patches of 8 pixels; 7x7 of 4, enough for 8 of 196 patches to be 2 of 49; where the networks of one table differ
+(`pyramid`), frames as small as each allows, larger where the paper has more than 224 pixels; or (`stages`) 18x18
+patches of 2, so that the maps of four stages hold 3x3 windows, the last one a single window."""
 
 TINY_NETWORK = "a network that trains in minutes on two cores; the heads stay where a table counts heads"
 TINY_STAGES = "a network that trains in minutes on two cores; an eighth of a head's channels stays a whole number"
@@ -85,43 +90,106 @@ _PYRAMID_SHORT_SIDE = _by_backbone(
     rest=By("data.size", {224: (41, 46), 320: (50, 56)}),
 )
 
+
+def _swin_or_vit(swin: Any, vit: Any) -> By:
+    return By("model.name", {"swin": swin, "pst": swin, "pst_vit": vit})
+
+
+# Pattern D shifts by up to 8 frames.
+_BY_FIELD: dict[str | None, int] = {
+    pattern: 16 if pattern == "d-16" else 8
+    for pattern in (None, "none", "center-one", "uneven", "even-2", "a-3", "b-4", "c-9", "d-16")
+}
+_AFTER_CYCLE = ByStart(pretrained="cycle", trained="events")
+
 MINI: Rules = {
     "data.dataset": (
         By(
             None,
-            {"kinetics400": "cycle", "ucf101": "events", "egtea": "events", "cycle": "cycle", "events": "events"},
+            {
+                "kinetics400": "cycle",
+                "ucf101": "events",
+                "egtea": "events",
+                "sthv1": _AFTER_CYCLE,
+                "sthv2": _AFTER_CYCLE,
+                "diving48": _AFTER_CYCLE,
+                "cycle": "cycle",
+                "events": "events",
+            },
         ),
         "synthetic H.264 videos whose label needs the order of the frames",
     ),
+    "data.num_frames": (
+        BySize(grid3=PAPER, grid7=PAPER, pyramid=PAPER, stages=By("model.pattern", _BY_FIELD)),
+        "as many places as a network can tell apart; more where a shift pattern reaches further",
+    ),
+    "data.sampling": (UNSET, "a clip of the synthetic sets shows almost the whole video"),
     "data.split": (UNSET, "synthetic sets have one split"),
     "data.stride": (
-        BySize(grid3=4, grid7=4, pyramid=By("data.num_frames", {8: 4, 16: 2, 32: 1})),
+        BySize(
+            grid3=4,
+            grid7=4,
+            pyramid=By("data.num_frames", {8: 4, 16: 2, 32: 1}),
+            stages=By("model.pattern", {pattern: 32 // frames for pattern, frames in _BY_FIELD.items()}),
+        ),
         "each place of the shape is held for 4 frames, so a clip sees 8 places",
     ),
-    "data.size": (BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE), "shapes are drawn for frames this small"),
+    "data.size": (
+        BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE, stages=_swin_or_vit(36, 24)),
+        "shapes are drawn for frames this small",
+    ),
     "augment.short_side": (
-        BySize(grid3=(25, 28), grid7=(29, 33), pyramid=_PYRAMID_SHORT_SIDE),
+        BySize(grid3=(25, 28), grid7=(29, 33), pyramid=_PYRAMID_SHORT_SIDE, stages=_swin_or_vit((37, 42), (25, 28))),
         "about the crop's size, as the shapes lie near the edge",
     ),
+    "augment.crop": (UNSET, "as the shapes lie near the edge"),
+    "augment.auto_augment": (UNSET, SYNTHETIC_RECIPE),
     "augment.color": (0.1, "as in the paper"),
+    "augment.erasing": (UNSET, "could hide the shape"),
     "model.patch_size": (
-        BySize(grid3=8, grid7=4, pyramid=_by_backbone(vit=8, visformer=16, rest=UNSET)),
-        "3x3 patches; 7x7 where a table counts patches; a Visformer's strides are the paper's",
+        BySize(grid3=8, grid7=4, pyramid=_by_backbone(vit=8, visformer=16, rest=UNSET), stages=_swin_or_vit(2, 8)),
+        "3x3 patches; 7x7 where a table counts patches; a Visformer's strides are the paper's; 18x18 for four stages",
     ),
+    "model.tubelet_size": (1, "a token sees one frame, so that it does not see a movement"),
+    "model.window_frames": (
+        By(None, {1: 1, 2: 2, 8: 4, 16: 8}),
+        "the same share of the frames; 1 and 2 as in the paper",
+    ),
+    "model.window_size": (3, "one window is the map of the last stage, as in the paper"),
     "model.init_channels": (8, TINY_STAGES),
     "model.embed_dim": (
-        BySize(grid3=48, grid7=48, pyramid=_by_backbone(vit=48, visformer=48, rest=By(None, {64: 16, 96: 24}))),
+        BySize(
+            grid3=48,
+            grid7=48,
+            pyramid=_by_backbone(vit=48, visformer=48, rest=By(None, {64: 16, 96: 24})),
+            stages=By(None, {96: 8, 128: 8, 384: 48}),
+        ),
         TINY_NETWORK,
     ),
     "model.depth": (
-        BySize(grid3=3, grid7=3, pyramid=4),
+        BySize(grid3=3, grid7=3, pyramid=4, stages=4),
         TINY_NETWORK + "; divisible by 3 for 4, 8 and 12 of 12 blocks, 4 where levels are looped",
     ),
-    "model.num_heads": (BySize(grid3=12, grid7=12, pyramid=6), "8 channels or more in a head"),
+    "model.num_heads": (
+        BySize(
+            grid3=12,
+            grid7=12,
+            pyramid=6,
+            stages=By(None, {(3, 6, 12, 24): (1, 2, 4, 8), (4, 8, 16, 32): (1, 2, 4, 8), 6: 6}),
+        ),
+        "8 channels in a head, or more",
+    ),
     "model.depths": (
-        By(None, {(7, 4, 4): (1, 2, 2), (2, 2, 6, 2): (1, 1, 2, 1), (2, 2, 18, 2): (1, 1, 3, 1)}),
+        BySize(
+            grid3=UNSET,
+            grid7=UNSET,
+            pyramid=By(None, {(7, 4, 4): (1, 2, 2), (2, 2, 6, 2): (1, 1, 2, 1), (2, 2, 18, 2): (1, 1, 3, 1)}),
+            stages=By(None, {(2, 2, 6, 2): (2, 2, 2, 2), (2, 2, 18, 2): (2, 2, 4, 2)}),
+        ),
         TINY_STAGES,
     ),
+    "model.drop_path": (0.0, SYNTHETIC_RECIPE),
+    "model.head_dropout": (0.0, SYNTHETIC_RECIPE),
     "model.num_msca_blocks": (InProportion("depth"), "the same share of the blocks"),
     "model.backward_patches": (InProportion("patches"), "the same share of the patches"),
     "model.forward_patches": (InProportion("patches"), "the same share of the patches"),
@@ -130,17 +198,25 @@ MINI: Rules = {
     "train.optimizer": ("adamw", SYNTHETIC_RECIPE),
     "train.lr": (
         ByStart(
-            pretrained=BySize(grid3=3e-3, grid7=3e-3, pyramid=_by_backbone(vit=1.5e-3, visformer=3e-3, rest=3e-3)),
+            pretrained=BySize(
+                grid3=3e-3,
+                grid7=3e-3,
+                pyramid=_by_backbone(vit=1.5e-3, visformer=3e-3, rest=3e-3),
+                stages=_swin_or_vit(2e-3, 1.5e-3),
+            ),
             trained=1e-3,
         ),
         FINE_TUNING + "; where networks differ, a ViT is slower",
     ),
+    "train.backbone_lr": (UNSET, SYNTHETIC_RECIPE),
     "train.momentum": (UNSET, "belongs to sgd"),
     "train.weight_decay": (0.05, SYNTHETIC_RECIPE),
     "train.epochs": (
         ByStart(
-            pretrained=BySize(grid3=5, grid7=5, pyramid=_by_backbone(vit=30, visformer=5, rest=5)),
-            trained=By(None, {12: 10, 18: 10, 36: 20}),
+            pretrained=BySize(
+                grid3=5, grid7=5, pyramid=_by_backbone(vit=30, visformer=5, rest=5), stages=_swin_or_vit(3, 30)
+            ),
+            trained=By(None, {12: 10, 18: 10, 30: 4, 36: 20}),
         ),
         FINE_TUNING + "; where networks differ, a ViT is slower",
     ),
@@ -152,18 +228,26 @@ MINI: Rules = {
     "train.accumulate": (1, "a batch fits into memory"),
     "train.label_smoothing": (0.0, SYNTHETIC_RECIPE),
     "train.precise_bn": (16, "a quarter of the training videos"),
-    "eval.clips": (2, "videos are short"),
-    "eval.crops": (3, "as in the paper"),
-    "eval.short_side": (BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE), "the size of the crop, as in the paper"),
+    "train.precision": ("32-true", "for a CPU"),
+    "eval.clips": (BySize(grid3=2, grid7=2, pyramid=2, stages=1), "videos are short"),
+    "eval.short_side": (
+        BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE, stages=_swin_or_vit(36, 24)),
+        "the size of the crop, as in the paper",
+    ),
 }
 
 SMOKE: Rules = {
     **MINI,
     "data.limit_train": (8, "wiring only"),
     "data.limit_test": (4, "wiring only"),
-    "model.embed_dim": (BySize(grid3=24, grid7=24, pyramid=MINI["model.embed_dim"][0].pyramid), "wiring only"),
-    "model.depth": (BySize(grid3=3, grid7=3, pyramid=4), "wiring only"),
-    "train.epochs": (By(None, {12: 1, 18: 1, 36: 2}), "wiring only"),
+    "model.embed_dim": (
+        BySize(
+            grid3=24, grid7=24, pyramid=MINI["model.embed_dim"][0].pyramid, stages=MINI["model.embed_dim"][0].stages
+        ),
+        "wiring only",
+    ),
+    "model.depth": (BySize(grid3=3, grid7=3, pyramid=4, stages=4), "wiring only"),
+    "train.epochs": (By(None, {12: 1, 18: 1, 30: 1, 36: 2}), "wiring only"),
     "train.warmup_epochs": (0.0, "wiring only"),
     "train.batch_size": (4, "wiring only"),
     "train.precise_bn": (1, "wiring only"),
@@ -181,16 +265,29 @@ PRETRAINING_NETWORK = {
     "laps_visformer": "visformer",
     "laps_rest": "rest",
     "laps_vit": "vit",
+    "swin": "swin",
+    "pst": "swin",
+    "pst_vit": "vit",
 }
 """Network of a row -> the frame-wise network with the same parameters, which the small scales pretrain on stills."""
 
-SIZES = ("patch_size", "init_channels", "embed_dim", "depth", "depths", "num_heads")
+SIZES = (
+    "patch_size",
+    "init_channels",
+    "embed_dim",
+    "depth",
+    "depths",
+    "num_heads",
+    "tubelet_size",
+    "window_size",
+    "drop_path",
+    "head_dropout",
+)
 """The arguments of a network that its frame-wise network has too."""
 
 PRETRAINING_MINI: Mapping[str, Any] = {
     "data.num_frames": 1,
     "data.stride": 1,
-    "augment.color": 0.0,
     "train.epochs": 30,
     "train.batch_size": 32,
 }
@@ -227,7 +324,7 @@ def at_scale(row: Row, recipe: Recipe, scale: Scale) -> tuple[Recipe, list[Chang
         if key == "init.pretraining":
             if "init.weights" in paper:
                 leaves[key] = rule
-        elif key in paper or key.startswith("data.limit_"):
+        elif key in paper or key.startswith(("data.limit_", "data.stride")):
             leaves[key] = _scaled(row, key, rule, paper, scale)
     leaves = {key: value for key, value in {**leaves, **row.changed}.items() if value is not UNSET}
     changes = [
@@ -246,6 +343,8 @@ def _scaled(row: Row, key: str, rule: Any, paper: Mapping[str, Any], scale: Scal
         raise SpecError(f"{row.id}: {key} {what} at {scale} scale; change vtbench/spec/scale.py or the row's mini_size")
 
     match rule:
+        case _ if rule is PAPER:
+            return paper[key]
         case BySize():
             return _scaled(row, key, getattr(rule, row.mini_size), paper, scale)
         case ByStart():
@@ -339,7 +438,8 @@ def _pretraining(row: Row, recipe: Recipe, scale: Scale) -> Training:
             "vtbench/spec/scale.py"
         )
     network = PRETRAINING_NETWORK[recipe.model.name]
-    arguments = {name: recipe.model.arguments[name] for name in SIZES if name in recipe.model.arguments}
+    known = Builders().signature(network)
+    arguments = {name: value for name, value in recipe.model.arguments.items() if name in SIZES and name in known}
     if network == "vit":
         arguments["zero_head"] = False  # from random weights it would keep gradients from the rest at first
     leaves = {
@@ -347,6 +447,8 @@ def _pretraining(row: Row, recipe: Recipe, scale: Scale) -> Training:
     }
     leaves |= {"model.name": network, **{f"model.{name}": value for name, value in arguments.items()}}
     leaves |= {"data.dataset": recipe.init.pretraining, **PRETRAINING[scale]}
+    if recipe.augment is not None and recipe.augment.color is not None:
+        leaves["augment.color"] = 0.0
     made = Recipe.from_leaves(leaves)
     assert made.augment is not None and made.train is not None
     return Training(scale, PRETRAINING_SEED, made.data, made.augment, made.model, Start(), made.train)

@@ -20,10 +20,14 @@ from vtbench.spec.locate import data_folder, shown
 
 Scale = Literal["smoke", "mini", "paper"]
 Status = Literal["runnable", "analytic", "published-only"]
+Complexity = Literal["joint", "divided", "local", "sparse", "patch_shift"]
 
-METRICS = ("top1", "top5", "params_m", "gflops", "tflops", "memory_gb", "latency_ms", "throughput_vps", "views")
-"""Published cells by unit: percent, percent, 1e6, 1e9 and 1e12 (MACs as a rule), GB, ms, videos per second, a count."""
 ACCURACIES = ("top1", "top5")
+SPEEDS = ("latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb")
+"""What `vtbench speed` measures: ms per forward pass of one clip, clips per second, GB (1e9 bytes) at the peak of such
+a pass, and ms and GB of one training step."""
+METRICS = (*ACCURACIES, "params_m", "gflops", "tflops", *SPEEDS, "views")
+"""Published cells by unit: percent, percent, 1e6, 1e9 and 1e12 (MACs as a rule), those of SPEEDS, a count."""
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 
@@ -88,11 +92,20 @@ class Data:
 
     dataset: str = key("the name of a folder in data_manifests/")
     num_frames: int = key("frames of a clip", unit="frames", at_least=1)
-    stride: int = key("distance between the frames of a clip", unit="frames", at_least=1)
+    stride: int | None = key("distance between the frames of a clip", unit="frames", default=None, at_least=1)
+    sampling: Literal["segments"] | None = key(
+        "one frame of each of num_frames equal segments of the whole video (drawn in it when training, its middle when "
+        "testing); not set: frames `stride` apart",
+        default=None,
+    )
     size: int = key("side of the square crop that the network sees", unit="pixels", at_least=1)
     split: int | None = key("number of the official split, where a data set has several", default=None, at_least=1)
     limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
     limit_test: int | None = key("test on the first so many videos only", unit="videos", default=None, at_least=1)
+
+    def __post_init__(self) -> None:
+        if (self.stride is None) == (self.sampling is None):
+            raise ValueError("data must hold exactly one of stride (a number of frames) and sampling: segments")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +114,29 @@ class Augment:
 
     short_side: tuple[int, int] = key("range of the random short side", unit="pixels", at_least=1)
     flip: float = key("probability of a horizontal flip", at_least=0, at_most=1)
-    color: float = key("probability of each of the four colour changes", at_least=0, at_most=1)
-    brightness: tuple[float, float] = key("range of the brightness factor", at_least=0)
-    saturation: tuple[float, float] = key("range of the saturation factor", at_least=0)
-    gamma: tuple[float, float] = key("range of the exponent of the gamma correction", above=0)
-    hue: tuple[float, float] = key("range of the hue rotation", unit="turns", at_least=-0.5, at_most=0.5)
+    crop: Literal["resized"] | None = key(
+        "training crop of random area (8 to 100 %) and aspect (3/4 to 4/3), resized to data.size; not set: a square of "
+        "data.size",
+        default=None,
+    )
+    auto_augment: Literal["imagenet"] | None = key(
+        "AutoAugment's policy (Cubuk et al., arXiv:1805.09501); not set: none", default=None
+    )
+    color: float | None = key(
+        "probability of each of the four colour changes; set with their four ranges or not at all",
+        default=None,
+        at_least=0,
+        at_most=1,
+    )
+    brightness: tuple[float, float] | None = key("range of the brightness factor", default=None, at_least=0)
+    saturation: tuple[float, float] | None = key("range of the saturation factor", default=None, at_least=0)
+    gamma: tuple[float, float] | None = key("range of the exponent of the gamma correction", default=None, above=0)
+    hue: tuple[float, float] | None = key(
+        "range of the hue rotation", unit="turns", default=None, at_least=-0.5, at_most=0.5
+    )
+    erasing: float | None = key(
+        "probability of erasing one rectangle; not set: none", default=None, at_least=0, at_most=1
+    )
     interpolation: Literal["bilinear", "bicubic"] = key("interpolation of every resize")
     mean: float | tuple[float, float, float] = key(
         "mean of the normalisation, pixels in [0, 1], of all channels or of red, green and blue"
@@ -114,9 +145,15 @@ class Augment:
 
     def __post_init__(self) -> None:
         for name in ("short_side", "brightness", "saturation", "gamma", "hue"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"augment.{name} is [{low}, {high}], the smaller number comes first")
+            limits = getattr(self, name)
+            if limits is not None and limits[0] > limits[1]:
+                raise ValueError(f"augment.{name} is [{limits[0]}, {limits[1]}], the smaller number comes first")
+        unset = [name for name in ("color", "brightness", "saturation", "gamma", "hue") if getattr(self, name) is None]
+        if 0 < len(unset) < 5:
+            raise ValueError(
+                "augment.color, brightness, saturation, gamma and hue are set together or not at all; not set: "
+                + ", ".join(unset)
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +198,9 @@ class Train:
     label_smoothing: float = key("label smoothing", at_least=0, at_most=1)
     clip_grad_norm: float | None = key("upper limit of the gradient norm", default=None, above=0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key("arithmetic, in Lightning's words")
+    backbone_lr: float | None = key(
+        "factor of the learning rate of all but the head and the tables of position biases", default=None, above=0
+    )
     precise_bn: int | None = key(
         "batches of training clips from which the statistics of batch norm are measured anew when the training is over",
         default=None,
@@ -217,6 +257,11 @@ class Recipe:
         for block, pixels in shortest.items():
             if pixels < self.data.size:
                 raise ValueError(f"{block}.short_side is {pixels}, a crop of data.size {self.data.size} does not fit")
+        if self.data.sampling and self.eval and (self.eval.clips, self.eval.clip_sampling) != (1, "uniform"):
+            raise ValueError(
+                "data.sampling: segments makes one clip of the whole video; set eval.clips: 1 and eval.clip_sampling: "
+                f"uniform, not {self.eval.clips} and {self.eval.clip_sampling}"
+            )
 
     def leaves(self) -> dict[str, Any]:
         """Every value by dotted key ("train.lr", "model.depth"); keys that are not set are left out."""
@@ -257,7 +302,8 @@ def _set_values(block: Any) -> dict[str, Any]:
 # ---- what is trained and tested ------------------------------------------------------------------------------------
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def digest(content: Mapping[str, Any]) -> str:
+    """12 hex digits of the sha256 of plain values."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -295,7 +341,7 @@ class Training:
         train["effective_batch"] = train.pop("batch_size") * train.pop("accumulate")
         arguments = {name: value for name, value in self.model.arguments.items() if value is not None}
         start = self.init.training.key if self.init.training else self.init.weights
-        return _digest(
+        return digest(
             {
                 "seed": self.seed,
                 "data": data,
@@ -324,7 +370,7 @@ class Evaluation:
         """12 hex digits of the sha256 of the content."""
         data = _set_values(self.data)
         data.pop("limit_train", None)
-        return _digest({"training": self.training.key, "data": data, "eval": _set_values(self.eval)})
+        return digest({"training": self.training.key, "data": data, "eval": _set_values(self.eval)})
 
 
 @dataclass(frozen=True)
@@ -365,6 +411,10 @@ class Row:
     mini_size: str
     recipes: Mapping[str, RowRecipe]
     line: int
+    baseline: str | None = None
+    """The row of this table that its latency, throughput and memory are measured against, by name."""
+    complexity: tuple[Complexity, ...] = ()
+    """Attentions of vtbench.layers.attention.ATTENTIONS whose growth with places and frames the row prints."""
     changed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings by dotted key that `--set` puts in place of the file's, at every scale."""
 
@@ -377,6 +427,11 @@ class Row:
     def where(self) -> str:
         """ "benchmarks/paper/table.yaml:line", for messages."""
         return f"{shown(data_folder('benchmarks') / self.paper / f'{self.table}.yaml')}:{self.line}"
+
+    @property
+    def baseline_id(self) -> str | None:
+        """The baseline as "paper/table:row"."""
+        return f"{self.paper}/{self.table}:{self.baseline}" if self.baseline else None
 
     def measurements(self, scale: Scale = "mini", seed: int = 0) -> list[Measurement]:
         """What is to be measured for this row; empty for rows that are not runnable."""

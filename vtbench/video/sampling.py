@@ -1,19 +1,21 @@
 """Which frames of a video make a clip. Integers only.
 
-The rules are those of the TokenShift code that MSCA section 4.1 follows (github.com/VideoNetworks/TokShift-Transformer,
-data/dataset.py, `read_random_clip` and `read_clip`): a clip takes `num_frames` frames `stride` apart from its start
-frame, and a video shorter than that wraps round to its beginning.
+Dense clips follow the rules of the TokenShift code, as MSCA section 4.1 does
+(github.com/VideoNetworks/TokShift-Transformer, data/dataset.py, `read_random_clip` and `read_clip`): a clip takes
+`num_frames` frames `stride` apart from its start frame, and a video shorter than that wraps round to its beginning.
 
     frame i of a clip = (start + i * stride) mod n,     last start = max(n - num_frames * stride, 0)
 
 with n the number of frames of the video. Where this differs from the official code, the function says so.
+
+Segments: `segment_clip` spreads one clip over the whole video, the uniform sampling of PST section 4.2.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["last_start", "test_clips", "train_clip"]
+__all__ = ["last_start", "segment_clip", "test_clips", "train_clip"]
 
 
 def last_start(num_video_frames: int, *, num_frames: int, stride: int) -> int:
@@ -64,3 +66,21 @@ def test_clips(
     last = last_start(num_video_frames, num_frames=num_frames, stride=stride)
     starts = np.minimum(np.arange(clips, dtype=np.int64) * num_video_frames // clips, last)
     return (starts[:, None] + stride * np.arange(num_frames, dtype=np.int64)) % num_video_frames
+
+
+def segment_clip(num_video_frames: int, *, num_frames: int, rng: np.random.Generator | None = None) -> np.ndarray:
+    """One frame of each of `num_frames` equal segments of the video: int64 (num_frames,) frame numbers, ascending.
+
+    Of n frames, segment i holds those from round(s * i) to round(s * (i + 1)), both included, with s = (n - 1) /
+    num_frames and halves rounded to even. With `rng`, one of them is drawn uniformly (training); without, the middle
+    one is taken, rounded down (test). Neighbouring segments share a frame, and a video shorter than the clip repeats
+    frames.
+
+    Source: `get_seq_frames` of the official PST code (github.com/MartinXM/TPS, mmaction/datasets/pipelines/loading.py),
+    which took it from SlowFast (slowfast/datasets/ssv2.py).
+    """
+    if min(num_video_frames, num_frames) < 1:
+        raise ValueError(f"need at least one frame: {num_video_frames=}, {num_frames=}")
+    bounds = np.round((num_video_frames - 1) / num_frames * np.arange(num_frames + 1)).astype(np.int64)
+    first, last = bounds[:-1], bounds[1:]
+    return (first + last) // 2 if rng is None else rng.integers(first, last, endpoint=True)

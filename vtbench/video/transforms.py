@@ -1,4 +1,5 @@
-"""Which pixels of the frames a network sees: MSCA section 4.1, with the magnitudes of the official TokenShift code.
+"""Which pixels of the frames a network sees: MSCA section 4.1, with the magnitudes of the official TokenShift code, and
+what PST needs beyond it.
 
 Section 4.1 gives the steps and their probabilities; the code it builds on
 (github.com/VideoNetworks/TokShift-Transformer, data/augmentation.py) gives their order - flip, short side, crop,
@@ -8,16 +9,22 @@ clip keeps one geometry and one colouring.
 Differences from that code: the ranges of short sides and crop corners include their upper end (numpy's `randint` leaves
 it out there, the paper's "[244, 330]" includes it), the resize is torchvision's antialiased one on uint8, and test
 crops of portrait videos are top, centre and bottom (there, three times the same pixels).
+
+PST section 4.2 names AutoAugment, and so it is here; the official code (github.com/MartinXM/TPS,
+mmaction/datasets/pipelines) has a RandAugment in its place, and before and after it a crop of random area and aspect
+(mmaction's RandomResizedCrop) and random erasing (timm's), whose ranges are taken over. All three are torchvision's.
+They draw from torch's global generator, which is seeded from the clip's own for as long as they do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
+from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 __all__ = ["TestTransform", "TrainTransform", "crop_corners", "resize_short_side"]
@@ -58,13 +65,27 @@ def _normalise(frames: Tensor, mean: float | Sequence[float], std: float | Seque
     return x.sub_(torch.tensor(mean).reshape(shape)).div_(torch.tensor(std).reshape(shape))
 
 
+@contextlib.contextmanager
+def _torch_draws_from(rng: np.random.Generator) -> Iterator[None]:
+    """Torch's global CPU generator, for as long as this lasts, gives numbers that depend on `rng` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(rng.integers(2**63)))  # torch.manual_seed would seed the GPUs too
+        yield
+
+
 class TrainTransform:
-    """Random resize, crop and colour of one training clip.
+    """Random resize, crop and colour of one training clip: flip, short side, crop, AutoAugment, colour steps,
+    normalisation, erasing, in this order. Each is drawn once per clip.
 
     size: side of the square crop in pixels. short_side: (least, most) length of the shorter side after resizing, drawn
-    as an integer, both included. color: probability of each of the four colour steps. brightness, saturation, gamma:
-    ranges of the factors, 1 changes nothing. hue: range of the shift in turns, within [-0.5, 0.5]. mean, std: on the
-    scale of [0, 1].
+    as an integer, both included. crop: None for a square of `size` at a random place; "resized" for a crop of 8 to 100
+    percent of the area and an aspect of 3/4 to 4/3, resized to `size`. auto_augment: "imagenet" for the policy that
+    AutoAugment (arXiv:1805.09501) learned there: up to two operations, the same for all frames, with nearest-neighbour
+    interpolation and black beyond the edges; autocontrast, equalise and contrast measure each frame on its own. color:
+    probability of each of the four colour steps. brightness, saturation, gamma: ranges of the factors, 1 changes
+    nothing. hue: range of the shift in turns, within [-0.5, 0.5]. A step without a range is left out. erasing:
+    probability that a rectangle of 2 to 33 percent of the area, of an aspect of 0.3 to 3.3, is set to 0 after the
+    normalisation. mean, std: on the scale of [0, 1].
     """
 
     def __init__(
@@ -72,11 +93,14 @@ class TrainTransform:
         *,
         size: int,
         short_side: Sequence[int],
-        color: float = 0.0,
-        brightness: Sequence[float] = (1.0, 1.0),
-        saturation: Sequence[float] = (1.0, 1.0),
-        gamma: Sequence[float] = (1.0, 1.0),
-        hue: Sequence[float] = (0.0, 0.0),
+        crop: str | None = None,
+        auto_augment: str | None = None,
+        color: float | None = None,
+        brightness: Sequence[float] | None = None,
+        saturation: Sequence[float] | None = None,
+        gamma: Sequence[float] | None = None,
+        hue: Sequence[float] | None = None,
+        erasing: float | None = None,
         interpolation: str = "bicubic",
         mean: float | Sequence[float] = 0.5,
         std: float | Sequence[float] = 0.5,
@@ -85,13 +109,27 @@ class TrainTransform:
         self.short_side = (int(short_side[0]), int(short_side[1]))
         if not size <= self.short_side[0] <= self.short_side[1]:
             raise ValueError(f"short side {list(short_side)} must be an increasing range from the crop size {size} on")
-        self.color = color
-        self.color_steps = (
+        if crop not in (None, "resized"):
+            raise ValueError(f"crop is None or 'resized', not {crop!r}")
+        if auto_augment not in (None, "imagenet"):
+            raise ValueError(f"auto_augment is None or 'imagenet', not {auto_augment!r}")
+        self.resized_crop = self.auto_augment = self.erase = None
+        if crop:
+            self.resized_crop = v2.RandomResizedCrop(
+                size, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), interpolation=InterpolationMode(interpolation)
+            )
+        if auto_augment:
+            self.auto_augment = v2.AutoAugment(AutoAugmentPolicy.IMAGENET)
+        if erasing is not None:
+            self.erase = v2.RandomErasing(erasing, scale=(0.02, 1 / 3), ratio=(0.3, 3.3))
+        self.color = color or 0.0
+        steps = (
             (F.adjust_brightness, brightness),
             (F.adjust_saturation, saturation),
             (F.adjust_gamma, gamma),
             (F.adjust_hue, hue),
         )
+        self.color_steps = [(adjust, limits) for adjust, limits in steps if limits is not None]
         self.interpolation = interpolation
         self.mean, self.std = mean, std
 
@@ -101,16 +139,27 @@ class TrainTransform:
         if flip:
             frames = F.horizontal_flip(frames)
         frames = resize_short_side(frames, int(rng.integers(*self.short_side, endpoint=True)), self.interpolation)
-        height, width = frames.shape[-2:]
-        top = int(rng.integers(height - self.size, endpoint=True))
-        left = int(rng.integers(width - self.size, endpoint=True))
-        frames = frames[..., top : top + self.size, left : left + self.size]
+        if self.resized_crop:
+            with _torch_draws_from(rng):
+                frames = self.resized_crop(frames)
+        else:
+            height, width = frames.shape[-2:]
+            top = int(rng.integers(height - self.size, endpoint=True))
+            left = int(rng.integers(width - self.size, endpoint=True))
+            frames = frames[..., top : top + self.size, left : left + self.size]
+        if self.auto_augment:
+            with _torch_draws_from(rng):
+                frames = self.auto_augment(frames)
         for adjust, (least, most) in self.color_steps:
             # Both numbers are drawn in any case, so that switching one step off leaves the draws of the others alone.
             apply, factor = rng.random() < self.color, float(rng.uniform(least, most))
             if apply:
                 frames = adjust(frames, factor)
-        return _normalise(frames, self.mean, self.std)
+        clip = _normalise(frames, self.mean, self.std)
+        if self.erase:
+            with _torch_draws_from(rng):
+                clip = self.erase(clip)
+        return clip
 
 
 class TestTransform:

@@ -15,6 +15,8 @@ HOSTED = {
     # Google's ViT-B/16 of ImageNet-21k as timm first published it. timm itself takes it from a hub today, where neither
     # revision nor checksum is fixed.
     "vit_base_patch16_224.orig_in21k": f"{_TIMM}/v0.1-vitjx/jx_vit_base_patch16_224_in21k-e5005f0a.pth",
+    # As the authors of DeiT publish it.
+    "deit_small_patch16_224.fb_in1k": "https://dl.fbaipublicfiles.com/deit/deit_small_patch16_224-cd65a155.pth",
 }
 """timm's name of the weights -> release file; after the last "-" stand the first 8 digits of its SHA-256."""
 

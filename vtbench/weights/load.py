@@ -1,8 +1,9 @@
 """Load a checkpoint into a network and account for every key of both.
 
 Known formats: a state dict in timm's names (`.safetensors`, or a torch file, also below a `state_dict` or `model` key),
-a Lightning checkpoint of ours (the network's keys begin with `network.`), and checkpoints of the official TokenShift
-and LAPS code, recognised by their keys. Files are read with `weights_only=True`: nothing in them is executed.
+a Lightning checkpoint of ours (the network's keys begin with `network.`), checkpoints of the official TokenShift, LAPS,
+Video Swin and PST code, and Microsoft's and torchvision's Swin transformers, recognised by their keys. Files are read
+with `weights_only=True`: nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import math
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,27 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vtbench.errors import WeightsError
 from vtbench.weights.laps import convert_laps
+from vtbench.weights.swin import BUFFERS, convert_swin
 from vtbench.weights.tokshift import convert_tokshift
 
 NETWORK = "network."
 """What a LightningModule of ours calls the network it was given, as a prefix of keys."""
 WRAPPERS = ("module.", "base_model.", NETWORK)
 """Prefixes of all keys, from outside in: DistributedDataParallel's, the official code's VideoNet's, our own."""
-CONVERTERS = (convert_tokshift, convert_laps)
+CONVERTERS = (convert_tokshift, convert_laps, convert_swin)
 """Each gives (format, state dict in our names, key of the file -> our key), or None for a file of other names."""
-FAMILIES = {"blocks.0.attn.qkv.weight": "ViT", "pos_embed3": "Visformer", "stem.pos.pa_conv.weight": "ResT"}
+BIAS_TABLE = "relative_position_bias_table"
+"""What a Swin transformer calls the learnt biases of a window, as the last part of a key."""
+FAMILIES = {
+    "blocks.0.attn.qkv.weight": "ViT",
+    "pos_embed3": "Visformer",
+    "stem.pos.pa_conv.weight": "ResT",
+    f"features.0.0.attn.{BIAS_TABLE}": "Swin",
+}
 """Our name of a parameter that only one family of networks has; for messages."""
 SHOWN = 3
 """How many offending keys an error lists of each kind."""
@@ -42,13 +52,15 @@ class LoadReport:
     """What became of every key. Each key of the file is in exactly one of `used`, `renamed` and `left_out`; each key of
     the model in exactly one of `used`, the values of `renamed`, and `missing`.
 
-    - format: `timm`, `lightning`, `tokshift`, `laps-visformer` or `rest`; the names of the file
+    - format: `timm`, `lightning`, `tokshift`, `laps-visformer`, `rest`, `swin` (Microsoft's), `torchvision`,
+      `video-swin` or `pst` (whose weights are those of `model.key_frame=first`); the names of the file
     - used: keys taken under their own name; the prefix of a wrapper (`network.`, `module.`, `base_model.`) is not
       counted as a name
     - renamed: key of the file -> key of the model (three official keys share one `qkv`)
     - left_out: key of the file -> why it was not used
     - missing: keys of the model that keep the values they had
-    - resized: key of the model -> how it was made to fit, for example "14x14 -> 7x7 patches"
+    - resized: key of the model -> how it was made to fit, for example "14x14 -> 7x7 patches", "2D -> 31 differences in
+      time"
     """
 
     format: str
@@ -60,8 +72,8 @@ class LoadReport:
 
     def __str__(self) -> str:
         parts = [f"{self.format} checkpoint: {len(self.used)} keys used, {len(self.renamed)} renamed"]
-        parts += [f"{key} resized {how}" for key, how in self.resized.items()]
-        parts += [f"{key} left out ({why})" for key, why in self.left_out.items()]
+        parts += [f"{_listed(keys)} resized {how}" for how, keys in _alike(self.resized).items()]
+        parts += [f"{_listed(keys)} left out ({why})" for why, keys in _alike(self.left_out).items()]
         parts += [f"missing: {', '.join(self.missing)}" if self.missing else "nothing missing"]
         return "; ".join(parts)
 
@@ -73,8 +85,10 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
     ImageNet-21k) is left out whatever its size, and the model's head stays as it was. `expect_head=True` is for
     testing: the head must be there and fit. Position embeddings of another grid are resized as timm does it (bicubic,
     antialiased; the official TokenShift code resizes linearly; the official LAPS code does not, and fails where a
-    Visformer is to start at another resolution). Anything else that does not fit is an error, and the model is then
-    unchanged.
+    Visformer is to start at another resolution). Weights of single frames start a network of tubelets, and of windows
+    in time, as Video Swin's and PST's code has it: the patch embedding is spread evenly over the frames of a tubelet,
+    tables of biases are repeated for all differences in time (and resized, bicubic, for windows of another size).
+    Anything else that does not fit is an error, and the model is then unchanged.
 
     Raises WeightsError for a file that is missing, unreadable or of another network.
     """
@@ -88,6 +102,9 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
                     format_, state, renamed = converted
         except ValueError as e:
             raise WeightsError(f"{path}: {e}; get the file again") from e
+    for name in [name for name in state if name.rpartition(".")[2] in BUFFERS]:
+        del state[name]
+        left_out[name] = "no weight, computed from the sizes"
     family = next((family for key, family in FAMILIES.items() if key in state), format_)
     content = f"{family} checkpoint of {len(state)} tensors ({', '.join(list(state)[:SHOWN])}, ...)"
 
@@ -99,7 +116,7 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
             renamed.pop(key, None)
             left_out[key] = "head for other classes"
     wanted = model.state_dict()
-    resized = _fit_positions(model, state)
+    resized = {**_fit_positions(model, state), **_fit_tubelets(wanted, state), **_fit_biases(model, state)}
 
     missing = [name for name in wanted if name not in state]
     absent = [name for name in missing if expect_head or not name.startswith("head.")]
@@ -111,13 +128,14 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
     ]
     if absent or unknown or unfit:
         differences = [
-            f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''})"
+            f"{len(names)} {kind} ({_first(names)})"
             for kind, names in (("missing", absent), ("unknown", unknown), ("of another shape", unfit))
             if names
         ]
+        alike = "width, depth, patch size" + (", heads, frames" if any(BIAS_TABLE in name for name in unfit) else "")
         raise WeightsError(
             f"{path}: {content} of another network than this {type(model).__name__}: {'; '.join(differences)}; give a "
-            "checkpoint of the same width, depth, patch size" + (" and classes" if expect_head else "")
+            f"checkpoint of the same {alike}" + (" and classes" if expect_head else "")
         )
     model.load_state_dict(state, strict=False)
     return LoadReport(
@@ -137,6 +155,19 @@ def sha256_of(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as e:
         raise WeightsError(f"{path}: cannot be read ({e.strerror}); check the path") from e
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return _first(names) if len(names) <= SHOWN else f"{len(names)} keys ({_first(names)})"
+
+
+def _alike(said: dict[str, str]) -> dict[str, list[str]]:
+    """What is said of keys -> the keys."""
+    return {what: [key for key, other in said.items() if other == what] for what in said.values()}
 
 
 def _read(path: Path) -> tuple[str, dict[str, Tensor], dict[str, str]]:
@@ -201,4 +232,51 @@ def _fit_positions(model: Any, state: dict[str, Tensor]) -> dict[str, str]:
         else:
             continue
         resized[name] = f"{old[0]}x{old[1]} -> {new[0]}x{new[1]} patches"
+    return resized
+
+
+def _fit_tubelets(wanted: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[str, str]:
+    """Spread a patch embedding of single frames over the model's tubelets, so that a still clip is embedded as its
+    image is; says how."""
+    name = "patch_embed.proj.weight"
+    given, shape = state.get(name), list(wanted[name].shape) if name in wanted else []
+    if given is None or len(shape) != 5 or shape[2] == 1 or list(given.shape) != [*shape[:2], 1, *shape[3:]]:
+        return {}
+    state[name] = given.expand(shape) / shape[2]
+    return {name: f"1 -> {shape[2]} frames"}
+
+
+def _fit_biases(model: nn.Module, state: dict[str, Tensor]) -> dict[str, str]:
+    """Resize the tables of relative position biases in `state` to the model's windows; says how.
+
+    A table of single frames is that of every difference in time. Another number of differences in time than 1 or the
+    model's own is left as it is: it does not fit.
+    """
+    resized = {}
+    for name, wanted in model.state_dict().items():
+        given = state.get(name)
+        if not name.endswith(BIAS_TABLE) or given is None or given.shape == wanted.shape:
+            continue
+        if given.ndim != 2 or given.shape[1] != wanted.shape[1]:  # other heads
+            continue
+        module: Any = model.get_submodule(name.rpartition(".")[0])
+        window = module.windows.window[-1]  # windows are square
+        side = 2 * window - 1
+        times, heads = len(wanted) // side**2, given.shape[1]
+        for old_times in (times, 1):
+            old_side = math.isqrt(len(given) // old_times)
+            if old_side % 2 and old_times * old_side**2 == len(given):
+                break
+        else:
+            continue
+        how = []
+        table = given.view(old_times, old_side, old_side, heads)
+        if old_side != side:
+            maps = table.permute(0, 3, 1, 2).float()
+            table = F.interpolate(maps, size=(side, side), mode="bicubic").permute(0, 2, 3, 1)
+            how.append(f"{old_side // 2 + 1}x{old_side // 2 + 1} -> {window}x{window} patches of a window")
+        if old_times != times:
+            how.append(f"2D -> {times} differences in time")
+        state[name] = table.expand(times, -1, -1, -1).reshape(-1, heads)
+        resized[name] = ", ".join(how)
     return resized

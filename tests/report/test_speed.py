@@ -1,0 +1,256 @@
+"""Printed and measured ratios of latency, throughput and memory side by side."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from records import COMMON
+
+from vtbench.report import report
+from vtbench.report.speed import printed_ratio, speeds
+from vtbench.results.record import SpeedRecord
+from vtbench.results.store import SpeedStore, Store
+from vtbench.spec import select
+from vtbench.spec.network import network_of
+from vtbench.spec.schema import Published
+
+Edit = Callable[[str, str, str], int]
+VIT, SHIFT, KV = "msca/table2:vit", "msca/table2:tokenshift", "msca/table2:msca-kv"
+GPU = "NVIDIA H200"
+
+
+@pytest.fixture
+def printed(edit: Edit) -> None:
+    """PST's Table 6 on three rows of MSCA's table 2: 29, 31 and 62 ms, 1.7, 1.7 and 3.0 GB."""
+    cells = 'latency_ms: "29", memory_gb: "1.7"'
+    edit("msca/table2.yaml", '{top1: "75.65", top5: "92.19"}', "{" + cells + "}")
+    for name, new in (("76.37", '"31", memory_gb: "1.7"'), ("76.47", '"62", memory_gb: "3.0"')):
+        edit("msca/table2.yaml", f'{{top1: "{name}"', f'{{latency_ms: {new}, top1: "{name}"')
+    for row in ("tokenshift", "msca-kv"):
+        edit("msca/table2.yaml", f"- id: {row}\n", f"- id: {row}\n    baseline: vit\n")
+
+
+@pytest.fixture
+def speed_store(store: Store) -> SpeedStore:
+    return SpeedStore(store.folder)
+
+
+def key(row_id: str, scale: Any) -> str:
+    found = network_of(select([row_id])[0], scale)
+    assert found is not None
+    return found.key
+
+
+def line(row_id: str, metric: str, ratio: float | None, **changes: Any) -> SpeedRecord:
+    scale = changes.get("scale", "paper")
+    against = changes.get("against", VIT if ratio is not None else None)
+    quartiles = ratio is not None and not metric.endswith("gb")
+    line: dict[str, Any] = {
+        **{name: COMMON[name] for name in ("commit", "dirty", "finished_at")},
+        "id": row_id,
+        "scale": scale,
+        "metric": metric,
+        "batch": 1,
+        "value": 9.0,
+        "q1": 8.0 if quartiles else None,
+        "q3": 10.0 if quartiles else None,
+        "against": against,
+        "ratio": ratio,
+        "ratio_q1": ratio - 0.01 if quartiles and ratio else None,
+        "ratio_q3": ratio + 0.02 if quartiles and ratio else None,
+        "rounds": 10 if quartiles else 1,
+        "network": key(row_id, scale),
+        "against_network": key(against, scale) if against else None,
+        "precision": "32-true",
+        "device": GPU,
+        "threads": 4,
+        "versions": "torch=2.8.0",
+        **changes,
+    }
+    return SpeedRecord(**line)
+
+
+def sections(store: SpeedStore, **options: Any) -> list[str]:
+    """What `report` draws of speed, a text per section."""
+    drawn = report(select(["msca/table2"]), store.folder, **{"width": 100, **options})
+    start = "msca/table2 at "
+    return [start + part for part in drawn.split(start) if "speed and memory" in part]
+
+
+@pytest.mark.parametrize(
+    ("cell", "baseline", "text"),
+    [
+        (Published("31"), Published("29"), "1.07"),
+        (Published("62"), Published("29"), "2.14"),
+        (Published("34.7"), Published("35.5"), "0.977"),
+        (Published("20.2"), Published("3.7"), "5.46"),
+        (Published("11", precision=0), Published("3.7"), "3.0"),
+        (Published("1,703"), Published("196"), "8.69"),
+    ],
+)
+def test_a_printed_ratio_has_the_digits_that_its_cells_allow(cell: Published, baseline: Published, text: str) -> None:
+    ratio = printed_ratio(cell, baseline)
+    assert ratio.text == text
+    assert ratio.low < ratio.value < ratio.high
+
+
+def test_a_printed_ratio_reaches_as_far_as_the_rounding_of_both_cells() -> None:
+    ratio = printed_ratio(Published("31"), Published("29"))
+    assert (ratio.low, ratio.high) == (pytest.approx(30.5 / 29.5), pytest.approx(31.5 / 28.5))
+
+
+def test_the_drawing_is_this(printed: None, speed_store: SpeedStore) -> None:
+    for one in (
+        line(VIT, "latency_ms", None),
+        line(SHIFT, "latency_ms", 1.034),
+        line(KV, "latency_ms", 2.011),
+        line(KV, "memory_gb", 1.5),
+        line(KV, "train_step_ms", 1.9),
+    ):
+        speed_store.append(one)
+    (drawn,) = sections(speed_store)
+    assert drawn.splitlines() == [
+        "msca/table2 at paper scale: speed and memory, as ratios to vit",
+        "                          printed              paper   printed    paper              paper",
+        "row          as printed   latency            latency    memory   memory         train step",
+        "──────────────────────────────────────────────────────────────────────────────────────────",
+        "tokenshift   TokenShift      1.07   1.03 (1.02-1.05)      1.00",
+        "vit          ViT",
+        "msca-kv      MSCA-KV         2.14   2.01 (2.00-2.03)      1.76     1.50   1.90 (1.89-1.92)",
+        "measured on NVIDIA H200, 32-true, threads 4, rounds 10: median (quartiles) of the ratios within a",
+        "round; the printed ratios are of the paper's own machine",
+    ]
+    assert "9.0" not in drawn and "29" not in drawn  # never times beside times of another machine
+
+
+def test_what_is_printed_is_shown_before_anything_is_measured(printed: None, speed_store: SpeedStore) -> None:
+    (drawn,) = sections(speed_store)
+    assert "msca-kv      MSCA-KV         2.14      1.76" in drawn
+    assert drawn.endswith("not measured: vtbench speed msca/table2 --scale paper\n")
+
+
+def test_a_table_without_speed_has_no_section(speed_store: SpeedStore) -> None:
+    assert sections(speed_store) == []
+
+
+def test_every_device_and_precision_has_a_section_of_its_own(printed: None, speed_store: SpeedStore) -> None:
+    speed_store.append(line(SHIFT, "latency_ms", 1.1))
+    speed_store.append(line(SHIFT, "latency_ms", 1.2, precision="16-mixed"))
+    speed_store.append(line(SHIFT, "latency_ms", 1.3, device="cpu"))
+    drawn = sections(speed_store)
+    assert [text.partition("measured on ")[2].partition(", threads")[0] for text in drawn] == [
+        *("NVIDIA H200, 32-true", "NVIDIA H200, 16-mixed", "cpu, 32-true"),
+    ]
+    assert [f"1.{number}0 (" in text for number, text in enumerate(drawn, start=1)] == [True] * 3
+
+
+def test_small_networks_are_not_comparable(printed: None, speed_store: SpeedStore) -> None:
+    speed_store.append(line(SHIFT, "latency_ms", 1.1, scale="smoke"))
+    (drawn,) = sections(speed_store)
+    assert "NOT COMPARABLE with the printed ratios: small networks." in drawn and " at smoke scale" in drawn
+    assert "NOT COMPARABLE" not in sections(speed_store, scale="paper")[0]
+
+
+def test_the_newest_line_of_each_metric_counts(printed: None, speed_store: SpeedStore) -> None:
+    for one in (line(SHIFT, "latency_ms", 1.1), line(SHIFT, "memory_gb", 1.4), line(SHIFT, "latency_ms", 1.2)):
+        speed_store.append(one)
+    (found,) = speeds(select([SHIFT]), speed_store, "paper")
+    assert {metric: one.ratio for metric, one in found.measured[GPU, "32-true"].items()} == {
+        "latency_ms": 1.2,
+        "memory_gb": 1.4,
+    }
+
+
+@pytest.mark.parametrize("changed", [{"network": "000000000000"}, {"against_network": "000000000000"}])
+def test_lines_of_other_networks_are_named_and_not_counted(
+    printed: None, speed_store: SpeedStore, changed: dict[str, str]
+) -> None:
+    speed_store.append(line(SHIFT, "latency_ms", 1.1))
+    speed_store.append(line(KV, "latency_ms", 3.3, **changed))
+    (drawn,) = sections(speed_store, width=200)
+    assert "3.30" not in drawn
+    assert f"msca-kv: latency_ms stale, not counted: measured before the network changed; measure {KV} again" in drawn
+
+
+def test_a_stale_line_is_forgotten_when_the_row_is_measured_again(printed: None, speed_store: SpeedStore) -> None:
+    speed_store.append(line(KV, "latency_ms", 3.3, network="000000000000"))
+    speed_store.append(line(KV, "latency_ms", 2.0))
+    assert speeds(select([KV]), speed_store, "paper")[0].stale == ()
+
+
+def test_a_ratio_to_another_row_than_the_papers_does_not_count(printed: None, speed_store: SpeedStore) -> None:
+    speed_store.append(line(KV, "latency_ms", 2.0))
+    speed_store.append(line(KV, "latency_ms", 1.5, against=SHIFT))
+    (found,) = speeds(select([KV]), speed_store, "paper")
+    assert found.measured[GPU, "32-true"]["latency_ms"].ratio == 2.0
+
+
+def test_a_row_without_a_baseline_is_told_against_what_it_was_measured(speed_store: SpeedStore) -> None:
+    speed_store.append(line(KV, "latency_ms", 1.5, against="laps/table1:base2d"))
+    (drawn,) = sections(speed_store)
+    assert "as ratios to laps/table1:base2d" in drawn and "1.50 (1.49-1.52)" in drawn
+
+
+def test_a_line_against_a_row_that_is_no_more_is_stale(speed_store: SpeedStore) -> None:
+    speed_store.append(line(KV, "latency_ms", 1.5).model_copy(update={"against": "msca/table2:gone"}))
+    (found,) = speeds(select([KV]), speed_store, "paper")
+    assert not found.measured and len(found.stale) == 1
+
+
+def test_json_and_csv_carry_printed_and_measured(printed: None, speed_store: SpeedStore) -> None:
+    speed_store.append(line(KV, "latency_ms", 2.0))
+    rows = select([KV])
+    (entry,) = json.loads(report(rows, speed_store.folder, "paper", "json"))
+    assert entry["speed"]["baseline"] == VIT and entry["speed"]["stale"] == []
+    assert entry["speed"]["printed"]["latency_ms"]["ratio"] == pytest.approx(62 / 29)
+    (measured,) = entry["speed"]["measured"]
+    assert (measured["metric"], measured["ratio"], measured["device"], measured["value"]) == (
+        *("latency_ms", 2.0, GPU, 9.0),
+    )
+    lines = {
+        one["metric"]: one for one in csv.DictReader(io.StringIO(report(rows, speed_store.folder, "paper", "csv")))
+    }
+    assert list(lines) == ["latency_ms", "memory_gb", "top1", "top5"]
+    latency, memory = lines["latency_ms"], lines["memory_gb"]
+    assert (latency["published"], latency["ratio"], latency["ratio_q3"], latency["device"]) == (
+        "62",
+        "2.0",
+        "2.02",
+        GPU,
+    )
+    assert float(latency["printed_ratio"]) == pytest.approx(62 / 29) and latency["delta"] == ""
+    assert (float(memory["printed_ratio"]), memory["ratio"]) == (pytest.approx(3.0 / 1.7), "")
+
+
+def test_markdown_has_the_section_too(printed: None, speed_store: SpeedStore) -> None:
+    speed_store.append(line(KV, "latency_ms", 2.0))
+    text = report(select(["msca/table2"]), speed_store.folder, form="md")
+    assert "### msca/table2 at paper scale: speed and memory, as ratios to vit" in text
+    assert "| msca-kv | MSCA-KV | 2.14 | 2.00 (1.99-2.02) | 1.76 |" in text
+
+
+@pytest.mark.parametrize("width", range(74, 92))
+def test_where_the_label_breaks_no_digit_is_lost(
+    printed: None, speed_store: SpeedStore, edit: Edit, width: int
+) -> None:
+    edit("msca/table2.yaml", "label: MSCA-KV\n", "label: MSCA-KV, in seventeen\n")
+    for metric in ("latency_ms", "memory_gb"):
+        speed_store.append(line(KV, metric, 2.0))
+    (drawn,) = sections(speed_store, width=width)
+    assert "2.14   2.00 (1.99-2.02)      1.76     2.00\n" in drawn
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+def test_the_drawing_fits_any_width(printed: None, speed_store: SpeedStore, width: int) -> None:
+    for metric in ("latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb"):
+        speed_store.append(line(KV, metric, 2.0))
+    drawn = report(select(["msca/table2"]), speed_store.folder, width=width)
+    assert "speed" in drawn
+    assert max(map(len, drawn.splitlines())) <= width
+    if width >= 60:
+        assert "2.14" in drawn and "2.00 (1.99-2.02)" in drawn

@@ -1,0 +1,54 @@
+"""PST's training recipe: Xiang et al., "Spatiotemporal Self-attention Modeling with Temporal Patch Shift for Action
+Recognition", Section 4.2.
+
+The paper gives optimiser, rates, epochs, weight decay and batch size; the factors of the parameter groups and the label
+smoothing are the official code's (https://github.com/MartinXM/TPS at e913d2a, configs/recognition/tps/).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from vtbench.methods.base import ScheduledClassifier
+
+SECTION_4_2: dict[str, Any] = {
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 0.02,
+    "epochs": 30,
+    "warmup_epochs": 2.5,
+    "schedule": "cosine",
+    "label_smoothing": 0.0,
+}
+"""The arguments of ScheduledClassifier that a recipe leaves out, for PST-T."""
+
+
+class PST(ScheduledClassifier):
+    """2D and video Swin, PST and DeiT: one optimiser, three parameter groups, one schedule for all of them."""
+
+    def __init__(self, network: nn.Module, *, backbone_lr: float = 1.0, **recipe: Any) -> None:
+        """`backbone_lr`: factor of the learning rate of everything but the head and the tables of position biases."""
+        super().__init__(network, **{**SECTION_4_2, **recipe})
+        self.backbone_lr = backbone_lr
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Head, tables of relative position biases, and the rest.
+
+        In the code the tables have the full rate and no weight decay, and the rest, norms included, a tenth of the rate
+        with weight decay: of its keys `relative_position_bias_table`, `backbone` and `norm`, mmcv takes the longest
+        that is in a parameter's name, and no other (pst-lr-groups).
+        """
+        head: list[nn.Parameter] = []
+        tables: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
+        for name, parameter in self.network.named_parameters():
+            is_table = name.endswith("relative_position_bias_table")
+            (head if name.startswith("head.") else tables if is_table else rest).append(parameter)
+        groups: list[dict[str, Any]] = [
+            {"params": head},
+            {"params": tables, "weight_decay": 0.0},
+            {"params": rest, "lr": self.lr * self.backbone_lr},
+        ]
+        return [group for group in groups if group["params"]]

@@ -1,0 +1,123 @@
+"""Ratios of latency, throughput and memory: printed and measured side by side. Never times of one machine beside
+times of another.
+
+A printed ratio is the printed cell of a row over that of its baseline row (`baseline` in the spec). What counts as
+measured: for each row, metric, device and precision the newest line of speed.csv whose two networks are those of the
+spec today and whose baseline is the row's. A line of networks that have changed since is stale: named, never counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vtbench.errors import UsageError
+from vtbench.results.record import SpeedRecord
+from vtbench.results.store import SpeedStore
+from vtbench.spec.load import load_paper
+from vtbench.spec.network import network_of
+from vtbench.spec.schema import SPEEDS, Published, Row, Scale
+from vtbench.spec.select import select
+
+
+@dataclass(frozen=True)
+class PrintedRatio:
+    """A printed cell over the baseline's."""
+
+    value: float
+    low: float
+    """The smallest and largest quotient of numbers that the two cells can stand for, half of each last digit away."""
+    high: float
+
+    @property
+    def text(self) -> str:
+        """With as many decimals as the print allows: the last of them is the first that is uncertain."""
+        doubt = (self.high - self.low) / 2
+        return f"{self.value:.{max(0, math.ceil(-math.log10(doubt)))}f}"
+
+
+def printed_ratio(cell: Published, baseline: Published) -> PrintedRatio:
+    """The quotient of two printed cells: 31 ms over 29 ms is 1.07 (1.03 to 1.11)."""
+    half, base_half = (0.5 * 10.0**-one.decimals for one in (cell, baseline))
+    return PrintedRatio(
+        cell.value / baseline.value,
+        (cell.value - half) / (baseline.value + base_half),
+        (cell.value + half) / (baseline.value - base_half),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Speed:
+    """One row at one scale: its printed ratios, and what was measured of it on each device at each precision."""
+
+    row: Row
+    scale: Scale
+    printed: Mapping[str, PrintedRatio]
+    """By metric; empty for a row without a baseline."""
+    measured: Mapping[tuple[str, str], Mapping[str, SpeedRecord]]
+    """(device, precision) -> metric -> the line that counts."""
+    stale: tuple[SpeedRecord, ...]
+
+    def entry(self) -> dict[str, Any]:
+        """What stands under `speed` in `vtbench report --format json`."""
+        return {
+            "baseline": self.row.baseline_id,
+            "printed": {
+                metric: {"ratio": ratio.value, "low": ratio.low, "high": ratio.high}
+                for metric, ratio in self.printed.items()
+            },
+            "measured": [
+                line.model_dump(include=set(LINE_FIELDS)) for lines in self.measured.values() for line in lines.values()
+            ],
+            "stale": [line.metric for line in self.stale],
+        }
+
+
+LINE_FIELDS = (
+    *("metric", "value", "q1", "q3", "against", "ratio", "ratio_q1", "ratio_q3"),
+    *("batch", "rounds", "device", "precision", "threads", "commit"),
+)
+"""What a reader of the JSON is told of a line."""
+
+
+def speeds(rows: Sequence[Row], store: SpeedStore, scale: Scale) -> list[Speed]:
+    """One per row, in the order given. Raises ResultsError when speed.csv is not in order."""
+    by_row: dict[str, list[SpeedRecord]] = {}
+    for record in store.read():
+        if record.scale == scale:
+            by_row.setdefault(record.id, []).append(record)
+    return [_speed(row, scale, by_row.get(row.id, [])) for row in rows]
+
+
+def _speed(row: Row, scale: Scale, records: Sequence[SpeedRecord]) -> Speed:
+    printed: dict[str, PrintedRatio] = {}
+    if row.baseline:
+        table = next(table for table in load_paper(row.paper).tables if table.name == row.table)
+        baseline = next(other for other in table.rows if other.name == row.baseline)
+        for metric in SPEEDS:
+            if metric in row.published and metric in baseline.published:
+                printed[metric] = printed_ratio(row.published[metric], baseline.published[metric])
+    measured: dict[tuple[str, str], dict[str, SpeedRecord]] = {}
+    stale: dict[tuple[str, str, str], SpeedRecord] = {}
+    for record in records:  # in the order they were appended: a newer line takes the place of an older one
+        if row.baseline_id not in (None, record.against):
+            continue  # measured against another row with --against: a ratio that the paper does not print
+        slot = record.device, record.precision
+        if _is_current(record, row, scale):
+            measured.setdefault(slot, {})[record.metric] = record
+            stale.pop((*slot, record.metric), None)
+        elif record.metric not in measured.get(slot, {}):
+            stale[(*slot, record.metric)] = record
+    return Speed(row, scale, printed, measured, tuple(stale.values()))
+
+
+def _is_current(record: SpeedRecord, row: Row, scale: Scale) -> bool:
+    networks = [(row, record.network)]
+    if record.against:
+        try:
+            networks.append((select([record.against])[0], record.against_network or ""))
+        except UsageError:  # a row that is no more
+            return False
+    return all((found := network_of(of, scale)) is not None and found.key == key for of, key in networks)

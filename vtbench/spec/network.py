@@ -1,0 +1,54 @@
+"""What a row's network is built from: a name of vtbench.models.MODELS and every argument, and a hash of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vtbench.spec.datasets import load_dataset
+from vtbench.spec.scale import at_scale
+from vtbench.spec.schema import Data, Model, Row, Scale, digest
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network before it is built. Hashable: rows that share it are counted, and measured, once."""
+
+    name: str
+    arguments: tuple[tuple[str, Any], ...]
+    """Every argument of the builder, sorted by name."""
+
+    @classmethod
+    def of(cls, data: Data, model: Model) -> Network:
+        """The network of a data and a model block: the spec's arguments, and the three that follow from the data."""
+        arguments = {
+            "num_classes": load_dataset(data.dataset).num_classes,
+            "num_frames": data.num_frames,
+            "img_size": data.size,
+            **model.arguments,
+        }
+        return cls(model.name, tuple(sorted(arguments.items())))
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """One clip of its input, (T, 3, H, W)."""
+        arguments = dict(self.arguments)
+        size = arguments["img_size"]
+        return arguments["num_frames"], 3, size, size
+
+    @property
+    def key(self) -> str:
+        """12 hex digits of the sha256 of the content; arguments that are not set do not enter."""
+        return digest({"name": self.name, **{name: value for name, value in self.arguments if value is not None}})
+
+
+def network_of(row: Row, scale: Scale) -> Network | None:
+    """The network of a row's first measurement at one scale; None for a row that is only quoted, or not at this scale.
+
+    Raises SpecError naming the row and a setting that has no value at that scale.
+    """
+    for spec in row.recipes.values():
+        if scale in spec.scales:
+            recipe, _ = at_scale(row, spec.recipe, scale)
+            return Network.of(recipe.data, recipe.model)
+    return None
