@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
-from vtbench.layers.attention import group_frames, joint_attention, leap_attention, leap_step, ungroup_frames
+from vtbench.layers.attention import (
+    ATTENTIONS,
+    group_frames,
+    joint_attention,
+    leap_attention,
+    leap_step,
+    ungroup_frames,
+)
 
 CLIPS, HEADS, TOKENS, KEYS, WIDTH = 2, 3, 5, 4, 6
 ALLOWED = [(8, 1), (8, 2), (8, 3), (6, 1), (2, 1), *[(16, level) for level in range(1, 5)], (32, 1), (32, 4), (32, 5)]
@@ -161,3 +169,48 @@ def test_a_level_that_is_no_whole_step_names_those_that_are(num_frames: int, lev
 def test_the_step_halves_from_level_to_level_down_to_one_frame() -> None:
     steps = [leap_step(32, level) for level in range(1, 6)]
     assert steps[0] == 16 and steps[-1] == 1 and all(wide == 2 * narrow for wide, narrow in pairwise(steps))
+
+
+def allowed(name: str, num_frames: int, places: int) -> Tensor:
+    """Which of the T N tokens of a clip attend to which, (T N, T N), by the words of arXiv:2207.13259, Section 4.3."""
+    tokens = list(product(range(num_frames), range(places)))
+    offsets = [(0, 1, 0, -1)[place % 4] for place in range(places)]
+
+    def together(a: tuple[int, int], b: tuple[int, int]) -> bool:
+        (t, n), (u, m) = a, b
+        match name:
+            case "joint":
+                return True
+            case "local":
+                return n * 4 // places == m * 4 // places
+            case "sparse":
+                return a == b or (n % 2 == m % 2 == 0)
+            case _:  # the frames in which a patch shift puts both
+                return (t - offsets[n]) % num_frames == (u - offsets[m]) % num_frames
+
+    return torch.tensor([[together(a, b) for b in tokens] for a in tokens])
+
+
+@pytest.mark.parametrize("name", ["joint", "local", "sparse", "patch_shift"])
+def test_schemes_equal_masked_joint_attention(name: str) -> None:
+    frames, places = 4, 8
+    q, k, v = (torch.randn(CLIPS * frames, HEADS, places, WIDTH) for _ in range(3))
+    clips = [x.unflatten(0, (CLIPS, frames)).transpose(1, 2).flatten(2, 3) for x in (q, k, v)]  # (B, h, T N, d)
+    expected = scaled_dot_product_attention(*clips, attn_mask=allowed(name, frames, places))
+    expected = expected.unflatten(2, (frames, places)).transpose(1, 2).flatten(0, 1)
+    torch.testing.assert_close(ATTENTIONS[name](q, k, v, num_frames=frames), expected, rtol=0, atol=1e-5)
+
+
+def test_divided_attention_is_in_time_then_in_space() -> None:
+    frames, places = 3, 5
+    q, k, v = (torch.randn(CLIPS * frames, HEADS, places, WIDTH) for _ in range(3))
+    expected = torch.empty_like(v)
+    for clip, head in product(range(CLIPS), range(HEADS)):
+        of_clip = slice(clip * frames, (clip + 1) * frames)
+        queries, keys, values = (x[of_clip, head] for x in (q, k, v))  # (T, N, d)
+        mixed = torch.empty_like(values)
+        for n in range(places):
+            mixed[:, n] = torch.softmax(queries[:, n] @ keys[:, n].T / WIDTH**0.5, dim=-1) @ values[:, n]
+        for t in range(frames):
+            expected[clip * frames + t, head] = torch.softmax(queries[t] @ keys[t].T / WIDTH**0.5, dim=-1) @ mixed[t]
+    torch.testing.assert_close(ATTENTIONS["divided"](q, k, v, num_frames=frames), expected, rtol=0, atol=1e-5)

@@ -1,23 +1,27 @@
-"""Training steps side by side on this machine's CPU, as ratios: the networks of one paper over the frame-wise network
-that they start from, and over their official code.
+"""Training steps (or, with --infer, forward passes) side by side on this machine's CPU, as ratios: the networks of one
+paper over the frame-wise network that they start from, and over their official code, which `vtbench speed` does not
+know.
 
     python tests/speed/step_time.py msca --official <checkout of VideoNetworks/TokShift-Transformer>
     python tests/speed/step_time.py laps --official-laps <checkout of VideoNetworks/LAPS-transformer>
+    python tests/speed/step_time.py pst --official-pst <checkout of MartinXM/TPS> [--infer]
 
 Every round takes one step (forward, cross-entropy, backward, SGD with momentum) of every network, in a new random
 order, so that a slow spell of the machine meets all of them alike; a ratio is taken within its round. Printed are the
 median over the rounds, the quartiles, and the ratio of the fastest steps. Needs nothing else running and, at the
 default size, 6 GB of memory. Not a test: pytest does not collect it.
 
-Targets, for 8 frames of 224 pixels:
+Targets, for 8 frames of 224 pixels, of PST 32:
 - msca (ViT-B/16): MSCA-KV / ViT and TokenShift / ViT at most 1.03, TokenShift / official at most 0.9;
-- laps (Visformer-S): P-Shift / Base2D at most 1.03, LA at most 1.10, LAPS at most 1.12, LAPS / official at most 0.95.
+- laps (Visformer-S): P-Shift / Base2D at most 1.03, LA at most 1.10, LAPS at most 1.12, LAPS / official at most 0.95;
+- pst (Swin-T): PST-T / 2D Swin-T at most 1.07 (the paper's own, of the latency), PST-T / official at most 0.95.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import platform
 import random
@@ -126,12 +130,62 @@ def laps(options: argparse.Namespace) -> Compared:
     return networks, ratios
 
 
+def official_pst(options: argparse.Namespace) -> nn.Module:
+    """The official PST-T, and the mean and linear layer of its head."""
+    if (options.frames, options.size) != (32, 224):
+        sys.exit(f"--frames {options.frames} --size {options.size}: the official code has 32 frames of 224 pixels")
+    if not (options.official_pst / "mmaction/models/backbones/swin_transformer2d_tps.py").is_file():
+        sys.exit(
+            f"{options.official_pst}: no backbone swin_transformer2d_tps.py; clone the repository that --help names"
+        )
+    sys.path.append(str(Path(__file__).parents[1] / "golden"))
+    from generate_pst import BACKBONES, stand_in_for_mmcv
+
+    stand_in_for_mmcv(options.official_pst)
+    backbone = importlib.import_module(f"{BACKBONES}.swin_transformer2d_tps").SwinTransformer2D_TPS(
+        patch_size=(2, 4, 4), window_size=(1, 7, 7), patch_norm=True, drop_path_rate=0.1
+    )
+
+    class Official(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = backbone, nn.Linear(768, NUM_CLASSES)
+
+        def forward(self, clips: torch.Tensor) -> torch.Tensor:
+            return self.head(self.backbone(clips.transpose(1, 2)).mean(dim=(2, 3, 4)))
+
+    return Official()
+
+
+def pst(options: argparse.Namespace) -> Compared:
+    sizes = {"num_classes": NUM_CLASSES, "num_frames": options.frames, "img_size": options.size}
+    networks = {
+        "2D Swin-T": build("swin", **sizes),
+        "PST-T": build("pst", **sizes),
+        "patch-only": build("pst", **sizes, channel_shift=0.0),
+        "channel-only": build("pst", **sizes, pattern="none"),
+        "Joint": build("swin", **sizes, window_frames=options.frames // 2),
+    }
+    targets = {"PST-T": 1.07, "patch-only": None, "channel-only": None, "Joint": None}
+    ratios: list[tuple[str, str, float | None]] = [(name, "2D Swin-T", target) for name, target in targets.items()]
+    if options.official_pst:
+        networks["official PST-T"] = official_pst(options)
+        ratios.append(("PST-T", "official PST-T", 0.95))
+    return networks, ratios
+
+
 def step(network: nn.Module, options: argparse.Namespace) -> Callable[[], float]:
-    """A function that takes one training step and returns its wall time in seconds."""
-    network.train()  # as a statement: the official method returns nothing
+    """A function that takes one training step, or one forward pass, and returns its wall time in seconds."""
+    network.train(not options.infer)  # as a statement: the official method returns nothing
     clips = torch.randn(options.batch, options.frames, 3, options.size, options.size)
     labels = torch.randint(NUM_CLASSES, (options.batch,))
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
+
+    def infer() -> float:
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            network(clips)
+        return time.perf_counter() - begin
 
     def take() -> float:
         begin = time.perf_counter()
@@ -140,17 +194,18 @@ def step(network: nn.Module, options: argparse.Namespace) -> Callable[[], float]
         optimizer.zero_grad(set_to_none=True)
         return time.perf_counter() - begin
 
-    return take
+    return infer if options.infer else take
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     papers = parser.add_subparsers(required=True)
-    for paper in (msca, laps):
+    for paper in (msca, laps, pst):
         arguments = papers.add_parser(paper.__name__)
         arguments.set_defaults(paper=paper)
         arguments.add_argument("--size", type=int, default=224, help="pixels per side")
-        arguments.add_argument("--frames", type=int, default=8)
+        arguments.add_argument("--frames", type=int, default=32 if paper is pst else 8)
+        arguments.add_argument("--infer", action="store_true", help="forward passes instead of training steps")
         arguments.add_argument("--batch", type=int, default=1, help="clips per step")
         arguments.add_argument("--repeats", type=int, default=15, help="rounds that count, after one that does not")
         arguments.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -160,8 +215,10 @@ def main() -> None:
             arguments.add_argument("--depth", type=int, default=12)
             arguments.add_argument("--num-heads", type=int, default=12)
             arguments.add_argument("--patch-size", type=int, default=16)
-        else:
+        elif paper is laps:
             arguments.add_argument("--official-laps", type=Path, help="checkout of VideoNetworks/LAPS-transformer")
+        else:
+            arguments.add_argument("--official-pst", type=Path, help="checkout of MartinXM/TPS")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
@@ -189,7 +246,7 @@ def main() -> None:
         f"{options.batch} x {options.frames} x {options.size} px, {options.repeats} rounds"
     )
     for name, durations in seconds.items():
-        print(f"{name:20} median {statistics.median(durations):8.3f} s a step, fastest {min(durations):8.3f} s")
+        print(f"{name:20} median {statistics.median(durations):8.3f} s, fastest {min(durations):8.3f} s")
     for name, reference, target in ratios:
         rounds = [a / b for a, b in zip(seconds[name], seconds[reference], strict=True)]
         low, middle, high = statistics.quantiles(rounds, n=4) if len(rounds) > 1 else rounds * 3

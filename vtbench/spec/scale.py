@@ -119,6 +119,10 @@ MINI: Rules = {
         ),
         "synthetic H.264 videos whose label needs the order of the frames",
     ),
+    "data.limit_train": (
+        BySize(grid3=UNSET, grid7=UNSET, pyramid=UNSET, stages=_swin_or_vit(512, UNSET)),
+        "four stages of windows are slow on a CPU",
+    ),
     "data.num_frames": (
         BySize(grid3=PAPER, grid7=PAPER, pyramid=PAPER, stages=By("model.pattern", _BY_FIELD)),
         "as many places as a network can tell apart; more where a shift pattern reaches further",
@@ -224,7 +228,7 @@ MINI: Rules = {
     "train.schedule": ("cosine", SYNTHETIC_RECIPE),
     "train.milestones": (UNSET, "belongs to the schedule step"),
     "train.gamma": (UNSET, "belongs to the schedule step"),
-    "train.batch_size": (16, SYNTHETIC_RECIPE),
+    "train.batch_size": (BySize(grid3=16, grid7=16, pyramid=16, stages=_swin_or_vit(8, 16)), SYNTHETIC_RECIPE),
     "train.accumulate": (1, "a batch fits into memory"),
     "train.label_smoothing": (0.0, SYNTHETIC_RECIPE),
     "train.precise_bn": (16, "a quarter of the training videos"),
@@ -286,6 +290,7 @@ SIZES = (
 """The arguments of a network that its frame-wise network has too."""
 
 PRETRAINING_MINI: Mapping[str, Any] = {
+    "data.limit_train": UNSET,
     "data.num_frames": 1,
     "data.stride": 1,
     "train.epochs": 30,
@@ -293,7 +298,16 @@ PRETRAINING_MINI: Mapping[str, Any] = {
 }
 """What the pretraining does not take from the small scale of the row it serves."""
 
-PRETRAINING_SMOKE: Mapping[str, Any] = {**PRETRAINING_MINI, "train.epochs": 1, "train.batch_size": 4}
+PRETRAINING_SMOKE: Mapping[str, Any] = {
+    **PRETRAINING_MINI,
+    "data.limit_train": SMOKE["data.limit_train"][0],
+    "train.epochs": 1,
+    "train.batch_size": 4,
+}
+
+PRETRAINING_LR = {"swin": 1e-3}
+"""The learning rate of a network's pretraining where it is not that of the row it serves: a deep Swin stays at chance
+with more."""
 
 PRETRAINING: Mapping[Scale, Mapping[str, Any]] = {"smoke": PRETRAINING_SMOKE, "mini": PRETRAINING_MINI}
 
@@ -447,6 +461,8 @@ def _pretraining(row: Row, recipe: Recipe, scale: Scale) -> Training:
     }
     leaves |= {"model.name": network, **{f"model.{name}": value for name, value in arguments.items()}}
     leaves |= {"data.dataset": recipe.init.pretraining, **PRETRAINING[scale]}
+    if network in PRETRAINING_LR:
+        leaves["train.lr"] = PRETRAINING_LR[network]
     if recipe.augment is not None and recipe.augment.color is not None:
         leaves["augment.color"] = 0.0
     made = Recipe.from_leaves(leaves)
