@@ -74,6 +74,8 @@ def bias_entries(
     The table holds one entry for each difference of places that is smaller than `spans` in size, in row-major order of
     frames, rows and columns: (2 t - 1) (2 h - 1) (2 w - 1) entries. It is Video Swin's.
     """
-    difference = queries[..., :, None, :] - keys[..., None, :, :]
-    t, h, w = (difference[..., axis] + spans[axis] - 1 for axis in range(3))
-    return (t * (2 * spans[1] - 1) + h) * (2 * spans[2] - 1) + w
+    t, h, w = spans
+    steps = torch.tensor([(2 * h - 1) * (2 * w - 1), 2 * w - 1, 1], device="cpu")
+    middle = ((t - 1) * steps[0] + (h - 1) * steps[1] + (w - 1)).item()  # of no difference
+    # The entry is linear in the places, so a difference of entries is the entry of the difference.
+    return ((queries * steps).sum(-1) + middle)[..., :, None] - (keys * steps).sum(-1)[..., None, :]

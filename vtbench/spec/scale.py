@@ -220,7 +220,7 @@ MINI: Rules = {
             pretrained=BySize(
                 grid3=5, grid7=5, pyramid=_by_backbone(vit=30, visformer=5, rest=5), stages=_swin_or_vit(3, 30)
             ),
-            trained=By(None, {12: 10, 18: 10, 30: 4, 36: 20}),
+            trained=By(None, {12: 10, 18: 10, 30: 12, 36: 20}),
         ),
         FINE_TUNING + "; where networks differ, a ViT is slower",
     ),
