@@ -100,7 +100,6 @@ _BY_FIELD: dict[str | None, int] = {
     pattern: 16 if pattern == "d-16" else 8
     for pattern in (None, "none", "center-one", "uneven", "even-2", "a-3", "b-4", "c-9", "d-16")
 }
-_AFTER_CYCLE = ByStart(pretrained="cycle", trained="events")
 
 MINI: Rules = {
     "data.dataset": (
@@ -110,9 +109,9 @@ MINI: Rules = {
                 "kinetics400": "cycle",
                 "ucf101": "events",
                 "egtea": "events",
-                "sthv1": _AFTER_CYCLE,
-                "sthv2": _AFTER_CYCLE,
-                "diving48": _AFTER_CYCLE,
+                "sthv1": "cycle",
+                "sthv2": "cycle",
+                "diving48": "cycle",
                 "cycle": "cycle",
                 "events": "events",
             },
@@ -220,7 +219,7 @@ MINI: Rules = {
             pretrained=BySize(
                 grid3=5, grid7=5, pyramid=_by_backbone(vit=30, visformer=5, rest=5), stages=_swin_or_vit(3, 30)
             ),
-            trained=By(None, {12: 10, 18: 10, 30: 12, 36: 20}),
+            trained=By(None, {12: 10, 18: 10, 30: 4, 36: 20}),
         ),
         FINE_TUNING + "; where networks differ, a ViT is slower",
     ),
