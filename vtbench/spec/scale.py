@@ -217,7 +217,7 @@ MINI: Rules = {
     "train.epochs": (
         ByStart(
             pretrained=BySize(
-                grid3=5, grid7=5, pyramid=_by_backbone(vit=30, visformer=5, rest=5), stages=_swin_or_vit(3, 30)
+                grid3=5, grid7=5, pyramid=_by_backbone(vit=30, visformer=5, rest=5), stages=_swin_or_vit(6, 30)
             ),
             trained=By(None, {12: 10, 18: 10, 30: 4, 36: 20}),
         ),
