@@ -556,7 +556,7 @@ def test_stochastic_depth_of_deit_acts_in_training_only(arguments: dict[str, Any
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"pattern": "e-25"}, "pattern='e-25': must be one of center-one, uneven, even-2"),
+        ({"pattern": "e-25"}, "pattern='e-25': must be one of none, center-one, uneven, even-2"),
         ({"pattern": "d-16"}, "pattern='d-16': shifts by 7 frames, the network has num_frames=5 after the tubelet"),
         ({"pattern": ((0, 1), (1,))}, "has rows of 1 and 2 numbers"),
         ({"pattern": ()}, r"pattern=\(\): is empty"),

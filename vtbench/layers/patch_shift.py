@@ -39,6 +39,8 @@ Positive = Literal["previous", "next"]
 def tile_pattern(pattern: Pattern, height: int, width: int) -> Int[Tensor, "height width"]:
     """The pattern repeated over `height` x `width` patches from the upper left corner on, cut at the other edges
     (pst-window-tiling). Raises ValueError for an empty pattern and for rows of different lengths."""
+    if not all(isinstance(row, Sequence) and all(type(number) is int for number in row) for row in pattern):
+        raise ValueError(f"pattern={pattern!r}: must be rows of whole numbers, as [[0, 1], [-1, 0]]")
     lengths = sorted({len(row) for row in pattern})
     if not lengths or lengths[0] == 0:
         raise ValueError(f"pattern={pattern!r}: is empty; give rows of whole numbers, as [[0, 1], [-1, 0]]")
@@ -62,7 +64,7 @@ def frame_offsets(
     """
     if isinstance(pattern, str) and pattern not in (*PATTERNS, *WINDOW_PATTERNS):
         names = ", ".join((*WINDOW_PATTERNS, *PATTERNS))
-        raise ValueError(f"pattern={pattern!r}: must be one of {names}, or a grid of whole numbers")
+        raise ValueError(f"pattern={pattern!r}: must be one of none, {names}, or a grid of whole numbers")
     if positive not in get_args(Positive):
         raise ValueError(f"positive={positive!r}: must be one of {', '.join(get_args(Positive))}")
     if pattern == "center-one":

@@ -132,11 +132,14 @@ class SparseAttention(WindowAttention):
         super().__init__(dim, num_heads, windows)
         _, row, column = windows.places_inside().unbind(-1)
         self._constant("taken", ((row % 2 == phase // 2) & (column % 2 == phase % 2)).nonzero().flatten())
+        # Biases and masks of these tokens alone: those of all of a window would be most of the memory.
+        self.bias_index = self.bias_index[:, self.taken][:, :, self.taken]
+        if self.masks is not None:
+            self.masks = self.masks[:, self.taken][:, :, self.taken]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         """See the class."""
         taken = self.taken
-        mask = mask.index_select(2, taken).index_select(3, taken)
         among = super().attend(q.index_select(2, taken), k.index_select(2, taken), v.index_select(2, taken), mask)
         return v.index_copy(2, taken, among)
 

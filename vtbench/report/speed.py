@@ -3,7 +3,8 @@ times of another.
 
 A printed ratio is the printed cell of a row over that of its baseline row (`baseline` in the spec). What counts as
 measured: for each row, metric, device and precision the newest line of speed.csv whose two networks are those of the
-spec today and whose baseline is the row's. A line of networks that have changed since is stale: named, never counted.
+spec today and whose baseline is the row's; a row without a baseline has nothing to be compared with. A line of networks
+that have changed since is stale: named, never counted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vtbench.errors import UsageError
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
 from vtbench.spec.load import load_paper
@@ -92,17 +92,19 @@ def speeds(rows: Sequence[Row], store: SpeedStore, scale: Scale) -> list[Speed]:
 
 
 def _speed(row: Row, scale: Scale, records: Sequence[SpeedRecord]) -> Speed:
+    if row.baseline is None:  # nothing that the paper prints a ratio to
+        return Speed(row, scale, {}, {}, ())
     printed: dict[str, PrintedRatio] = {}
-    if row.baseline:
-        table = next(table for table in load_paper(row.paper).tables if table.name == row.table)
-        baseline = next(other for other in table.rows if other.name == row.baseline)
-        for metric in SPEEDS:
-            if metric in row.published and metric in baseline.published:
-                printed[metric] = printed_ratio(row.published[metric], baseline.published[metric])
+    table = next(table for table in load_paper(row.paper).tables if table.name == row.table)
+    baseline = next(other for other in table.rows if other.name == row.baseline)
+    for metric in SPEEDS:
+        cell, base = row.published.get(metric), baseline.published.get(metric)
+        if cell and base and base.value > 0.5 * 10.0**-base.decimals:  # it stands for a number above 0
+            printed[metric] = printed_ratio(cell, base)
     measured: dict[tuple[str, str], dict[str, SpeedRecord]] = {}
     stale: dict[tuple[str, str, str], SpeedRecord] = {}
     for record in records:  # in the order they were appended: a newer line takes the place of an older one
-        if row.baseline_id not in (None, record.against):
+        if record.against != row.baseline_id:
             continue  # measured against another row with --against: a ratio that the paper does not print
         slot = record.device, record.precision
         if _is_current(record, row, scale):
@@ -114,10 +116,7 @@ def _speed(row: Row, scale: Scale, records: Sequence[SpeedRecord]) -> Speed:
 
 
 def _is_current(record: SpeedRecord, row: Row, scale: Scale) -> bool:
-    networks = [(row, record.network)]
-    if record.against:
-        try:
-            networks.append((select([record.against])[0], record.against_network or ""))
-        except UsageError:  # a row that is no more
-            return False
+    """Whether the networks of a line against the row's own baseline are those of the spec today."""
+    (baseline,) = select([row.baseline_id or ""])
+    networks = ((row, record.network), (baseline, record.against_network))
     return all((found := network_of(of, scale)) is not None and found.key == key for of, key in networks)

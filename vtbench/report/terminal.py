@@ -25,7 +25,10 @@ from vtbench.spec.schema import ACCURACIES, SPEEDS, Scale
 VERDICT_STYLES = {"within": "green", "outside": "red", "inconclusive": "yellow", "not-run": "dim"}
 LABEL = "as printed"
 CSV_COLUMNS = ("id", "scale", "metric", "published", "mean", "sd", "n", "delta", "verdict", "commit")
-CSV_SPEED_COLUMNS = ("value", "q1", "q3", "against", "ratio", "ratio_q1", "ratio_q3", "rounds", "device", "precision")
+CSV_SPEED_COLUMNS = (
+    *("value", "q1", "q3", "against", "ratio", "ratio_q1", "ratio_q3"),
+    *("batch", "rounds", "device", "precision", "threads"),
+)
 """Columns of speed.csv that stand behind those above and `printed_ratio`."""
 Comparisons = Mapping[Scale, Sequence[Comparison]]
 Speeds = Mapping[Scale, Sequence[Speed]]
@@ -170,17 +173,21 @@ def _speed_sheet(table: str, speeds: Sequence[Speed], place: tuple[str, str] | N
     found = {speed: speed.measured.get(place, {}) if place else {} for speed in speeds}
     lines = [line for by_metric in found.values() for line in by_metric.values()]
     shown = [speed for speed in speeds if speed.printed or found[speed]]
-    over = {speed: _baseline(speed, found[speed]).removeprefix(f"{table}:") for speed in shown}
-    names = sorted(set(over.values()) - {""})
+    over = {speed: speed.row.baseline or "" for speed in shown}
+    names = sorted(set(over.values()))
     columns = [
         Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown]),
         Column(("", LABEL), 7, right=False, cells=[speed.row.label for speed in shown]),
     ]
     if len(names) > 1:
         columns.append(Column(("", "over"), 1, right=False, cells=[over[speed] for speed in shown]))
-    for rank, metric in enumerate(SPEEDS, start=1):
+    # What the paper prints stays longest in a narrow terminal.
+    printed = [metric for metric in SPEEDS if any(metric in speed.printed for speed in shown)]
+    ranked = [*printed, *(metric for metric in SPEEDS if metric not in printed)]
+    for metric in SPEEDS:
+        rank = 1 + ranked.index(metric)
         name = metric.rpartition("_")[0].replace("_", " ")
-        if any(metric in speed.printed for speed in shown):
+        if metric in printed:
             cells = [speed.printed[metric].text if metric in speed.printed else "" for speed in shown]
             columns.append(Column(("printed", name), rank, cells=cells))
         if any(line.metric == metric and line.ratio is not None for line in lines):
@@ -190,21 +197,17 @@ def _speed_sheet(table: str, speeds: Sequence[Speed], place: tuple[str, str] | N
         metrics = [line.metric for line in speed.stale if place in (None, (line.device, line.precision))]
         if metrics:
             notes.append(
-                f"{speed.row.name}: {' and '.join(metrics)} stale, not counted: measured before the network changed; "
+                f"{speed.row.name}: {', '.join(metrics)} stale, not counted: measured before a network changed; "
                 f"measure {speed.row.id} again"
             )
     return Sheet(
-        title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names) or 'a baseline'}",
+        title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names)}",
         remark=None if scale == "paper" else "NOT COMPARABLE with the printed ratios: small networks.",
         columns=columns,
         chance=[],
         verdicts=["" for _ in shown],
         notes=notes,
     )
-
-
-def _baseline(speed: Speed, found: Mapping[str, SpeedRecord]) -> str:
-    return speed.row.baseline_id or next((line.against for line in found.values() if line.against), "")
 
 
 def _ratio_cell(line: SpeedRecord | None) -> str:
@@ -218,8 +221,13 @@ def _conditions(lines: Sequence[SpeedRecord]) -> str:
         return "/".join(map(str, sorted(set(values))))
 
     threads, rounds = every(line.threads for line in lines), every(line.rounds for line in lines if line.q1 is not None)
+    batches = ", ".join(
+        f"{metric} {every(line.batch for line in lines if line.metric == metric)}"
+        for metric in SPEEDS
+        if any(line.metric == metric for line in lines)
+    )
     return (
-        f"{lines[0].device}, {lines[0].precision}, threads {threads}"
+        f"{lines[0].device}, {lines[0].precision}, threads {threads}, clips per pass: {batches}"
         + (f", rounds {rounds}: median (quartiles) of the ratios within a round" if rounds else "")
         + "; the printed ratios are of the paper's own machine"
     )

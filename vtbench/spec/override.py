@@ -38,8 +38,9 @@ def _changed(row: Row, settings: Sequence[str]) -> Row:
         for spec in row.recipes.values():
             try:
                 changed[key] = _value(row, key, text, spec.recipe)
-            except SpecError as error:  # at "--set:1: <key>: ", which is no place to look at
-                raise UsageError(f"--set {setting}: {str(error).partition(f'{key}: ')[2]}") from error
+            except SpecError as error:  # at "--set:1: ", which is no place to look at
+                what = str(error).removeprefix("--set:1: ").removeprefix(f"{key}: ")
+                raise UsageError(f"--set {setting}: {what}") from error
     for spec in row.recipes.values():
         leaves = {key: value for key, value in {**spec.recipe.leaves(), **changed}.items() if value is not None}
         try:
