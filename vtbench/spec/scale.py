@@ -39,10 +39,12 @@ class ByStart:
 
 @dataclass(frozen=True)
 class By:
-    """A rule for each value that `key` has at paper scale (None: the setting itself); another value is an error."""
+    """A rule for each value that `key` has at paper scale (None: the setting itself), and one for all others; without
+    that another value is an error."""
 
     key: str | None
     rules: Mapping[Any, Any]
+    otherwise: Any = None
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,6 @@ def _swin_or_vit(swin: Any, vit: Any) -> By:
     return By("model.name", {"swin": swin, "pst": swin, "pst_vit": vit})
 
 
-# Pattern D shifts by up to 8 frames.
-_BY_FIELD: dict[str | None, int] = {
-    pattern: 16 if pattern == "d-16" else 8
-    for pattern in (None, "none", "center-one", "uneven", "even-2", "a-3", "b-4", "c-9", "d-16")
-}
-
 MINI: Rules = {
     "data.dataset": (
         By(
@@ -123,8 +119,8 @@ MINI: Rules = {
         "four stages of windows are slow on a CPU",
     ),
     "data.num_frames": (
-        BySize(grid3=PAPER, grid7=PAPER, pyramid=PAPER, stages=By("model.pattern", _BY_FIELD)),
-        "as many places as a network can tell apart; more where a shift pattern reaches further",
+        BySize(grid3=PAPER, grid7=PAPER, pyramid=PAPER, stages=By("model.pattern", {"d-16": 16}, otherwise=8)),
+        "one frame of each of eight places; two where a pattern shifts by up to 8 frames",
     ),
     "data.sampling": (UNSET, "a clip of the synthetic sets shows almost the whole video"),
     "data.split": (UNSET, "synthetic sets have one split"),
@@ -133,7 +129,7 @@ MINI: Rules = {
             grid3=4,
             grid7=4,
             pyramid=By("data.num_frames", {8: 4, 16: 2, 32: 1}),
-            stages=By("model.pattern", {pattern: 32 // frames for pattern, frames in _BY_FIELD.items()}),
+            stages=By("model.pattern", {"d-16": 2}, otherwise=4),
         ),
         "each place of the shape is held for 4 frames, so a clip sees 8 places",
     ),
@@ -363,8 +359,10 @@ def _scaled(row: Row, key: str, rule: Any, paper: Mapping[str, Any], scale: Scal
         case ByStart():
             trained = "init.row" in paper or "init.measurement" in paper
             return _scaled(row, key, rule.trained if trained else rule.pretrained, paper, scale)
-        case By(key=other, rules=rules):
+        case By(key=other, rules=rules, otherwise=otherwise):
             value = paper.get(other or key)
+            if value not in rules and otherwise is not None:
+                return _scaled(row, key, otherwise, paper, scale)
             if value not in rules:
                 of = f"{other} " if other else ""
                 fail(f"has no rule for {of}{value!r}{did_you_mean(str(value), map(str, rules))}")
