@@ -242,9 +242,8 @@ def _measure_peak(pipe: Connection, case: Case, work: Work, batch: int, machine:
         gc.collect()
         idle = _reset_peak(machine)
         take = prepare(case, work, batch, machine)
-        for _ in range(
-            2
-        ):  # the first step makes the optimiser's state, which the second one's activations come on top of
+        # The first step makes the optimiser's state, which the activations of the second one come on top of.
+        for _ in range(2):
             take()
         pipe.send(("peak", max(0, _peak(machine) - idle)))
     except Exception as error:

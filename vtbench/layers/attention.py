@@ -16,7 +16,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from vtbench.layers.patch_shift import inverse_order, patch_shift_order, reorder, tile_pattern
+from vtbench.layers.patch_shift import patch_shift, tile_pattern
 
 
 def leap_step(num_frames: int, level: int) -> int:
@@ -149,15 +149,13 @@ def patch_shift_attention(
 ) -> Shaped[Tensor, "BT h N d"]:
     """Patch shift of a row of N places by 0, 1, 0 and -1 frames in turn, attention within frames, shift back."""
     offsets = tile_pattern([[0, 1, 0, -1]], 1, q.shape[2])[0].to(q.device)
-    order = patch_shift_order(offsets, num_frames=num_frames)
-    inverse = inverse_order(order)
 
-    def shifted(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        heads = x.unflatten(0, (-1, num_frames)).transpose(2, 3)  # (B, T, N, h, d)
-        return reorder(heads.flatten(1, 2).flatten(2), order, inverse).view(heads.shape).transpose(2, 3).flatten(0, 1)
+    def shifted(x: Tensor, offsets: Tensor) -> Tensor:
+        patches = x.unflatten(0, (-1, num_frames)).transpose(2, 3)  # (B, T, N, h, d)
+        return patch_shift(patches.flatten(3), offsets).view(patches.shape).transpose(2, 3).flatten(0, 1)
 
-    q, k, v = (shifted(x, order, inverse) for x in (q, k, v))
-    return shifted(scaled_dot_product_attention(q, k, v), inverse, order)
+    q, k, v = (shifted(x, offsets) for x in (q, k, v))
+    return shifted(scaled_dot_product_attention(q, k, v), -offsets)
 
 
 ATTENTIONS: dict[str, Callable[..., Tensor]] = {

@@ -24,6 +24,16 @@ def check_sizes(**sizes: int) -> None:
             raise ValueError(f"{name}={size}: must be at least 1")
 
 
+def check_clips(clips: Tensor, *, num_frames: int, img_size: int) -> None:
+    """ValueError that names the arguments unless clips are (B, num_frames, 3, img_size, img_size)."""
+    expected = (num_frames, 3, img_size, img_size)
+    if clips.ndim != 5 or tuple(clips.shape[1:]) != expected:
+        raise ValueError(
+            f"clips of shape {tuple(clips.shape)}: must be (B, {', '.join(map(str, expected))}), "
+            f"that is num_frames={num_frames} frames of img_size={img_size}"
+        )
+
+
 class Framewise:
     """Mixed into an image network that has `forward_features` and `forward_head`: (B, T, 3, H, W) -> (B, num_classes).
 
@@ -37,12 +47,7 @@ class Framewise:
 
     def forward(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B classes"]:
         """Logits, the mean over the frames of each frame's logits. Raises ValueError for another T, H or W."""
-        expected = (self.num_frames, 3, self.img_size, self.img_size)
-        if clips.ndim != 5 or tuple(clips.shape[1:]) != expected:
-            raise ValueError(
-                f"clips of shape {tuple(clips.shape)}: must be (B, {', '.join(map(str, expected))}), "
-                f"that is num_frames={self.num_frames} frames of img_size={self.img_size}"
-            )
+        check_clips(clips, num_frames=self.num_frames, img_size=self.img_size)
         frames = clips.flatten(0, 1)  # (B T, 3, H, W)
         logits = self.forward_head(self.forward_features(frames))  # (B T, classes)
         return logits.unflatten(0, (-1, self.num_frames)).mean(dim=1)

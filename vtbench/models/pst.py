@@ -25,6 +25,7 @@ Where paper and code differ or leave things open:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, get_args
 
 import torch
@@ -200,46 +201,57 @@ def pst(
     return network
 
 
-class PatchShiftBlock(nn.Module):
-    """A timm block whose attention mixes patches of several frames (A.3): shift, attention, shift back.
+class ShiftBlock(nn.Module, ABC):
+    """A timm block with a shift before its attention, within the residual branch (A.3).
 
-    Takes over the modules of `block`. Tokens are (B T, 1 + N, D), the class token first, which is not shifted.
+    Takes over the modules of `block`. Tokens are (B T, 1 + N, D), the class token first.
     """
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.norm1, self.attn, self.drop_path1 = block.norm1, block.attn, block.drop_path1
+        self.norm2, self.mlp, self.drop_path2 = block.norm2, block.mlp, block.drop_path2
+
+    @abstractmethod
+    def attend(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        """The shift and the attention."""
+
+    def forward(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        x = x + self.drop_path1(self.attend(self.norm1(x)))
+        return x + self.drop_path2(self.mlp(self.norm2(x)))
+
+
+class PatchShiftBlock(ShiftBlock):
+    """Attention that mixes patches of several frames: shift, attention, shift back. The class token is not shifted."""
 
     order: Tensor
     inverse: Tensor
 
     def __init__(self, block: Block, *, offsets: Int[Tensor, " N"], num_frames: int) -> None:
         """`offsets`: from how many frames later each patch is read."""
-        super().__init__()
-        self.norm1, self.attn, self.drop_path1 = block.norm1, block.attn, block.drop_path1
-        self.norm2, self.mlp, self.drop_path2 = block.norm2, block.mlp, block.drop_path2
+        super().__init__(block)
         order = patch_shift_order(torch.cat((offsets.new_zeros(1), offsets)), num_frames=num_frames)
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("inverse", inverse_order(order), persistent=False)
 
-    def forward(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+    def attend(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
         clips = (-1, len(self.order), x.shape[-1])
-        y = self.attn(reorder(self.norm1(x).reshape(clips), self.order, self.inverse).view(x.shape))
-        x = x + self.drop_path1(reorder(y.reshape(clips), self.inverse, self.order).view(x.shape))
-        return x + self.drop_path2(self.mlp(self.norm2(x)))
+        y = self.attn(reorder(x.reshape(clips), self.order, self.inverse).view(x.shape))
+        return reorder(y.reshape(clips), self.inverse, self.order).view(x.shape)
 
 
-class ChannelShiftBlock(nn.Module):
-    """A timm block with TSM's channel shift before its attention, within the residual branch, of all tokens (A.3)."""
+class ChannelShiftBlock(ShiftBlock):
+    """TSM's channel shift before the attention, of all tokens."""
 
     def __init__(self, block: Block, *, channels: int, num_frames: int) -> None:
         """`channels`: how many are read from the next frame, and as many from the previous one."""
-        super().__init__()
-        self.norm1, self.attn, self.drop_path1 = block.norm1, block.attn, block.drop_path1
-        self.norm2, self.mlp, self.drop_path2 = block.norm2, block.mlp, block.drop_path2
+        super().__init__(block)
         self.channels, self.num_frames = channels, num_frames
 
-    def forward(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
-        y = self.norm1(x).unflatten(0, (-1, self.num_frames))
-        y = temporal_shift(y, dim=3, channels=self.channels, first="next", boundary="zero").flatten(0, 1)
-        x = x + self.drop_path1(self.attn(y))
-        return x + self.drop_path2(self.mlp(self.norm2(x)))
+    def attend(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        clips = x.unflatten(0, (-1, self.num_frames))
+        shifted = temporal_shift(clips, dim=3, channels=self.channels, first="next", boundary="zero")
+        return self.attn(shifted.flatten(0, 1))
 
 
 def pst_vit(

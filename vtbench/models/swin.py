@@ -23,7 +23,7 @@ from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from vtbench.layers.patch_shift import inverse_order, reorder
 from vtbench.layers.windows import Sizes, Windows, bias_entries
-from vtbench.models.framewise import check_choice, check_sizes
+from vtbench.models.framewise import check_choice, check_clips, check_sizes
 
 Attention = Literal["window", "sparse"]
 """Which tokens of a window attend to each other: all, or those of every second row and column (see SparseAttention)."""
@@ -232,12 +232,7 @@ class VideoSwin(SwinTransformer3d):
 
     def forward(self, clips: Float[Tensor, "B F 3 H W"]) -> Float[Tensor, "B classes"]:
         """Logits. Raises ValueError for another F, H or W than the network was built for."""
-        expected = (self.num_frames, 3, self.img_size, self.img_size)
-        if clips.ndim != 5 or tuple(clips.shape[1:]) != expected:
-            raise ValueError(
-                f"clips of shape {tuple(clips.shape)}: must be (B, {', '.join(map(str, expected))}), "
-                f"that is num_frames={self.num_frames} frames of img_size={self.img_size}"
-            )
+        check_clips(clips, num_frames=self.num_frames, img_size=self.img_size)
         x = self.features(self.patch_embed(clips.transpose(1, 2)))  # (B, T, H, W, C)
         logits: Tensor = self.head(self.head_dropout(self.norm(x).mean(dim=(1, 2, 3))))
         return logits

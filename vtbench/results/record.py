@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -37,9 +38,9 @@ class Line(BaseModel):
         return None if value == "" else value
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """What the line is of, for messages."""
-        raise NotImplementedError
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:
