@@ -201,11 +201,11 @@ MINI: Rules = {
                 grid3=3e-3,
                 grid7=3e-3,
                 pyramid=_by_backbone(vit=1.5e-3, visformer=3e-3, rest=3e-3),
-                stages=_swin_or_vit(2e-3, 1.5e-3),
+                stages=_swin_or_vit(1e-3, 1.5e-3),
             ),
             trained=1e-3,
         ),
-        FINE_TUNING + "; where networks differ, a ViT is slower",
+        FINE_TUNING + "; where networks differ, a ViT is slower, and a deep Swin stays at chance with more",
     ),
     "train.backbone_lr": (UNSET, SYNTHETIC_RECIPE),
     "train.momentum": (UNSET, "belongs to sgd"),
@@ -299,10 +299,6 @@ PRETRAINING_SMOKE: Mapping[str, Any] = {
     "train.epochs": 1,
     "train.batch_size": 4,
 }
-
-PRETRAINING_LR = {"swin": 1e-3}
-"""The learning rate of a network's pretraining where it is not that of the row it serves: a deep Swin stays at chance
-with more."""
 
 PRETRAINING: Mapping[Scale, Mapping[str, Any]] = {"smoke": PRETRAINING_SMOKE, "mini": PRETRAINING_MINI}
 
@@ -458,8 +454,6 @@ def _pretraining(row: Row, recipe: Recipe, scale: Scale) -> Training:
     }
     leaves |= {"model.name": network, **{f"model.{name}": value for name, value in arguments.items()}}
     leaves |= {"data.dataset": recipe.init.pretraining, **PRETRAINING[scale]}
-    if network in PRETRAINING_LR:
-        leaves["train.lr"] = PRETRAINING_LR[network]
     if recipe.augment is not None and recipe.augment.color is not None:
         leaves["augment.color"] = 0.0
     made = Recipe.from_leaves(leaves)
