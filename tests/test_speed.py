@@ -30,10 +30,14 @@ class Machinery:
         self.seconds: dict[str, list[float]] = {}
         """By the name of the network's builder."""
         self.fits: dict[str, int] = {}
-        self.gigabytes: dict[str, float] = {}
+        self.gigabytes: dict[str, list[float]] = {}
+        """By the name of the builder, one after the other."""
         self.broken: dict[str, str] = {}
+        self.room = 1000
+        """How many clips all loaded networks may have together while they are timed."""
         self.turns: list[list[str]] = []
         self.asked: list[tuple[str, str, int]] = []
+        self.processes: list[tuple[str, str, int]] = []
 
     def largest_batch(self, case: Case, work: str, batch: int, machine: Machine) -> tuple[int, float]:
         name = self.name(case)
@@ -43,17 +47,29 @@ class Machinery:
             raise MemoryError("out of memory (as the test has it)")
         while batch > fits:
             batch //= 2
-        return batch, self.gigabytes.get(name, 1.0)
+        return batch, self.peak_memory_gb(case, work, batch, machine)
 
-    def prepare(self, case: Case, work: str, batch: int, machine: Machine) -> str:
-        return self.name(case)
+    def peak_memory_gb(self, case: Case, work: str, batch: int, machine: Machine) -> float:
+        self.processes.append((self.name(case), work, batch))
+        peaks = self.gigabytes.get(self.name(case), [1.0])
+        return peaks.pop(0) if len(peaks) > 1 else peaks[0]
+
+    def prepare(self, case: Case, work: str, batch: int, machine: Machine) -> tuple[str, int]:
+        return self.name(case), batch
 
     def time_in_turns(
         self, makers: Mapping[str, Callable[[], Any]], rounds: int, **_: Any
     ) -> tuple[dict[str, list[float]], dict[str, str]]:
-        names = {key: make() for key, make in makers.items()}
+        made = {key: make() for key, make in makers.items()}
+        names = {key: name for key, (name, _) in made.items()}
         self.turns.append(list(names.values()))
         failed = {key: self.broken[name] for key, name in names.items() if name in self.broken}
+        loaded = 0
+        for key, (_, batch) in made.items():
+            loaded += batch
+            if loaded > self.room:
+                loaded -= batch
+                failed[key] = "out of memory (no room)"
         seconds = {key: self.seconds.get(name, [1.0] * rounds) for key, name in names.items() if key not in failed}
         return seconds, failed
 
@@ -65,7 +81,7 @@ class Machinery:
 @pytest.fixture
 def machinery(monkeypatch: pytest.MonkeyPatch) -> Machinery:
     made = Machinery()
-    for name in ("largest_batch", "prepare", "time_in_turns"):
+    for name in ("largest_batch", "peak_memory_gb", "prepare", "time_in_turns"):
         monkeypatch.setattr(f"vtbench.speed.{name}", getattr(made, name))
     return made
 
@@ -98,12 +114,24 @@ def test_ratios_are_taken_within_a_round(machinery: Machinery, store: SpeedStore
     assert not outcome.notes and not outcome.failed and len(lines) == 2 * len(SPEEDS)
 
 
-def test_memory_is_one_number_and_one_ratio(machinery: Machinery, store: SpeedStore) -> None:
-    machinery.gigabytes = {"vit": 2.0, "tokenshift": 3.0}
-    lines, _ = measured(store, SHIFT, against=VIT, metrics=("memory_gb", "train_memory_gb"))
+def test_memory_is_measured_in_three_processes(machinery: Machinery, store: SpeedStore) -> None:
+    machinery.gigabytes = {"vit": [2.0], "tokenshift": [3.0, 3.0, 5.0]}
+    lines, _ = measured(store, SHIFT, against=VIT, metrics=("train_memory_gb",), rounds=10)
     line = lines[SHIFT, "train_memory_gb"]
-    assert (line.value, line.ratio, line.q1, line.ratio_q1, line.rounds) == (3.0, 1.5, None, None, 1)
-    assert ("tokenshift", "train", 1) in machinery.asked and not machinery.turns
+    assert (line.value, line.ratio, line.q1, line.q3, line.ratio_q3, line.rounds) == (3.0, 1.5, 3.0, 4.0, 2.0, 3)
+    assert machinery.processes == [("vit", "train", 1)] * 3 + [("tokenshift", "train", 1)] * 3 and not machinery.turns
+
+
+def test_a_step_asks_for_memory_once_and_its_memory_begins_there(machinery: Machinery, store: SpeedStore) -> None:
+    measured(store, VIT, metrics=("train_step_ms", "train_memory_gb"), rounds=5)
+    assert machinery.asked == [("vit", "train", 1)] and len(machinery.processes) == 3
+
+
+def test_a_single_round_has_no_quartiles(machinery: Machinery, store: SpeedStore) -> None:
+    lines, _ = measured(store, SHIFT, against=VIT, metrics=("latency_ms", "memory_gb"), rounds=1)
+    for line in lines.values():
+        assert (line.q1, line.q3, line.ratio_q1, line.ratio_q3, line.rounds) == (None, None, None, None, 1)
+    assert lines[SHIFT, "memory_gb"].ratio == 1.0 and len(machinery.processes) == 2
 
 
 def test_the_baseline_is_measured_though_it_was_not_selected(
@@ -160,7 +188,47 @@ def test_without_the_baseline_there_is_no_ratio_but_a_line(machinery: Machinery,
     lines, outcome = measured(store, SHIFT, against=VIT, metrics=("latency_ms",))
     assert lines[SHIFT, "latency_ms"].ratio is None
     assert outcome.notes == [f"{SHIFT}: latency_ms: no ratio to {VIT}, which could not be measured"]
-    assert outcome.failed == [f"{VIT}: latency_ms: out of memory (no) with 2 networks loaded; select fewer rows"]
+    assert outcome.failed == [f"{VIT}: latency_ms: out of memory (no); a device with more memory may do"]
+
+
+def test_what_does_not_fit_beside_the_others_is_measured_with_the_baseline_alone(
+    machinery: Machinery, store: SpeedStore
+) -> None:
+    machinery.room = 9
+    machinery.seconds = {"vit": [1.0, 2.0], "msca": [3.0, 4.0]}
+    lines, outcome = measured(store, SHIFT, KV, against=VIT, metrics=("throughput_vps",))
+    assert machinery.turns == [["vit", "tokenshift", "msca"], ["vit", "msca"]]
+    assert {line.batch for line in lines.values()} == {4} and not outcome.failed and not outcome.notes
+    assert lines[KV, "throughput_vps"].ratio == pytest.approx((1 / 3 + 2 / 4) / 2)
+
+
+def test_both_have_fewer_clips_where_two_networks_do_not_fit(machinery: Machinery, store: SpeedStore) -> None:
+    machinery.room = 5
+    lines, outcome = measured(store, SHIFT, against=VIT, metrics=("throughput_vps",))
+    shift = lines[SHIFT, "throughput_vps"]
+    assert (shift.batch, shift.ratio, lines[VIT, "throughput_vps"].batch) == (2, 1.0, 4)
+    assert outcome.notes == [f"{SHIFT}: throughput_vps: out of memory at batch 4, so 2"]
+
+
+def test_two_networks_that_never_fit_are_told(machinery: Machinery, store: SpeedStore) -> None:
+    machinery.room = 1
+    lines, outcome = measured(store, SHIFT, against=VIT, metrics=("latency_ms",))
+    assert [row for row, _ in lines] == [VIT]
+    assert outcome.failed == [
+        f"{SHIFT}: latency_ms: out of memory (no room) with its baseline loaded; a device with more memory may do"
+    ]
+
+
+def test_breaking_off_before_the_first_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vtbench.speed.measure", interrupted)
+    assert main(["speed", VIT, "--scale", "smoke", "--device", "cpu"]) == 1
+    assert capsys.readouterr().err == "vtbench: interrupted; nothing was measured yet\n"
 
 
 def test_a_network_that_cannot_run_is_told_in_its_own_words(
@@ -258,9 +326,9 @@ def test_the_table_has_a_line_per_row_and_says_under_what_it_was_measured(
     captured = capsys.readouterr()
     header, shift, vit, blank, said, written = captured.out.splitlines()
     assert header.split() == ["id", "latency_ms", "memory_gb", "against", "latency", "ratio", "memory", "ratio"]
-    assert shift.split() == [SHIFT, "10.7", "(10.7-10.7)", "1", VIT, "1.07", "(1.07-1.07)"]
+    assert shift.split() == [SHIFT, "10.7", "(10.7-10.7)", "1", "(1-1)", VIT, "1.07", "(1.07-1.07)"]
     assert vit.split() == [VIT, "10", "(10-10)"] and blank == ""
-    assert said.startswith("cpu, 32-true, threads 1, rounds 2; median (quartiles); GB = 1e9 bytes; clips per pass: lat")
+    assert said.startswith("cpu, 32-true, threads 1, rounds 2, 2 processes for memory; median (quartiles); GB = 1e9 bytes; clips per pass: lat")
     assert written == "3 lines written to results/speed.csv"
     complaints = [line for line in captured.err.splitlines() if line.startswith("vtbench: ")]
     assert complaints == [

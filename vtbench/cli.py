@@ -417,7 +417,8 @@ def _speed(args: argparse.Namespace) -> int:
     try:
         outcome = speed.measure(rows, store, args.scale, wanted, against=args.against, tell=tell)
     except KeyboardInterrupt:
-        _complain(f"interrupted; what was measured until then is in {store.path}")
+        there = f"what was measured until then is in {store.path}"
+        _complain(f"interrupted; {there if store.path.exists() else 'nothing was measured yet'}")
         return 1
     if args.format in ("json", "csv"):
         print_rows([line.model_dump() for line in outcome.written], store.record.columns(), args.format)

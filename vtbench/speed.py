@@ -16,25 +16,38 @@ from typing import Any
 import torch
 
 from vtbench import provenance
-from vtbench.cost.speed import Case, Machine, Precision, Work, largest_batch, prepare, spread, time_in_turns
+from vtbench.cost.speed import (
+    OUT_OF_MEMORY,
+    Case,
+    Machine,
+    Precision,
+    Work,
+    largest_batch,
+    peak_memory_gb,
+    prepare,
+    spread,
+    time_in_turns,
+)
 from vtbench.errors import RunError, SpecError, UsageError
 from vtbench.networks import built, on_meta
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
 from vtbench.spec.network import Network, network_of
-from vtbench.spec.schema import SPEEDS, Row, Scale
+from vtbench.spec.schema import MEMORY, SPEEDS, Row, Scale
 from vtbench.spec.select import select
 
 Tell = Callable[[str], None]
 
 WORK: Mapping[str, Work] = {
-    "latency_ms": "infer",
+    "latency_ms": "latency",
     "throughput_vps": "infer",
     "memory_gb": "infer",
     "train_step_ms": "train",
     "train_memory_gb": "train",
 }
-MEMORY = ("memory_gb", "train_memory_gb")
+
+MEMORY_ROUNDS = 3
+"""Processes that measure the memory of one network."""
 
 LINE_EVERY = 10.0
 """Seconds between two lines about how far a measurement is."""
@@ -78,10 +91,14 @@ class _Target:
 
 @dataclass(frozen=True)
 class _Series:
-    """One metric of one network: the clips per pass, and a number per round (one for memory)."""
+    """One metric of one network: the clips per pass, and a number per round."""
 
     batch: int
     values: list[float]
+
+
+Measured = dict[Network, tuple[_Series, _Series | None]]
+"""One metric by network: its own series, and that of the baseline measured in turns with it."""
 
 
 def machine(device: str, precision: Precision, threads: int | None = None) -> Machine:
@@ -133,10 +150,11 @@ def measure(
                 if target.network in failures:
                     outcome.failed.append(f"{target.row.id}: {metric}: {failures[target.network]}")
                     continue
-                line = _record(target, metric, scale, series, wanted.machine)
+                own, other = series[target.network]
+                line = _record(target, metric, scale, own, other if target.against else None, wanted.machine)
                 store.append(line)
                 outcome.written.append(line)
-                outcome.notes += _notes(line, wanted, series.get(target.against_network or target.network))
+                outcome.notes += _notes(line, wanted, other)
                 tell(f"{line.id}: {_in_words(line)}")
     return outcome
 
@@ -169,10 +187,11 @@ def conditions(lines: Sequence[SpeedRecord]) -> str:
     first = lines[0]
     batches = {line.metric: {other.batch for other in lines if other.metric == line.metric} for line in lines}
     said = ", ".join(f"{metric} {'/'.join(map(str, sorted(found)))}" for metric, found in batches.items())
-    rounds = max(line.rounds for line in lines)
+    times = [f"rounds {line.rounds}" for line in lines if line.metric not in MEMORY]
+    memory = [f"{line.rounds} processes for memory" for line in lines if line.metric in MEMORY]
     return (
-        f"{first.device}, {first.precision}, threads {first.threads}, rounds {rounds}; median (quartiles); "
-        f"GB = 1e9 bytes; clips per pass: {said}"
+        f"{first.device}, {first.precision}, threads {first.threads}, {', '.join(times[:1] + memory[:1])}; "
+        f"median (quartiles); GB = 1e9 bytes; clips per pass: {said}"
     )
 
 
@@ -240,57 +259,109 @@ class _Memory:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.found: dict[tuple[Network, Work, int], tuple[int, float] | str] = {}
+        self.found: dict[tuple[Network, Work, int], tuple[int, list[float]] | str] = {}
 
-    def __call__(self, network: Network, work: Work, batch: int) -> tuple[int, float] | str:
-        """The batch that fits, halved from `batch`, and its peak in GB; or why there is none."""
+    def __call__(self, network: Network, work: Work, batch: int, rounds: int = 1) -> tuple[int, list[float]] | str:
+        """The batch that fits, halved from `batch`, and its peak in GB in `rounds` processes or more; or why there is
+        none."""
         what = network, work, batch
-        if what not in self.found:
-            try:
-                self.found[what] = largest_batch(_case(network), work, batch, self.machine)
-            except MemoryError as error:
-                self.found[what] = f"{error} with one clip; a smaller --scale or a device with more memory may do"
-            except RunError as error:
-                self.found[what] = str(error)
+        try:
+            if what not in self.found:
+                fits, peak = largest_batch(_case(network), work, batch, self.machine)
+                self.found[what] = fits, [peak]
+            found = self.found[what]
+            while not isinstance(found, str) and len(found[1]) < rounds:
+                found[1].append(peak_memory_gb(_case(network), work, found[0], self.machine))
+        except MemoryError as error:
+            self.found[what] = f"{error} with one clip; a smaller --scale or a device with more memory may do"
+        except RunError as error:
+            self.found[what] = str(error)
         return self.found[what]
 
 
 def _measure(
     metric: str, networks: Sequence[Network], wanted: Wanted, memory: _Memory, told: Tell
-) -> tuple[dict[Network, _Series], dict[Network, str]]:
-    """One metric of several networks, and why it could not be measured of the others."""
+) -> tuple[Measured, dict[Network, str]]:
+    """One metric of several networks, the first of which is the baseline, and why it could not be measured of the
+    others."""
     failures: dict[Network, str] = {}
-    fitting: dict[str, tuple[Network, int, float]] = {}
+    fitting: dict[Network, int] = {}
+    peaks: dict[Network, _Series] = {}
+    rounds = min(wanted.rounds, MEMORY_ROUNDS) if metric in MEMORY else 1
     for number, network in enumerate(networks, start=1):
         # Whether a batch fits is found out in other processes: the system may end one without an error.
-        found: tuple[int, float] | str = wanted.batch(metric), 0.0
+        fitting[network] = wanted.batch(metric)
         if metric != "latency_ms":
             told(f"memory of network {number} of {len(networks)}")
-            found = memory(network, WORK[metric], wanted.batch(metric))
-        if isinstance(found, str):
-            failures[network] = found
-        else:
-            fitting[network.key] = (network, *found)
+            found = memory(network, WORK[metric], wanted.batch(metric), rounds)
+            if isinstance(found, str):
+                failures[network] = found
+                del fitting[network]
+            else:
+                fitting[network] = found[0]
+                peaks[network] = _Series(found[0], found[1][:rounds])
     if metric in MEMORY:
-        return {network: _Series(batch, [peak]) for network, batch, peak in fitting.values()}, failures
+        return {network: (own, peaks.get(networks[0])) for network, own in peaks.items()}, failures
+    measured, failed = _time(metric, fitting, wanted, told)
+    series: Measured = {network: (own, measured.get(networks[0])) for network, own in measured.items()}
+    if any(why.startswith(OUT_OF_MEMORY) for why in failed.values()):
+        series, failed = _time_in_pairs(metric, fitting, series, failed, networks[0], wanted, told)
+    return series, failures | failed
+
+
+def _time(
+    metric: str, batches: Mapping[Network, int], wanted: Wanted, told: Tell
+) -> tuple[dict[Network, _Series], dict[Network, str]]:
+    """Networks in turns, all of them loaded, and why one could not be measured."""
+    by_key = {network.key: network for network in batches}
     seconds, failed = time_in_turns(
         {
-            key: functools.partial(prepare, _case(network), WORK[metric], batch, wanted.machine)
-            for key, (network, batch, _) in fitting.items()
+            network.key: functools.partial(prepare, _case(network), WORK[metric], batch, wanted.machine)
+            for network, batch in batches.items()
         },
         wanted.rounds,
         threads=wanted.machine.threads,
         told=lambda turn: told(f"round {turn} of {wanted.rounds}"),
     )
-    for key, why in failed.items():
-        more = f" with {len(networks)} networks loaded; select fewer rows" if "out of memory" in why else ""
-        failures[fitting[key][0]] = why + more * (len(networks) > 1)
     series = {}
     for key, times in seconds.items():
-        network, batch, _ = fitting[key]
+        network = by_key[key]
+        batch = batches[network]
         values = [batch / one if metric == "throughput_vps" else 1e3 * one for one in times]
         series[network] = _Series(batch, values)
-    return series, failures
+    return series, {by_key[key]: why for key, why in failed.items()}
+
+
+def _time_in_pairs(
+    metric: str,
+    fitting: Mapping[Network, int],
+    series: Measured,
+    failed: dict[Network, str],
+    baseline: Network,
+    wanted: Wanted,
+    told: Tell,
+) -> tuple[Measured, dict[Network, str]]:
+    """Again what did not fit beside the others: with the baseline alone, and with fewer clips in both where that does
+    not fit either. Where the baseline did not fit, all of them."""
+    short = [network for network, why in failed.items() if why.startswith(OUT_OF_MEMORY)]
+    series, failed = dict(series), {network: why for network, why in failed.items() if network not in short}
+    for network in [*fitting] if baseline in short else short:
+        if network in failed:
+            continue
+        pair = list(dict.fromkeys([baseline, network] if baseline in fitting and baseline not in failed else [network]))
+        batch = min(fitting[one] for one in pair)
+        while True:
+            measured, missing = _time(metric, dict.fromkeys(pair, batch), wanted, told)
+            if batch == 1 or not any(why.startswith(OUT_OF_MEMORY) for why in missing.values()):
+                break
+            batch //= 2
+        if network in measured:
+            series[network] = measured[network], measured.get(baseline)
+        else:
+            beside = " with its baseline loaded" if len(pair) > 1 else ""
+            failed[network] = f"{missing[network]}{beside}; a device with more memory may do"
+            series.pop(network, None)
+    return series, failed
 
 
 def _case(network: Network) -> Case:
@@ -298,10 +369,8 @@ def _case(network: Network) -> Case:
 
 
 def _record(
-    target: _Target, metric: str, scale: Scale, series: Mapping[Network, _Series], machine: Machine
+    target: _Target, metric: str, scale: Scale, own: _Series, other: _Series | None, machine: Machine
 ) -> SpeedRecord:
-    own = series[target.network]
-    other = series.get(target.against_network) if target.against_network else None
     ratios = []
     if other and other.batch == own.batch and all(other.values):
         ratios = [a / b for a, b in zip(own.values, other.values, strict=True)]
@@ -324,8 +393,8 @@ def _record(
         prefix = f"{name}_" if name == "ratio" else ""
         found = spread(values) if values else None
         line[name] = found.median if found else None
-        line[f"{prefix}q1"] = found.q1 if found and metric not in MEMORY else None
-        line[f"{prefix}q3"] = found.q3 if found and metric not in MEMORY else None
+        line[f"{prefix}q1"] = found.q1 if found and len(values) > 1 else None
+        line[f"{prefix}q3"] = found.q3 if found and len(values) > 1 else None
     return SpeedRecord(**line)
 
 

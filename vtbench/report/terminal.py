@@ -20,7 +20,7 @@ from vtbench.report.speed import Speed
 from vtbench.report.statistics import TOLERANCE
 from vtbench.results.record import SpeedRecord
 from vtbench.spec.load import load_paper
-from vtbench.spec.schema import ACCURACIES, SPEEDS, Scale
+from vtbench.spec.schema import ACCURACIES, MEMORY, SPEEDS, Scale
 
 VERDICT_STYLES = {"within": "green", "outside": "red", "inconclusive": "yellow", "not-run": "dim"}
 LABEL = "as printed"
@@ -220,7 +220,8 @@ def _conditions(lines: Sequence[SpeedRecord]) -> str:
     def every(values: Iterable[int]) -> str:
         return "/".join(map(str, sorted(set(values))))
 
-    threads, rounds = every(line.threads for line in lines), every(line.rounds for line in lines if line.q1 is not None)
+    threads = every(line.threads for line in lines)
+    rounds = every(line.rounds for line in lines if line.metric not in MEMORY and line.rounds > 1)
     batches = ", ".join(
         f"{metric} {every(line.batch for line in lines if line.metric == metric)}"
         for metric in SPEEDS

@@ -158,22 +158,22 @@ class SpeedRecord(Line):
     batch: Annotated[int, Field(ge=1)]
     """Clips per pass; lower than asked for where memory did not suffice."""
     value: Amount
-    """In the metric's unit; of the times the median over the rounds."""
+    """In the metric's unit, the median over the rounds."""
     q1: Amount | None
-    """Lower quartile over the rounds; empty for memory, which is measured once."""
+    """Lower quartile over the rounds; empty for a single one."""
     q3: Amount | None
-    """Upper quartile over the rounds; empty for memory."""
+    """Upper quartile over the rounds; empty for a single one."""
     against: Text | None
     """The row that it was measured side by side with; empty for one without a baseline."""
     ratio: Amount | None
     """The metric divided by that row's of the same round, the median over the rounds; empty without a baseline, or
     where the batches differ."""
     ratio_q1: Amount | None
-    """Lower quartile of the ratio over the rounds; empty for memory."""
+    """Lower quartile of the ratio over the rounds; empty for a single one."""
     ratio_q3: Amount | None
-    """Upper quartile of the ratio over the rounds; empty for memory."""
+    """Upper quartile of the ratio over the rounds; empty for a single one."""
     rounds: Annotated[int, Field(ge=1)]
-    """How often each network had its turn; 1 for memory."""
+    """How often each network had its turn; of memory, in how many processes it was measured."""
     network: Text
     """Hash of what the network is built from."""
     against_network: Text | None

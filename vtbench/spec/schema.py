@@ -26,6 +26,8 @@ ACCURACIES = ("top1", "top5")
 SPEEDS = ("latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb")
 """What `vtbench speed` measures: ms per forward pass of one clip, clips per second, GB (1e9 bytes) at the peak of such
 a pass, and ms and GB of one training step."""
+MEMORY = ("memory_gb", "train_memory_gb")
+"""Those of SPEEDS that are no times."""
 METRICS = (*ACCURACIES, "params_m", "gflops", "tflops", *SPEEDS, "views")
 """Published cells by unit: percent, percent, 1e6, 1e9 and 1e12 (MACs as a rule), those of SPEEDS, a count."""
 
