@@ -328,7 +328,9 @@ def test_the_table_has_a_line_per_row_and_says_under_what_it_was_measured(
     assert header.split() == ["id", "latency_ms", "memory_gb", "against", "latency", "ratio", "memory", "ratio"]
     assert shift.split() == [SHIFT, "10.7", "(10.7-10.7)", "1", "(1-1)", VIT, "1.07", "(1.07-1.07)"]
     assert vit.split() == [VIT, "10", "(10-10)"] and blank == ""
-    assert said.startswith("cpu, 32-true, threads 1, rounds 2, 2 processes for memory; median (quartiles); GB = 1e9 bytes; clips per pass: lat")
+    assert said.startswith(
+        "cpu, 32-true, threads 1, rounds 2, 2 processes for memory; median (quartiles); GB = 1e9 bytes; clips per pass:"
+    )
     assert written == "3 lines written to results/speed.csv"
     complaints = [line for line in captured.err.splitlines() if line.startswith("vtbench: ")]
     assert complaints == [

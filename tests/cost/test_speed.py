@@ -93,11 +93,12 @@ def test_four_times_the_work_takes_four_times_as_long() -> None:
 
 
 def test_every_network_has_its_turn_in_every_round_and_no_order_stays() -> None:
-    assert list(orders("abc", 6)) == [
-        *(["a", "b", "c"], ["c", "b", "a"]),
-        *(["b", "c", "a"], ["a", "c", "b"]),
-        *(["c", "a", "b"], ["b", "a", "c"]),
-    ]
+    found = list(orders("abcdefg", 20))
+    assert all(sorted(order) == list("abcdefg") for order in found) and found == list(orders("abcdefg", 20))
+    assert found[0] == list("abcdefg") and all(b == a[::-1] for a, b in zip(found[::2], found[1::2], strict=True))
+    before_a = [order[order.index("a") - 1] for order in found if order[0] != "a"]
+    assert len(set(before_a)) >= 5  # a large network slows down the next one, which must not always be the same
+    assert list(orders([], 1)) == [[]]
 
 
 def test_networks_are_measured_in_turns_not_one_after_the_other() -> None:
@@ -112,7 +113,8 @@ def test_networks_are_measured_in_turns_not_one_after_the_other() -> None:
 
     time_in_turns({name: partial(maker, name) for name in "ab"}, rounds=3)
     turns = [name for number, name in enumerate(calls) if number == 0 or calls[number - 1] != name]
-    assert "".join(turns) == "abababa"  # ab to warm up, then ab, ba and ba, of which neighbours run together
+    # ab to warm up, then ab, ba and a third round in either order: neighbours run together.
+    assert "".join(turns) in ("ababab", "abababa")
 
 
 def test_slow_first_passes_are_not_counted() -> None:

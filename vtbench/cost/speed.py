@@ -1,10 +1,11 @@
 """How long a network takes and how much memory, measured so that networks can be compared.
 
-Time: the networks take turns in one process. Every round measures each of them once, in an order that rotates and
-reverses from round to round, so that a slow spell of the machine meets all alike and a ratio can be taken within its
-round. A turn is one untimed block of passes (what the network before left in caches and allocators is not this one's),
-then timed blocks for `TURN_S` seconds at least; torch.utils.benchmark sizes the blocks, synchronises the accelerator
-and sets the threads. Before the first round every network runs for `WARM_UP_S`.
+Time: the networks take turns in one process. Every round measures each of them once, in a random order and then in its
+reverse: a slow spell of the machine meets all alike, a ratio can be taken within its round, and no network always
+follows a large one, which slows down the next. A turn is one untimed block of passes (what the network before left in
+caches and allocators is not this one's), then timed blocks for `TURN_S` seconds at least; torch.utils.benchmark sizes
+the blocks, synchronises the accelerator and sets the threads. Before the first round every network runs for
+`WARM_UP_S`.
 
 Memory: the peak of a fresh process that makes the network and takes two passes, less what the same process held before,
 with everything imported and a network of two weights run. On CUDA what torch had allocated, elsewhere the resident set,
@@ -24,6 +25,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import random
 import re
 import resource
 import signal
@@ -184,11 +186,13 @@ def _release() -> None:
 
 
 def orders(names: Sequence[str], rounds: int) -> Iterator[list[str]]:
-    """The order of each round: every second one backwards, and each pair begins one name later than the pair before."""
+    """The order of each round: that of the names first, then random ones, always the same; each also backwards."""
+    rng = random.Random(0)
+    order = list(names)
     for turn in range(rounds):
-        first = turn // 2 % len(names) if names else 0
-        order = [*names[first:], *names[:first]]
-        yield order[::-1] if turn % 2 else order
+        if turn and turn % 2 == 0:
+            rng.shuffle(order)
+        yield order[::-1] if turn % 2 else list(order)
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------
