@@ -212,7 +212,12 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(results: Path) -> No
 
 
 def test_ctrl_c_in_a_terminal_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "vtbench", "run", VIT, "--scale", "mini", "--results", str(tmp_path)]
+    # Python leaves SIGINT ignored where it finds it so, as in a job that a script put into the background.
+    script = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from vtbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, "run", VIT, "--scale", "mini", "--results", str(tmp_path)]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     )
