@@ -16,10 +16,11 @@ from vtbench.cost.complexity import as_text, growth
 from vtbench.errors import SpecError
 from vtbench.layers.attention import ATTENTIONS
 from vtbench.models import build
+from vtbench.models.vggish import MelStatistics, VGGish
 from vtbench.spec.load import load_paper
 from vtbench.spec.network import Network
 from vtbench.spec.scale import measurements
-from vtbench.spec.schema import Published, Row, Scale, Training
+from vtbench.spec.schema import Data, Published, Row, Scale, Training
 
 
 def build_network(training: Training) -> torch.nn.Module:
@@ -33,6 +34,13 @@ def built(network: Network) -> torch.nn.Module:
         return build(network.name, **dict(network.arguments))
     except ValueError as error:
         raise SpecError(f"model {network.name}: {error}; mend the model block (of the row, or --set)") from error
+
+
+def build_audio_encoder(data: Data) -> torch.nn.Module | None:
+    """What turns log-mel patches into features where clips have sound: VGGish, weights still to be loaded, or plain
+    statistics of them."""
+    encoders = {"vggish": VGGish, "mel": MelStatistics}
+    return encoders[data.audio_encoder]() if data.audio_encoder else None
 
 
 def impossible(training: Training) -> str | None:
@@ -137,4 +145,6 @@ def on_meta(network: Network) -> torch.nn.Module:
 @functools.cache
 def _cost(network: Network) -> dict[str, dict[str, int]]:
     model = on_meta(network)
-    return {"params": count_params(model), "gmacs": count_macs(model, (1, *network.clip_shape))}
+    shape = network.clip_shape
+    one = {name: (1, *size) for name, size in shape.items()} if isinstance(shape, dict) else (1, *shape)
+    return {"params": count_params(model), "gmacs": count_macs(model, one)}

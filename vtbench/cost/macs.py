@@ -16,7 +16,7 @@ Nothing is computed: the network is counted on the meta device, with no memory f
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -29,19 +29,23 @@ from torch.utils.flop_counter import FlopCounterMode
 aten = torch.ops.aten
 
 
-def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+def count_macs(model: nn.Module, input_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """MACs of `model` in eval mode on one float input of `input_shape`: {"fvcore": ..., "matmul": ..., "thop": ...}.
 
-    Count one clip with a leading 1: (1, T, 3, H, W). The model may be on any device, also on meta, and is not changed:
+    Count one clip with a leading 1: (1, T, 3, H, W); for a model that takes several modalities by name, the shape of
+    each. The model may be on any device, also on meta, and is not changed:
     a copy on meta is counted. Matrix products of any kind are found, whether a module, a function or the fused
     `scaled_dot_product_attention` makes them (except `thop`, by definition).
     """
-    model = copy.deepcopy(model).to("meta").eval()
+    model = copy.deepcopy(model).to("meta").eval().requires_grad_(False)
     thop = _ThopCounter(model)
     matmul = FlopCounterMode(display=False)
     # Inference mode: there operators like linear and batch_norm reach a dispatch mode whole instead of in pieces.
     with torch.inference_mode(), matmul, _FvcoreCounter() as fvcore:
-        model(torch.empty(input_shape, device="meta"))
+        if isinstance(input_shape, Mapping):
+            model({name: torch.empty(shape, device="meta") for name, shape in input_shape.items()})
+        else:
+            model(torch.empty(input_shape, device="meta"))
     return {"fvcore": fvcore.total, "matmul": matmul.get_total_flops() // 2, "thop": thop.total}
 
 

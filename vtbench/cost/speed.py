@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -62,10 +62,10 @@ _AUTOCAST = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 @dataclass(frozen=True)
 class Case:
     """A network to measure. `build` makes it, must be picklable, and must work under `torch.device("meta")`; clips are
-    float (B, *clip_shape), logits (B, classes)."""
+    float (B, *clip_shape), or such tensors by modality, logits (B, classes)."""
 
     build: Callable[[], nn.Module]
-    clip_shape: tuple[int, ...]
+    clip_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,10 @@ def prepare(case: Case, work: Work, batch: int, machine: Machine) -> Callable[[]
     """The network on its device, and a function that takes one pass of `batch` clips."""
     device = torch.device(machine.device)
     network = case.build().to(device).train(work == "train")
-    clips = torch.randn(batch, *case.clip_shape, device=device)
+    if isinstance(case.clip_shape, Mapping):
+        clips: Any = {name: torch.randn(batch, *shape, device=device) for name, shape in case.clip_shape.items()}
+    else:
+        clips = torch.randn(batch, *case.clip_shape, device=device)
     autocast = partial(
         torch.autocast,
         device.type,

@@ -26,6 +26,7 @@ MODELS: dict[str, str] = {
     "swin": "vtbench.models.swin:swin",
     "pst": "vtbench.models.pst:pst",
     "pst_vit": "vtbench.models.pst:pst_vit",
+    "mmvit": "vtbench.models.mmvit:mmvit",
 }
 """Name in a spec -> `module:builder`. A builder takes keyword arguments only and returns the network."""
 

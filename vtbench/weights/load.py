@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from vtbench.errors import WeightsError
 from vtbench.weights.laps import convert_laps
+from vtbench.weights.mmvit import drawn_anew, expand_vit, fit_places
 from vtbench.weights.swin import BUFFERS, convert_swin
 from vtbench.weights.tokshift import convert_tokshift
 
@@ -56,7 +57,8 @@ class LoadReport:
       `video-swin` or `pst` (whose weights are those of `model.key_frame=first`); the names of the file
     - used: keys taken under their own name; the prefix of a wrapper (`network.`, `module.`, `base_model.`) is not
       counted as a name
-    - renamed: key of the file -> key of the model (three official keys share one `qkv`)
+    - renamed: key of the file -> key of the model (three official keys share one `qkv`), or keys, with commas between
+      (where an MM-ViT starts from a ViT)
     - left_out: key of the file -> why it was not used
     - missing: keys of the model that keep the values they had
     - resized: key of the model -> how it was made to fit, for example "14x14 -> 7x7 patches", "2D -> 31 differences in
@@ -93,7 +95,7 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
     Raises WeightsError for a file that is missing, unreadable or of another network.
     """
     path = Path(path)
-    format_, state, left_out = _read(path)
+    format_, state, left_out = read_state(path)
     renamed: dict[str, str] = {}
     if format_ == "timm":
         try:
@@ -116,31 +118,28 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
             renamed.pop(key, None)
             left_out[key] = "head for other classes"
     wanted = model.state_dict()
+    if not expect_head and (expanded := expand_vit(state, wanted)):
+        state, served = expanded
+        renamed = {key: ", ".join(names) for key, names in served.items() if names != (key,)}
     resized = {**_fit_positions(model, state), **_fit_tubelets(wanted, state), **_fit_biases(model, state)}
 
-    missing = [name for name in wanted if name not in state]
-    absent = [name for name in missing if expect_head or not name.startswith("head.")]
-    unknown = [name for name in state if name not in wanted]
-    unfit = [
-        f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in state and state[name].shape != tensor.shape
+    differences = compare(wanted, state)
+    missing = differences["missing"]
+    differences["missing"] = [
+        name for name in missing if expect_head or not (name.startswith("head.") or drawn_anew(name))
     ]
-    if absent or unknown or unfit:
-        differences = [
-            f"{len(names)} {kind} ({_first(names)})"
-            for kind, names in (("missing", absent), ("unknown", unknown), ("of another shape", unfit))
-            if names
-        ]
-        alike = "width, depth, patch size" + (", heads, frames" if any(BIAS_TABLE in name for name in unfit) else "")
+    if any(differences.values()):
+        biases = any(BIAS_TABLE in name for name in differences["of another shape"])
+        alike = "width, depth, patch size" + (", heads, frames" if biases else "")
         raise WeightsError(
-            f"{path}: {content} of another network than this {type(model).__name__}: {'; '.join(differences)}; give a "
+            f"{path}: {content} of another network than this {type(model).__name__}: {counted(differences)}; give a "
             f"checkpoint of the same {alike}" + (" and classes" if expect_head else "")
         )
     model.load_state_dict(state, strict=False)
+    new_names = {name for names in renamed.values() for name in names.split(", ")}
     return LoadReport(
         format=format_,
-        used=tuple(name for name in state if name not in renamed.values()),
+        used=tuple(name for name in state if name not in new_names),
         renamed=renamed,
         left_out=left_out,
         missing=tuple(missing),
@@ -157,6 +156,24 @@ def sha256_of(path: str | Path) -> str:
         raise WeightsError(f"{path}: cannot be read ({e.strerror}); check the path") from e
 
 
+def compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """How the state dict of a file differs from a model's in keys and shapes: kind of difference -> the keys."""
+    return {
+        "missing": [name for name in wanted if name not in given],
+        "unknown": [name for name in given if name not in wanted],
+        "of another shape": [
+            f"{name} {tuple(given[name].shape)} for {tuple(tensor.shape)}"
+            for name, tensor in wanted.items()
+            if name in given and given[name].shape != tensor.shape
+        ],
+    }
+
+
+def counted(differences: Mapping[str, Sequence[str]]) -> str:
+    """What `compare` found, in words."""
+    return "; ".join(f"{len(names)} {kind} ({_first(names)})" for kind, names in differences.items() if names)
+
+
 def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
@@ -170,8 +187,9 @@ def _alike(said: dict[str, str]) -> dict[str, list[str]]:
     return {what: [key for key, other in said.items() if other == what] for what in said.values()}
 
 
-def _read(path: Path) -> tuple[str, dict[str, Tensor], dict[str, str]]:
-    """(format, state dict without the prefixes of wrappers, key -> why it is left out)."""
+def read_state(path: Path) -> tuple[str, dict[str, Tensor], dict[str, str]]:
+    """(format, state dict without the prefixes of wrappers, key -> why it is left out) of a file, executing nothing in
+    it. Format is "lightning" for a checkpoint of ours, else "timm". Raises WeightsError if it holds no state dict."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; check the path of the weights")
     try:
@@ -219,7 +237,10 @@ def _fit_positions(model: Any, state: dict[str, Tensor]) -> dict[str, str]:
         given = state.get(name)
         if not name.startswith("pos_embed") or given is None or given.shape == wanted.shape:
             continue
-        if given.ndim == wanted.ndim == 4 and given.shape[:2] == wanted.shape[:2]:  # Visformer: (1, D, H, W)
+        if given.ndim == wanted.ndim == 2 and given.shape[1] == wanted.shape[1]:  # MM-ViT: (H W, D)
+            state[name] = fit_places(given, len(wanted))
+            old, new = ([math.isqrt(len(table))] * 2 for table in (given, wanted))
+        elif given.ndim == wanted.ndim == 4 and given.shape[:2] == wanted.shape[:2]:  # Visformer: (1, D, H, W)
             old, new = list(given.shape[2:]), list(wanted.shape[2:])
             state[name] = resample_abs_pos_embed_nhwc(given.permute(0, 2, 3, 1), new_size=new).permute(0, 3, 1, 2)
         elif given.ndim == wanted.ndim == 3 and given.shape[::2] == wanted.shape[::2]:  # ViT: (1, prefix + H W, D)

@@ -1,0 +1,282 @@
+"""Sound tracks of small encoded files, against the waveform that was encoded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vtbench.audio.waveform import SAMPLE_RATE, Sound, read_sound
+from vtbench.errors import VideoError
+
+
+def write(
+    path: Path,
+    wave: np.ndarray | None,
+    *,
+    rate: int = 44100,
+    codec: str = "pcm_s16le",
+    layout: str | None = None,
+    start_s: float = 0.0,
+    picture_s: float = 2.0,
+    picture_start_s: float = 0.0,
+    bframes: int = 0,
+) -> Path:
+    """A grey picture of 25 frames a second, and `wave` (L,) or (channels, L) from start_s on."""
+    with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as out:
+        picture = out.add_stream("mpeg4", rate=25, options={"bf": str(bframes), "g": "12"})
+        picture.width = picture.height = 32
+        picture.codec_context.time_base = Fraction(1, 25)
+        picture.codec_context.thread_count = 1
+        if wave is not None:
+            wave = np.atleast_2d(wave).astype(np.float32)
+            layout = layout or {1: "mono", 2: "stereo", 6: "5.1"}[len(wave)]
+            track = out.add_stream(codec, rate=rate, layout=layout)
+            if codec == "aac":
+                track.bit_rate = 128_000
+        for number in range(round(picture_s * 25)):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 90 + number % 30, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number + round(picture_start_s * 25), Fraction(1, 25)
+            out.mux(picture.encode(frame))
+        out.mux(picture.encode(None))
+        if wave is None:
+            return path
+        resampler = av.AudioResampler(format=track.codec_context.format.name, frame_size=track.codec_context.frame_size)
+        sound = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave), format="fltp", layout=layout)
+        sound.sample_rate, sound.pts, sound.time_base = rate, round(start_s * rate), Fraction(1, rate)
+        for part in [*resampler.resample(sound), *resampler.resample(None)]:
+            out.mux(track.encode(part))
+        out.mux(track.encode(None))
+    return path
+
+
+def tone(seconds: float, *, hertz: float = 1000, rate: int = 44100, amplitude: float = 0.5) -> np.ndarray:
+    return amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+
+
+def click(at_s: float, seconds: float, *, rate: int = 48000) -> np.ndarray:
+    """A short bump whose middle is at at_s, wide enough to survive 16 kHz and AAC."""
+    time = np.arange(round(seconds * rate)) / rate - at_s
+    return 0.8 * np.exp(-((time / 0.001) ** 2))
+
+
+def signal_to_noise_db(waveform: np.ndarray, *, hertz: float = 1000) -> tuple[float, float, float]:
+    """(dB, amplitude, delay in samples) of the sine fitted to a waveform, the ends left out."""
+    inner = slice(800, len(waveform) - 800)
+    phase = 2 * np.pi * hertz * np.arange(len(waveform))[inner] / SAMPLE_RATE
+    basis = np.stack([np.sin(phase), np.cos(phase)], axis=1)
+    coefficients = np.linalg.lstsq(basis, waveform[inner].astype(np.float64), rcond=None)[0]
+    fitted = basis @ coefficients
+    ratio = (fitted**2).sum() / ((waveform[inner] - fitted) ** 2).sum()
+    delay = -np.arctan2(coefficients[1], coefficients[0]) * SAMPLE_RATE / (2 * np.pi * hertz)
+    return 10 * np.log10(ratio), float(np.hypot(*coefficients)), float(delay)
+
+
+def middle_s(waveform: np.ndarray) -> float:
+    """When a click is, to a fraction of a sample."""
+    weights = waveform.astype(np.float64) ** 2
+    return float((weights * np.arange(len(waveform))).sum() / weights.sum() / SAMPLE_RATE)
+
+
+# ---- what comes out ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "least_db"),
+    [
+        ("pcm.mov", "pcm_s16le", 44100, 60),
+        ("pcm.mkv", "pcm_s16le", 48000, 60),
+        ("pcm.avi", "pcm_s16le", 22050, 60),
+        ("aac.mp4", "aac", 44100, 30),
+        ("aac.mkv", "aac", 48000, 30),
+        ("aac.mov", "aac", 16000, 30),
+    ],
+)
+def test_a_tone_stays_a_tone(name: str, codec: str, rate: int, least_db: float, tmp_path: Path) -> None:
+    sound = read_sound(write(tmp_path / name, tone(2.0, rate=rate), rate=rate, codec=codec))
+    assert sound.waveform.dtype == np.float32 and sound.waveform.shape == (2 * SAMPLE_RATE,)
+    decibels, amplitude, delay = signal_to_noise_db(sound.waveform)
+    assert decibels >= least_db
+    assert amplitude == pytest.approx(0.5, rel=0.01) and abs(delay) < 0.05
+    assert sound.has_track and sound.damaged_packets == 0 and sound.picture_s == pytest.approx(2)
+    assert sound.start_s == pytest.approx(0, abs=1e-3)
+    assert sound.end_s == pytest.approx(2, abs=0.03 if name.endswith("mkv") else 1e-3)  # says no length: AAC's padding
+    assert sound.covered == pytest.approx(1, abs=1e-3)
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    one = tone(2.0)
+    sides = {
+        "left": np.stack([one, 0 * one]),
+        "twice": np.stack([one, one]),
+        "surround": np.stack([one, one, 0 * one, 0 * one, 0 * one, one]),
+    }
+    for name, wave in sides.items():
+        sound = read_sound(write(tmp_path / f"{name}.mov", wave))
+        _, amplitude, _ = signal_to_noise_db(sound.waveform)
+        assert amplitude == pytest.approx(0.5 if name == "twice" else 0.25, rel=1e-3), name
+
+
+def test_channels_in_anti_phase_mix_to_zero(tmp_path: Path) -> None:
+    one = tone(2.0)
+    sound = read_sound(write(tmp_path / "anti.mov", np.stack([one, -one])))
+    assert sound.has_track and np.abs(sound.waveform).max() < 1e-4
+
+
+def test_samples_are_numbers_between_minus_one_and_one(tmp_path: Path) -> None:
+    wave = tone(2.0, amplitude=3.0)
+    wave[30_000:30_010] = np.nan
+    wave[40_000] = np.inf
+    sound = read_sound(write(tmp_path / "loud.mkv", wave, codec="pcm_f32le"))
+    assert np.isfinite(sound.waveform).all()
+    assert sound.waveform.max() == 1 and sound.waveform.min() == -1
+
+
+# ---- time --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["click.mov", "click.mkv", "click.mp4", "click.ts"])
+@pytest.mark.parametrize(
+    ("start_s", "picture_start_s"), [(0.0, 0.0), (0.6, 0.0), (0.0, 0.4), (0.8, 0.2), (0.64, 0.64), (1.48, 1.0)]
+)
+def test_a_click_is_where_it_is_in_the_picture(
+    start_s: float, picture_start_s: float, name: str, tmp_path: Path
+) -> None:
+    codec = "pcm_s16le" if name.endswith(("mov", "mkv")) else "aac"
+    path = write(
+        tmp_path / name, click(0.5, 1.2), rate=48000, codec=codec, start_s=start_s, picture_start_s=picture_start_s
+    )
+    sound = read_sound(path)
+    expected = start_s - picture_start_s
+    assert middle_s(sound.waveform) == pytest.approx(expected + 0.5, abs=1e-3)
+    primed_s = 1024 / 48000 if codec == "aac" else 0.0  # what AAC puts first; mp4 hides it in some of these
+    assert expected - primed_s - 1e-3 <= sound.start_s <= expected + 1e-3
+    assert sound.end_s == pytest.approx(expected + 1.2, abs=0.03)
+    assert len(sound.waveform) == 2 * SAMPLE_RATE and sound.picture_s == pytest.approx(2)
+    assert not sound.waveform[: max(round((expected - primed_s - 0.005) * SAMPLE_RATE), 0)].any()
+    assert not sound.waveform[round((expected + 1.235) * SAMPLE_RATE) :].any()
+
+
+def test_the_first_frame_shown_counts_and_not_the_first_one_stored(tmp_path: Path) -> None:
+    path = write(tmp_path / "b.mp4", click(0.5, 1.2), rate=48000, codec="aac", bframes=2)
+    assert middle_s(read_sound(path).waveform) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_sound_longer_than_the_picture_is_cut_and_said(tmp_path: Path) -> None:
+    sound = read_sound(write(tmp_path / "long.mov", tone(3.0), picture_s=1.0, picture_start_s=0.4))
+    assert len(sound.waveform) == SAMPLE_RATE and np.abs(sound.waveform[-100:]).max() > 0.4
+    assert (sound.start_s, sound.end_s) == (pytest.approx(-0.4, abs=1e-3), pytest.approx(2.6, abs=1e-3))
+    assert sound.covered == 1
+
+
+def test_sound_shorter_than_the_picture_is_followed_by_silence_and_said(tmp_path: Path) -> None:
+    sound = read_sound(write(tmp_path / "short.mp4", tone(0.3), codec="aac", picture_s=3.0))
+    assert len(sound.waveform) == 3 * SAMPLE_RATE and not sound.waveform[round(0.31 * SAMPLE_RATE) :].any()
+    assert sound.covered == pytest.approx(0.1, abs=1e-3)
+
+
+def test_the_padding_of_the_last_coded_frame_is_cut(tmp_path: Path) -> None:
+    # 1.003 s are 47.02 frames of 1024 samples at 48 kHz.
+    path = write(tmp_path / "padded.mp4", tone(1.003, rate=48000), rate=48000, codec="aac")
+    with av.open(str(path)) as container:
+        assert sum(frame.samples for frame in container.decode(audio=0)) > 48144 + 500
+    sound = read_sound(path)
+    assert sound.end_s == pytest.approx(1.003, abs=1e-3)
+    assert not sound.waveform[round(1.0031 * SAMPLE_RATE) :].any()
+
+
+def test_sound_that_ends_before_the_picture_begins_is_silence(tmp_path: Path) -> None:
+    sound = read_sound(write(tmp_path / "early.mkv", tone(0.5), picture_start_s=1.0))
+    assert sound.has_track and not sound.waveform.any() and sound.covered == 0 and sound.end_s < 0
+
+
+# ---- none, silence, damage ---------------------------------------------------------------------------------------
+
+
+def test_no_track_is_silence_and_said(tmp_path: Path) -> None:
+    sound = read_sound(write(tmp_path / "mute.mp4", None))
+    assert not sound.has_track and sound.covered == 0 and sound.picture_s == pytest.approx(2)
+    assert sound.waveform.shape == (2 * SAMPLE_RATE,) and not sound.waveform.any()
+
+
+def test_silence_is_a_track(tmp_path: Path) -> None:
+    sound = read_sound(write(tmp_path / "silence.mp4", np.zeros(88200), codec="aac"))
+    assert sound.has_track and sound.covered == pytest.approx(1, abs=1e-3) and not sound.waveform.any()
+
+
+def overwrite(path: Path, numbers: range) -> None:
+    """Make these packets of the sound undecodable, by number from 0."""
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(audio=0) if packet.size]
+    with path.open("r+b") as file:
+        for at, size in (places[number] for number in numbers):
+            file.seek(at)
+            file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_damaged_packets_are_silence_and_move_nothing(count: int, tmp_path: Path) -> None:
+    wave = tone(2.0, rate=48000)
+    path = write(tmp_path / "damaged.mp4", wave, rate=48000, codec="aac")
+    whole = read_sound(path)
+    overwrite(path, range(40, 40 + count))
+    sound = read_sound(path)
+    assert sound.damaged_packets == count and sound.end_s == whole.end_s
+    # Packet n holds samples 1024 (n - 1) on, and half of what the one before it says.
+    first, last = (round((number - 1) * 1024 / 48000 * SAMPLE_RATE) for number in (40, 40 + count))
+    difference = np.abs(sound.waveform - whole.waveform)
+    assert difference[: first - 50].max() < 1e-6
+    half_a_sample = 0.5 * 2 * np.pi * 1000 / SAMPLE_RATE * 0.5  # what goes on begins at a whole one; of 1 kHz at 0.5
+    assert difference[last + 400 :].max() < half_a_sample
+    assert not sound.waveform[first + 50 : last - 50].any()
+
+
+def test_a_track_of_which_nothing_decodes_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "broken.mp4", tone(0.5, rate=48000), rate=48000, codec="aac")
+    with av.open(str(path)) as container:
+        count = sum(1 for packet in container.demux(audio=0) if packet.size)
+    overwrite(path, range(count))
+    refused(path, r"none of the \d+ packets of its sound decodes; convert it, or get it again")
+
+
+def refused(path: Path, message: str) -> None:
+    with pytest.raises(VideoError, match=message) as error:
+        read_sound(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def test_sound_of_an_unknown_coding_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "odd.mov", tone(0.5))
+    path.write_bytes(path.read_bytes().replace(b"sowt", b"zzzz"))
+    refused(path, "its sound is in a coding unknown to FFmpeg; convert it to AAC")
+
+
+def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "absent.mp4", "no such file or directory; check the path")
+    (tmp_path / "text.mp4").write_text("not a video" * 100)
+    refused(tmp_path / "text.mp4", "invalid data found .*; check the path, or get the file again")
+    (tmp_path / "empty.mp4").touch()
+    refused(tmp_path / "empty.mp4", "invalid data found")
+    refused(tmp_path, "is a directory|invalid")
+    with av.open(str(tmp_path / "only_sound.m4a"), "w", format="mp4") as out:
+        track = out.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 0
+        out.mux([*track.encode(frame), *track.encode(None)])
+    refused(tmp_path / "only_sound.m4a", "has no video stream to align its sound with; give a video")
+
+
+def test_time_stamps_that_are_a_little_off_leave_the_sound_whole(tmp_path: Path) -> None:
+    # Matroska rounds to 1 ms: stretches of 1024 samples at 44.1 kHz are never whole ones.
+    sound = read_sound(write(tmp_path / "rounded.mkv", tone(2.0), codec="aac"))
+    assert signal_to_noise_db(sound.waveform)[0] >= 30
+
+
+def test_what_is_recorded_is_comparable() -> None:
+    empty = np.zeros(0, np.float32)
+    assert Sound(empty, True, 0.0, 0.0, 0.0, 0).covered == 0
+    assert Sound(empty, True, 1.0, 3.0, 4.0, 0).covered == 0.5
+    assert Sound(empty, True, -1.0, 1.0, 4.0, 0).covered == 0.25

@@ -1,0 +1,189 @@
+"""The sound track of a video as one waveform in the picture's time, decoded and resampled with PyAV (FFmpeg).
+
+What is defined, and what a caller records of it (the fields of `Sound`):
+
+- no sound track: silence as long as the picture, `has_track` false
+- sound that starts after the first frame: silence before it; that starts earlier: cut there
+- sound that ends before the picture: silence after it; that goes on: cut at the end of the last frame
+- silence: a track like any other, of zeros
+- packets that are damaged or missing in the middle: silence in their place, what comes after is not moved
+- a track of which nothing decodes, a file without picture: refused
+
+What cannot be noticed: damage that is still valid code, and in avi files, which have no field for it, what AAC and MP3
+encoders put first (up to 0.07 s), by which the sound is then late.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from vtbench.errors import VideoError
+
+__all__ = ["SAMPLE_RATE", "Sound", "read_sound"]
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every waveform (Hz), VGGish's."""
+
+# What PyAV raises on bad input: its own tree, IndexError for a missing stream, and ValueError for impossible values.
+_BAD_INPUT = (av.error.FFmpegError, OSError, IndexError, ValueError)
+
+# PyAV hands FFmpeg's messages to Python's logging; what does not decode is counted.
+logging.getLogger("libav").setLevel(logging.CRITICAL)
+
+# Time stamps are rounded (to 1 ms in matroska, to a coded frame in some avi files). Only what is further off than this
+# (s) is a gap; closing smaller ones would cut a sound that is whole.
+_JITTER_S = 0.05
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of one video.
+
+    - waveform: (L,) float32 in [-1, 1], SAMPLE_RATE per second, mean of the channels. Sample 0 is the time at which the
+      first frame is shown, the last one that at which the last frame ends: L = picture_s x SAMPLE_RATE, rounded
+    - has_track: whether the file has a sound track
+    - start_s, end_s: when the track begins and ends (s), 0 being the first frame; outside 0 to picture_s if it is
+      longer than the picture. Both 0 without samples
+    - picture_s: length of the picture (s)
+    - damaged_packets: packets that did not decode
+    """
+
+    waveform: np.ndarray
+    has_track: bool
+    start_s: float
+    end_s: float
+    picture_s: float
+    damaged_packets: int
+
+    @property
+    def covered(self) -> float:
+        """Share of the picture's time that the track covers, 0 to 1. Silence in the track counts as sound."""
+        overlap = min(self.end_s, self.picture_s) - max(self.start_s, 0.0)
+        return max(overlap, 0.0) / self.picture_s if self.picture_s else 0.0
+
+
+def read_sound(path: str | Path) -> Sound:
+    """The first sound track of a video file, aligned with the first video stream by their time stamps.
+
+    Raises VideoError, naming path and remedy, for a file that is missing or unreadable, without picture, or with a
+    track of which nothing decodes. The file is read twice, for the times of the picture and for the sound.
+    """
+    path = Path(path)
+    try:
+        start_s, end_s = _picture(path)
+        return _sound(path, start_s, end_s - start_s)
+    except _BAD_INPUT as error:
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise VideoError(path, f"{text[0].lower()}{text[1:]}; check the path, or get the file again") from error
+
+
+def _picture(path: Path) -> tuple[float, float]:
+    """When the first frame is shown and when the last one ends (s), in the file's time."""
+    with av.open(str(path), metadata_errors="ignore") as container:
+        if not container.streams.video:
+            raise VideoError(path, "has no video stream to align its sound with; give a video")
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
+        start_s, end_s = None, 0.0
+        for packet in container.demux(stream):
+            if start_s is None:  # the decoder alone knows which frame comes out first
+                start_s = next((frame.time or 0.0 for frame in packet.decode()), None)
+            if packet.size and not packet.is_discard:
+                shown_s = end_s if packet.pts is None else float(packet.pts * packet.time_base)
+                shown_for_s = float(packet.duration * packet.time_base) if packet.duration else frame_s
+                end_s = max(end_s, shown_s + shown_for_s)
+    if start_s is None:
+        raise VideoError(path, "has no video frames; get the file again, or leave it out")
+    return start_s, max(end_s, start_s)
+
+
+def _sound(path: Path, picture_start_s: float, picture_s: float) -> Sound:
+    """The sound of a file whose picture begins at picture_start_s of the file's time."""
+    waveform = np.zeros(round(picture_s * SAMPLE_RATE), np.float32)
+    with av.open(str(path), metadata_errors="ignore") as container:
+        if not container.streams.audio:
+            return Sound(waveform, False, 0.0, 0.0, picture_s, 0)
+        track = container.streams.audio[0]
+        if track.codec_context is None:
+            raise VideoError(path, "its sound is in a coding unknown to FFmpeg; convert it to AAC")
+        declared_end_s = None
+        if track.start_time is not None and track.duration:
+            declared_end_s = float((track.start_time + track.duration) * track.time_base) - picture_start_s
+        frames = list(_frames(container, track))
+    damaged = frames.count(None)
+    stretches = _stretches(frames)
+    if not stretches:
+        if damaged:
+            raise VideoError(path, f"none of the {damaged} packets of its sound decodes; convert it, or get it again")
+        return Sound(waveform, True, 0.0, 0.0, picture_s, 0)
+
+    start_s = min(begin_s for begin_s, _ in stretches) - picture_start_s
+    end_s = max(begin_s + _seconds(stretch) for begin_s, stretch in stretches) - picture_start_s
+    for begin_s, stretch in stretches:
+        _place(_resampled(stretch), waveform, at=round((begin_s - picture_start_s) * SAMPLE_RATE))
+    # Coders fill their last frames up, and the decoder gives that out. Where far more is there, the header is wrong.
+    longest_s = max(_seconds([frame]) for _, stretch in stretches for frame in stretch)
+    if declared_end_s is not None and start_s < declared_end_s < end_s <= declared_end_s + 2 * longest_s:
+        end_s = declared_end_s
+        waveform[max(round(end_s * SAMPLE_RATE), 0) :] = 0
+    return Sound(waveform, True, start_s, end_s, picture_s, damaged)
+
+
+def _frames(container: av.container.InputContainer, track: av.AudioStream) -> Iterator[av.AudioFrame | None]:
+    """The decoded frames of the track, and None for each packet that does not decode."""
+    for packet in container.demux(track):
+        if packet.is_corrupt:
+            yield None
+            continue
+        try:
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            yield None
+
+
+def _stretches(frames: list[av.AudioFrame | None]) -> list[tuple[float, list[av.AudioFrame]]]:
+    """(time of the first sample in s, frames without a gap and in one format), for each such stretch.
+
+    A frame without time stamp follows on the one before it."""
+    stretches: list[tuple[float, list[av.AudioFrame]]] = []
+    format_, expected_s, whole = None, 0.0, False
+    for frame in frames:
+        if frame is None:
+            whole = False
+            continue
+        time_s = expected_s if frame.time is None else frame.time
+        before, format_ = format_, (frame.format.name, frame.layout.name, frame.sample_rate)
+        if not whole or format_ != before or abs(time_s - expected_s) > _JITTER_S:
+            stretches.append((time_s, []))
+            expected_s, whole = time_s, True
+        stretches[-1][1].append(frame)
+        expected_s += frame.samples / frame.sample_rate
+    return stretches
+
+
+def _seconds(frames: list[av.AudioFrame]) -> float:
+    return sum(frame.samples for frame in frames) / frames[0].sample_rate
+
+
+def _resampled(frames: list[av.AudioFrame]) -> np.ndarray:
+    """float32 (n,) in [-1, 1]: the mean of the channels, SAMPLE_RATE per second."""
+    # The layout is kept here: FFmpeg's own mix to mono is 1/sqrt(2) of the sum for stereo, not the mean.
+    resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
+    resampled = [part.to_ndarray() for frame in [*frames, None] for part in resampler.resample(frame)]
+    if not resampled:
+        return np.zeros(0, np.float32)
+    mono: np.ndarray = np.concatenate(resampled, axis=1).mean(axis=0)
+    return np.nan_to_num(mono).clip(-1, 1)  # floating-point tracks can hold anything
+
+
+def _place(samples: np.ndarray, waveform: np.ndarray, at: int) -> None:
+    """Write `samples` into `waveform` from sample `at` on, leaving out what is outside it."""
+    samples = samples[max(-at, 0) : max(len(waveform) - at, 0)]
+    waveform[max(at, 0) : max(at, 0) + len(samples)] = samples
