@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import encoded
 import pytest
 
 import vtbench
@@ -263,3 +264,33 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     done = subprocess.run(command, shell=True, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.startswith("msca/table1:vit")
+
+
+def test_a_folder_is_encoded_anew_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    encoded.encode(source / "a.mp4", map(encoded.numbered_frame, range(14)))
+    (source / "b.mp4").write_bytes(b"no video")
+    command = ["data", "prepare", "--mpeg4", str(source), str(tmp_path / "target")]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "1 videos encoded, 0 there already, 1 failed\n"
+    assert captured.err.startswith("vtbench: ") and "b.mp4" in captured.err and captured.err.count("\n") == 1
+    (source / "b.mp4").unlink()
+    assert main(command) == 0
+    assert capsys.readouterr().out == "0 videos encoded, 1 there already, 0 failed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["prepare", "a", "b"], "data prepare needs --mpeg4"),
+        (["prepare", "--mpeg4", "a"], "the following arguments are required: TARGET"),
+        (["prepare", "--mpeg4", "not-there", "b"], "not-there: no such folder of videos"),
+        (["scan", "--mpeg4", "a", "b"], "invalid choice: 'scan'"),
+    ],
+)
+def test_wrong_use_of_data_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert main(["data", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err and captured.err.count("\n") == 1

@@ -451,6 +451,30 @@ def _report(args: argparse.Namespace) -> int:
     return report.print_report(rows, settings.results, args.scale, args.format)
 
 
+def _data_options(parser: Parser) -> None:
+    parser.add_argument("action", choices=("prepare",), help="prepare: encode the videos of a folder anew")
+    parser.add_argument("source", metavar="SOURCE", help="folder of videos, with or without lists (path,label)")
+    parser.add_argument("target", metavar="TARGET", help="folder for the new files, and lists of them")
+    parser.add_argument(
+        "--mpeg4",
+        action="store_true",
+        help="as MPEG-4, 340 x 256, an I-frame every 12 frames, no B-frames: what compressed-video methods read",
+    )
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes side by side; default: 1")
+
+
+def _data(args: argparse.Namespace) -> int:
+    if not args.mpeg4:
+        raise UsageError("data prepare needs --mpeg4: the one encoding that there is")
+    from vtbench.datasets.prepare import prepare_mpeg4
+
+    done = prepare_mpeg4(args.source, args.target, workers=args.workers, tell=_complain)
+    print(f"{done.encoded} videos encoded, {done.kept} there already, {len(done.failed)} failed")
+    for manifest in done.manifests:
+        print(f"list written: {manifest}")
+    return 1 if done.failed else 0
+
+
 # ---- main ------------------------------------------------------------------------------------------------------------
 
 
@@ -473,6 +497,7 @@ COMMANDS = {
     "eval": Command("a row's test protocol on given weights", _eval_options, _eval),
     "speed": Command("latency, throughput and memory of each row's network, as ratios", _speed_options, _speed),
     "report": Command("published and measured side by side", _report_options, _report),
+    "data": Command("encode videos anew, as compressed-video methods read them", _data_options, _data),
 }
 
 

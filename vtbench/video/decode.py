@@ -25,6 +25,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import av
 import numpy as np
@@ -101,7 +102,7 @@ class VideoReader:
             self.close()
             raise
 
-    def __enter__(self) -> VideoReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -122,11 +123,20 @@ class VideoReader:
             if self._index is not None:
                 self._num_frames = len(self._index.number)
             else:
-                self._num_frames = sum(1 for _ in self._sequential())
+                self._num_frames = sum(1 for _ in self.sequential())
                 self._check_complete(self._num_frames, "frames")
             if self._num_frames == 0:
                 raise self._error("has no video frames")
         return self._num_frames
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """When each frame is shown, counted from the first one: float64 (num_frames,). By the time stamps where frames
+        are found by them, else by the frame rate that the file states."""
+        if self._index is not None and self._stream.time_base is not None:
+            ticks = np.array(list(self._index.number), dtype=np.float64)
+            return (ticks - ticks[0]) * float(self._stream.time_base)
+        return np.arange(self.num_frames) / float(self._stream.average_rate or 25)
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames at `indices`, in the order asked, repeats included, from one pass over the file.
@@ -142,7 +152,7 @@ class VideoReader:
         if min(distinct) < 0 or (known is not None and max(distinct) >= known):
             raise IndexError(f"{self.path}: frames {min(distinct)} to {max(distinct)} asked of {known}")
         found: dict[int, np.ndarray] = {}
-        for number, frame in self._indexed(distinct) if self._index is not None else enumerate(self._sequential()):
+        for number, frame in self._indexed(distinct) if self._index is not None else enumerate(self.sequential()):
             if number in distinct:
                 found[number] = self._pixels(frame)
                 if len(found) == len(distinct):
@@ -192,6 +202,7 @@ class VideoReader:
             for packet in self._container.demux(self._stream):
                 if packet.size == 0:  # the flush packet at the end
                     continue
+                self._inspect(packet)
                 if packet.is_keyframe:
                     keyframes.append(len(pts))
                 usable = usable and (packet.pts is not None or packet.is_discard)
@@ -210,6 +221,9 @@ class VideoReader:
         if not usable or len(set(shown)) != len(shown) or not keyframes or keyframes[0] != 0:
             return None
         return _Index(pts, keyframes)
+
+    def _inspect(self, packet: av.Packet) -> None:
+        """For readers built on this one: called with each packet that is listed or decoded from the start."""
 
     def _check_complete(self, count: int, what: str) -> None:
         """Refuse a file that has fewer bytes and fewer frames or packets than its headers say.
@@ -249,8 +263,8 @@ class VideoReader:
 
     # -- decoding -----------------------------------------------------------------------------------------------------
 
-    def _sequential(self) -> Iterator[av.VideoFrame]:
-        """All frames from the start, in the order the decoder puts them out."""
+    def sequential(self) -> Iterator[av.VideoFrame]:
+        """All frames from the start, in the order the decoder puts them out, not turned. Raises VideoError."""
         # A new open rather than a seek: raw and transport streams seek inexactly.
         if not self._fresh:
             self._open()
@@ -260,6 +274,8 @@ class VideoReader:
             for packet in self._container.demux(self._stream):
                 if packet.is_corrupt:
                     raise self._error("a packet is cut short or damaged")
+                if packet.size > 0:
+                    self._inspect(packet)
                 for frame in packet.decode():
                     self.frames_decoded += 1
                     self._refuse_damaged(frame)
