@@ -19,7 +19,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 # Each part of vtbench and the parts it may import. `errors` is open to all; a part may import itself.
 ARROWS = {
     "cli": {"report", "claims", "show", "networks", "speed", "launch", "plan", "progress", "settings", "printing",
-            "results", "spec"},
+            "datasets", "results", "spec"},
     "progress": {"launch", "plan", "results"},
     "launch": {"plan", "runner", "networks", "dashboard", "provenance", "settings", "results", "spec"},
     "plan": {"runner", "networks", "settings", "results", "spec"},
@@ -37,10 +37,11 @@ ARROWS = {
     "results": set(),
     "printing": set(),
     "provenance": set(),
-    "methods": {"models", "evaluation"},
-    "datasets": {"video", "audio", "evaluation"},
+    "methods": {"clips", "models", "evaluation"},
+    "datasets": {"clips", "video", "audio", "evaluation"},
     "models": {"layers"},
-    "video": set(),
+    "video": {"clips"},
+    "clips": set(),
     "audio": set(),
     "evaluation": set(),
     "cost": set(),

@@ -27,12 +27,13 @@ from vtbench.evaluation.metrics import accuracy, coverage
 from vtbench.journals import BestEpoch, EpochJournal, Progress, TestJournal, no_progress, save_network
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier
-from vtbench.networks import build_network
+from vtbench.networks import build_audio_encoder, build_network
 from vtbench.results import folders
 from vtbench.settings import Settings
 from vtbench.spec.datasets import NO_FLIP, NO_SPLIT, Dataset, load_dataset
 from vtbench.spec.schema import Data, Evaluation, Training
 from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
+from vtbench.weights.vggish import load_vggish
 
 ERROR = "error.txt"
 
@@ -89,10 +90,12 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
         name: recipe[name]
         for name in (
             "optimizer", "momentum", "weight_decay", "epochs", "warmup_epochs", "schedule", "milestones", "gamma",
-            "label_smoothing", "precise_bn", "backbone_lr",
+            "label_smoothing", "precise_bn", "backbone_lr", "patience",
         )
         if recipe[name] is not None
     }  # fmt: skip
+    if encoder := audio_encoder(training.data, settings):
+        options["audio_encoder"] = encoder
     method = build_method(training.train.method, network, lr=batches.lr, **options)
     journal = EpochJournal(
         folder,
@@ -112,7 +115,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             gradient_clip_val=training.train.clip_grad_norm,
             precision=training.train.precision,
             callbacks=[journal, best] if best else [journal],
-            limit_val_batches=1.0 if best else 0,
+            limit_val_batches=1.0 if best or data.holdout else 0,
             logger=logger,
             **_quiet_trainer(training, folder),
         )
@@ -219,7 +222,7 @@ def _evaluate(
     _one_thread_below_paper_scale(training)
     L.seed_everything(training.seed, workers=True, verbose=False)
     data = _data_module(evaluation.data, training, settings, evaluation=evaluation)
-    method = VideoClassifier(network)
+    method = VideoClassifier(network, audio_encoder=audio_encoder(evaluation.data, settings))
     tested = {"weights_sha256": origin["weights_sha256"], "data_fingerprint": data.fingerprint("test")}
     journal = TestJournal(folder, tested, progress)
     folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
@@ -325,6 +328,9 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
         short_side=protocol.short_side if protocol else data.size,
         cache=training.scale != "paper",
         eval_batch_size=1 if training.scale == "paper" else 8,
+        modalities=data.modalities,
+        motion=data.motion,
+        holdout=training.train.holdout,
     )
 
 
@@ -339,6 +345,15 @@ def _initialise(network: torch.nn.Module, training: Training, settings: Settings
         return None
     load_weights(network, path)
     return sha256_of(path)
+
+
+def audio_encoder(data: Data, settings: Settings) -> torch.nn.Module | None:
+    """What turns the sound of clips into features, where they have any, with the weights given as `vggish` where it is
+    VGGish. It is never trained. Raises WeightsError."""
+    encoder = build_audio_encoder(data)
+    if encoder is not None and data.audio_encoder == "vggish":
+        load_vggish(encoder, weights_file(data.audio_encoder, settings))
+    return encoder
 
 
 def weights_file(name: str, settings: Settings) -> Path:

@@ -37,6 +37,7 @@ def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
         "printed": dict(row.printed),
         "reconstructed": {name: cell.reconstructed for name, cell in row.published.items() if cell.reconstructed},
         "baseline": row.baseline_id,
+        "means": {name: list(parts) for name, parts in row.means.items()},
         "notes": {note: paper.about.decisions[note].decision for note in row.notes},
         "scale": scale,
         "measurements": [],
@@ -87,6 +88,8 @@ def print_entry(entry: dict[str, Any]) -> None:
     for name, text in entry["published"].items():
         origin = entry["reconstructed"].get(name)
         print(f"  published {name} {text}" + (f" (reconstructed from: {origin})" if origin else ""))
+    for name, parts in entry["means"].items():
+        print(f"  published {'accuracies' if name == 'main' else name} are means over {', '.join(parts)}")
     if entry["baseline"]:
         print(f"  baseline {entry['baseline']} (of latency, throughput and memory)")
     for note, decision in entry["notes"].items():

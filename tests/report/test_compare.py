@@ -217,3 +217,20 @@ def test_rows_that_cannot_be_run_are_not_run(store: Store) -> None:
     for status in ("published-only", "analytic"):
         (found,) = compare([dataclasses.replace(row, status=status, recipes={})], store, "paper")
         assert found.verdict == "not-run"
+
+
+def test_a_mean_over_measurements_stands_for_them_once_all_are_there(store: Store, measure: Measure) -> None:
+    row = "mmvit/table2:tms"  # printed: 95.99 / 99.54
+    sizes = {"videos_expected": 3783, "videos_decoded": 3783, "train_videos": 9537}
+    measure(row, "paper", 95.0, 96.0, measurement="split1", top5=99.0, **sizes)
+    measure(row, "paper", 96.0, 97.0, measurement="split2", top5=99.0, **sizes)
+    before = compared(store, row)
+    assert set(before.measured) == {f"split{n}_top{k}" for n in (1, 2) for k in (1, 5)}
+    assert (before.delta, before.verdict) == (None, "not-comparable")
+    measure(row, "paper", 97.0, measurement="split3", top5=99.0, **sizes)
+    after = compared(store, row)
+    assert set(after.measured) == {"top1", "top5"} == set(after.chance)
+    assert (after.measured["top1"].mean, after.measured["top1"].n) == (96.0, 1), "one seed has all three"
+    assert after.delta == {"top1": 0.01, "top5": -0.54}
+    low, high = after.measured["top1"].interval
+    assert high - low < 1, "of three test sets"

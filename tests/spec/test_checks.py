@@ -61,8 +61,8 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
         (
             "table2.yaml",
             "kinetics400",
-            "kinetics500",
-            "no data set is called 'kinetics500'; did you mean 'kinetics400'",
+            "kinetics40",
+            "no data set is called 'kinetics40'; did you mean 'kinetics400'",
         ),
         ("table1.yaml", "- id: vit\n", '- id: vit\n    init: {row: "msca/table1:vit"}\n', "init.row goes in a circle"),
     ],

@@ -12,7 +12,8 @@ from vtbench.spec.datasets import dataset_names, load_dataset
 
 
 def test_every_data_set_loads_and_says_where_it_is_from() -> None:
-    real, synthetic = ["diving48", "egtea", "kinetics400", "sthv1", "sthv2", "ucf101"], ["cycle", "events", "stills"]
+    real = ["diving48", "egtea", "kinetics400", "kinetics600", "sthv1", "sthv2", "ucf101"]
+    synthetic = ["bits", "cycle", "events", "silent_bits", "stills"]
     assert dataset_names() == sorted(real + synthetic)
     for name in dataset_names():
         about = load_dataset(name).about

@@ -47,7 +47,7 @@ def test_a_key_in_defaults_is_reported_in_defaults(edit: Edit) -> None:
         ("method: msca", "method: mcsa", "train.method: no method is called 'mcsa'; did you mean 'msca'?"),
         ("momentum: 0.9, ", "", "train.momentum belongs to the optimizer sgd, which needs it"),
         ("schedule: step", "schedule: cosine", "train.milestones belongs to the schedule step"),
-        ("schedule: step", "schedule: stp", "is 'stp', must be one of step, cosine; did you mean 'step'?"),
+        ("schedule: step", "schedule: stp", "is 'stp', must be one of step, cosine, plateau; did you mean 'step'?"),
         ("[244, 330]", "[330, 244]", "augment.short_side is [330, 244], the smaller number comes first"),
         ("clip_sampling: uniform", "clip_sampling: random", "eval.clip_seed belongs to clip_sampling: random"),
         ("stride: 32, ", "", "data must hold exactly one of stride (a number of frames) and sampling: segments"),
@@ -250,3 +250,46 @@ def test_a_metric_is_told_from_one_that_ends_like_it(edit: Edit, name: str) -> N
     edit(TABLE2, "- id: vit\n", "- id: vit\n    measurements: {main: {}, short: {data: {num_frames: 4}}}\n")
     edit(TABLE2, '"75.65", top5: "92.19"', f'"75.65", {name}: "3.7"')
     assert select(["msca/table2:vit"])[0].published[name].text == "3.7"
+
+
+def test_a_line_can_print_the_mean_over_its_measurements() -> None:
+    row = select(["mmvit/table1:mm-vit-iii-merged"])[0]
+    assert row.means == {"ucf101": ("split1", "split2", "split3")}
+    assert row.published[row.metric("ucf101", "top1")].text == "95.99"
+    assert select(["mmvit/table2:tms"])[0].means == {"main": ("split1", "split2", "split3")}
+    assert select(["mmvit/table4:coviar"])[0].means == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{ucf101: [split1, ", "{ucf: [split1, ", "'ucf101' is no measurement of this row"),
+        ("{ucf101: [split1, ", "{split1: [split1, ", "'split1' is a measurement of this row"),
+        ("{ucf101: [split1, ", "{ucf101: [split4, ", "'split4' is no measurement of this row; did you mean"),
+        ("[split1, split2, split3]", "[split1]", "must be two or more measurements, each once, not ['split1']"),
+        (
+            "[iframe, motion, residual, audio]",
+            "[iframe, audio, motion]",
+            "data.modalities is [iframe, audio, motion]; it",
+        ),
+        ("[iframe, motion, residual, audio]", "[iframe, audio]", "data.motion belongs to the modalities motion and"),
+        ("[iframe, motion, residual, audio]", "[iframe, motion]", "data.audio_encoder belongs to the modality audio"),
+        ("[iframe, motion, residual, audio]", "[iframe, sound]", "must be one of iframe, motion, residual, audio"),
+        ("modalities: [iframe, motion, residual, audio], motion: iframe,\n     audio_encoder: vggish", "", "needs it"),
+        ("{name: mmvit,", "{name: mmvit, modalities: [iframe],", "is filled in from the data block; leave it out"),
+        ("patience: 2, ", "", "train.patience belongs to the schedule plateau, which needs it"),
+        ("gamma: 0.1, ", "", "train.gamma belongs to the schedules step and plateau, which need it"),
+        ("holdout: 0.1", "holdout: 1.0", "train.holdout is 1.0, must be below 1"),
+    ],
+)
+def test_what_compressed_videos_cannot_have_is_one_line(edit: Edit, old: str, new: str, message: str) -> None:
+    edit("mmvit/table1.yaml", old, new)
+    with pytest.raises(SpecError) as caught:
+        load_paper("mmvit")
+    assert str(caught.value).startswith("benchmarks/mmvit/table1.yaml:")
+    assert message in str(caught.value)
+
+
+def test_modalities_are_for_networks_that_take_them(edit: Edit) -> None:
+    edit(TABLE2, "stride: 32", "stride: 32, modalities: [iframe]")
+    refused("data.modalities: the network tokenshift takes decoded frames alone; leave it out")

@@ -46,3 +46,10 @@ def test_a_row_that_prints_no_accuracy_has_one(edit: Edit) -> None:
     edit("msca/table2.yaml", 'published: {top1: "75.65", top5: "92.19"}', 'published: {latency_ms: "29"}')
     assert row("msca/table2:vit").status == "analytic"
     assert network("msca/table2:vit", "paper").key == network("msca/table1:vit", "paper").key
+
+
+def test_modalities_reach_the_network_that_takes_them() -> None:
+    arguments = dict(network("mmvit/table3:no-motion", "paper").arguments)
+    assert arguments["modalities"] == ("iframe", "residual", "audio")
+    assert "modalities" not in dict(network("msca/table2:vit", "paper").arguments)
+    assert network("mmvit/table3:all", "paper").key == network("mmvit/table2:tms", "paper").key

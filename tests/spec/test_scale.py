@@ -12,7 +12,7 @@ import pytest
 
 from vtbench.errors import SpecError
 from vtbench.spec import select
-from vtbench.spec.scale import RULES, SIZES, at_scale
+from vtbench.spec.scale import PRETRAINING_NETWORK, RULES, SIZES, at_scale
 from vtbench.spec.schema import Recipe
 
 Edit = Callable[[str, str, str], int]
@@ -91,6 +91,8 @@ def test_the_pretrained_network_has_the_size_of_the_one_it_serves() -> None:
     for row in select():
         for measurement in row.measurements("mini"):
             training = measurement.evaluation.training
+            if training.model.name not in PRETRAINING_NETWORK:
+                continue
             pretrained = training.ancestors()[0]
             sizes = {name: value for name, value in training.model.arguments.items() if name in SIZES}
             assert sizes["embed_dim"]

@@ -22,6 +22,8 @@ DATASETS: dict[str, str] = {
     "cycle": "vtbench.datasets.synthetic:Cycle",
     "events": "vtbench.datasets.synthetic:Events",
     "stills": "vtbench.datasets.synthetic:Stills",
+    "bits": "vtbench.datasets.synthetic:Bits",
+    "silent_bits": "vtbench.datasets.synthetic:SilentBits",
 }
 
 

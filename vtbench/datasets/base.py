@@ -10,6 +10,7 @@ worker processes and a restart between epochs leave every clip as it was.
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
+from vtbench.clips import Clips, each
+from vtbench.datasets.triplets import TripletSource
 from vtbench.errors import DataError, VideoError, did_you_mean
 from vtbench.video.decode import VideoReader
+from vtbench.video.modalities import TestModalities, TrainModalities
 from vtbench.video.sampling import segment_clip, test_clips, train_clip
 from vtbench.video.transforms import TestTransform, TrainTransform
 
@@ -31,8 +35,8 @@ __all__ = ["Entry", "EpochSampler", "TestVideos", "TrainVideos", "VideoData", "c
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg")
 
-# First numbers of the seeds of the three kinds of draws, which must not share random numbers.
-_ORDER, _TRAIN, _TEST = 0, 1, 2
+# First numbers of the seeds of the four kinds of draws, which must not share random numbers.
+_ORDER, _TRAIN, _TEST, _HOLDOUT = 0, 1, 2, 3
 
 # Decoded videos by (path, size, time of change): shared by all data modules of this process that ask for a cache.
 _decoded: dict[tuple[str, int, int], np.ndarray] = {}
@@ -137,9 +141,16 @@ def clear_cache() -> None:
     _decoded.clear()
 
 
-def _read(file: Path, choose: Callable[[int], np.ndarray], cache: bool) -> tuple[Tensor, np.ndarray]:
-    """Decode once what `choose(num_video_frames)` asks for: the distinct frames, uint8 (U, 3, H, W), and for each
-    number asked, in the shape asked, which of them it is."""
+Choose = Callable[[int], np.ndarray]
+"""From the number of frames in a video to the numbers of those that are wanted, in any shape."""
+
+Source = Callable[[Path, Choose], tuple[Clips, np.ndarray]]
+"""Reads what is wanted of a file: the distinct frames (U, ...), in one piece or by modality, and for each number asked,
+in the shape asked, which of them it is. Raises VideoError."""
+
+
+def read_frames(file: Path, choose: Choose, *, cache: bool) -> tuple[Tensor, np.ndarray]:
+    """The Source of decoded frames, uint8 (U, 3, H, W). With `cache` every file is kept as a whole."""
     if not cache:
         with VideoReader(file) as reader:
             numbers, which = np.unique(wanted := choose(reader.num_frames), return_inverse=True)
@@ -158,11 +169,11 @@ def _read(file: Path, choose: Callable[[int], np.ndarray], cache: bool) -> tuple
     return torch.from_numpy(pixels).permute(0, 3, 1, 2), which.reshape(wanted.shape)
 
 
-class TrainVideos(Dataset[tuple[Tensor, int] | VideoError]):
+class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
     """Random clips for training; items are asked for by (epoch, index), as EpochSampler gives them.
 
-    An item is (clip float32 (T, 3, S, S), label), or the VideoError of a video that cannot be read: workers hand it
-    over as a value, and the loader raises it in the main process.
+    An item is (clip float32 (T, 3, S, S) or, by modality, (T, ...), label), or the VideoError of a video that cannot be
+    read: workers hand it over as a value, and the loader raises it in the main process.
     """
 
     __test__ = False
@@ -173,26 +184,26 @@ class TrainVideos(Dataset[tuple[Tensor, int] | VideoError]):
         *,
         num_frames: int,
         stride: int | None,
-        transform: TrainTransform,
+        source: Source,
+        transform: Callable[..., Clips],
         flip: float,
         flip_labels: Mapping[int, int],
         seed: int,
-        cache: bool,
     ) -> None:
         self.entries = list(entries)
         self.num_frames, self.stride = num_frames, stride
-        self.transform, self.flip, self.flip_labels = transform, flip, dict(flip_labels)
-        self.seed, self.cache = seed, cache
+        self.source, self.transform, self.seed = source, transform, seed
+        self.flip, self.flip_labels = flip, dict(flip_labels)
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | VideoError:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Clips, int] | VideoError:
         epoch, index = key
         entry = self.entries[index]
         rng = np.random.default_rng([self.seed, _TRAIN, epoch, index])
         try:
-            frames, which = _read(entry.file, lambda n: self._clip(n, rng), self.cache)
+            frames, which = self.source(entry.file, lambda n: self._clip(n, rng))
         except VideoError as error:
             return VideoError(
                 error.path,
@@ -201,7 +212,7 @@ class TrainVideos(Dataset[tuple[Tensor, int] | VideoError]):
             )
         flip = bool(rng.random() < self.flip)
         label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
-        return self.transform(frames[torch.from_numpy(which)], flip=flip, rng=rng), label
+        return self.transform(each(lambda x: x[torch.from_numpy(which)], frames), flip=flip, rng=rng), label
 
     def _clip(self, num_video_frames: int, rng: np.random.Generator) -> np.ndarray:
         if self.stride is None:
@@ -212,8 +223,9 @@ class TrainVideos(Dataset[tuple[Tensor, int] | VideoError]):
 class TestVideos(Dataset[dict[str, Any]]):
     """All views of one test video per item, from one decode.
 
-    An item is {"video_id", "label", "views"}: views float32 (clips * crops, T, 3, S, S), view v being crop v % crops of
-    clip v // crops; or {"video_id", "label", "error"} for a video that cannot be read, to be counted as a miss.
+    An item is {"video_id", "label", "views"}: views float32 (clips * crops, T, 3, S, S) or, by modality, (clips *
+    crops, T, ...), view v being crop v % crops of clip v // crops; or {"video_id", "label", "error"} for a video that
+    cannot be read, to be counted as a miss.
     """
 
     __test__ = False
@@ -226,13 +238,13 @@ class TestVideos(Dataset[dict[str, Any]]):
         stride: int | None,
         clips: int,
         clip_sampling: str,
-        transform: TestTransform,
+        source: Source,
+        transform: Callable[..., Clips],
         seed: int,
-        cache: bool,
     ) -> None:
         self.entries = list(entries)
         self.num_frames, self.stride, self.clips, self.clip_sampling = num_frames, stride, clips, clip_sampling
-        self.transform, self.seed, self.cache = transform, seed, cache
+        self.source, self.transform, self.seed = source, transform, seed
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -242,12 +254,13 @@ class TestVideos(Dataset[dict[str, Any]]):
         item: dict[str, Any] = {"video_id": entry.video_id, "label": entry.label}
         rng = np.random.default_rng([self.seed, _TEST, index])
         try:
-            frames, which = _read(entry.file, lambda n: self._clips(n, rng), self.cache)
+            frames, which = self.source(entry.file, lambda n: self._clips(n, rng))
         except VideoError as error:
             return item | {"error": str(error)}
         crops = self.transform(frames)  # (crops, U, 3, S, S)
-        views = crops[:, torch.from_numpy(which)]  # (crops, clips, T, 3, S, S)
-        return item | {"views": views.transpose(0, 1).flatten(0, 1)}
+        # (crops, clips, T, 3, S, S), then (clips * crops, T, 3, S, S)
+        views = each(lambda x: x[:, torch.from_numpy(which)].transpose(0, 1).flatten(0, 1), crops)
+        return item | {"views": views}
 
     def _clips(self, num_video_frames: int, rng: np.random.Generator) -> np.ndarray:
         if self.stride is None:
@@ -282,14 +295,14 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return self.num_videos
 
 
-def _collate(items: list[tuple[Tensor, int] | VideoError]) -> tuple[Tensor, Tensor] | VideoError:
+def _collate(items: list[tuple[Clips, int] | VideoError]) -> tuple[Clips, Tensor] | VideoError:
     clips, labels = [], []
     for item in items:
         if isinstance(item, VideoError):
             return item
         clips.append(item[0])
         labels.append(item[1])
-    return torch.stack(clips), torch.tensor(labels)
+    return each(lambda *several: torch.stack(several), *clips), torch.tensor(labels)
 
 
 class TrainLoader(DataLoader):
@@ -297,7 +310,7 @@ class TrainLoader(DataLoader):
 
     torch would raise a worker's error as a RuntimeError that holds a traceback."""
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[Clips, Tensor]]:  # type: ignore[override]
         error = None
         batches = super().__iter__()
         for batch in batches:
@@ -328,7 +341,9 @@ class VideoData(lightning.LightningDataModule):
     frames x height x width x 3 bytes each) for all data modules of this process; loading then happens in this process.
     limit_train, limit_test: use only that many videos from the start of a manifest. eval_batch_size: videos per test
     batch. split: number of the official split, for sets that have several: its lists are split1_train.csv and
-    split1_test.csv.
+    split1_test.csv. modalities, motion: clips by modality from compressed video (see TripletSource), with the arguments
+    of TrainModalities in `augment`; stride is None then. holdout: share of the training videos, drawn from the seed,
+    that are validated on (all views) and not trained on.
 
     train_dataloader: (clips float32 (B, T, 3, S, S), labels int64 (B,)); the last batch of an epoch is left out if it
     would be smaller, unless it is the only one (the official TokenShift code drops it too). Raises VideoError for an
@@ -367,6 +382,9 @@ class VideoData(lightning.LightningDataModule):
         limit_test: int | None = None,
         eval_batch_size: int = 1,
         split: int | None = None,
+        modalities: Sequence[str] | None = None,
+        motion: Literal["previous", "iframe"] | None = None,
+        holdout: float | None = None,
     ) -> None:
         super().__init__()
         self.root = Path(root)
@@ -381,8 +399,21 @@ class VideoData(lightning.LightningDataModule):
             raise ValueError(f"mirroring twice must restore every label, which {self.flip_labels} does not")
         pixels = {k: v for k, v in augment.items() if k in ("interpolation", "mean", "std")}
         self.flip = float(augment.get("flip", 0.0))
-        self.train_transform = TrainTransform(size=size, **{k: v for k, v in augment.items() if k != "flip"})
-        self.test_transform = TestTransform(size=size, short_side=short_side or size, crops=crops, **pixels)
+        augment = {k: v for k, v in augment.items() if k != "flip"}
+        self.source: Source
+        self.train_transform: Callable[..., Clips]
+        self.test_transform: Callable[..., Clips]
+        if modalities is None:
+            self.source = functools.partial(read_frames, cache=cache)
+            self.train_transform = TrainTransform(size=size, **augment)
+            self.test_transform = TestTransform(size=size, short_side=short_side or size, crops=crops, **pixels)
+        else:
+            extra = sorted(k for k, v in augment.items() if v is not None and k not in (*pixels, "short_side"))
+            if extra:
+                raise ValueError(f"augment.{extra[0]} is for decoded frames, not for modalities of compressed video")
+            self.source = TripletSource(modalities=modalities, motion=motion, cache=cache)
+            self.train_transform = TrainModalities(size=size, short_side=augment["short_side"], **pixels)
+            self.test_transform = TestModalities(size=size, short_side=short_side or size, crops=crops, **pixels)
         self.manifests = (train_manifest, test_manifest)
         self.batch_size, self.eval_batch_size, self.num_workers, self.seed = (
             batch_size,
@@ -392,6 +423,7 @@ class VideoData(lightning.LightningDataModule):
         )
         self.clips, self.clip_sampling, self.cache = clips, clip_sampling, cache
         self.limits = (limit_train, limit_test)
+        self.holdout = holdout
         self.lists = (self.train_split, self.test_split)
         if split is not None:
             self.lists = (f"split{split}_train", f"split{split}_test")
@@ -434,8 +466,19 @@ class VideoData(lightning.LightningDataModule):
 
     @property
     def train_entries(self) -> list[Entry]:
-        """The training videos."""
-        return self._list("train")
+        """The training videos, without those that are held out."""
+        return self._held_out(False)
+
+    @property
+    def holdout_entries(self) -> list[Entry]:
+        """The training videos that are held out; at least one where there is a `holdout`."""
+        return self._held_out(True)
+
+    def _held_out(self, held: bool) -> list[Entry]:
+        entries = self._list("train")
+        number = 0 if self.holdout is None else max(1, round(self.holdout * len(entries)))
+        chosen = set(np.random.default_rng([self.seed, _HOLDOUT]).permutation(len(entries))[:number].tolist())
+        return [entry for number, entry in enumerate(entries) if (number in chosen) == held]
 
     @property
     def test_entries(self) -> list[Entry]:
@@ -461,11 +504,11 @@ class VideoData(lightning.LightningDataModule):
             self.train_entries,
             num_frames=self.num_frames,
             stride=self.stride,
+            source=self.source,
             transform=self.train_transform,
             flip=self.flip,
             flip_labels=self.flip_labels,
             seed=self.seed,
-            cache=self.cache,
         )
         self._sampler = EpochSampler(len(videos), seed=self.seed)
         self._sampler.set_epoch(self._epoch)
@@ -481,22 +524,25 @@ class VideoData(lightning.LightningDataModule):
         )
 
     def test_dataloader(self) -> DataLoader:
+        return self._views(self.test_entries, self.tested)
+
+    def _views(self, entries: Sequence[Entry], tested: Collection[str] = ()) -> DataLoader:
         videos = TestVideos(
-            self.test_entries,
+            entries,
             num_frames=self.num_frames,
             stride=self.stride,
             clips=self.clips,
             clip_sampling=self.clip_sampling,
+            source=self.source,
             transform=self.test_transform,
             seed=self.seed,
-            cache=self.cache,
         )
-        left = [i for i, entry in enumerate(self.test_entries) if entry.video_id not in self.tested]
+        left = [i for i, entry in enumerate(entries) if entry.video_id not in tested]
         remaining = Subset(videos, left)  # not a shorter list: the number of a video seeds its random clips
         return DataLoader(
             remaining, batch_size=self.eval_batch_size, shuffle=False, collate_fn=list, num_workers=self.num_workers
         )
 
     def val_dataloader(self) -> DataLoader:
-        """The test videos: there is no other held-out list. Only `train.keep: best_on_test` asks for it."""
-        return self.test_dataloader()
+        """The training videos that are held out, or, for `train.keep: best_on_test`, the test videos."""
+        return self.test_dataloader() if self.holdout is None else self._views(self.holdout_entries)

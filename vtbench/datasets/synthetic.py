@@ -22,15 +22,16 @@ go on moving for CYCLE_HOLDS holds; events videos have 8 holds plus HOLD - 1 fra
 starts 0 to HOLD - 1 all see each hold once.
 
 Mirroring left and right turns place p into -p mod 8: steps +1 and -1, +3 and -3, east and west change places.
+
+`bits` and `silent_bits`, whose label is spread over the modalities of compressed video, are drawn by bits.py; how sets
+are written and found is the same for all.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -43,7 +44,9 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from vtbench.datasets import bits
 from vtbench.datasets.base import Entry, VideoData
+from vtbench.datasets.tone import tone
 from vtbench.errors import DataError, did_you_mean
 
 __all__ = [
@@ -71,18 +74,21 @@ EVENT_PLACES = (0, 2, 4, 6)
 NOWHERE = -1  # an empty hold
 WIDTH, HEIGHT = 48, 40  # pixels
 FRAME_RATE = 25  # frames per second
-SOUND_RATE = 8000  # Hz
 TONES = (220, 262, 330, 392, 494, 587, 698, 880)  # Hz
 
 CLASSES = {
     "cycle": ("plus_one", "minus_one", "plus_three", "minus_three"),
     "events": ("north", "east", "south", "west"),
     "stills": ("north", "north_east", "east", "south_east", "south", "south_west", "west", "north_west"),
+    "bits": bits.classes(silent=False),
+    "silent_bits": bits.classes(silent=True),
 }
 FLIP_LABELS = {
     "cycle": {0: 1, 1: 0, 2: 3, 3: 2},
     "events": {1: 3, 3: 1},
     "stills": {p: -p % PLACES for p in range(PLACES) if -p % PLACES != p},
+    "bits": bits.flip_labels(silent=False),
+    "silent_bits": bits.flip_labels(silent=True),
 }
 
 _SPLITS = {"train": "train.csv", "validation": "validation.csv"}
@@ -179,7 +185,7 @@ def write_video(path: Path, scene: Scene, places: list[int]) -> None:
     }
     with (
         av.open(str(path), "w", options={"fflags": "+bitexact"}) as out,
-        av.open(io.BytesIO(_tone(scene.tone, len(places)))) as sound,
+        av.open(tone(scene.tone, seconds=len(places) / FRAME_RATE)) as sound,
     ):
         video = out.add_stream("libx264", rate=FRAME_RATE, options={"preset": "ultrafast", "x264-params": _X264})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -195,24 +201,6 @@ def write_video(path: Path, scene: Scene, places: list[int]) -> None:
             if packet.size:
                 packet.stream = audio
                 out.mux(packet)
-
-
-@functools.lru_cache(maxsize=64)
-def _tone(hertz: int, num_frames: int) -> bytes:
-    """A quiet tone as long as `num_frames` frames, as AAC in mp4: encoded once per pitch, which is most of the time
-    that writing a small video would take."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as out:
-        audio = out.add_stream("aac", rate=SOUND_RATE, layout="mono", options={"aac_coder": "fast"})
-        audio.codec_context.bit_rate = 16000
-        audio.codec_context.thread_count = 1
-        seconds = np.arange(num_frames * SOUND_RATE // FRAME_RATE) / SOUND_RATE
-        wave = 0.05 * np.sin(2 * np.pi * hertz * seconds)
-        sound = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
-        sound.sample_rate, sound.pts = SOUND_RATE, 0
-        out.mux(audio.encode(sound))
-        out.mux(audio.encode(None))
-    return file.getvalue()
 
 
 def _settings(name: str, num_train: int, num_test: int, seed: int) -> dict[str, Any]:
@@ -232,7 +220,7 @@ def default_root(name: str, *, num_train: int, num_test: int, seed: int = 0) -> 
 
 
 def generate(root: str | Path, name: str, *, num_train: int, num_test: int, seed: int = 0) -> Path:
-    """Write the set `name` (cycle, events or stills) under `root`, unless it is there already; returns `root`.
+    """Write the set `name` (one of CLASSES) under `root`, unless it is there already; returns `root`.
 
     root/train.csv and root/validation.csv (path,label) list root/train/*.mp4 and root/validation/*.mp4; labels take
     turns, everything else is drawn from (seed, split, number of the video), so a shorter set is the beginning of a
@@ -257,8 +245,7 @@ def generate(root: str | Path, name: str, *, num_train: int, num_test: int, seed
                 for number in range((num_train, num_test)[split]):
                     rng = np.random.default_rng([seed, split, number])
                     label = number % len(CLASSES[name])
-                    scene = draw_scene(rng)
-                    write_video(part / folder / f"{number:05d}.mp4", scene, draw_places(name, label, rng))
+                    _write(name, part / folder / f"{number:05d}.mp4", label, rng)
                     lines.append(f"{folder}/{number:05d}.mp4,{label}")
                 (part / manifest).write_text("\n".join(lines) + "\n")
             (part / _MARKER).write_text(json.dumps(settings, sort_keys=True) + "\n")
@@ -269,6 +256,14 @@ def generate(root: str | Path, name: str, *, num_train: int, num_test: int, seed
             f"(--data {name}=PATH)"
         ) from error
     return root
+
+
+def _write(name: str, path: Path, label: int, rng: np.random.Generator) -> None:
+    if name in ("bits", "silent_bits"):
+        bits.write_video(path, label, rng, silent=name == "silent_bits")
+    else:
+        scene = draw_scene(rng)
+        write_video(path, scene, draw_places(name, label, rng))
 
 
 def _is_complete(root: Path, settings: dict[str, Any]) -> bool:
@@ -352,3 +347,15 @@ class Stills(_Synthetic):
     """Where on the ring the shape is; classes CLASSES["stills"]."""
 
     dataset_name: ClassVar[str] = "stills"
+
+
+class Bits(_Synthetic):
+    """A bit of the label in each of four modalities (see bits.py); classes CLASSES["bits"]."""
+
+    dataset_name: ClassVar[str] = "bits"
+
+
+class SilentBits(_Synthetic):
+    """The same without sound; classes CLASSES["silent_bits"]."""
+
+    dataset_name: ClassVar[str] = "silent_bits"

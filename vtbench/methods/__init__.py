@@ -14,6 +14,7 @@ METHODS = {
     "msca": "vtbench.methods.msca:MSCA",
     "laps": "vtbench.methods.laps:LAPS",
     "pst": "vtbench.methods.pst:PST",
+    "mmvit": "vtbench.methods.mmvit:MMViT",
 }
 
 

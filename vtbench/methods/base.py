@@ -1,19 +1,20 @@
 """The steps that every method shares (VideoClassifier), and the optimisation that most share (ScheduledClassifier).
 What a paper does differently is in its own file.
 
-B clips, T frames, V views of one video, K classes.
+B clips, T frames, V views of one video, K classes. Clips are what vtbench.clips says.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vtbench.clips import Clips, each, split
 from vtbench.evaluation.metrics import accuracy
 from vtbench.evaluation.multiview import ViewScores
 
@@ -21,16 +22,27 @@ from vtbench.evaluation.multiview import ViewScores
 class VideoClassifier(L.LightningModule):
     """Cross-entropy on clips in training, per-view scores by video in testing.
 
-    The network is given; it maps clips (B, T, 3, H, W) to logits (B, K). After `Trainer.test`, `view_scores` holds the
-    logits of every view of every readable video, `labels` their labels, and `failures` the reason for every video that
-    could not be read. Validation does the same, and logs `test_top1`: it is for `train.keep: best_on_test` alone, which
-    looks at the test set.
+    The network is given; it maps clips (B, T, 3, H, W) to logits (B, K), or clips by modality. Their `audio` reaches it
+    as features (B, T, D), which `audio_encoder`, never trained itself, makes of log-mel patches. After `Trainer.test`,
+    `view_scores` holds the logits of every view of every readable video, `labels` their labels, and `failures` the
+    reason for every video that could not be read. Validation does the same, and logs its accuracy as `held_out`:
+    `test_top1`, for `train.keep: best_on_test`, which looks at the test set, unless a method holds training videos out.
     """
 
-    def __init__(self, network: nn.Module, *, label_smoothing: float = 0.0, views_per_forward: int = 32) -> None:
+    held_out: ClassVar[str] = "test_top1"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        label_smoothing: float = 0.0,
+        views_per_forward: int = 32,
+        audio_encoder: nn.Module | None = None,
+    ) -> None:
         """`views_per_forward` bounds the memory of a test step; it does not change the scores beyond rounding."""
         super().__init__()
         self.network = network
+        self.audio_encoder = None if audio_encoder is None else audio_encoder.requires_grad_(False)
         self.label_smoothing = label_smoothing
         self.views_per_forward = views_per_forward
         self.views_per_video = 0
@@ -38,13 +50,22 @@ class VideoClassifier(L.LightningModule):
         self.labels: dict[str, int] = {}
         self.failures: dict[str, str] = {}
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Clips (B, T, 3, H, W) to logits (B, K)."""
+    def forward(self, clips: Clips) -> Tensor:
+        """Clips to logits (B, K)."""
+        if not isinstance(clips, Tensor) and "audio" in clips:
+            clips = {**clips, "audio": self._hear(clips["audio"])}
         logits: Tensor = self.network(clips)
         return logits
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Mean cross-entropy of a batch of clips (B, T, 3, H, W) and labels (B,)."""
+    @torch.no_grad()
+    def _hear(self, patches: Tensor) -> Tensor:
+        """Log-mel patches (B, T, 96, 64) to features (B, T, D)."""
+        assert self.audio_encoder is not None
+        features: Tensor = self.audio_encoder.eval()(patches.flatten(0, 1))
+        return features.unflatten(0, patches.shape[:2])
+
+    def training_step(self, batch: tuple[Clips, Tensor], batch_idx: int) -> Tensor:
+        """Mean cross-entropy of a batch of clips and labels (B,)."""
         clips, labels = batch
         logits = self(clips)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
@@ -66,14 +87,25 @@ class VideoClassifier(L.LightningModule):
         readable = [video for video in batch if "error" not in video]
         if not readable:
             return
-        views = torch.cat([video["views"] for video in readable])  # (sum of V, T, 3, H, W)
-        logits = torch.cat([self(part) for part in views.split(self.views_per_forward)]).float().cpu()
-        self.views_per_video = len(readable[0]["views"])
+        views = each(lambda *each: torch.cat(each), *(video["views"] for video in readable))  # (sum of V, T, ...)
+        logits = torch.cat([self(part) for part in split(views, self.views_per_forward)]).float().cpu()
+        self.views_per_video = len(logits) // len(readable)
         start = 0
         for video in readable:
-            for view in range(len(video["views"])):
+            for view in range(self.views_per_video):
                 self.view_scores.add(video["video_id"], view, logits[start + view])
-            start += len(video["views"])
+            start += self.views_per_video
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Without the encoder of sound, which does not change and may be larger than the network."""
+        for name in [name for name in checkpoint["state_dict"] if name.startswith("audio_encoder.")]:
+            del checkpoint["state_dict"][name]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The encoder of sound is the one that was given."""
+        if self.audio_encoder is not None:
+            encoder = self.audio_encoder.state_dict()
+            checkpoint["state_dict"] |= {f"audio_encoder.{name}": tensor for name, tensor in encoder.items()}
 
     def on_validation_start(self) -> None:
         """As before a test."""
@@ -84,11 +116,11 @@ class VideoClassifier(L.LightningModule):
         self.test_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
-        """Log `test_top1` in percent of all test videos, each with every view it was given."""
+        """Log the top-1 in percent of all videos, each with every view it was given."""
         names, scores = self.view_scores.video_scores(self.views_per_video, average="logits")
         labels = torch.tensor([self.labels[name] for name in names], dtype=torch.int64)
         top1 = accuracy(scores, labels, expected=len(self.labels))["top1"]
-        self.log("test_top1", top1, on_step=False, on_epoch=True)
+        self.log(self.held_out, top1, on_step=False, on_epoch=True)
 
     def finish(self, data: L.LightningDataModule, device: torch.device) -> None:
         """What the network still needs after the last epoch, from training clips of `data`; nothing by default. Not a
@@ -98,8 +130,8 @@ class VideoClassifier(L.LightningModule):
         """Tensors move to the device; a test video's id, label and error stay where they are."""
         if isinstance(batch, list) and batch and isinstance(batch[0], dict):
             return [
-                {key: value.to(device) if isinstance(value, Tensor) else value for key, value in v.items()}
-                for v in batch
+                {**video, "views": each(lambda x: x.to(device), video["views"])} if "views" in video else video
+                for video in batch
             ]
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 

@@ -55,7 +55,8 @@ class Comparison:
     row: Row
     scale: Scale
     measured: dict[str, Measured]
-    """By the name under which the row prints the metric: `top1`, and `events_top1` for a second measurement."""
+    """By the name under which the row prints the metric: `top1`, and `events_top1` for a second measurement. What the
+    row prints as a mean over measurements takes their place once all of them are there."""
     delta: dict[str, float] | None
     """Measured mean minus printed number, at the printed precision; None at any scale but paper."""
     verdict: Verdict
@@ -128,15 +129,23 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
             if not values:
                 continue
             name = row.metric(measurement.name, metric)
-            mean, sd = mean_and_sd(values)
-            videos = taken[0].videos_expected
-            interval = t_interval(values) if len(values) > 1 else wilson_interval(mean, videos)
-            measured[name] = Measured(mean, sd, len(values), interval)
+            measured[name] = _measured(values, taken[0].videos_expected)
             chance[name] = 100 * min(int(metric.removeprefix("top")), classes) / classes
-            if scale == "paper" and name in row.published:
-                cell = row.published[name]
-                delta[name] = round(mean - cell.value, cell.decimals) + 0.0  # + 0.0 makes -0.0 a 0.0
-                findings.append(compare_to_print(interval, cell.value, cell.decimals, tolerance))
+    for mean_name, parts in row.means.items():
+        for metric in ACCURACIES:
+            values, videos = _means(counted, parts, metric)
+            if not values:
+                continue
+            name, of = row.metric(mean_name, metric), [row.metric(part, metric) for part in parts]
+            chance[name] = chance[of[0]]
+            for part in of:
+                del measured[part], chance[part]
+            measured[name] = _measured(values, videos)
+    for name, found in measured.items() if scale == "paper" else ():
+        if name in row.published:
+            cell = row.published[name]
+            delta[name] = round(found.mean - cell.value, cell.decimals) + 0.0  # + 0.0 makes -0.0 a 0.0
+            findings.append(compare_to_print(found.interval, cell.value, cell.decimals, tolerance))
     verdict: Verdict
     if scale != "paper":
         verdict = "not-comparable"
@@ -147,6 +156,24 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
     return Comparison(
         row, scale, measured, delta if findings else None, verdict, tuple(counted), tuple(stale), chance, tuple(partial)
     )
+
+
+def _measured(values: Sequence[float], videos: int) -> Measured:
+    mean, sd = mean_and_sd(values)
+    return Measured(mean, sd, len(values), t_interval(values) if len(values) > 1 else wilson_interval(mean, videos))
+
+
+def _means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tuple[list[float], int]:
+    """The mean over `parts` for each seed that has all of them, and the videos of one such mean: those of a test set
+    that several parts share (splits that fall together at a small scale) count once."""
+    by_seed: dict[int, dict[str, Record]] = {}
+    for record in counted:
+        if record.measurement in parts and getattr(record, metric) is not None:
+            by_seed.setdefault(record.seed, {})[record.measurement] = record
+    whole = [list(found.values()) for found in by_seed.values() if len(found) == len(parts)]
+    values = [sum(getattr(record, metric) for record in found) / len(parts) for found in whole]
+    videos = {record.evaluation_key: record.videos_expected for record in whole[0]} if whole else {}
+    return values, sum(videos.values())
 
 
 def _partial(records: Sequence[Record], dataset: Dataset, which: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 from vtbench.errors import DataError, SpecError, did_you_mean
 from vtbench.spec.datasets import NO_FLIP, load_dataset
@@ -105,16 +105,19 @@ def _datasets(row: Row, where: str) -> Iterator[str]:
 
 
 def _merged_by_scale(paper: Paper) -> Iterator[str]:
-    """Rows that are different measurements of one data set at paper scale must not become one at a smaller scale. Data
-    sets may fall together there."""
+    """Rows that are different measurements at paper scale must not become one at a smaller scale, unless they differ in
+    what the small scales do not have: other data sets, official splits, other pretrained weights."""
     for scale in SCALES[:2]:
-        seen: dict[tuple[str, str, str, str], tuple[str, Row]] = {}
+        seen: dict[tuple[Hashable, ...], tuple[str, Row]] = {}
         for row in paper.rows:
             at_paper = {m.name: _keys(m) for m in row.measurements("paper")}
-            dataset = {m.name: m.evaluation.data.dataset for m in row.measurements("paper")}
+            rooted = {
+                m.name: (m.evaluation.data.dataset, m.evaluation.training.init.weights)
+                for m in row.measurements("paper")
+            }
             for m in row.measurements(scale):
                 for kind, key in _keys(m).items() if m.name in at_paper else ():
-                    before, other = seen.setdefault((dataset[m.name], m.name, kind, key), (at_paper[m.name][kind], row))
+                    before, other = seen.setdefault((*rooted[m.name], m.name, kind, key), (at_paper[m.name][kind], row))
                     if before != at_paper[m.name][kind]:
                         yield (
                             f"{row.where}: row '{row.name}': is the {kind} of {other.id} at {scale} scale but not at "

@@ -65,6 +65,7 @@ class _MeasurementFile(_Blocks):
 @dataclass(frozen=True, kw_only=True)
 class _DefaultsFile(_Blocks):
     measurements: Node | None = key("name -> blocks that differ from the row's", default=None, read=_raw)
+    means: dict[str, tuple[str, ...]] = key("name -> the measurements whose mean is printed", default={})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +193,9 @@ def _read_row(
             spec = build(_MeasurementFile, measurement) if measurement else _MeasurementFile()
             layers = [defaults, file, spec]
             recipes[name] = RowRecipe(_read_recipe(node, layers, status == "runnable", builders), spec.scales)
-    _known_metrics(node, recipes)
+    means = {**defaults.means, **file.means} if recipes else {}
+    _known_means(node, means, recipes)
+    _known_metrics(node, {**recipes, **means})
     _known_starts(node, recipes)
     return Row(
         paper=path.parent.name,
@@ -209,6 +212,7 @@ def _read_row(
         line=node.line,
         complexity=file.complexity,
         baseline=file.baseline,
+        means=means,
     )
 
 
@@ -250,6 +254,12 @@ def _read_recipe(row: Node, layers: list[Any], complete: bool, builders: Builder
         elif values:
             where = Node(None, row.file, row.line, f"{row.key}.{block}")
             blocks[block] = build(BLOCKS[block], where, values)
+    if "data" in blocks:
+        takes = "modalities" in builders.signature(blocks["model"].name)
+        if takes != (blocks["data"].modalities is not None):
+            network = blocks["model"].name
+            what = "needs it" if takes else "takes decoded frames alone; leave it out"
+            row.fail(f"the network {network} {what}", below="data.modalities")
     if "data" in blocks and blocks["data"].dataset not in dataset_names():
         dataset = merged["data"]["dataset"]
         dataset.fail(f"no data set is called {dataset.value!r}{did_you_mean(dataset.value, dataset_names())}")
@@ -300,8 +310,20 @@ def _known_baselines(nodes: list[Node], rows: Mapping[str, Row]) -> None:
             )
 
 
-def _known_metrics(row: Node, recipes: Mapping[str, RowRecipe]) -> None:
-    """A published key is a metric, or a measurement's name and a metric ("sthv1_top1")."""
+def _known_means(row: Node, means: Mapping[str, tuple[str, ...]], recipes: Mapping[str, RowRecipe]) -> None:
+    """A mean is over two or more measurements of the row, and has the name of none."""
+    for name, parts in means.items():
+        if name in recipes:
+            row.fail(f"'{name}' is a measurement of this row; a mean has a name of its own", below="means")
+        if len(set(parts)) < max(2, len(parts)):
+            row.fail(f"must be two or more measurements, each once, not {list(parts)}", below=f"means.{name}")
+        for part in parts:
+            if part not in recipes:
+                row.fail(f"'{part}' is no measurement of this row{did_you_mean(part, recipes)}", below=f"means.{name}")
+
+
+def _known_metrics(row: Node, recipes: Mapping[str, Any]) -> None:
+    """A published key is a metric, or the name of a measurement or a mean and a metric ("sthv1_top1")."""
     for name, node in row.value["published"].value.items() if "published" in row.value else ():
         # The longest: "train_memory_gb" is no "memory_gb" of a measurement called "train".
         metric = max((m for m in METRICS if name == m or name.endswith(f"_{m}")), key=len, default=None)

@@ -20,21 +20,31 @@ class Network:
 
     @classmethod
     def of(cls, data: Data, model: Model) -> Network:
-        """The network of a data and a model block: the spec's arguments, and the three that follow from the data."""
+        """The network of a data and a model block: the spec's arguments, and those that follow from the data."""
         arguments = {
             "num_classes": load_dataset(data.dataset).num_classes,
             "num_frames": data.num_frames,
             "img_size": data.size,
             **model.arguments,
         }
+        if data.modalities is not None:
+            arguments["modalities"] = data.modalities
         return cls(model.name, tuple(sorted(arguments.items())))
 
     @property
-    def clip_shape(self) -> tuple[int, int, int, int]:
-        """One clip of its input, (T, 3, H, W)."""
+    def clip_shape(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+        """One clip of its input, (T, 3, H, W), or the shape of each of its modalities."""
         arguments = dict(self.arguments)
-        size = arguments["img_size"]
-        return arguments["num_frames"], 3, size, size
+        frames, size = arguments["num_frames"], arguments["img_size"]
+        shapes = {
+            "iframe": (frames, 3, size, size),
+            "motion": (frames, 2, size, size),
+            "residual": (frames, 3, size, size),
+            "audio": (frames, arguments.get("audio_dim", 0)),
+        }
+        if "modalities" not in arguments:
+            return shapes["iframe"]
+        return {name: shapes[name] for name in arguments["modalities"]}
 
     @property
     def key(self) -> str:

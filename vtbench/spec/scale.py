@@ -19,6 +19,12 @@ from vtbench.spec.signatures import Builders
 # ---- the kinds of rules --------------------------------------------------------------------------------------------
 
 
+UNSET = None
+"""The key is left out at this scale."""
+PAPER = object()
+"""The setting is the paper's own."""
+
+
 @dataclass(frozen=True)
 class BySize:
     """A number for each mini size; a table names its own (`mini_size`)."""
@@ -27,6 +33,7 @@ class BySize:
     grid7: Any
     pyramid: Any
     stages: Any
+    modalities: Any = PAPER
 
 
 @dataclass(frozen=True)
@@ -54,20 +61,16 @@ class InProportion:
     to: str
 
 
-UNSET = None
-"""The key is left out at this scale."""
-PAPER = object()
-"""The setting is the paper's own."""
-
 Rules = Mapping[str, tuple[Any, str]]
 """Dotted key -> (constant or one of the kinds above, why)."""
 
 # ---- the numbers ---------------------------------------------------------------------------------------------------
 
-MINI_SIZES = ("grid3", "grid7", "pyramid", "stages")
+MINI_SIZES = ("grid3", "grid7", "pyramid", "stages", "modalities")
 """3x3 patches of 8 pixels; 7x7 of 4, enough for 8 of 196 patches to be 2 of 49; where the networks of one table differ
-(`pyramid`), frames as small as each allows, larger where the paper has more than 224 pixels; or (`stages`) 18x18
-patches of 2, so that the maps of four stages hold 3x3 windows, the last one a single window."""
+(`pyramid`), frames as small as each allows, larger where the paper has more than 224 pixels; (`stages`) 18x18 patches
+of 2, so that the maps of four stages hold 3x3 windows, the last one a single window; or (`modalities`) compressed video
+with 4x4 patches of 16, the size of the blocks that motion vectors belong to."""
 
 TINY_NETWORK = "a network that trains in minutes on two cores; the heads stay where a table counts heads"
 TINY_STAGES = "a network that trains in minutes on two cores; an eighth of a head's channels stays a whole number"
@@ -93,52 +96,68 @@ _PYRAMID_SHORT_SIDE = _by_backbone(
 )
 
 
+def _or_modalities(rule: Any, modalities: Any) -> BySize:
+    """`rule` at all sizes but that of compressed video."""
+    return BySize(grid3=rule, grid7=rule, pyramid=rule, stages=rule, modalities=modalities)
+
+
 def _swin_or_vit(swin: Any, vit: Any) -> By:
     return By("model.name", {"swin": swin, "pst": swin, "pst_vit": vit})
 
 
 MINI: Rules = {
     "data.dataset": (
-        By(
-            None,
-            {
-                "kinetics400": "cycle",
-                "ucf101": "events",
-                "egtea": "events",
-                "sthv1": "cycle",
-                "sthv2": "cycle",
-                "diving48": "cycle",
-                "cycle": "cycle",
-                "events": "events",
-            },
+        _or_modalities(
+            By(
+                None,
+                {
+                    "kinetics400": "cycle",
+                    "ucf101": "events",
+                    "egtea": "events",
+                    "sthv1": "cycle",
+                    "sthv2": "cycle",
+                    "diving48": "cycle",
+                    "cycle": "cycle",
+                    "events": "events",
+                },
+            ),
+            By(None, {"ucf101": "bits", "kinetics600": "bits", "sthv2": "silent_bits"}),
         ),
-        "synthetic H.264 videos whose label needs the order of the frames",
+        "synthetic videos whose label needs the order of the frames (H.264), or every modality (MPEG-4)",
     ),
     "data.limit_train": (
-        BySize(grid3=UNSET, grid7=UNSET, pyramid=UNSET, stages=_swin_or_vit(512, UNSET)),
+        BySize(grid3=UNSET, grid7=UNSET, pyramid=UNSET, stages=_swin_or_vit(512, UNSET), modalities=UNSET),
         "four stages of windows are slow on a CPU",
     ),
     "data.num_frames": (
         BySize(grid3=PAPER, grid7=PAPER, pyramid=PAPER, stages=By("model.pattern", {"d-16": 16}, otherwise=8)),
         "one frame of each of eight places; two where a pattern shifts by up to 8 frames",
     ),
-    "data.sampling": (UNSET, "a clip of the synthetic sets shows almost the whole video"),
-    "data.split": (UNSET, "synthetic sets have one split"),
+    "data.sampling": (_or_modalities(UNSET, PAPER), "a clip of the synthetic sets shows almost the whole video"),
+    "data.split": (UNSET, "synthetic sets have one split: other seeds stand for other splits"),
     "data.stride": (
         BySize(
             grid3=4,
             grid7=4,
             pyramid=By("data.num_frames", {8: 4, 16: 2, 32: 1}),
             stages=By("model.pattern", {"d-16": 2}, otherwise=4),
+            modalities=UNSET,
         ),
         "each place of the shape is held for 4 frames, so a clip sees 8 places",
     ),
     "data.size": (
-        BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE, stages=_swin_or_vit(36, 24)),
+        BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE, stages=_swin_or_vit(36, 24), modalities=64),
         "shapes are drawn for frames this small",
     ),
+    "data.audio_encoder": ("mel", "statistics of mel bands tell tones apart without pretrained weights"),
     "augment.short_side": (
-        BySize(grid3=(25, 28), grid7=(29, 33), pyramid=_PYRAMID_SHORT_SIDE, stages=_swin_or_vit((37, 42), (25, 28))),
+        BySize(
+            grid3=(25, 28),
+            grid7=(29, 33),
+            pyramid=_PYRAMID_SHORT_SIDE,
+            stages=_swin_or_vit((37, 42), (25, 28)),
+            modalities=(64, 64),
+        ),
         "about the crop's size, as the shapes lie near the edge",
     ),
     "augment.crop": (UNSET, "as the shapes lie near the edge"),
@@ -162,11 +181,12 @@ MINI: Rules = {
             grid7=48,
             pyramid=_by_backbone(vit=48, visformer=48, rest=By(None, {64: 16, 96: 24})),
             stages=By(None, {96: 8, 128: 8, 384: 48}),
+            modalities=32,
         ),
         TINY_NETWORK,
     ),
     "model.depth": (
-        BySize(grid3=3, grid7=3, pyramid=4, stages=4),
+        BySize(grid3=3, grid7=3, pyramid=4, stages=4, modalities=2),
         TINY_NETWORK + "; divisible by 3 for 4, 8 and 12 of 12 blocks, 4 where levels are looped",
     ),
     "model.num_heads": (
@@ -175,6 +195,7 @@ MINI: Rules = {
             grid7=12,
             pyramid=6,
             stages=By(None, {(3, 6, 12, 24): (1, 2, 4, 8), (4, 8, 16, 32): (1, 2, 4, 8), 6: 6}),
+            modalities=4,
         ),
         "8 channels in a head, or more",
     ),
@@ -193,7 +214,8 @@ MINI: Rules = {
     "model.backward_patches": (InProportion("patches"), "the same share of the patches"),
     "model.forward_patches": (InProportion("patches"), "the same share of the patches"),
     "init.pretraining": ("stills", "a shared pretraining on still images of the shapes stands for ImageNet"),
-    "init.weights": (UNSET, "see init.pretraining"),
+    "init.scratch": (True, "learns the synthetic videos without a pretraining"),
+    "init.weights": (UNSET, "see init.pretraining or init.scratch"),
     "train.optimizer": ("adamw", SYNTHETIC_RECIPE),
     "train.lr": (
         ByStart(
@@ -202,6 +224,7 @@ MINI: Rules = {
                 grid7=3e-3,
                 pyramid=_by_backbone(vit=1.5e-3, visformer=3e-3, rest=3e-3),
                 stages=_swin_or_vit(1e-3, 1.5e-3),
+                modalities=3e-3,
             ),
             trained=1e-3,
         ),
@@ -213,24 +236,33 @@ MINI: Rules = {
     "train.epochs": (
         ByStart(
             pretrained=BySize(
-                grid3=5, grid7=5, pyramid=_by_backbone(vit=30, visformer=5, rest=5), stages=_swin_or_vit(6, 30)
+                grid3=5,
+                grid7=5,
+                pyramid=_by_backbone(vit=30, visformer=5, rest=5),
+                stages=_swin_or_vit(6, 30),
+                modalities=5,
             ),
-            trained=By(None, {12: 10, 18: 10, 30: 4, 36: 20}),
+            trained=By(None, {12: 10, 15: 4, 18: 10, 30: 4, 36: 20}),
         ),
         FINE_TUNING + "; where networks differ, a ViT is slower",
     ),
     "train.warmup_epochs": (0.5, SYNTHETIC_RECIPE),
     "train.schedule": ("cosine", SYNTHETIC_RECIPE),
     "train.milestones": (UNSET, "belongs to the schedule step"),
-    "train.gamma": (UNSET, "belongs to the schedule step"),
-    "train.batch_size": (BySize(grid3=16, grid7=16, pyramid=16, stages=_swin_or_vit(8, 16)), SYNTHETIC_RECIPE),
+    "train.gamma": (UNSET, "belongs to the schedules step and plateau"),
+    "train.patience": (UNSET, "belongs to the schedule plateau"),
+    "train.holdout": (UNSET, "belongs to the schedule plateau"),
+    "train.batch_size": (
+        BySize(grid3=16, grid7=16, pyramid=16, stages=_swin_or_vit(8, 16), modalities=16),
+        SYNTHETIC_RECIPE,
+    ),
     "train.accumulate": (1, "a batch fits into memory"),
     "train.label_smoothing": (0.0, SYNTHETIC_RECIPE),
     "train.precise_bn": (16, "a quarter of the training videos"),
     "train.precision": ("32-true", "for a CPU"),
-    "eval.clips": (BySize(grid3=2, grid7=2, pyramid=2, stages=1), "videos are short"),
+    "eval.clips": (BySize(grid3=2, grid7=2, pyramid=2, stages=1, modalities=1), "videos are short"),
     "eval.short_side": (
-        BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE, stages=_swin_or_vit(36, 24)),
+        BySize(grid3=24, grid7=28, pyramid=_PYRAMID_SIZE, stages=_swin_or_vit(36, 24), modalities=64),
         "the size of the crop, as in the paper",
     ),
 }
@@ -241,12 +273,16 @@ SMOKE: Rules = {
     "data.limit_test": (4, "wiring only"),
     "model.embed_dim": (
         BySize(
-            grid3=24, grid7=24, pyramid=MINI["model.embed_dim"][0].pyramid, stages=MINI["model.embed_dim"][0].stages
+            grid3=24,
+            grid7=24,
+            pyramid=MINI["model.embed_dim"][0].pyramid,
+            stages=MINI["model.embed_dim"][0].stages,
+            modalities=24,
         ),
         "wiring only",
     ),
-    "model.depth": (BySize(grid3=3, grid7=3, pyramid=4, stages=4), "wiring only"),
-    "train.epochs": (By(None, {12: 1, 18: 1, 30: 1, 36: 2}), "wiring only"),
+    "model.depth": (BySize(grid3=3, grid7=3, pyramid=4, stages=4, modalities=2), "wiring only"),
+    "train.epochs": (By(None, {12: 1, 15: 1, 18: 1, 30: 1, 36: 2}), "wiring only"),
     "train.warmup_epochs": (0.0, "wiring only"),
     "train.batch_size": (4, "wiring only"),
     "train.precise_bn": (1, "wiring only"),
@@ -326,8 +362,9 @@ def at_scale(row: Row, recipe: Recipe, scale: Scale) -> tuple[Recipe, list[Chang
     paper = recipe.leaves()
     leaves = dict(paper)
     for key, (rule, _) in RULES[scale].items():
-        if key == "init.pretraining":
-            if "init.weights" in paper:
+        if key in ("init.pretraining", "init.scratch"):
+            pretrained = recipe.model.name in PRETRAINING_NETWORK
+            if "init.weights" in paper and pretrained == (key == "init.pretraining"):
                 leaves[key] = rule
         elif key in paper or key.startswith(("data.limit_", "data.stride")):
             leaves[key] = _scaled(row, key, rule, paper, scale)

@@ -21,6 +21,10 @@ from vtbench.spec.locate import data_folder, shown
 Scale = Literal["smoke", "mini", "paper"]
 Status = Literal["runnable", "analytic", "published-only"]
 Complexity = Literal["joint", "divided", "local", "sparse", "patch_shift"]
+Modality = Literal["iframe", "motion", "residual", "audio"]
+
+MODALITIES = ("iframe", "motion", "residual", "audio")
+"""What a compressed video holds, in the order in which a spec names it."""
 
 ACCURACIES = ("top1", "top5")
 SPEEDS = ("latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb")
@@ -104,10 +108,34 @@ class Data:
     split: int | None = key("number of the official split, where a data set has several", default=None, at_least=1)
     limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
     limit_test: int | None = key("test on the first so many videos only", unit="videos", default=None, at_least=1)
+    modalities: tuple[Modality, ...] | None = key(
+        "what a clip takes from the compressed file at each of its frames: I-frame, motion vectors, residual, sound; "
+        "not set: the decoded frame",
+        default=None,
+    )
+    motion: Literal["previous", "iframe"] | None = key(
+        "what motion vectors and residuals are counted from: the previous frame, or (accumulated) the I-frame",
+        default=None,
+    )
+    audio_encoder: Literal["vggish", "mel"] | None = key(
+        "what makes 128 numbers of the second of sound around each frame, and is never trained: VGGish, whose weights "
+        "are given as `vggish`, or (small scales) mean and standard deviation of each of its 64 mel bands",
+        default=None,
+    )
 
     def __post_init__(self) -> None:
         if (self.stride is None) == (self.sampling is None):
             raise ValueError("data must hold exactly one of stride (a number of frames) and sampling: segments")
+        given = self.modalities or ()
+        if self.modalities is not None and (not given or tuple(m for m in MODALITIES if m in given) != given):
+            raise ValueError(
+                f"data.modalities is [{', '.join(given)}]; it holds one or more of {', '.join(MODALITIES)}, each once, "
+                "in this order"
+            )
+        if ("motion" in given or "residual" in given) != (self.motion is not None):
+            raise ValueError("data.motion belongs to the modalities motion and residual, which need it")
+        if ("audio" in given) != (self.audio_encoder is not None):
+            raise ValueError("data.audio_encoder belongs to the modality audio, which needs it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +209,15 @@ class Init:
             raise ValueError("init must hold exactly one of scratch: true, weights, row, measurement, pretraining")
 
 
+_OF_SCHEDULES = {
+    "milestones": ("step",),
+    "gamma": ("step", "plateau"),
+    "patience": ("plateau",),
+    "holdout": ("plateau",),
+}
+"""Key of `train` -> the schedules that need it; others do without."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """The recipe of one training."""
@@ -192,9 +229,22 @@ class Train:
     weight_decay: float = key("weight decay of all parameters", at_least=0)
     epochs: int = key("passes over the training videos", unit="epochs", at_least=1)
     warmup_epochs: float = key("linear warm-up of the learning rate from 0", unit="epochs", at_least=0)
-    schedule: Literal["step", "cosine"] = key("how the learning rate falls, once per optimiser step")
+    schedule: Literal["step", "cosine", "plateau"] = key(
+        "how the learning rate falls: once per optimiser step, or on a plateau of the top-1 on held-out training videos"
+    )
     milestones: tuple[int, ...] | None = key("epochs after which a step falls", unit="epochs", default=None, at_least=1)
-    gamma: float | None = key("factor of each step of the schedule", default=None, above=0)
+    gamma: float | None = key("factor of each step of the schedules step and plateau", default=None, above=0)
+    patience: int | None = key(
+        "epochs without a new best that are borne; the rate falls after one more",
+        unit="epochs",
+        default=None,
+        at_least=1,
+    )
+    holdout: float | None = key(
+        "share of the training videos that the plateau is watched on, and that are not trained on",
+        default=None,
+        above=0,
+    )
     batch_size: int = key("clips per forward pass, over all devices", unit="clips", at_least=1)
     accumulate: int = key("forward passes per update", at_least=1)
     label_smoothing: float = key("label smoothing", at_least=0, at_most=1)
@@ -216,9 +266,13 @@ class Train:
     def __post_init__(self) -> None:
         if (self.optimizer == "sgd") != (self.momentum is not None):
             raise ValueError("train.momentum belongs to the optimizer sgd, which needs it")
-        for name in ("milestones", "gamma"):
-            if (self.schedule == "step") != (getattr(self, name) is not None):
-                raise ValueError(f"train.{name} belongs to the schedule step, which needs it")
+        for name, schedules in _OF_SCHEDULES.items():
+            if (self.schedule in schedules) != (getattr(self, name) is not None):
+                one = f"the schedule {schedules[0]}, which needs it"
+                several = f"the schedules {' and '.join(schedules)}, which need it"
+                raise ValueError(f"train.{name} belongs to {one if len(schedules) == 1 else several}")
+        if self.holdout is not None and self.holdout >= 1:
+            raise ValueError(f"train.holdout is {self.holdout}, must be below 1")
 
     @property
     def effective_batch(self) -> int:
@@ -417,6 +471,8 @@ class Row:
     """The row of this table that its latency, throughput and memory are measured against, by name."""
     complexity: tuple[Complexity, ...] = ()
     """Attentions of vtbench.layers.attention.ATTENTIONS whose growth with places and frames the row prints."""
+    means: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """What the row prints as the mean over several of its measurements: name -> theirs."""
     changed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings by dotted key that `--set` puts in place of the file's, at every scale."""
 
@@ -442,7 +498,7 @@ class Row:
         return measurements(self, scale, seed)
 
     def metric(self, measurement: str, metric: str) -> str:
-        """The key of `published` under which the row prints `metric` of one of its measurements."""
+        """The key of `published` under which the row prints `metric` of one of its measurements or means."""
         return metric if measurement == "main" else f"{measurement}_{metric}"
 
 

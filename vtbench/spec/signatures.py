@@ -13,8 +13,9 @@ from vtbench.errors import SpecError, did_you_mean
 from vtbench.spec.document import Node, convert
 from vtbench.spec.locate import PACKAGE, shown
 
-FROM_DATA = ("num_classes", "num_frames", "img_size")
-"""Arguments that the runner fills from the data block; a spec may not set them."""
+FROM_DATA = ("num_classes", "num_frames", "img_size", "modalities")
+"""Arguments that the runner fills from the data block; a spec may not set them. The last one goes only to networks that
+have it."""
 
 _TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 

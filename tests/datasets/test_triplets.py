@@ -1,0 +1,101 @@
+"""Modalities of compressed files as clips: which frames, one decode, what is cached, and sound at the right time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vtbench.datasets import bits, triplets
+from vtbench.datasets.triplets import TripletSource, predicted_frames
+from vtbench.errors import VideoError
+from vtbench.video.compressed import CompressedReader
+
+ALL = ("iframe", "motion", "residual", "audio")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bits") / "video.mp4"
+    bits.write_video(path, 5, np.random.default_rng(0), silent=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bits") / "silent.mp4"
+    bits.write_video(path, 5, np.random.default_rng(0), silent=True)
+    return path
+
+
+def source(**options: Any) -> TripletSource:
+    return TripletSource(**{"modalities": ALL, "motion": "previous", "cache": False, **options})
+
+
+def test_iframes_stand_for_the_frame_before_them() -> None:
+    gops = [(0, 4), (4, 8), (8, 9), (9, 12)]
+    numbers = np.array([[0, 1, 3], [4, 8, 9]])
+    assert predicted_frames(numbers, gops).tolist() == [[1, 1, 3], [3, 7, 7]]
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_clip_is_what_the_reader_gives(video: Path, cache: bool) -> None:
+    triplets.clear_cache()
+    found, which = source(cache=cache)(video, lambda n: np.array([[5, 30, 5], [8, 1, 4]]))
+    assert which.tolist() == [[2, 4, 2], [3, 0, 1]]
+    with CompressedReader(video) as reader:
+        expected = reader.triplets([1, 3, 5, 7, 30])
+    assert torch.equal(found["iframe"], torch.from_numpy(expected.iframes))
+    assert torch.equal(found["motion"], torch.from_numpy(expected.motion))
+    assert torch.equal(found["residual"], torch.from_numpy(expected.residuals))
+    assert list(found) == list(ALL) and found["audio"].shape == (5, 96, 64)
+
+
+def test_cached_files_are_read_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    triplets.clear_cache()
+    one = source(cache=True)
+    one(video, lambda n: np.array([1]))
+    monkeypatch.setattr(triplets, "CompressedReader", None)
+    monkeypatch.setattr(triplets, "read_sound", None)
+    found, _ = source(cache=True)(video, lambda n: np.arange(n))
+    assert len(found["motion"]) == bits.NUM_FRAMES - bits.GOPS
+
+
+@pytest.mark.parametrize("modalities", [("motion",), ("iframe",), ("audio",), ("motion", "residual")])
+def test_only_what_is_asked_for_comes_and_it_is_the_same(video: Path, modalities: tuple[str, ...]) -> None:
+    motion = "previous" if {"motion", "residual"} & set(modalities) else None
+    some, _ = source(modalities=modalities, motion=motion)(video, lambda n: np.array([2, 9]))
+    whole, _ = source()(video, lambda n: np.array([2, 9]))
+    assert list(some) == list(modalities)
+    for name in modalities:
+        assert torch.equal(some[name], whole[name])
+
+
+def test_accumulated_motion_is_another_convention(video: Path) -> None:
+    moved = {kind: source(motion=kind)(video, lambda n: np.array([3]))[0]["motion"] for kind in ("previous", "iframe")}
+    band = (0, 0, slice(34, 62), slice(24, 56))
+    assert moved["iframe"][band].median().abs() == pytest.approx(3 * moved["previous"][band].median().abs())
+
+
+def test_sound_is_that_of_the_frames_time(video: Path) -> None:
+    found, _ = source(modalities=("audio",), motion=None)(video, lambda n: np.array([2, 16]))
+    tone = found["audio"].mean(dim=1).argmax(dim=-1)
+    assert tone[0] == tone[1]  # a tone that lasts
+    assert not torch.equal(found["audio"][0], found["audio"][1])  # whose beginning is within half a second of frame 2
+
+
+def test_files_without_sound_are_silent_and_counted(silent: Path) -> None:
+    one = source()
+    found, _ = one(silent, lambda n: np.array([2]))
+    assert torch.allclose(found["audio"], torch.tensor(0.01).log()) and one.silent == {str(silent)}
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_what_is_no_video_is_a_video_error(tmp_path: Path, cache: bool) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    for name in ("a.mp4", "b.mp4"):
+        with pytest.raises(VideoError, match=name):
+            source(cache=cache)(tmp_path / name, lambda n: np.array([0]))

@@ -1,0 +1,32 @@
+"""A quiet tone as AAC sound, for synthetic videos."""
+
+from __future__ import annotations
+
+import functools
+import io
+
+import av
+import numpy as np
+
+SOUND_RATE = 8000  # Hz
+
+
+def tone(hertz: int, *, seconds: float) -> io.BytesIO:
+    """A sine of amplitude 0.05 as AAC in an mp4 file in memory, at SOUND_RATE."""
+    return io.BytesIO(_encoded(hertz, round(seconds * SOUND_RATE)))
+
+
+@functools.lru_cache(maxsize=64)
+def _encoded(hertz: int, num_samples: int) -> bytes:
+    """Encoded once per pitch and length, which is most of the time that writing a small video would take."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as out:
+        audio = out.add_stream("aac", rate=SOUND_RATE, layout="mono", options={"aac_coder": "fast"})
+        audio.codec_context.bit_rate = 16000
+        audio.codec_context.thread_count = 1
+        wave = 0.05 * np.sin(2 * np.pi * hertz * np.arange(num_samples) / SOUND_RATE)
+        sound = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
+        sound.sample_rate, sound.pts = SOUND_RATE, 0
+        out.mux(audio.encode(sound))
+        out.mux(audio.encode(None))
+    return file.getvalue()

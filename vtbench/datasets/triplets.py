@@ -1,0 +1,121 @@
+"""What a clip takes from a compressed video at each of its frames: I-frame, motion vectors, residual and sound.
+
+MM-ViT (arXiv:2108.09322) section 4.1: "8 uniformly sampled triplets of I-frames, motion vectors, residuals", and "audio
+features that are temporally aligned with the visual features". A triplet is that of one frame: the I-frame of its
+group of pictures, and its own motion vectors and residual. A frame that is an I-frame has neither, and stands for the
+one before it, as in CoViAR's official code (dataset.py), the first of all for the one after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vtbench.audio.logmel import segments
+from vtbench.audio.waveform import read_sound
+from vtbench.errors import VideoError
+from vtbench.video.compressed import CompressedReader
+
+__all__ = ["TripletSource", "clear_cache", "predicted_frames"]
+
+
+def predicted_frames(numbers: np.ndarray, gops: Sequence[tuple[int, int]]) -> np.ndarray:
+    """`numbers` with every I-frame replaced by the frame before it, or after it where there is none that is predicted.
+
+    gops: (first, last + 1) frame of each group of pictures, the first being its I-frame; one has more than one frame.
+    """
+    iframe = {first for first, _ in gops}
+    moved = {}
+    for number in np.unique(numbers).tolist():
+        for step in (-1, 1):
+            other = number
+            while other in iframe and gops[0][0] <= other < gops[-1][1]:
+                other += step
+            if other not in iframe and gops[0][0] <= other < gops[-1][1]:
+                break
+        moved[number] = other
+    return np.vectorize(moved.__getitem__, otypes=[np.int64])(numbers)
+
+
+@dataclass(frozen=True)
+class _Video:
+    """One decoded file: the modalities of its predicted frames, of those that were asked for."""
+
+    num_frames: int
+    gops: list[tuple[int, int]]
+    row: dict[int, int]
+    """Number of a predicted frame -> its place in the arrays."""
+    modalities: dict[str, np.ndarray]
+
+
+# Decoded files by (path, size, time of change, what is read): shared by all data modules of this process.
+_decoded: dict[tuple[object, ...], _Video] = {}
+
+
+def clear_cache() -> None:
+    """Forget the decoded files."""
+    _decoded.clear()
+
+
+class TripletSource:
+    """Reads the modalities of frames of a file.
+
+    modalities: some of iframe, motion, residual, audio. motion: the convention of motion vectors and residuals (see
+    vtbench.video.compressed). cache: keep what was read of every file, in memory, for all data modules of this process.
+    """
+
+    def __init__(self, *, modalities: Sequence[str], motion: Literal["previous", "iframe"] | None, cache: bool) -> None:
+        self.modalities, self.motion, self.cache = tuple(modalities), motion, cache
+        self.silent: set[str] = set()
+        """Files without a sound track, of those that this process read."""
+
+    def __call__(self, file: Path, choose: Callable[[int], np.ndarray]) -> tuple[Mapping[str, Tensor], np.ndarray]:
+        """The modalities of the distinct frames that `choose(num_video_frames)` asks for, (U, ...) each, and for each
+        number asked, in the shape asked, which of them it is. Raises VideoError."""
+        if not self.cache:
+            with CompressedReader(file) as reader:
+                asked = predicted_frames(choose(reader.num_frames), reader.gops)
+                video = self._decode(file, reader, np.unique(asked))
+        else:
+            try:
+                status = file.stat()
+            except OSError as error:
+                raise VideoError(file, error.strerror or "cannot be read") from error
+            key = (str(file.resolve()), status.st_size, status.st_mtime_ns, self.modalities, self.motion)
+            if key not in _decoded:
+                with CompressedReader(file) as reader:
+                    everything = np.arange(reader.num_frames)
+                    _decoded[key] = self._decode(file, reader, np.unique(predicted_frames(everything, reader.gops)))
+            video = _decoded[key]
+            asked = predicted_frames(choose(video.num_frames), video.gops)
+        numbers, which = np.unique(asked, return_inverse=True)
+        rows = [video.row[number] for number in numbers.tolist()]
+        return {name: torch.from_numpy(video.modalities[name][rows]) for name in self.modalities}, which.reshape(
+            asked.shape
+        )
+
+    def _decode(self, file: Path, reader: CompressedReader, numbers: np.ndarray) -> _Video:
+        read: dict[str, np.ndarray] = {}
+        if "residual" in self.modalities or "iframe" in self.modalities:
+            triplets = reader.triplets(numbers, convention=self.motion or "previous")
+            read = {"iframe": triplets.iframes, "motion": triplets.motion, "residual": triplets.residuals}
+        elif "motion" in self.modalities:
+            read = {"motion": reader.motion(numbers, convention=self.motion or "previous")[0]}
+        if "audio" in self.modalities:
+            sound = read_sound(file)
+            if not sound.has_track:
+                self.silent.add(str(file))
+            seconds = reader.seconds[numbers]
+            read["audio"], _ = segments(sound.waveform, seconds, start_s=sound.start_s, end_s=sound.end_s)
+        return _Video(
+            num_frames=reader.num_frames,
+            gops=reader.gops,
+            row={number: row for row, number in enumerate(numbers.tolist())},
+            modalities={name: read[name] for name in self.modalities},
+        )
