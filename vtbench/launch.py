@@ -359,15 +359,21 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
 
 
 def _start(start: Start, done: dict[str, Any]) -> str:
-    """`scratch`, `training:<key>`, or the name of the weights and the first 8 digits of the file's SHA-256."""
+    """`scratch`, `training:<key>`, or the name of the weights and the first 8 digits of the file's SHA-256; the same of
+    VGGish's weights behind it, where sound goes through them."""
     if start.training:
-        return f"training:{start.training.key}"
-    return f"{start.weights}@{done['init_sha256'][:8]}" if start.weights else "scratch"
+        began = f"training:{start.training.key}"
+    else:
+        began = f"{start.weights}@{done['init_sha256'][:8]}" if start.weights else "scratch"
+    heard = done.get("vggish_sha256")
+    return f"{began};vggish@{heard[:8]}" if heard else began
 
 
 def _selection(training: Training) -> str:
     """What drove the choices behind the weights. At paper scale the recipe is the paper's own."""
     epoch = "last epoch"
+    if training.train.holdout:
+        epoch = f"rate by {training.train.holdout:.0%} of the training videos, held out; last epoch"
     if training.train.keep == "best_on_test":
         epoch = f"best of {training.train.epochs} epochs on the test set of {training.data.dataset}"
     if training.scale == "paper":

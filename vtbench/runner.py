@@ -146,6 +146,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             "lr": batches.lr,
             "wall_s": round(journal.elapsed_s, 3),
             "init_sha256": init_sha256,
+            "vggish_sha256": _vggish_sha256(training.data, settings),
             "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
             "data_fingerprint": journal.data_fingerprint,
@@ -354,6 +355,10 @@ def audio_encoder(data: Data, settings: Settings) -> torch.nn.Module | None:
     if encoder is not None and data.audio_encoder == "vggish":
         load_vggish(encoder, weights_file(data.audio_encoder, settings))
     return encoder
+
+
+def _vggish_sha256(data: Data, settings: Settings) -> str | None:
+    return sha256_of(weights_file("vggish", settings)) if data.audio_encoder == "vggish" else None
 
 
 def weights_file(name: str, settings: Settings) -> Path:

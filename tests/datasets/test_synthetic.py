@@ -33,7 +33,7 @@ def places_seen(frames: np.ndarray, scene: synthetic.Scene) -> list[int]:
     return [known[int(np.abs(pictures - frame).sum(axis=(1, 2, 3)).argmin())] for frame in frames]
 
 
-@pytest.mark.parametrize("name", synthetic.CLASSES)
+@pytest.mark.parametrize("name", ["cycle", "events", "stills"])  # test_bits.py has the others
 def test_decoded_frames_show_the_places_that_were_drawn(name: str, tmp_path: Path) -> None:
     for label in range(len(synthetic.CLASSES[name])):
         rng = np.random.default_rng(label)
@@ -104,7 +104,7 @@ def test_events_come_in_all_orders_and_the_label_is_the_first() -> None:
     assert slots == set(itertools.combinations(range(8), 4))
 
 
-@pytest.mark.parametrize("name", synthetic.CLASSES)
+@pytest.mark.parametrize("name", ["cycle", "events", "stills"])  # test_bits.py has the others
 def test_mirrored_video_is_a_video_of_the_mirrored_label(name: str, tmp_path: Path) -> None:
     for label in range(len(synthetic.CLASSES[name])):
         rng = np.random.default_rng(label)
@@ -234,7 +234,7 @@ def test_default_folders_differ_by_settings() -> None:
         synthetic.default_root(name, num_train=n, num_test=2, seed=seed)
         for name, n, seed in itertools.product(synthetic.CLASSES, (4, 5), (0, 1))
     }
-    assert len(roots) == 12
+    assert len(roots) == 4 * len(synthetic.CLASSES)
     assert all(root.parent == Path("data") for root in roots)
 
 

@@ -117,4 +117,4 @@ def test_every_view_is_scored_as_if_alone(views_per_forward: int) -> None:
 def test_unknown_method_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="msca"):
         build_method("mcsa", MeanPixel())
-    assert set(METHODS) == {"msca", "laps", "pst"}
+    assert set(METHODS) == {"msca", "laps", "pst", "mmvit"}

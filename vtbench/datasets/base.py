@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from vtbench.clips import Clips, each
+from vtbench.datasets import triplets
 from vtbench.datasets.triplets import TripletSource
 from vtbench.errors import DataError, VideoError, did_you_mean
 from vtbench.video.decode import VideoReader
@@ -139,6 +140,7 @@ def _refuse_doubles(entries: Sequence[Entry]) -> None:
 def clear_cache() -> None:
     """Forget the decoded videos that `cache=True` keeps."""
     _decoded.clear()
+    triplets.clear_cache()
 
 
 Choose = Callable[[int], np.ndarray]
