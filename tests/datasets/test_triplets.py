@@ -99,3 +99,16 @@ def test_what_is_no_video_is_a_video_error(tmp_path: Path, cache: bool) -> None:
     for name in ("a.mp4", "b.mp4"):
         with pytest.raises(VideoError, match=name):
             source(cache=cache)(tmp_path / name, lambda n: np.array([0]))
+
+
+def test_what_is_cached_is_shared_by_networks_with_other_modalities(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triplets.clear_cache()
+    source(modalities=("motion", "residual"), cache=True)(video, lambda n: np.array([2]))
+    whole, _ = source(cache=True)(video, lambda n: np.array([2]))
+    assert len(triplets._decoded) == 1
+    monkeypatch.setattr(triplets, "CompressedReader", None)
+    for modalities in (("motion", "audio"), ("iframe", "motion"), ("residual",)):
+        some, _ = source(modalities=modalities, cache=True)(video, lambda n: np.array([2]))
+        assert all(torch.equal(some[name], whole[name]) for name in modalities)

@@ -87,11 +87,15 @@ class TripletSource:
                 status = file.stat()
             except OSError as error:
                 raise VideoError(file, error.strerror or "cannot be read") from error
-            key = (str(file.resolve()), status.st_size, status.st_mtime_ns, self.modalities, self.motion)
-            if key not in _decoded:
+            # Shared by networks with other modalities: what one of them lacks is added, not everything read again.
+            key = (str(file.resolve()), status.st_size, status.st_mtime_ns, self.motion)
+            if key not in _decoded or not set(self.modalities) <= set(_decoded[key].modalities):
                 with CompressedReader(file) as reader:
                     everything = np.arange(reader.num_frames)
-                    _decoded[key] = self._decode(file, reader, np.unique(predicted_frames(everything, reader.gops)))
+                    video = self._decode(file, reader, np.unique(predicted_frames(everything, reader.gops)))
+                if key in _decoded:
+                    video.modalities.update(_decoded[key].modalities)
+                _decoded[key] = video
             video = _decoded[key]
             asked = predicted_frames(choose(video.num_frames), video.gops)
         numbers, which = np.unique(asked, return_inverse=True)
