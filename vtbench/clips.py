@@ -7,17 +7,18 @@ with its sound, `audio`, as log-mel patches (B, T, 96, 64). Whatever is done to 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor
 
 Clips = Tensor | Mapping[str, Tensor]
 
 
-def each(function: Callable[..., Tensor], *clips: Clips) -> Clips:
-    """A function of tensors, modality by modality where there are several."""
-    if isinstance(clips[0], Tensor):
+def each(function: Callable[..., Any], *clips: Any) -> Any:
+    """A function of tensors (or of their shapes), modality by modality where there are several."""
+    if not isinstance(clips[0], Mapping):
         return function(*clips)
-    return {name: function(*(one[name] for one in clips)) for name in clips[0]}  # type: ignore[index]
+    return {name: function(*(one[name] for one in clips)) for name in clips[0]}
 
 
 def split(clips: Clips, size: int) -> list[Clips]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from vtbench.clips import each
 from vtbench.cost import count_macs, count_params
 from vtbench.cost.complexity import as_text, growth
 from vtbench.errors import SpecError
@@ -145,6 +146,5 @@ def on_meta(network: Network) -> torch.nn.Module:
 @functools.cache
 def _cost(network: Network) -> dict[str, dict[str, int]]:
     model = on_meta(network)
-    shape = network.clip_shape
-    one = {name: (1, *size) for name, size in shape.items()} if isinstance(shape, dict) else (1, *shape)
-    return {"params": count_params(model), "gmacs": count_macs(model, one)}
+    one_clip = each(lambda shape: (1, *shape), network.clip_shape)
+    return {"params": count_params(model), "gmacs": count_macs(model, one_clip)}

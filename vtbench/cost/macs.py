@@ -26,6 +26,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from vtbench.clips import each
+
 aten = torch.ops.aten
 
 
@@ -33,19 +35,16 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...] | Mapping[str, tup
     """MACs of `model` in eval mode on one float input of `input_shape`: {"fvcore": ..., "matmul": ..., "thop": ...}.
 
     Count one clip with a leading 1: (1, T, 3, H, W); for a model that takes several modalities by name, the shape of
-    each. The model may be on any device, also on meta, and is not changed:
-    a copy on meta is counted. Matrix products of any kind are found, whether a module, a function or the fused
-    `scaled_dot_product_attention` makes them (except `thop`, by definition).
+    each. The model may be on any device, also on meta, and is not changed: a copy on meta is counted. Matrix products
+    of any kind are found, whether a module, a function or the fused `scaled_dot_product_attention` makes them (except
+    `thop`, by definition).
     """
     model = copy.deepcopy(model).to("meta").eval().requires_grad_(False)
     thop = _ThopCounter(model)
     matmul = FlopCounterMode(display=False)
     # Inference mode: there operators like linear and batch_norm reach a dispatch mode whole instead of in pieces.
     with torch.inference_mode(), matmul, _FvcoreCounter() as fvcore:
-        if isinstance(input_shape, Mapping):
-            model({name: torch.empty(shape, device="meta") for name, shape in input_shape.items()})
-        else:
-            model(torch.empty(input_shape, device="meta"))
+        model(each(lambda shape: torch.empty(shape, device="meta"), input_shape))
     return {"fvcore": fvcore.total, "matmul": matmul.get_total_flops() // 2, "thop": thop.total}
 
 

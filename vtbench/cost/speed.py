@@ -36,11 +36,12 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
+from vtbench.clips import each
 from vtbench.errors import RunError
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
@@ -98,10 +99,7 @@ def prepare(case: Case, work: Work, batch: int, machine: Machine) -> Callable[[]
     """The network on its device, and a function that takes one pass of `batch` clips."""
     device = torch.device(machine.device)
     network = case.build().to(device).train(work == "train")
-    if isinstance(case.clip_shape, Mapping):
-        clips: Any = {name: torch.randn(batch, *shape, device=device) for name, shape in case.clip_shape.items()}
-    else:
-        clips = torch.randn(batch, *case.clip_shape, device=device)
+    clips = each(lambda shape: torch.randn(batch, *shape, device=device), case.clip_shape)
     autocast = partial(
         torch.autocast,
         device.type,

@@ -27,7 +27,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vtbench.datasets.tone import tone
+from vtbench.datasets.tone import add_tone
 
 __all__ = ["BITS", "GOP", "Scene", "classes", "draw_scene", "flip_labels", "render", "write_video"]
 
@@ -77,7 +77,6 @@ def flip_labels(*, silent: bool) -> dict[int, int]:
 class Scene:
     """All that is drawn once per video."""
 
-    warm: bool
     right: bool
     red: bool
     background: np.ndarray
@@ -101,7 +100,6 @@ def draw_scene(label: int, rng: np.random.Generator, *, silent: bool) -> Scene:
     # Warm: towards red and away from blue; cold: the other way.
     away = (1 if warm else -1) * strength
     return Scene(
-        warm=warm,
         right=right,
         red=red,
         background=(_GREY + _smooth(rng, HEIGHT, WIDTH, 8) * 12).astype(np.uint8),
@@ -188,8 +186,7 @@ def write_video(path: Path, label: int, rng: np.random.Generator, *, silent: boo
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         video.codec_context.time_base = Fraction(1, FRAME_RATE)
         video.codec_context.thread_count = 1
-        sound = None if silent else av.open(tone(hertz, seconds=NUM_FRAMES / FRAME_RATE))
-        audio = sound and out.add_stream_from_template(sound.streams.audio[0])
+        write_sound = None if silent else add_tone(out, hertz, seconds=NUM_FRAMES / FRAME_RATE)
         coded: Planes | None = None
         for number, planes in enumerate(render(scene)):
             if number % GOP and coded is not None:
@@ -204,9 +201,5 @@ def write_video(path: Path, label: int, rng: np.random.Generator, *, silent: boo
                 coded = _decoded(packets[0], video.codec_context.extradata)
             out.mux(packets)
         out.mux(video.encode(None))
-        if sound:
-            with sound:
-                for packet in sound.demux(audio=0):
-                    if packet.size:
-                        packet.stream = audio
-                        out.mux(packet)
+        if write_sound:
+            write_sound()

@@ -46,7 +46,7 @@ from av.video.reformatter import VideoReformatter
 
 from vtbench.datasets import bits
 from vtbench.datasets.base import Entry, VideoData
-from vtbench.datasets.tone import tone
+from vtbench.datasets.tone import add_tone
 from vtbench.errors import DataError, did_you_mean
 
 __all__ = [
@@ -183,24 +183,18 @@ def write_video(path: Path, scene: Scene, places: list[int]) -> None:
         )
         for place in set(places)
     }
-    with (
-        av.open(str(path), "w", options={"fflags": "+bitexact"}) as out,
-        av.open(tone(scene.tone, seconds=len(places) / FRAME_RATE)) as sound,
-    ):
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as out:
         video = out.add_stream("libx264", rate=FRAME_RATE, options={"preset": "ultrafast", "x264-params": _X264})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         video.codec_context.time_base = Fraction(1, FRAME_RATE)
         video.codec_context.thread_count = 1
-        audio = out.add_stream_from_template(sound.streams.audio[0])
+        write_sound = add_tone(out, scene.tone, seconds=len(places) / FRAME_RATE)
         for n, place in enumerate(places):
             frame = pictures[place]  # the encoder copies it, so one picture serves many frames
             frame.pts, frame.time_base = n, Fraction(1, FRAME_RATE)
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
-        for packet in sound.demux(audio=0):
-            if packet.size:
-                packet.stream = audio
-                out.mux(packet)
+        write_sound()
 
 
 def _settings(name: str, num_train: int, num_test: int, seed: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Callable
 
 import av
 import numpy as np
@@ -11,9 +12,20 @@ import numpy as np
 SOUND_RATE = 8000  # Hz
 
 
-def tone(hertz: int, *, seconds: float) -> io.BytesIO:
-    """A sine of amplitude 0.05 as AAC in an mp4 file in memory, at SOUND_RATE."""
-    return io.BytesIO(_encoded(hertz, round(seconds * SOUND_RATE)))
+def add_tone(out: av.container.OutputContainer, hertz: int, *, seconds: float) -> Callable[[], None]:
+    """Add a sound track to a file, a sine of amplitude 0.05 at SOUND_RATE; gives what writes it, to be called once,
+    when the pictures are written."""
+    sound = av.open(io.BytesIO(_encoded(hertz, round(seconds * SOUND_RATE))))
+    track = out.add_stream_from_template(sound.streams.audio[0])
+
+    def write() -> None:
+        with sound:
+            for packet in sound.demux(audio=0):
+                if packet.size:
+                    packet.stream = track
+                    out.mux(packet)
+
+    return write
 
 
 @functools.lru_cache(maxsize=64)

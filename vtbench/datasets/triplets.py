@@ -30,17 +30,8 @@ def predicted_frames(numbers: np.ndarray, gops: Sequence[tuple[int, int]]) -> np
 
     gops: (first, last + 1) frame of each group of pictures, the first being its I-frame; one has more than one frame.
     """
-    iframe = {first for first, _ in gops}
-    moved = {}
-    for number in np.unique(numbers).tolist():
-        for step in (-1, 1):
-            other = number
-            while other in iframe and gops[0][0] <= other < gops[-1][1]:
-                other += step
-            if other not in iframe and gops[0][0] <= other < gops[-1][1]:
-                break
-        moved[number] = other
-    return np.vectorize(moved.__getitem__, otypes=[np.int64])(numbers)
+    predicted = np.setdiff1d(np.arange(gops[0][0], gops[-1][1]), [first for first, _ in gops])
+    return predicted[np.maximum(np.searchsorted(predicted, numbers, side="right") - 1, 0)]
 
 
 @dataclass(frozen=True)
@@ -81,7 +72,7 @@ class TripletSource:
         if not self.cache:
             with CompressedReader(file) as reader:
                 asked = predicted_frames(choose(reader.num_frames), reader.gops)
-                video = self._decode(file, reader, np.unique(asked))
+                video = self._decode(file, reader, np.unique(asked), self.modalities)
         else:
             try:
                 status = file.stat()
@@ -89,13 +80,12 @@ class TripletSource:
                 raise VideoError(file, error.strerror or "cannot be read") from error
             # Shared by networks with other modalities: what one of them lacks is added, not everything read again.
             key = (str(file.resolve()), status.st_size, status.st_mtime_ns, self.motion)
-            if key not in _decoded or not set(self.modalities) <= set(_decoded[key].modalities):
+            there = _decoded[key].modalities if key in _decoded else {}
+            if lacking := [name for name in self.modalities if name not in there]:
                 with CompressedReader(file) as reader:
-                    everything = np.arange(reader.num_frames)
-                    video = self._decode(file, reader, np.unique(predicted_frames(everything, reader.gops)))
-                if key in _decoded:
-                    video.modalities.update(_decoded[key].modalities)
-                _decoded[key] = video
+                    everything = np.unique(predicted_frames(np.arange(reader.num_frames), reader.gops))
+                    _decoded[key] = self._decode(file, reader, everything, lacking)
+                _decoded[key].modalities.update(there)
             video = _decoded[key]
             asked = predicted_frames(choose(video.num_frames), video.gops)
         numbers, which = np.unique(asked, return_inverse=True)
@@ -104,14 +94,14 @@ class TripletSource:
             asked.shape
         )
 
-    def _decode(self, file: Path, reader: CompressedReader, numbers: np.ndarray) -> _Video:
+    def _decode(self, file: Path, reader: CompressedReader, numbers: np.ndarray, modalities: Sequence[str]) -> _Video:
         read: dict[str, np.ndarray] = {}
-        if "residual" in self.modalities or "iframe" in self.modalities:
+        if "residual" in modalities or "iframe" in modalities:
             triplets = reader.triplets(numbers, convention=self.motion or "previous")
             read = {"iframe": triplets.iframes, "motion": triplets.motion, "residual": triplets.residuals}
-        elif "motion" in self.modalities:
+        elif "motion" in modalities:
             read = {"motion": reader.motion(numbers, convention=self.motion or "previous")[0]}
-        if "audio" in self.modalities:
+        if "audio" in modalities:
             sound = read_sound(file)
             if not sound.has_track:
                 self.silent.add(str(file))
@@ -121,5 +111,5 @@ class TripletSource:
             num_frames=reader.num_frames,
             gops=reader.gops,
             row={number: row for row, number in enumerate(numbers.tolist())},
-            modalities={name: read[name] for name in self.modalities},
+            modalities={name: read[name] for name in modalities},
         )

@@ -154,10 +154,11 @@ class ScheduledClassifier(VideoClassifier):
         milestones: tuple[int, ...] = (),
         gamma: float = 1.0,
         label_smoothing: float,
+        audio_encoder: nn.Module | None = None,
     ) -> None:
         """`lr` is for the batch in use (the caller applies the scaling rule). `momentum`, `milestones` and `gamma` are
         SGD's and the schedule step's; AdamW keeps torch's betas, 0.9 and 0.999."""
-        super().__init__(network, label_smoothing=label_smoothing)
+        super().__init__(network, label_smoothing=label_smoothing, audio_encoder=audio_encoder)
         self.optimizer_name = optimizer
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.epochs, self.warmup_epochs = epochs, warmup_epochs

@@ -38,7 +38,6 @@ class MMViT(ScheduledClassifier):
         self,
         network: nn.Module,
         *,
-        audio_encoder: nn.Module | None = None,
         schedule: Literal["plateau", "step", "cosine"] = "plateau",
         gamma: float = 0.1,
         patience: int | None = None,
@@ -52,7 +51,6 @@ class MMViT(ScheduledClassifier):
             raise ValueError("the schedule plateau needs patience, and no warm-up")
         # Between steps without milestones the rate stays as it is: the plateau alone changes it.
         super().__init__(network, schedule="step" if schedule == "plateau" else schedule, gamma=gamma, **recipe)
-        self.audio_encoder = None if audio_encoder is None else audio_encoder.requires_grad_(False)
         self.patience = patience
         self.plateau: ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None

@@ -129,15 +129,6 @@ class VideoReader:
                 raise self._error("has no video frames")
         return self._num_frames
 
-    @property
-    def seconds(self) -> np.ndarray:
-        """When each frame is shown, counted from the first one: float64 (num_frames,). By the time stamps where frames
-        are found by them, else by the frame rate that the file states."""
-        if self._index is not None and self._stream.time_base is not None:
-            ticks = np.array(list(self._index.number), dtype=np.float64)
-            return (ticks - ticks[0]) * float(self._stream.time_base)
-        return np.arange(self.num_frames) / float(self._stream.average_rate or 25)
-
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames at `indices`, in the order asked, repeats included, from one pass over the file.
 

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from vtbench.errors import WeightsError
 from vtbench.weights.laps import convert_laps
-from vtbench.weights.mmvit import drawn_anew, expand_vit, fit_places
+from vtbench.weights.mmvit import drawn_anew, expand_vit
 from vtbench.weights.swin import BUFFERS, convert_swin
 from vtbench.weights.tokshift import convert_tokshift
 
@@ -238,8 +238,10 @@ def _fit_positions(model: Any, state: dict[str, Tensor]) -> dict[str, str]:
         if not name.startswith("pos_embed") or given is None or given.shape == wanted.shape:
             continue
         if given.ndim == wanted.ndim == 2 and given.shape[1] == wanted.shape[1]:  # MM-ViT: (H W, D)
-            state[name] = fit_places(given, len(wanted))
             old, new = ([math.isqrt(len(table))] * 2 for table in (given, wanted))
+            if old[0] * old[1] != len(given):
+                continue
+            state[name] = resample_abs_pos_embed(given[None], new_size=new, old_size=old, num_prefix_tokens=0)[0]
         elif given.ndim == wanted.ndim == 4 and given.shape[:2] == wanted.shape[:2]:  # Visformer: (1, D, H, W)
             old, new = list(given.shape[2:]), list(wanted.shape[2:])
             state[name] = resample_abs_pos_embed_nhwc(given.permute(0, 2, 3, 1), new_size=new).permute(0, 3, 1, 2)

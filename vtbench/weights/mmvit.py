@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-import torch
 from torch import Tensor
 
 _BLOCK = re.compile(r"(blocks\.\d+)\.(norm1|attn\.qkv|attn\.proj|norm2|mlp\.fc1|mlp\.fc2)\.(weight|bias)")
@@ -78,13 +77,3 @@ def drawn_anew(name: str) -> bool:
             name,
         )
     )
-
-
-def fit_places(places: Tensor, number: int) -> Tensor:
-    """A table of positions (N, D) of a square grid for another square grid of `number` places, bicubic."""
-    side, new = round(len(places) ** 0.5), round(number**0.5)
-    if side * side != len(places) or new * new != number or side == new:
-        return places
-    grid = places.T.reshape(1, -1, side, side)
-    resized = torch.nn.functional.interpolate(grid, size=(new, new), mode="bicubic", antialias=True)
-    return resized.reshape(len(grid[0]), number).T
