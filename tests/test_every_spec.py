@@ -14,6 +14,7 @@ from vtbench.spec.checks import check
 from vtbench.spec.datasets import load_dataset
 from vtbench.spec.locate import data_folder
 from vtbench.spec.scale import PRETRAINING_NETWORK
+from vtbench.spec.schema import Scale
 from vtbench.spec.signatures import Builders
 
 TOP1 = {
@@ -222,3 +223,12 @@ def test_every_contradiction_of_mmvit_has_a_decision_and_each_decision_a_row() -
     named = {note for row in paper.rows for note in row.notes}
     assert len(paper.about.decisions) == 21
     assert set(paper.about.decisions) == named
+
+
+@pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
+def test_every_network_can_be_built(scale: Scale) -> None:
+    from vtbench.networks import impossible
+
+    wanted = [m.evaluation.training for row in select() for m in row.measurements(scale)]
+    trainings = {ancestor.key: ancestor for training in wanted for ancestor in (*training.ancestors(), training)}
+    assert {key: wrong for key, training in trainings.items() if (wrong := impossible(training))} == {}

@@ -54,6 +54,22 @@ def test_a_clip_is_what_the_reader_gives(video: Path, cache: bool) -> None:
     assert list(found) == list(ALL) and found["audio"].shape == (5, 96, 64)
 
 
+def test_the_cache_keeps_no_more_than_13_bytes_a_pixel_and_sound(video: Path) -> None:
+    triplets.clear_cache()
+    source(cache=True)(video, lambda n: np.array([1]))
+    ((_, kept),) = triplets._decoded.items()
+    frames = bits.NUM_FRAMES - bits.GOPS
+    owners = [array if array.base is None else array.base for array in kept.modalities.values()]
+    size = sum(array.nbytes for array in owners)
+    assert size == frames * (13 * bits.HEIGHT * bits.WIDTH + 96 * 64 * 4)
+
+
+def test_vectors_that_half_precision_cannot_hold_stay_as_they_are() -> None:
+    quarters = np.array([511.75, -0.25], np.float32)
+    assert triplets._compact(quarters).dtype == np.float16
+    assert triplets._compact(quarters + 512).dtype == np.float32
+
+
 def test_cached_files_are_read_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     triplets.clear_cache()
     one = source(cache=True)
