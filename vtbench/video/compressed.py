@@ -56,8 +56,20 @@ CODECS = ("mpeg4", "h264", "mpeg2video", "h263", "h263p", "flv1", "wmv2")
 
 BLOCK = 8  # sides and places of all exported blocks are multiples of this
 
+# What is read of FFmpeg's AVMotionVector: the centre is that of the block, where it goes; of the vector the lower half.
+_RECORD = np.dtype(
+    {
+        "names": ["size", "centre", "x", "y", "scale"],
+        "formats": [("u1", 2), ("<i2", 2), "<i2", "<i2", "<u2"],
+        "offsets": [4, 10, 24, 28, 32],
+        "itemsize": 40,
+    }
+)
+
 # A grid cell no block was written to: no codec has a vector of -32768 sub-pixels.
 _UNCOVERED = np.uint32(0x80008000)
+
+_BLANK = av.VideoFrame(16, 16, "gray")
 
 _BAND = 4  # rows of blocks that are compensated at a time
 
@@ -81,25 +93,31 @@ def block_vectors(vectors: np.ndarray | None, *, height: int, width: int) -> tup
     rows, columns = 2 * -(-height // 16), 2 * -(-width // 16)
     if vectors is None or len(vectors) == 0:
         return np.zeros((2, rows, columns), np.int16), np.ones((rows, columns), bool), 1
-    w, h = vectors["w"].astype(np.int32), vectors["h"].astype(np.int32)  # from uint8, which would wrap around
-    left, top = vectors["dst_x"] - (w >> 1), vectors["dst_y"] - (h >> 1)  # dst is the centre of the block
-    x, y = left >> 3, top >> 3
-    off_grid = ((left | top) & 7) | ((w | h) & ~24) | (x.view(np.uint32) >= columns) | (y.view(np.uint32) >= rows)
-    if off_grid.any():
+    vectors = vectors.view(_RECORD)
+    size = vectors["size"].copy()
+    corner = vectors["centre"].copy()
+    corner -= size >> 1
+    cell = corner >> 3
+    # A negative place is beyond the grid too, as a number without sign.
+    beyond = cell.view(np.uint16) >= np.array([columns, rows], np.uint16)
+    if beyond.any() or (corner & 7).any() or (size & ~np.uint8(24)).any():
         raise ValueError("has motion vectors off the grid of 8 x 8 blocks")
-    # Not src - dst: src is rounded to whole pixels. Both components travel as one number.
-    value = (vectors["motion_x"] & 0xFFFF).astype(np.uint32) | (vectors["motion_y"].astype(np.uint32) << 16)
+    # Both components travel as one number. Not source - centre: the source is rounded to whole pixels.
+    pairs = np.empty((len(vectors), 2), np.int16)
+    pairs[:, 0], pairs[:, 1] = vectors["x"], vectors["y"]
+    value = pairs.view(np.uint32)[:, 0]
     flat = np.full(rows * columns, _UNCOVERED)
-    at, wide, tall = y * columns + x, w == 16, h == 16
-    both = wide & tall
-    flat[at] = value
-    flat[at[wide] + 1] = value[wide]
-    flat[at[tall] + columns] = value[tall]
-    flat[at[both] + columns + 1] = value[both]
+    at = cell[:, 1].astype(np.intp) * columns + cell[:, 0]
+    wide, tall = (size == 16).T
+    for beside, among in ((0, None), (1, wide), (columns, tall), (columns + 1, wide & tall)):
+        if among is None or among.all():
+            flat[at + beside] = value
+        elif among.any():
+            flat[at[among] + beside] = value[among]
     intra = flat == _UNCOVERED
     flat[intra] = 0
     grid = flat.view(np.int16).reshape(rows, columns, 2).transpose(2, 0, 1)
-    return grid, intra.reshape(rows, columns), int(vectors["motion_scale"][0])
+    return grid, intra.reshape(rows, columns), int(vectors["scale"][0])
 
 
 def spread(blocks: np.ndarray, out: np.ndarray) -> None:
@@ -153,32 +171,31 @@ def pad(picture: np.ndarray) -> np.ndarray:
     return padded
 
 
-def _bands(rows: int) -> Iterator[slice]:
-    """Work goes in bands of a few rows of blocks: arrays of a whole frame's size, got and given back for each frame,
-    cost more in the system's bookkeeping of memory than what is computed in them."""
-    return (slice(top, top + _BAND) for top in range(0, rows, _BAND))
-
-
-def _top_lines(padded: np.ndarray, pixels: np.ndarray, *, width: int) -> np.ndarray:
-    """Where in the flattened padded picture the top line of each block comes from, moved by `pixels` (2, Hb, Wb):
-    int64 (Hb, 1, W)."""
+def _line_starts(padded: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Where in the flattened padded picture each line of each block begins, moved by `pixels` (2, Hb, Wb):
+    int64 (Hb, 8, Wb)."""
     rows, columns = pixels.shape[1:]
-    stride, height = padded.shape[1], padded.shape[0] - 2 * _MARGIN
+    height, width = padded.shape[0] - 2 * _MARGIN, padded.shape[1] - 2 * _MARGIN
     x = np.clip(pixels[0] + BLOCK * np.arange(columns), -_MARGIN, width)
     y = np.clip(pixels[1] + BLOCK * np.arange(rows)[:, None], -_MARGIN, height)
-    starts = np.repeat((y + _MARGIN) * stride + (x + _MARGIN), BLOCK, axis=1)[:, None, :width]
-    return starts + np.arange(width) % BLOCK
+    starts = (y + _MARGIN) * padded.shape[1] + (x + _MARGIN)
+    return starts[:, None] + padded.shape[1] * np.arange(BLOCK)[:, None]
+
+
+def _gather(picture: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The lines of BLOCK pixels that begin at `starts` (Hb, 8, Wb) of the flattened picture, side by side: uint32
+    (8 Hb, 8 Wb).
+
+    A line is one item, of which the picture has one beginning at every pixel: eight pixels move as one.
+    """
+    lines = np.ndarray(picture.size - BLOCK + 1, f"V{4 * BLOCK}", picture, strides=picture.itemsize)
+    return lines[starts].view(np.uint32).reshape(BLOCK * starts.shape[0], -1)
 
 
 def compensate_whole(padded: np.ndarray, blocks: np.ndarray, scale: int) -> np.ndarray:
     """The prediction from vectors int16 (2, Hb, Wb) in 1/scale pixels, each to the nearest pixel: uint32 (H, W)."""
     height, width = padded.shape[0] - 2 * _MARGIN, padded.shape[1] - 2 * _MARGIN
-    rows, stride, flat = blocks.shape[1], padded.shape[1], padded.ravel()
-    tops = _top_lines(padded, nearest_pixels(blocks, scale), width=width)
-    result = np.empty((rows, BLOCK, width), np.uint32)
-    for band in _bands(rows):
-        flat.take(tops[band] + stride * np.arange(BLOCK)[:, None], mode="clip", out=result[band])
-    return result.reshape(-1, width)[:height]
+    return _gather(padded, _line_starts(padded, nearest_pixels(blocks, scale)))[:height, :width]
 
 
 def compensate_bilinear(padded: np.ndarray, blocks: np.ndarray, scale: int) -> np.ndarray:
@@ -188,16 +205,17 @@ def compensate_bilinear(padded: np.ndarray, blocks: np.ndarray, scale: int) -> n
     MPEG-4's filter for half pixels (ISO/IEC 14496-2, 7.6.2.1, rounding control 0).
     """
     height, width = padded.shape[0] - 2 * _MARGIN, padded.shape[1] - 2 * _MARGIN
-    rows, stride, flat = blocks.shape[1], padded.shape[1], padded.ravel()
+    rows, stride = blocks.shape[1], padded.shape[1]
     whole = blocks // np.int16(scale)
-    right, lower = (blocks - scale * whole).repeat(BLOCK, axis=2)[:, :, None, :width].astype(np.uint32)
-    tops = _top_lines(padded, whole.astype(np.int64), width=width)
-    result = np.empty((rows, BLOCK, width), np.uint32)
-    for band in _bands(rows):
-        places = tops[band] + stride * np.arange(BLOCK)[:, None]
-        four = [flat[beside:].take(places, mode="clip") for beside in (0, 1, stride, stride + 1)]
-        result[band] = _between(four, right[band], lower[band], scale)
-    return result.reshape(-1, width)[:height]
+    right, lower = (blocks - scale * whole).repeat(BLOCK, axis=2)[:, :, None].astype(np.uint32)
+    starts = _line_starts(padded, whole.astype(np.int64))
+    result = np.empty((rows, BLOCK, right.shape[-1]), np.uint32)
+    # In bands of a few rows of blocks: what is computed in them stays in the processor's cache.
+    for band in (slice(top, top + _BAND) for top in range(0, rows, _BAND)):
+        four = [_gather(padded, starts[band] + beside) for beside in (0, 1, stride, stride + 1)]
+        shape = result[band].shape
+        result[band] = _between([pixels.reshape(shape) for pixels in four], right[band], lower[band], scale)
+    return result.reshape(rows * BLOCK, -1)[:height, :width]
 
 
 def _between(four: list[np.ndarray], right: np.ndarray, lower: np.ndarray, scale: int) -> np.ndarray:
@@ -234,11 +252,10 @@ def accumulate(sources: np.ndarray, blocks: np.ndarray, scale: int) -> np.ndarra
     mx, my = pixels = cut_pixels(blocks, scale)
     rows, columns = blocks.shape[1:]
     x, y = BLOCK * np.arange(columns), BLOCK * np.arange(rows)[:, None]
-    tops = np.repeat((y + my) * width + mx, BLOCK, axis=1)[:, None, :width] + np.arange(width)
-    result = np.empty((rows, BLOCK, width), np.int32)
-    for band in _bands(rows):
-        sources.ravel().take(tops[band] + width * np.arange(BLOCK)[:, None], mode="clip", out=result[band])
-    result = result.reshape(-1, width)[:height]
+    # The first line may begin before the first pixel, and one of the last block reach beyond the last.
+    flat = np.pad(sources.reshape(-1), BLOCK).view(np.uint32)
+    starts = ((y + my) * width + x + mx)[:, None] + width * np.arange(BLOCK)[:, None]
+    result = _gather(flat, BLOCK + np.clip(starts, -BLOCK, height * width))[:height, :width].view(np.int32)
     # Of blocks that reach out of the frame, the pixels that do so stay where they are.
     leaves = (x + mx < 0) | (np.minimum(x + BLOCK, width) + mx > width)
     leaves |= (y + my < 0) | (np.minimum(y + BLOCK, height) + my > height)
@@ -445,7 +462,8 @@ class CompressedReader(VideoReader):
                 read.packed_residuals[slot] = 0
             return
         blocks, intra, scale = self._vectors(frame)
-        spread(intra, read.intra[slot])
+        if intra.any():
+            spread(intra, read.intra[slot])
         if convention == "previous":
             signed = -blocks if sign == "coviar" else blocks
             spread(signed.astype(np.float32) / np.float32(scale), read.motion[slot])
@@ -469,7 +487,7 @@ class CompressedReader(VideoReader):
         if read.packed_residuals is not None:
             shown = self._picture(gop, number).view(np.uint8)
             residual = read.packed_residuals[slot].reshape(height, 4 * width)
-            np.subtract(shown, np.ascontiguousarray(prediction).view(np.uint8), out=residual, dtype=np.int16)
+            np.subtract(shown, prediction.view(np.uint8), out=residual, dtype=np.int16)
 
     def _pictures(self, asked: Sequence[int] | None) -> Iterator[tuple[int, av.VideoFrame, _Gop]]:
         """(number, frame, its GOP) of at least the asked frames and all before them in their GOPs; None: of all."""
@@ -497,6 +515,9 @@ class CompressedReader(VideoReader):
             self._refuse_picture(number, frame, gop)
             gop.move_on(number, frame)
             yield number, frame, gop
+            # A frame and its side data hold each other (PyAV 18): hundreds of them, at times gigabytes, would wait for
+            # the garbage collector, and the decoder work in ever new memory. Now they hold this one, which is blank.
+            frame.side_data.__init__(_BLANK)
             last = number
 
     def _vectors(self, frame: av.VideoFrame) -> tuple[np.ndarray, np.ndarray, int]:
@@ -632,7 +653,7 @@ class _Read:
         count = len(numbers)
         self.numbers = numbers
         self.motion = np.empty((count, 2, height, width), np.float32)
-        self.intra = np.empty((count, height, width), bool)
+        self.intra = np.zeros((count, height, width), bool)
         self.packed_iframes = np.empty((count, height, width), np.uint32) if pixels else None
         self.packed_residuals = np.empty((count, height, width, 4), np.int16) if pixels else None
         self.iframes: np.ndarray | None = None
