@@ -39,6 +39,7 @@ def record_of(measurement: Measurement, top1: float, **changes: Any) -> Record:
             "videos_expected": 20_000,
             "videos_decoded": 20_000,
             "videos_failed": 0,
+            "videos_silent": None,
             "train_wall_s": 1.0,
             "eval_wall_s": 1.0,
             "train_videos": 240_000,

@@ -163,6 +163,7 @@ class TestJournal(L.Callback):
         self.folder, self.progress = folder, progress
         self.scores = ViewScores()
         self.labels: dict[str, int] = {}
+        self.remarks: dict[str, str] = {}
         config = folder / folders.CONFIG
         before = folders.read_json(config) if config.exists() else {}
         if {key: before.get(key) for key in tested} != tested:
@@ -171,12 +172,16 @@ class TestJournal(L.Callback):
             part, labels = ViewScores.load(path)
             self.scores.update(part)
             self.labels |= labels
+        if (folder / folders.REMARKS).exists():
+            self.remarks = folders.read_json(folder / folders.REMARKS)
         self._saved = time.monotonic()
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         if time.monotonic() - self._saved >= PART_EVERY:
             part, pl_module.view_scores = pl_module.view_scores, ViewScores()
             labels = {name: pl_module.labels[name] for name in part.video_ids}
+            self.remarks |= pl_module.remarks
+            folders.write_json(self.folder / folders.REMARKS, self.remarks)
             path = self.folder / folders.SCORES_PART.format(len(self._parts()))
             folders.replace_file(path, lambda half: part.save(half, labels=labels))
             self.scores.update(part)
@@ -185,15 +190,16 @@ class TestJournal(L.Callback):
         tested = len(self.labels.keys() | pl_module.labels.keys())
         self.progress("test", tested, len(trainer.datamodule.test_entries), None)  # type: ignore[attr-defined]
 
-    def all(self, method: VideoClassifier) -> tuple[ViewScores, dict[str, int]]:
-        """All view scores and all labels, when the test is over."""
+    def all(self, method: VideoClassifier) -> tuple[ViewScores, dict[str, int], dict[str, str]]:
+        """All view scores, labels and remarks, when the test is over."""
         self.scores.update(method.view_scores)
-        return self.scores, self.labels | method.labels
+        return self.scores, self.labels | method.labels, self.remarks | method.remarks
 
     def remove_parts(self) -> None:
         """Drop them: their scores are in one file now, or are of something else."""
         for path in self._parts():
             path.unlink()
+        (self.folder / folders.REMARKS).unlink(missing_ok=True)
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob(folders.SCORES_PART.replace("{:04d}", "*")))

@@ -337,6 +337,7 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
         videos_expected=measured["videos_expected"],
         videos_decoded=measured["videos_decoded"],
         videos_failed=measured["videos_failed"],
+        videos_silent=measured.get("videos_silent"),  # not in evaluations from before there was sound
         views=measured["views"],
         train_wall_s=done.get("wall_s"),
         eval_wall_s=measured["wall_s"],

@@ -80,4 +80,5 @@ class TerminalDisplay(Display):
 
 def _accuracy(record: Record) -> str:
     unread = f" ({record.videos_failed} of {record.videos_expected} videos unreadable)" if record.videos_failed else ""
-    return f"{record.measurement} top-1 {record.top1:.2f}{unread}"
+    silent = f" ({record.videos_silent} without sound)" if record.videos_silent else ""
+    return f"{record.measurement} top-1 {record.top1:.2f}{unread}{silent}"

@@ -22,6 +22,7 @@ import torch
 
 from vtbench import provenance
 from vtbench.datasets import build_data
+from vtbench.datasets.triplets import SILENT
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError
 from vtbench.evaluation.metrics import accuracy, coverage
 from vtbench.journals import BestEpoch, EpochJournal, Progress, TestJournal, no_progress, save_network
@@ -149,6 +150,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
             "vggish_sha256": _vggish_sha256(training.data, settings),
             "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
+            "videos_silent": data.silent_train_videos,
             "data_fingerprint": journal.data_fingerprint,
             **({"kept_epoch": best.epoch, "kept_top1": best.top1, "kept_failures": best.failures} if best else {}),
             **provenance.environment(),
@@ -234,7 +236,7 @@ def _evaluate(
         trainer.test(method, data, verbose=False)
     views = evaluation.eval.clips * evaluation.eval.crops
     expected = len(data.test_entries)
-    view_scores, labels_of = journal.all(method)
+    view_scores, labels_of, remarks = journal.all(method)
     if method.failures and len(method.failures) == len(labels_of):
         name, reason = next(iter(method.failures.items()))
         raise RunError(
@@ -251,7 +253,9 @@ def _evaluate(
         "metrics": metrics,
         "views": views,
         **seen,
+        "videos_silent": list(remarks.values()).count(SILENT) if data.sound else None,
         "failures": method.failures,
+        "remarks": remarks,
         "wall_s": round(time.monotonic() - started, 3),
         "data_fingerprint": tested["data_fingerprint"],
         "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

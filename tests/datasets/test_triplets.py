@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from vtbench.audio.waveform import read_sound
 from vtbench.datasets import bits, triplets
-from vtbench.datasets.triplets import TripletSource, predicted_frames
+from vtbench.datasets.base import VideoData
+from vtbench.datasets.triplets import DAMAGED_SOUND, SILENT, TripletSource, predicted_frames
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader
 
@@ -44,7 +47,7 @@ def test_iframes_stand_for_the_frame_before_them() -> None:
 @pytest.mark.parametrize("cache", [False, True])
 def test_a_clip_is_what_the_reader_gives(video: Path, cache: bool) -> None:
     triplets.clear_cache()
-    found, which = source(cache=cache)(video, lambda n: np.array([[5, 30, 5], [8, 1, 4]]))
+    found, which, _ = source(cache=cache)(video, lambda n: np.array([[5, 30, 5], [8, 1, 4]]))
     assert which.tolist() == [[2, 4, 2], [3, 0, 1]]
     with CompressedReader(video) as reader:
         expected = reader.triplets([1, 3, 5, 7, 30])
@@ -76,15 +79,15 @@ def test_cached_files_are_read_once(video: Path, monkeypatch: pytest.MonkeyPatch
     one(video, lambda n: np.array([1]))
     monkeypatch.setattr(triplets, "CompressedReader", None)
     monkeypatch.setattr(triplets, "read_sound", None)
-    found, _ = source(cache=True)(video, lambda n: np.arange(n))
+    found, *_ = source(cache=True)(video, lambda n: np.arange(n))
     assert len(found["motion"]) == bits.NUM_FRAMES - bits.GOPS
 
 
 @pytest.mark.parametrize("modalities", [("motion",), ("iframe",), ("audio",), ("motion", "residual")])
 def test_only_what_is_asked_for_comes_and_it_is_the_same(video: Path, modalities: tuple[str, ...]) -> None:
     motion = "previous" if {"motion", "residual"} & set(modalities) else None
-    some, _ = source(modalities=modalities, motion=motion)(video, lambda n: np.array([2, 9]))
-    whole, _ = source()(video, lambda n: np.array([2, 9]))
+    some, *_ = source(modalities=modalities, motion=motion)(video, lambda n: np.array([2, 9]))
+    whole, *_ = source()(video, lambda n: np.array([2, 9]))
     assert list(some) == list(modalities)
     for name in modalities:
         assert torch.equal(some[name], whole[name])
@@ -97,16 +100,53 @@ def test_accumulated_motion_is_another_convention(video: Path) -> None:
 
 
 def test_sound_is_that_of_the_frames_time(video: Path) -> None:
-    found, _ = source(modalities=("audio",), motion=None)(video, lambda n: np.array([2, 16]))
+    found, *_ = source(modalities=("audio",), motion=None)(video, lambda n: np.array([2, 16]))
     tone = found["audio"].mean(dim=1).argmax(dim=-1)
     assert tone[0] == tone[1]  # a tone that lasts
     assert not torch.equal(found["audio"][0], found["audio"][1])  # whose beginning is within half a second of frame 2
 
 
-def test_files_without_sound_are_silent_and_counted(silent: Path) -> None:
-    one = source()
-    found, _ = one(silent, lambda n: np.array([2]))
-    assert torch.allclose(found["audio"], torch.tensor(0.01).log()) and one.silent == {str(silent)}
+@pytest.mark.parametrize("cache", [False, True])
+def test_files_without_sound_are_silent_and_remarked(silent: Path, video: Path, cache: bool) -> None:
+    triplets.clear_cache()
+    for _ in range(2):  # a cached file is remarked for whoever reads it later, too
+        found, _, remark = source(cache=cache)(silent, lambda n: np.array([2]))
+        assert torch.allclose(found["audio"], torch.tensor(0.01).log()) and remark == SILENT
+    assert source(cache=cache)(video, lambda n: np.array([2]))[2] is None
+    unheard = source(modalities=("iframe",), motion=None, cache=cache)
+    assert unheard(silent, lambda n: np.array([2]))[2] is None
+
+
+def test_damaged_sound_is_remarked(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = read_sound(video)
+    monkeypatch.setattr(triplets, "read_sound", lambda file: dataclasses.replace(heard, damaged_packets=2))
+    assert source()(video, lambda n: np.array([2]))[2] == DAMAGED_SOUND
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_silent_videos_are_counted_in_training_and_said_in_tests(
+    video: Path, silent: Path, tmp_path: Path, num_workers: int
+) -> None:
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.csv").write_text(f"path,label\n{video},0\n{silent},1\n")
+    data = VideoData(
+        root=tmp_path,
+        num_classes=2,
+        num_frames=4,
+        stride=None,
+        size=64,
+        augment={"short_side": (64, 64)},
+        batch_size=1,
+        modalities=("iframe", "audio"),
+        num_workers=num_workers,
+    )
+    data.setup()
+    assert data.silent_train_videos is None
+    for _ in data.train_dataloader():
+        pass
+    assert data.silent_train_videos == 1
+    items = [item for batch in data.test_dataloader() for item in batch]
+    assert [item.get("remark") for item in items] == [None, SILENT]
 
 
 @pytest.mark.parametrize("cache", [False, True])
@@ -122,9 +162,9 @@ def test_what_is_cached_is_shared_by_networks_with_other_modalities(
 ) -> None:
     triplets.clear_cache()
     source(modalities=("motion", "residual"), cache=True)(video, lambda n: np.array([2]))
-    whole, _ = source(cache=True)(video, lambda n: np.array([2]))
+    whole, *_ = source(cache=True)(video, lambda n: np.array([2]))
     assert len(triplets._decoded) == 1
     monkeypatch.setattr(triplets, "CompressedReader", None)
     for modalities in (("motion", "audio"), ("iframe", "motion"), ("residual",)):
-        some, _ = source(modalities=modalities, cache=True)(video, lambda n: np.array([2]))
+        some, *_ = source(modalities=modalities, cache=True)(video, lambda n: np.array([2]))
         assert all(torch.equal(some[name], whole[name]) for name in modalities)

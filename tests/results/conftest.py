@@ -28,6 +28,7 @@ def record() -> Callable[..., Record]:
                 "videos_expected": 96,
                 "videos_decoded": 95,
                 "videos_failed": 1,
+                "videos_silent": 3,
                 "train_wall_s": 12.5,
                 "eval_wall_s": 0.25,
                 "train_videos": 1024,

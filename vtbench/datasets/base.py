@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from vtbench.clips import Clips, each
 from vtbench.datasets import triplets
-from vtbench.datasets.triplets import TripletSource
+from vtbench.datasets.triplets import SILENT, TripletSource
 from vtbench.errors import DataError, VideoError, did_you_mean
 from vtbench.video.decode import VideoReader
 from vtbench.video.modalities import TestModalities, TrainModalities
@@ -146,12 +146,12 @@ def clear_cache() -> None:
 Choose = Callable[[int], np.ndarray]
 """From the number of frames in a video to the numbers of those that are wanted, in any shape."""
 
-Source = Callable[[Path, Choose], tuple[Clips, np.ndarray]]
-"""Reads what is wanted of a file: the distinct frames (U, ...), in one piece or by modality, and for each number asked,
-in the shape asked, which of them it is. Raises VideoError."""
+Source = Callable[[Path, Choose], tuple[Clips, np.ndarray, str | None]]
+"""Reads what is wanted of a file: the distinct frames (U, ...), in one piece or by modality, for each number asked, in
+the shape asked, which of them it is, and what is to be remarked of the file (see TripletSource). Raises VideoError."""
 
 
-def read_frames(file: Path, choose: Choose, *, cache: bool) -> tuple[Tensor, np.ndarray]:
+def read_frames(file: Path, choose: Choose, *, cache: bool) -> tuple[Tensor, np.ndarray, None]:
     """The Source of decoded frames, uint8 (U, 3, H, W). With `cache` every file is kept as a whole."""
     if not cache:
         with VideoReader(file) as reader:
@@ -168,7 +168,7 @@ def read_frames(file: Path, choose: Choose, *, cache: bool) -> tuple[Tensor, np.
                 _decoded[key] = reader.frames(range(reader.num_frames))
         numbers, which = np.unique(wanted := choose(len(_decoded[key])), return_inverse=True)
         pixels = _decoded[key][numbers]
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2), which.reshape(wanted.shape)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2), which.reshape(wanted.shape), None
 
 
 class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
@@ -196,6 +196,8 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
         self.num_frames, self.stride = num_frames, stride
         self.source, self.transform, self.seed = source, transform, seed
         self.flip, self.flip_labels = flip, dict(flip_labels)
+        self.read = torch.zeros(len(self.entries), dtype=torch.uint8).share_memory_()
+        """Of each video: not read yet 0, read 1, found SILENT 2. Workers write into it too."""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -205,13 +207,14 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
         entry = self.entries[index]
         rng = np.random.default_rng([self.seed, _TRAIN, epoch, index])
         try:
-            frames, which = self.source(entry.file, lambda n: self._clip(n, rng))
+            frames, which, remark = self.source(entry.file, lambda n: self._clip(n, rng))
         except VideoError as error:
             return VideoError(
                 error.path,
                 f"{error.reason}; training needs every video: mend it or take {entry.source} out",
                 error.frames_decoded,
             )
+        self.read[index] = 2 if remark == SILENT else 1
         flip = bool(rng.random() < self.flip)
         label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
         return self.transform(each(lambda x: x[torch.from_numpy(which)], frames), flip=flip, rng=rng), label
@@ -226,8 +229,8 @@ class TestVideos(Dataset[dict[str, Any]]):
     """All views of one test video per item, from one decode.
 
     An item is {"video_id", "label", "views"}: views float32 (clips * crops, T, 3, S, S) or, by modality, (clips *
-    crops, T, ...), view v being crop v % crops of clip v // crops; or {"video_id", "label", "error"} for a video that
-    cannot be read, to be counted as a miss.
+    crops, T, ...), view v being crop v % crops of clip v // crops, and "remark" where the source has one; or
+    {"video_id", "label", "error"} for a video that cannot be read, to be counted as a miss.
     """
 
     __test__ = False
@@ -256,9 +259,11 @@ class TestVideos(Dataset[dict[str, Any]]):
         item: dict[str, Any] = {"video_id": entry.video_id, "label": entry.label}
         rng = np.random.default_rng([self.seed, _TEST, index])
         try:
-            frames, which = self.source(entry.file, lambda n: self._clips(n, rng))
+            frames, which, remark = self.source(entry.file, lambda n: self._clips(n, rng))
         except VideoError as error:
             return item | {"error": str(error)}
+        if remark:
+            item["remark"] = remark
         crops = self.transform(frames)  # (crops, U, 3, S, S)
         # (crops, clips, T, 3, S, S), then (clips * crops, T, 3, S, S)
         views = each(lambda x: x[:, torch.from_numpy(which)].transpose(0, 1).flatten(0, 1), crops)
@@ -426,6 +431,7 @@ class VideoData(lightning.LightningDataModule):
         self.clips, self.clip_sampling, self.cache = clips, clip_sampling, cache
         self.limits = (limit_train, limit_test)
         self.holdout = holdout
+        self.sound = "audio" in (modalities or ())
         self.lists = (self.train_split, self.test_split)
         if split is not None:
             self.lists = (f"split{split}_train", f"split{split}_test")
@@ -434,6 +440,7 @@ class VideoData(lightning.LightningDataModule):
         """Ids of test videos that `test_dataloader` leaves out, as they were scored before."""
         self._epoch = 0
         self._sampler: EpochSampler | None = None
+        self._read: Tensor | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Read and check the manifests that `stage` needs ("fit", "test"; None: both), once. Raises DataError."""
@@ -512,6 +519,7 @@ class VideoData(lightning.LightningDataModule):
             flip_labels=self.flip_labels,
             seed=self.seed,
         )
+        self._read = videos.read
         self._sampler = EpochSampler(len(videos), seed=self.seed)
         self._sampler.set_epoch(self._epoch)
         return TrainLoader(
@@ -524,6 +532,14 @@ class VideoData(lightning.LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    @property
+    def silent_train_videos(self) -> int | None:
+        """Training videos without a sound track, of those that the last training loader read; None if it read none, or
+        no sound is asked for."""
+        if not self.sound or self._read is None or not self._read.any():
+            return None
+        return int((self._read == 2).sum())
 
     def test_dataloader(self) -> DataLoader:
         return self._views(self.test_entries, self.tested)

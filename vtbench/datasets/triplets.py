@@ -8,6 +8,7 @@ one before it, as in CoViAR's official code (dataset.py), the first of all for t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,12 @@ from vtbench.audio.waveform import read_sound
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader
 
-__all__ = ["TripletSource", "clear_cache", "predicted_frames"]
+__all__ = ["DAMAGED_SOUND", "SILENT", "TripletSource", "clear_cache", "predicted_frames"]
+
+SILENT = "silent"
+"""Said of a file without a sound track, of which sound is asked: it counts as silence."""
+DAMAGED_SOUND = "damaged sound"
+"""Said of a file of whose sound some packets do not decode: in their place is silence."""
 
 
 def predicted_frames(numbers: np.ndarray, gops: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -43,6 +49,7 @@ class _Video:
     row: dict[int, int]
     """Number of a predicted frame -> its place in the arrays."""
     modalities: dict[str, np.ndarray]
+    remark: str | None = None
 
 
 # Decoded files by (path, size, time of change, what is read): shared by all data modules of this process.
@@ -71,12 +78,13 @@ class TripletSource:
 
     def __init__(self, *, modalities: Sequence[str], motion: Literal["previous", "iframe"] | None, cache: bool) -> None:
         self.modalities, self.motion, self.cache = tuple(modalities), motion, cache
-        self.silent: set[str] = set()
-        """Files without a sound track, of those that this process read."""
 
-    def __call__(self, file: Path, choose: Callable[[int], np.ndarray]) -> tuple[Mapping[str, Tensor], np.ndarray]:
-        """The modalities of the distinct frames that `choose(num_video_frames)` asks for, (U, ...) each, and for each
-        number asked, in the shape asked, which of them it is. Raises VideoError."""
+    def __call__(
+        self, file: Path, choose: Callable[[int], np.ndarray]
+    ) -> tuple[Mapping[str, Tensor], np.ndarray, str | None]:
+        """The modalities of the distinct frames that `choose(num_video_frames)` asks for, (U, ...) each; for each
+        number asked, in its shape, which of them it is; and SILENT or DAMAGED_SOUND where sound is asked and the file
+        is so. Raises VideoError."""
         if not self.cache:
             with CompressedReader(file) as reader:
                 asked = predicted_frames(choose(reader.num_frames), reader.gops)
@@ -93,15 +101,16 @@ class TripletSource:
                 with CompressedReader(file) as reader:
                     everything = np.unique(predicted_frames(np.arange(reader.num_frames), reader.gops))
                     video = self._decode(file, reader, everything, lacking)
-                video.modalities.update({name: _compact(array) for name, array in video.modalities.items()} | there)
-                _decoded[key] = video
+                remark = video.remark or (_decoded[key].remark if there else None)
+                compact = {name: _compact(array) for name, array in video.modalities.items()}
+                _decoded[key] = dataclasses.replace(video, modalities=compact | there, remark=remark)
             video = _decoded[key]
             asked = predicted_frames(choose(video.num_frames), video.gops)
         numbers, which = np.unique(asked, return_inverse=True)
         rows = [video.row[number] for number in numbers.tolist()]
         clip = {name: torch.from_numpy(video.modalities[name][rows]) for name in self.modalities}
         clip = {name: x.float() if x.dtype == torch.float16 else x for name, x in clip.items()}
-        return clip, which.reshape(asked.shape)
+        return clip, which.reshape(asked.shape), video.remark if "audio" in self.modalities else None
 
     def _decode(self, file: Path, reader: CompressedReader, numbers: np.ndarray, modalities: Sequence[str]) -> _Video:
         read: dict[str, np.ndarray] = {}
@@ -110,10 +119,10 @@ class TripletSource:
             read = {"iframe": triplets.iframes, "motion": triplets.motion, "residual": triplets.residuals}
         elif "motion" in modalities:
             read = {"motion": reader.motion(numbers, convention=self.motion or "previous")[0]}
+        remark = None
         if "audio" in modalities:
             sound = read_sound(file)
-            if not sound.has_track:
-                self.silent.add(str(file))
+            remark = DAMAGED_SOUND if sound.damaged_packets else None if sound.has_track else SILENT
             seconds = reader.seconds[numbers]
             read["audio"], _ = segments(sound.waveform, seconds, start_s=sound.start_s, end_s=sound.end_s)
         return _Video(
@@ -121,4 +130,5 @@ class TripletSource:
             gops=reader.gops,
             row={number: row for row, number in enumerate(numbers.tolist())},
             modalities={name: read[name] for name in modalities},
+            remark=remark,
         )

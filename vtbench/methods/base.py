@@ -24,9 +24,10 @@ class VideoClassifier(L.LightningModule):
 
     The network is given; it maps clips (B, T, 3, H, W) to logits (B, K), or clips by modality. Their `audio` reaches it
     as features (B, T, D), which `audio_encoder`, never trained itself, makes of log-mel patches. After `Trainer.test`,
-    `view_scores` holds the logits of every view of every readable video, `labels` their labels, and `failures` the
-    reason for every video that could not be read. Validation does the same, and logs its accuracy as `held_out`:
-    `test_top1`, for `train.keep: best_on_test`, which looks at the test set, unless a method holds training videos out.
+    `view_scores` holds the logits of every view of every readable video, `labels` their labels, `failures` the reason
+    for every video that could not be read, and `remarks` what was to be said of some that could. Validation does the
+    same, and logs its accuracy as `held_out`: `test_top1`, for `train.keep: best_on_test`, which looks at the test set,
+    unless a method holds training videos out.
     """
 
     held_out: ClassVar[str] = "test_top1"
@@ -49,6 +50,7 @@ class VideoClassifier(L.LightningModule):
         self.view_scores = ViewScores()
         self.labels: dict[str, int] = {}
         self.failures: dict[str, str] = {}
+        self.remarks: dict[str, str] = {}
 
     def forward(self, clips: Clips) -> Tensor:
         """Clips to logits (B, K)."""
@@ -76,14 +78,17 @@ class VideoClassifier(L.LightningModule):
 
     def on_test_start(self) -> None:
         """A fresh start: scores of an earlier test must not mix with this one's."""
-        self.view_scores, self.labels, self.failures = ViewScores(), {}, {}
+        self.view_scores, self.labels, self.failures, self.remarks = ViewScores(), {}, {}, {}
 
     def test_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:
-        """Score every view of some videos; each has `video_id`, `label`, and `views` (V, T, 3, H, W) or `error`."""
+        """Score every view of some videos; each has `video_id`, `label`, and `views` (V, T, 3, H, W), maybe with a
+        `remark`, or `error`."""
         for video in batch:
             self.labels[video["video_id"]] = int(video["label"])
             if "error" in video:
                 self.failures[video["video_id"]] = video["error"]
+            if "remark" in video:
+                self.remarks[video["video_id"]] = video["remark"]
         readable = [video for video in batch if "error" not in video]
         if not readable:
             return

@@ -291,6 +291,10 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
         if failed:
             expected = comparison.counted[0].videos_expected
             notes.append(f"{name}: {failed} of {expected} videos could not be read; they count as misses")
+        silent = max((record.videos_silent or 0 for record in comparison.counted), default=0)
+        if silent:
+            decoded = comparison.counted[0].videos_decoded
+            notes.append(f"{name}: {silent} of {decoded} videos have no sound track; they were heard as silence")
         for metric, cell in comparison.row.published.items():
             if cell.reconstructed and metric.endswith(ACCURACIES):
                 notes.append(f"{name}: printed {metric} is reconstructed: {cell.reconstructed}")

@@ -91,6 +91,8 @@ class Record(Line):
     """Videos that could be read, and so were scored."""
     videos_failed: Count
     """Videos that could not be read: each counts as a miss in top1 and top5."""
+    videos_silent: Count | None
+    """Videos that were read but have no sound track, heard as silence. Empty where no sound is asked for."""
     views: Annotated[int, Field(ge=1)]
     """Views per video (clips times crops) whose scores were averaged."""
     train_wall_s: Seconds | None
@@ -133,6 +135,8 @@ class Record(Line):
     def _parts_agree(self) -> Record:
         if self.videos_decoded + self.videos_failed != self.videos_expected:
             raise ValueError("videos_decoded and videos_failed do not add up to videos_expected")
+        if (self.videos_silent or 0) > self.videos_decoded:
+            raise ValueError("videos_silent is above videos_decoded")
         if self.top1 is not None and self.top5 is not None and self.top1 > self.top5:
             raise ValueError("top1 is above top5")
         return self
