@@ -15,6 +15,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from vtbench.audio.waveform import SAMPLE_RATE
 
@@ -40,7 +41,9 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
         return np.zeros((*waveform.shape[:-1], 0, BANDS), np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(waveform, WINDOW, axis=-1)[..., ::HOP, :]  # (..., M, WINDOW)
     spectrum = np.abs(np.fft.rfft(windows * _hann(), n=FFT))  # float64 (..., M, FFT // 2 + 1)
-    logarithms: np.ndarray = np.log(spectrum @ _mel_bands() + OFFSET)
+    # torch multiplies on one thread in a loader's workers. numpy's library would start one per core in each of them.
+    bands = (torch.from_numpy(spectrum) @ torch.from_numpy(_mel_bands())).numpy()
+    logarithms: np.ndarray = np.log(bands + OFFSET)
     return logarithms.astype(np.float32)
 
 

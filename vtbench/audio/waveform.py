@@ -91,14 +91,14 @@ def _picture(path: Path) -> tuple[float, float]:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
         frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
+        tick_s = float(stream.time_base) if stream.time_base else 0.0
         start_s, end_s = None, 0.0
         for packet in container.demux(stream):
             if start_s is None:  # the decoder alone knows which frame comes out first
                 start_s = next((frame.time or 0.0 for frame in packet.decode()), None)
             if packet.size and not packet.is_discard:
-                shown_s = end_s if packet.pts is None else float(packet.pts * packet.time_base)
-                shown_for_s = float(packet.duration * packet.time_base) if packet.duration else frame_s
-                end_s = max(end_s, shown_s + shown_for_s)
+                shown_s = end_s if packet.pts is None else packet.pts * tick_s
+                end_s = max(end_s, shown_s + (packet.duration * tick_s if packet.duration else frame_s))
     if start_s is None:
         raise VideoError(path, "has no video frames; get the file again, or leave it out")
     return start_s, max(end_s, start_s)

@@ -217,7 +217,9 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
         self.read[index] = 2 if remark == SILENT else 1
         flip = bool(rng.random() < self.flip)
         label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
-        return self.transform(each(lambda x: x[torch.from_numpy(which)], frames), flip=flip, rng=rng), label
+        if not np.array_equal(which, np.arange(which.size)):  # else each frame once and in order, as they lie there
+            frames = each(lambda x: x[torch.from_numpy(which)], frames)
+        return self.transform(frames, flip=flip, rng=rng), label
 
     def _clip(self, num_video_frames: int, rng: np.random.Generator) -> np.ndarray:
         if self.stride is None:

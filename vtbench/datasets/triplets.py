@@ -107,8 +107,11 @@ class TripletSource:
             video = _decoded[key]
             asked = predicted_frames(choose(video.num_frames), video.gops)
         numbers, which = np.unique(asked, return_inverse=True)
-        rows = [video.row[number] for number in numbers.tolist()]
-        clip = {name: torch.from_numpy(video.modalities[name][rows]) for name in self.modalities}
+        found = {name: video.modalities[name] for name in self.modalities}
+        if self.cache:
+            rows = [video.row[number] for number in numbers.tolist()]
+            found = {name: array[rows] for name, array in found.items()}
+        clip = {name: torch.from_numpy(array) for name, array in found.items()}
         clip = {name: x.float() if x.dtype == torch.float16 else x for name, x in clip.items()}
         return clip, which.reshape(asked.shape), video.remark if "audio" in self.modalities else None
 
