@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from vtbench.datasets import DATASETS
 from vtbench.spec import load_all, load_paper, paper_names, select
 from vtbench.spec.checks import check
 from vtbench.spec.datasets import load_dataset
@@ -223,6 +225,14 @@ def test_every_contradiction_of_mmvit_has_a_decision_and_each_decision_a_row() -
     named = {note for row in paper.rows for note in row.notes}
     assert len(paper.about.decisions) == 21
     assert set(paper.about.decisions) == named
+
+
+def test_every_data_set_has_a_data_module_of_its_name() -> None:
+    names = [path.parent.name for path in data_folder("data_manifests").glob("*/dataset.yaml")]
+    assert sorted(names) == sorted(DATASETS)
+    for name, place in DATASETS.items():
+        module, _, attribute = place.partition(":")
+        assert getattr(importlib.import_module(module), attribute).dataset_name == name
 
 
 @pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])

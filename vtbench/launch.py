@@ -378,7 +378,7 @@ def _selection(training: Training) -> str:
     if training.train.keep == "best_on_test":
         epoch = f"best of {training.train.epochs} epochs on the test set of {training.data.dataset}"
     if training.scale == "paper":
-        return epoch if training.train.keep else f"none: {epoch}"
+        return epoch if training.train.keep or training.train.holdout else f"none: {epoch}"
     return f"recipe of the small scales: {training.data.dataset} validation in sight; {epoch}"
 
 

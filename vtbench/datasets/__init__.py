@@ -14,6 +14,7 @@ __all__ = ["DATASETS", "build_data"]
 
 DATASETS: dict[str, str] = {
     "kinetics400": "vtbench.datasets.kinetics:Kinetics400",
+    "kinetics600": "vtbench.datasets.kinetics:Kinetics600",
     "ucf101": "vtbench.datasets.ucf101:UCF101",
     "egtea": "vtbench.datasets.egtea:EGTEA",
     "sthv1": "vtbench.datasets.something:SomethingV1",

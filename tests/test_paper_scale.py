@@ -1,0 +1,150 @@
+"""MM-ViT's recipe of paper scale, but for the size of the network, on small files laid out as the real sets are and
+prepared as theirs have to be."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import encoded
+import numpy as np
+import pytest
+import torch
+
+from vtbench import launch, runner
+from vtbench.datasets import prepare
+from vtbench.models.vggish import VGGish
+from vtbench.results import folders
+from vtbench.results.store import Store
+from vtbench.settings import Settings
+from vtbench.spec import select
+from vtbench.spec.schema import Measurement, Training
+from vtbench.video.compressed import CompressedReader
+
+UCF_CLASSES = ("ApplyEyeMakeup", "BabyCrawling", "YoYo")
+PUSH = ("Pushing something from left to right", "Pushing something from right to left")
+
+
+def moving(count: int, height: int, width: int, seed: int) -> list[np.ndarray]:
+    """A texture that slides two pixels a frame."""
+    rng = np.random.default_rng(seed)
+    texture = np.kron(
+        rng.integers(0, 256, (height // 8 + 1, width // 4 + 1, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)
+    )
+    return [texture[:height, 2 * t : 2 * t + width] for t in range(count)]
+
+
+def listed(path: Path, lines: list[tuple[str, str]]) -> None:
+    path.write_text("path,label\n" + "".join(f"{video},{label}\n" for video, label in lines))
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """UCF101 (avi, 320 x 240, most without sound), Something-Something V2 (VP9, upright, no sound) and Kinetics-600
+    (H.264 with B-frames and sound, 340 x 256), a few short videos each, as `data prepare --mpeg4` makes them."""
+    folder = tmp_path_factory.mktemp("sets")
+    ucf, sthv2, k600 = (folder / name for name in ("UCF101", "sthv2", "k600"))
+    lines: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}
+    for k, name in enumerate(UCF_CLASSES):
+        for group in range(5):
+            video = f"{name}/v_{name}_g{group:02d}_c01.avi"
+            frames = moving(30, 240, 320, 10 * k + group)
+            # XviD, with sound in the last 50 classes only.
+            encoded.encode(ucf / video, frames, codec="mpeg4", options={"bf": "1", "g": "25"}, sound=name == "YoYo")
+            lines["train" if group < 4 else "test"].append((video, name))
+    for split in (1, 2, 3):
+        for part, videos in lines.items():
+            listed(ucf / f"split{split}_{part}.csv", videos)
+    vp9 = {"deadline": "realtime", "cpu-used": "8"}
+    for k in range(4):
+        encoded.encode(sthv2 / f"{k}.webm", moving(24, 240, 134, k), codec="libvpx-vp9", options=vp9, rate=12)
+    listed(sthv2 / "train.csv", [(f"{k}.webm", PUSH[k % 2]) for k in range(3)])
+    listed(sthv2 / "validation.csv", [("3.webm", PUSH[0])])
+    x264 = encoded.x264(250, "bframes=3")
+    for split, count in (("train", 3), ("validation", 1)):
+        for k in range(count):
+            encoded.encode(k600 / split / "abseiling" / f"{k}.mp4", moving(30, 256, 340, k), options=x264, sound=True)
+        listed(k600 / f"{split}.csv", [(f"{split}/abseiling/{k}.mp4", "0") for k in range(count)])
+    made = {}
+    for name, source in (("ucf101", ucf), ("sthv2", sthv2), ("kinetics600", k600)):
+        told: list[str] = []
+        done = prepare.prepare_mpeg4(source, folder / f"{source.name}-mpeg4", quantiser=5, tell=told.append)
+        assert not done.failed, told
+        made[name] = folder / f"{source.name}-mpeg4"
+    return made
+
+
+def measured_as(row: str, name: str) -> Measurement:
+    return {m.name: m for m in select([row])[0].measurements("paper")}[name]
+
+
+def module_of(training: Training, sets: dict[str, Path]) -> Any:
+    data = runner._data_module(training.data, training, Settings(data=sets, num_workers=0))
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "shapes"),
+    [
+        ("mmvit/table1:mm-vit-iii-merged", "split2", {"iframe": 3, "motion": 2, "residual": 3, "audio": None}),
+        ("mmvit/table1:mm-vit-iii-merged", "sthv2", {"iframe": 3, "motion": 2, "residual": 3}),
+        ("mmvit/table6:mm-vit-16", "main", {"iframe": 3, "motion": 2, "residual": 3, "audio": None}),
+    ],
+)
+def test_batches_of_the_prepared_sets(
+    row: str, name: str, shapes: dict[str, int | None], sets: dict[str, Path]
+) -> None:
+    training = measured_as(row, name).evaluation.training
+    data = module_of(dataclasses.replace(training, train=dataclasses.replace(training.train, batch_size=2)), sets)
+    frames = training.data.num_frames
+    clips, labels = next(iter(data.train_dataloader()))
+    expected = {k: (2, frames, 96, 64) if c is None else (2, frames, c, 224, 224) for k, c in shapes.items()}
+    assert {k: tuple(clip.shape) for k, clip in clips.items()} == expected and len(labels) == 2
+    assert all(clip.dtype == torch.float32 for clip in clips.values())
+    assert clips["motion"].abs().max() > 0 and clips["motion"].abs().max() <= 1
+    (video,) = next(iter(data.test_dataloader()))
+    assert {k: len(views) for k, views in video["views"].items()} == dict.fromkeys(shapes, 1)  # crops: the evaluation's
+
+
+def test_what_is_trained_on_moves_as_the_source_does(sets: dict[str, Path]) -> None:
+    """The texture slides left by two pixels a frame of the source, so vectors point right, growing from the I-frame."""
+    (file,) = sorted((sets["kinetics600"] / "validation" / "abseiling").glob("*.mp4"))
+    with CompressedReader(file) as reader:
+        motion = reader.triplets([3, 8], convention="iframe").motion[:, :, 64:192, 64:240]
+    assert [np.median(field) for field in motion[:, 0]] == [6, 16]
+    assert [np.median(field) for field in motion[:, 1]] == [0, 0]
+
+
+def small(training: Training) -> Training:
+    """The same training of a small network from random weights, for two epochs."""
+    arguments = {**training.model.arguments, "embed_dim": 24, "depth": 1, "num_heads": 2, "drop_path": 0.0}
+    return dataclasses.replace(
+        training,
+        model=dataclasses.replace(training.model, arguments=arguments),
+        init=dataclasses.replace(training.init, weights=None),
+        train=dataclasses.replace(training.train, epochs=2, batch_size=4, lr=0.01),
+    )
+
+
+def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str, Path], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(VGGish().state_dict(), tmp_path / "vggish.pth")
+    settings = Settings(results=tmp_path / "r", data=sets, weights={"vggish": tmp_path / "vggish.pth"}, num_workers=1)
+    measurement = measured_as("mmvit/table1:mm-vit-iii-merged", "split3")
+    training = small(measurement.evaluation.training)
+    evaluation = dataclasses.replace(measurement.evaluation, training=training)
+    folder = runner.train(training, settings)
+    done = folders.read_json(folder / folders.DONE)
+    # Of the 12 videos of the list a tenth is held out; sound have only those of one class.
+    assert done["videos"] == 11 and done["videos_silent"] in (7, 8)
+    measured = runner.evaluate(evaluation, settings)
+    assert (measured["videos_expected"], measured["videos_silent"], measured["views"]) == (3, 2, 3)
+    assert sorted(measured["remarks"].values()) == ["silent", "silent"]
+    record = launch.record(dataclasses.replace(measurement, evaluation=evaluation), measured, settings)
+    assert record.init.startswith("scratch;vggish@") and "held out" in record.selection
+    assert (record.scale, record.videos_silent, record.device) == ("paper", 2, measured["device"])
+    store = Store(settings.results)
+    store.append(record)
+    assert store.read() == [record]
