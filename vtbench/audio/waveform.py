@@ -15,7 +15,6 @@ encoders put first (up to 0.07 s), by which the sound is then late.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +23,12 @@ import av
 import numpy as np
 
 from vtbench.errors import VideoError
+from vtbench.media import BAD_INPUT, reason
 
 __all__ = ["SAMPLE_RATE", "Sound", "read_sound"]
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform (Hz), VGGish's."""
-
-# What PyAV raises on bad input: its own tree, IndexError for a missing stream, and ValueError for impossible values.
-_BAD_INPUT = (av.error.FFmpegError, OSError, IndexError, ValueError)
-
-# PyAV hands FFmpeg's messages to Python's logging; what does not decode is counted.
-logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 # Time stamps are rounded (to 1 ms in matroska, to a coded frame in some avi files). Only what is further off than this
 # (s) is a gap; closing smaller ones would cut a sound that is whole.
@@ -78,9 +72,8 @@ def read_sound(path: str | Path) -> Sound:
     try:
         start_s, end_s = _picture(path)
         return _sound(path, start_s, end_s - start_s)
-    except _BAD_INPUT as error:
-        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise VideoError(path, f"{text[0].lower()}{text[1:]}; check the path, or get the file again") from error
+    except BAD_INPUT as error:
+        raise VideoError(path, f"{reason(error)}; check the path, or get the file again") from error
 
 
 def _picture(path: Path) -> tuple[float, float]:

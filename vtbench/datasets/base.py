@@ -27,6 +27,7 @@ from vtbench.clips import Clips, each
 from vtbench.datasets import triplets
 from vtbench.datasets.triplets import SILENT, TripletSource
 from vtbench.errors import DataError, VideoError, did_you_mean
+from vtbench.media import version
 from vtbench.video.decode import VideoReader
 from vtbench.video.modalities import TestModalities, TrainModalities
 from vtbench.video.sampling import segment_clip, test_clips, train_clip
@@ -158,11 +159,7 @@ def read_frames(file: Path, choose: Choose, *, cache: bool) -> tuple[Tensor, np.
             numbers, which = np.unique(wanted := choose(reader.num_frames), return_inverse=True)
             pixels = reader.frames(numbers)
     else:
-        try:
-            status = file.stat()
-        except OSError as error:
-            raise VideoError(file, error.strerror or "cannot be read") from error
-        key = (str(file.resolve()), status.st_size, status.st_mtime_ns)
+        key = version(file)
         if key not in _decoded:
             with VideoReader(file) as reader:
                 _decoded[key] = reader.frames(range(reader.num_frames))

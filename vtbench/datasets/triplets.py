@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vtbench.audio.logmel import segments
 from vtbench.audio.waveform import read_sound
-from vtbench.errors import VideoError
+from vtbench.media import version
 from vtbench.video.compressed import CompressedReader
 
 __all__ = ["DAMAGED_SOUND", "SILENT", "TripletSource", "clear_cache", "predicted_frames"]
@@ -90,12 +90,8 @@ class TripletSource:
                 asked = predicted_frames(choose(reader.num_frames), reader.gops)
                 video = self._decode(file, reader, np.unique(asked), self.modalities)
         else:
-            try:
-                status = file.stat()
-            except OSError as error:
-                raise VideoError(file, error.strerror or "cannot be read") from error
             # Shared by networks with other modalities: what one of them lacks is added, not everything read again.
-            key = (str(file.resolve()), status.st_size, status.st_mtime_ns, self.motion)
+            key = (*version(file), self.motion)
             there = _decoded[key].modalities if key in _decoded else {}
             if lacking := [name for name in self.modalities if name not in there]:
                 with CompressedReader(file) as reader:

@@ -7,7 +7,7 @@ frame, D width (the paper's d), h heads. Tokens are (B, T, S, N, D), the class t
 Variants: I joint attention; II time, then space, both across modalities; III time, modalities, space, in any order; IV
 is III within windows. Where the paper is silent, what reproduces its numbers of parameters is taken, all six of which
 this layout has to the printed digit (without the classifier), then what TimeSformer does (Bertasius et al., ICML 2021,
-arXiv:2102.05095, https://github.com/facebookresearch/TimeSformer at b96c47a), whose block this one extends:
+arXiv:2102.05095, https://github.com/facebookresearch/TimeSformer at a5ef29a), whose block this one extends:
 - The class token takes no part in the attention over time and over modalities. In that over space it is copied into
   every group of patches that attend to each other (frame, modality, window), and what comes back is averaged. Copied
   into the groups of all attentions, III with three modalities would cost 0.83 TMACs, not the printed 0.75. It follows

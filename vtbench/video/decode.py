@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -32,17 +31,12 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from vtbench.errors import VideoError
+from vtbench.media import BAD_INPUT, reason
 
 __all__ = ["VideoReader"]
 
-# What PyAV raises on bad input: its own tree, IndexError for a missing stream, and ValueError for impossible values.
-_BAD_INPUT = (av.error.FFmpegError, OSError, IndexError, ValueError)
-
 # A seek costs a decoder flush and a restart; below about ten skipped packets, decoding on is faster.
 _MIN_PACKETS_SKIPPED = 10
-
-# PyAV hands FFmpeg's messages to Python's logging, from FFmpeg's threads; the exception already says what went wrong.
-logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 
 class _Index:
@@ -163,16 +157,12 @@ class VideoReader:
     def _error(self, reason: str) -> VideoError:
         return VideoError(self.path, reason, self.frames_decoded)
 
-    def _bad_input(self, error: Exception) -> VideoError:
-        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return self._error(f"{text[0].lower()}{text[1:]}")
-
     def _open(self) -> None:
         self.close()
         try:
             self._container = av.open(str(self.path), metadata_errors="ignore")
-        except _BAD_INPUT as error:
-            raise self._bad_input(error) from error
+        except BAD_INPUT as error:
+            raise self._error(reason(error)) from error
         if not self._container.streams.video:
             raise self._error("has no video stream")
         self._stream = self._container.streams.video[0]
@@ -200,8 +190,8 @@ class VideoReader:
                 pts.append(None if packet.is_discard else packet.pts)
                 if packet.is_corrupt and not damaged:
                     damaged = len(pts)
-        except _BAD_INPUT as error:
-            raise self._bad_input(error) from error
+        except BAD_INPUT as error:
+            raise self._error(reason(error)) from error
         self._check_complete(len(pts), "packets")
         if damaged:
             raise self._error(f"packet {damaged} is cut short or damaged")
@@ -271,8 +261,8 @@ class VideoReader:
                     self.frames_decoded += 1
                     self._refuse_damaged(frame)
                     yield frame
-        except _BAD_INPUT as error:
-            raise self._bad_input(error) from error
+        except BAD_INPUT as error:
+            raise self._error(reason(error)) from error
 
     def _indexed(self, distinct: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """(frame number, frame) of at least the distinct numbers."""
@@ -316,8 +306,8 @@ class VideoReader:
                 if not waiting:
                     break
             decoder.skip_frame = "DEFAULT"
-        except _BAD_INPUT as error:
-            raise self._bad_input(error) from error
+        except BAD_INPUT as error:
+            raise self._error(reason(error)) from error
 
     def _packets_from(self, start: int) -> tuple[int, Iterator[av.Packet]]:
         """The packets from keyframe packet `start` on, or from an earlier one, and which one is the first."""
