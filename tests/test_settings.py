@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from vtbench.errors import SpecError, UsageError
+from vtbench.plan import all_measurements, blockers, graph
 from vtbench.settings import load_settings
+from vtbench.spec import select
+from vtbench.spec.select import weight_names
 
 VIT = "vit_base_patch16_224.orig_in21k"
 
@@ -73,12 +77,31 @@ def test_a_misspelt_data_set_names_the_nearest(tmp_path: Path) -> None:
         load_settings(folder=tmp_path)
 
 
+def test_the_file_that_the_readme_shows_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (shown,) = [block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if block.startswith("data:")]
+    (tmp_path / "vtbench.yaml").write_text(shown)
+    settings = load_settings(folder=tmp_path)
+    assert settings.weights["vggish"] == Path("/weights/vggish-10086976.pth")
+    assert settings.data["sthv2"] == Path("/datasets/something-v2")
+
+
+def test_every_name_of_weights_that_a_run_asks_for_can_be_given(tmp_path: Path) -> None:
+    jobs = graph(all_measurements(select(), "paper", [0])).values()
+    settings = load_settings(
+        folder=tmp_path,
+        data=[f"{name}={tmp_path}" for name in sorted({job.training.data.dataset for job in jobs})],
+        weights=[f"{name}={__file__}" for name in weight_names()],
+    )
+    assert {reason for job in jobs for reason in blockers(job, settings)} == set()
+
+
 def test_misspelt_weights_name_the_nearest(tmp_path: Path) -> None:
     wrong = VIT.replace("in21k", "in1k")
-    with pytest.raises(UsageError, match=rf"--weights {wrong}: no row starts from weights.*did you mean '{VIT}'"):
+    with pytest.raises(UsageError, match=rf"--weights {wrong}: no row asks for weights.*did you mean '{VIT}'"):
         load_settings(folder=tmp_path, weights=[f"{wrong}=w.pth"])
     (tmp_path / "vtbench.yaml").write_text(f"\nweights:\n  {wrong}: w.pth\n")
-    with pytest.raises(SpecError, match=rf"vtbench\.yaml:3: weights\.{wrong}: no row starts from weights.*'{VIT}'"):
+    with pytest.raises(SpecError, match=rf"vtbench\.yaml:3: weights\.{wrong}: no row asks for weights.*'{VIT}'"):
         load_settings(folder=tmp_path)
 
 

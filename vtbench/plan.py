@@ -134,14 +134,13 @@ def blockers(job: Job, settings: Settings) -> list[str]:
             reasons.append(f"data folder of {name} (--data {name}=PATH)")
         elif folder is not None and not folder.is_dir() and not load_dataset(name).synthetic:
             reasons.append(f"data folder of {name}: {folder} does not exist")
-    encoder = job.training.data.audio_encoder
-    for weights in (job.training.init.weights, "vggish" if encoder == "vggish" else None):
-        if weights and weights not in settings.weights:
+    for weights in job.training.weights:
+        if weights not in settings.weights:
             from vtbench.runner import can_download
 
             if not can_download(weights):
                 reasons.append(f"weights {weights} (--weights {weights}=FILE)")
-        elif weights and not settings.weights[weights].is_file():
+        elif not settings.weights[weights].is_file():
             reasons.append(f"weights {weights}: {settings.weights[weights]} does not exist")
     return reasons
 

@@ -80,7 +80,7 @@ def _results(option: str | None, folder: Path, in_file: str | None) -> Path:
     return folder / Path(in_file).expanduser() if in_file else Settings.results
 
 
-_WHAT = {"data": "no data set", "weights": "no row starts from weights"}
+_WHAT = {"data": "no data set", "weights": "no row asks for weights"}
 
 
 def _pairs(option: str, given: Sequence[str], known: Callable[[], Collection[str]]) -> dict[str, Path]:

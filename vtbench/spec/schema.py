@@ -408,6 +408,12 @@ class Training:
             }
         )
 
+    @property
+    def weights(self) -> list[str]:
+        """The names of the files of weights it takes: what the network starts from, and the encoder of sound."""
+        encoder = "vggish" if self.data.audio_encoder == "vggish" else None
+        return [name for name in (self.init.weights, encoder) if name]
+
     def ancestors(self) -> list[Training]:
         """The trainings this one starts from, the first one first."""
         return [*self.init.training.ancestors(), self.init.training] if self.init.training else []

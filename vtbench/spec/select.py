@@ -40,9 +40,9 @@ def select(selectors: Sequence[str] = ()) -> list[Row]:
 
 
 def weight_names() -> list[str]:
-    """The names of weights that any row starts from, which `--weights NAME=FILE` can give."""
-    recipes = (spec.recipe for row in select() for spec in row.recipes.values())
-    return sorted({recipe.init.weights for recipe in recipes if recipe.init and recipe.init.weights})
+    """The names of weights that any row asks for, which `--weights NAME=FILE` can give."""
+    trainings = (m.evaluation.training for row in select() for m in row.measurements("paper"))
+    return sorted({name for training in trainings for name in training.weights})
 
 
 def _nearest(prefix: str, name: str, known: Iterable[str]) -> str:
