@@ -3,7 +3,9 @@ prepared as theirs have to be."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 
 from vtbench import launch, runner
 from vtbench.datasets import prepare
+from vtbench.errors import DataError, RunError
 from vtbench.models.vggish import VGGish
 from vtbench.results import folders
 from vtbench.results.store import Store
@@ -128,6 +131,60 @@ def small(training: Training) -> Training:
     )
 
 
+def test_the_rate_follows_training_videos_that_are_held_out(sets: dict[str, Path], tmp_path: Path) -> None:
+    training = small(measured_as("mmvit/table3:no-audio", "split1").evaluation.training)
+    training = dataclasses.replace(
+        training, train=dataclasses.replace(training.train, holdout=0.3, patience=1, epochs=4)
+    )
+    module = module_of(training, sets)
+    held, trained = ({e.video_id for e in part} for part in (module.holdout_entries, module.train_entries))
+    listed_videos = {e.video_id for e in module._list("train")}
+    assert len(held) == 4 and not held & trained and held | trained == listed_videos
+    assert {e.video_id for e in module_of(training, sets).holdout_entries} == held
+    others = [module_of(dataclasses.replace(training, seed=seed), sets).holdout_entries for seed in range(1, 6)]
+    assert any({e.video_id for e in part} != held for part in others)
+    items = [item for batch in module.val_dataloader() for item in batch]
+    assert {item["video_id"] for item in items} == held
+    # Seen as in training: nothing is resized, which would weaken residuals and shorten vectors.
+    assert module.test_transform.short_side == training.augment.short_side[0] == 256
+
+    accuracies = iter([50.0, 40.0, 40.0, 40.0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(accuracies)})
+        folder = runner.train(training, Settings(results=tmp_path, data=sets))
+    with (folder / folders.METRICS).open() as file:
+        epochs = list(csv.DictReader(file))
+    assert [float(line["holdout_top1"]) for line in epochs] == [50, 40, 40, 40]
+    # patience 1: the second epoch without a new best lowers the rate, that of the epoch after it.
+    assert [float(line["lr"]) for line in epochs] == pytest.approx([0.01, 0.01, 0.01, 0.001])
+
+
+def test_held_out_videos_have_to_be_readable_and_some_have_to_be_left(sets: dict[str, Path], tmp_path: Path) -> None:
+    training = small(measured_as("mmvit/table3:no-audio", "split1").evaluation.training)
+    held = module_of(training, sets).holdout_entries[0]
+    copy = tmp_path / "ucf"
+    shutil.copytree(sets["ucf101"], copy)
+    (copy / held.video_id).write_bytes(b"no video")
+    with pytest.raises(RunError, match=rf"{held.video_id}.*; training needs every video: mend it or take it out"):
+        runner.train(training, Settings(results=tmp_path / "r", data={"ucf101": copy}))
+    most = dataclasses.replace(training, train=dataclasses.replace(training.train, holdout=0.99))
+    with pytest.raises(DataError, match="with 99% held out, none of 12 training videos is left to train on"):
+        runner.train(most, Settings(results=tmp_path / "r", data=sets))
+
+
+def test_clips_cut_from_one_video_are_held_out_together(sets: dict[str, Path], tmp_path: Path) -> None:
+    (video,) = sorted(sets["ucf101"].glob("YoYo/*g00_c01.mp4"))
+    names = [f"YoYo/v_YoYo_g{group:02d}_c{clip:02d}.mp4" for group in range(1, 9) for clip in range(1, 5)]
+    (tmp_path / "YoYo").mkdir()
+    for name in names:
+        (tmp_path / name).symlink_to(video)
+    listed(tmp_path / "split1_train.csv", [(name, "YoYo") for name in names])
+    listed(tmp_path / "split1_test.csv", [(names[0], "YoYo")])
+    module = module_of(measured_as("mmvit/table3:no-audio", "split1").evaluation.training, {"ucf101": tmp_path})
+    groups = [{entry.video_id[:-6] for entry in part} for part in (module.holdout_entries, module.train_entries)]
+    assert len(module.holdout_entries) == 4 and not groups[0] & groups[1]
+
+
 def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str, Path], tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.save(VGGish().state_dict(), tmp_path / "vggish.pth")
@@ -136,8 +193,11 @@ def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str
     training = small(measurement.evaluation.training)
     evaluation = dataclasses.replace(measurement.evaluation, training=training)
     folder = runner.train(training, settings)
+    with (folder / folders.METRICS).open() as file:
+        epochs = list(csv.DictReader(file))
+    assert [line["lr"] for line in epochs] == ["0.01", "0.01"] and all("holdout_top1" in line for line in epochs)
     done = folders.read_json(folder / folders.DONE)
-    # Of the 12 videos of the list a tenth is held out; sound have only those of one class.
+    # Of the 12 videos of the list a tenth is held out; only those of one class have sound.
     assert done["videos"] == 11 and done["videos_silent"] in (7, 8)
     measured = runner.evaluate(evaluation, settings)
     assert (measured["videos_expected"], measured["videos_silent"], measured["views"]) == (3, 2, 3)

@@ -52,6 +52,7 @@ class EpochJournal(L.Callback):
         self.lines: list[dict[str, float]] = []
         self.elapsed_s = 0.0
         self._started = 0.0
+        self._rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -81,6 +82,10 @@ class EpochJournal(L.Callback):
         self._started = time.monotonic()
         self.progress("train", trainer.current_epoch, self.epochs, None)
 
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        # Not at the end of the epoch, when a validation may have lowered it already.
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.elapsed_s += time.monotonic() - self._started
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -89,9 +94,8 @@ class EpochJournal(L.Callback):
                 f"{self.folder}: the loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}; "
                 "the training cannot go on: lower train.lr or clip the gradient"
             )
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.lines.append(
-            {"epoch": trainer.current_epoch + 1, **metrics, "lr": rate, "elapsed_s": round(self.elapsed_s, 3)}
+            {"epoch": trainer.current_epoch + 1, **metrics, "lr": self._rate, "elapsed_s": round(self.elapsed_s, 3)}
         )
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.lines[0]), lineterminator="\n")

@@ -315,6 +315,8 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
         raise SpecError(f"augment.flip is {training.augment.flip}: {NO_FLIP.format(data.dataset)}")
     protocol = evaluation.eval if evaluation else None
     crops = protocol.crops if protocol else 3 if training.train.keep == "best_on_test" else 1
+    # Held-out videos are seen at the size that is trained on, where they are the only ones that a training tests.
+    size = training.augment.short_side[0] if training.train.holdout else data.size
     return build_data(
         data.dataset,
         **_videos(data, settings),
@@ -330,7 +332,7 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
         clips=protocol.clips if protocol else 1,
         crops=crops,
         clip_sampling=protocol.clip_sampling if protocol else "uniform",
-        short_side=protocol.short_side if protocol else data.size,
+        short_side=protocol.short_side if protocol else size,
         cache=training.scale != "paper",
         eval_batch_size=1 if training.scale == "paper" else 8,
         modalities=data.modalities,

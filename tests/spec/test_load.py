@@ -280,6 +280,9 @@ def test_a_line_can_print_the_mean_over_its_measurements() -> None:
         ("patience: 2, ", "", "train.patience belongs to the schedule plateau, which needs it"),
         ("gamma: 0.1, ", "", "train.gamma belongs to the schedules step and plateau, which need it"),
         ("holdout: 0.1", "holdout: 1.0", "train.holdout is 1.0, must be below 1"),
+        ("holdout: 0.1", "holdout: 0.1, keep: best_on_test", "train.keep best_on_test and train.holdout exclude each"),
+        ("warmup_epochs: 0.0", "warmup_epochs: 1.0", "train.warmup_epochs is 1.0, must be 0 with the schedule plateau"),
+        ("method: mmvit", "method: msca", "train.schedule plateau is of the method mmvit, msca does not have it"),
     ],
 )
 def test_what_compressed_videos_cannot_have_is_one_line(edit: Edit, old: str, new: str, message: str) -> None:

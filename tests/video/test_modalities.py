@@ -104,6 +104,28 @@ def test_the_three_crops_of_a_test_share_their_sound(clip: dict[str, Tensor]) ->
         assert torch.equal(views["residual"][view] * MAX_RESIDUAL, expected.float())
 
 
+def test_tests_look_at_the_size_that_is_asked_for(clip: dict[str, Tensor]) -> None:
+    clip = {
+        "iframe": torch.full((T, 3, 2 * SIZE, 4 * SIZE), 100, dtype=torch.uint8),
+        "motion": torch.tensor([8.0, 4.0]).reshape(2, 1, 1).expand(T, 2, 2 * SIZE, 4 * SIZE).contiguous(),
+    }
+    clip["motion"][:, :, :, : 2 * SIZE] = 0  # the left half: the crop in the middle sees half of it, if all was resized
+    views = TestModalities(size=SIZE, short_side=SIZE, crops=1, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))(clip)
+    motion = views["motion"][0] * MAX_MOTION
+    assert (motion[:, :, :, : SIZE // 2 - 2] == 0).all()
+    assert torch.allclose(motion[:, 0, :, SIZE // 2 + 2 :], torch.tensor(4.0))
+    assert torch.allclose(motion[:, 1, :, SIZE // 2 + 2 :], torch.tensor(2.0))
+    expected = [(100 / 255 - mean) / std for mean, std in ((0.1, 0.5), (0.2, 0.25), (0.3, 2.0))]
+    assert torch.allclose(views["iframe"][0, 0, :, 0, 0], torch.tensor(expected))
+
+
+def test_vectors_shrink_by_what_each_side_does() -> None:
+    motion = torch.full((1, 2, 33, 100), 10.0)
+    resized = TestModalities(size=16, short_side=16, crops=1, **PLAIN).resize({"motion": motion}, 16)["motion"]
+    assert resized.shape == (1, 2, 16, 48)
+    assert torch.allclose(resized[0, :, 8, 24], torch.tensor([10 * 48 / 100, 10 * 16 / 33]))
+
+
 def test_sound_alone_needs_no_pictures(clip: dict[str, Tensor]) -> None:
     assert list(train({"audio": clip["audio"]}, flip=True)) == ["audio"]
     assert TestModalities(size=SIZE, short_side=H, crops=3)({"audio": clip["audio"]})["audio"].shape == (3, T, 96, 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,25 @@ def test_its_own_checkpoint_is_used_as_it_is(tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "own.pth")
     report = load_weights(mmvit(), tmp_path / "own.pth", expect_head=True)
     assert set(report.used) == set(network.state_dict()) and not report.renamed and not report.missing
+
+
+@pytest.mark.parametrize("subset", [s for n in range(1, 5) for s in itertools.combinations(ALL, n)])
+def test_every_subset_of_modalities_starts_from_a_vit(vit: Path, subset: tuple[str, ...]) -> None:
+    report = start(mmvit(modalities=subset), vit)
+    pictures = {"iframe", "residual"} & set(subset)
+    left = {key for key, why in report.left_out.items() if why == "no modality for it"}
+    assert ("patch_embed.proj.weight" in left) == (not pictures)
+    assert ("pos_embed" in left) == (subset == ("audio",))
+
+
+@pytest.mark.parametrize(
+    "lacking", ["time_embed.", "blocks.0.time.fc.", "patch_embed.motion.", "blocks.1.modality.fc."]
+)
+def test_a_network_that_goes_on_from_another_lacks_nothing(tmp_path: Path, lacking: str) -> None:
+    state = {name: tensor for name, tensor in mmvit().state_dict().items() if not name.startswith(lacking)}
+    torch.save(state, tmp_path / "own.pth")
+    with pytest.raises(WeightsError, match=r"of another network than this MMViT: .* missing"):
+        load_weights(mmvit(num_classes=5), tmp_path / "own.pth", expect_head=False)
 
 
 def test_a_vit_of_another_width_is_refused(vit: Path) -> None:

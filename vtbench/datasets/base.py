@@ -348,8 +348,8 @@ class VideoData(lightning.LightningDataModule):
     limit_train, limit_test: use only that many videos from the start of a manifest. eval_batch_size: videos per test
     batch. split: number of the official split, for sets that have several: its lists are split1_train.csv and
     split1_test.csv. modalities, motion: clips by modality from compressed video (see TripletSource), with the arguments
-    of TrainModalities in `augment`; stride is None then. holdout: share of the training videos, drawn from the seed,
-    that are validated on (all views) and not trained on.
+    of TrainModalities in `augment`; stride is None then. holdout: share of the training videos, in whole groups drawn
+    from the seed, that are validated on (in the views of a test video) and not trained on; at least one.
 
     train_dataloader: (clips float32 (B, T, 3, S, S), labels int64 (B,)); the last batch of an epoch is left out if it
     would be smaller, unless it is the only one (the official TokenShift code drops it too). Raises VideoError for an
@@ -445,6 +445,8 @@ class VideoData(lightning.LightningDataModule):
         """Read and check the manifests that `stage` needs ("fit", "test"; None: both), once. Raises DataError."""
         for split in {"fit": ("train",), "test": ("test",)}.get(stage or "", ("train", "test")):
             self._list(split)
+        if stage != "test":
+            self._held_out(True)
 
     def _list(self, split: str) -> list[Entry]:
         """The videos of "train" or "test". A test does not need the list of the training videos, nor the other way."""
@@ -482,11 +484,29 @@ class VideoData(lightning.LightningDataModule):
         """The training videos that are held out; at least one where there is a `holdout`."""
         return self._held_out(True)
 
+    def group(self, entry: Entry) -> str:
+        """Training videos of one group are held out together, or not at all. Here each is its own."""
+        return entry.video_id
+
     def _held_out(self, held: bool) -> list[Entry]:
         entries = self._list("train")
+        groups: dict[str, list[Entry]] = {}
+        for entry in entries:
+            groups.setdefault(self.group(entry), []).append(entry)
+        names = list(groups)
         number = 0 if self.holdout is None else max(1, round(self.holdout * len(entries)))
-        chosen = set(np.random.default_rng([self.seed, _HOLDOUT]).permutation(len(entries))[:number].tolist())
-        return [entry for number, entry in enumerate(entries) if (number in chosen) == held]
+        chosen: set[str] = set()
+        for k in np.random.default_rng([self.seed, _HOLDOUT]).permutation(len(names)).tolist():
+            if number <= 0:
+                break
+            chosen.add(names[k])
+            number -= len(groups[names[k]])
+        if self.holdout is not None and len(chosen) == len(names):
+            raise DataError(
+                f"{self.root}: with {self.holdout:.0%} held out, none of {len(entries)} training videos is left to "
+                "train on; give more videos"
+            )
+        return [entry for entry in entries if (self.group(entry) in chosen) == held]
 
     @property
     def test_entries(self) -> list[Entry]:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from vtbench.errors import RunError
 from vtbench.methods.base import ScheduledClassifier
 
 SECTION_4_1: dict[str, Any] = {
@@ -71,7 +72,10 @@ class MMViT(ScheduledClassifier):
         return optimizer
 
     def on_validation_epoch_end(self) -> None:
-        """Log the accuracy on the held-out videos, and lower the rate if it has not risen for long enough."""
+        """Log the accuracy on the held-out videos, and lower the rate if it has not risen for long enough. Raises
+        RunError if one cannot be read: the rate must not follow what happens to be readable."""
+        if self.failures:
+            raise RunError(f"{next(iter(self.failures.values()))}; training needs every video: mend it or take it out")
         super().on_validation_epoch_end()
         if self.plateau is not None:
             self.plateau.step(float(self.trainer.callback_metrics[self.held_out]))

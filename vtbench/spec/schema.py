@@ -273,6 +273,14 @@ class Train:
                 raise ValueError(f"train.{name} belongs to {one if len(schedules) == 1 else several}")
         if self.holdout is not None and self.holdout >= 1:
             raise ValueError(f"train.holdout is {self.holdout}, must be below 1")
+        if self.schedule == "plateau" and self.method != "mmvit":
+            raise ValueError(f"train.schedule plateau is of the method mmvit, {self.method} does not have it")
+        if self.schedule == "plateau" and self.warmup_epochs:
+            raise ValueError(f"train.warmup_epochs is {self.warmup_epochs}, must be 0 with the schedule plateau")
+        if self.holdout is not None and self.keep:
+            raise ValueError(
+                f"train.keep {self.keep} and train.holdout exclude each other: an epoch has one validation"
+            )
 
     @property
     def effective_batch(self) -> int:

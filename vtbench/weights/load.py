@@ -118,15 +118,17 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
             renamed.pop(key, None)
             left_out[key] = "head for other classes"
     wanted = model.state_dict()
-    if not expect_head and (expanded := expand_vit(state, wanted)):
-        state, served = expanded
-        renamed = {key: ", ".join(names) for key, names in served.items() if names != (key,)}
+    of_vit = None if expect_head else expand_vit(state, wanted)
+    if of_vit:
+        state, served = of_vit
+        renamed = {key: ", ".join(names) for key, names in served.items() if names and names != (key,)}
+        left_out |= {key: "no modality for it" for key, names in served.items() if not names}
     resized = {**_fit_positions(model, state), **_fit_tubelets(wanted, state), **_fit_biases(model, state)}
 
     differences = compare(wanted, state)
     missing = differences["missing"]
     differences["missing"] = [
-        name for name in missing if expect_head or not (name.startswith("head.") or drawn_anew(name))
+        name for name in missing if expect_head or not (name.startswith("head.") or (of_vit and drawn_anew(name)))
     ]
     if any(differences.values()):
         biases = any(BIAS_TABLE in name for name in differences["of another shape"])

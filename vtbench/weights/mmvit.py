@@ -1,8 +1,8 @@
 """MM-ViT from the weights of a ViT: arXiv:2108.09322 Section 4.1 starts from "ViT-B/16 pretrained on ImageNet-21K".
 
 How is not said. Here it is TimeSformer's way (arXiv:2102.05095, which MM-ViT's blocks extend): every added attention
-begins with the weights of the one over space, behind a linear layer that is zero. Embeddings and positions of a picture
-serve every modality that has its three channels; those of motion vectors and sound are drawn anew.
+begins with the weights of the one over space, behind a linear layer that is zero. The embedding of a picture serves
+every modality that has its three channels, its positions motion vectors too; what else a modality needs is drawn anew.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 _BLOCK = re.compile(r"(blocks\.\d+)\.(norm1|attn\.qkv|attn\.proj|norm2|mlp\.fc1|mlp\.fc2)\.(weight|bias)")
 _ATTENTIONS = ("joint", "space", "time", "modality")
+_OF_PICTURES = ("patch_embed.proj.weight", "patch_embed.proj.bias", "pos_embed")
 _FIRST = "blocks.0.mlp.norm.weight"
 """A key that MM-ViT has and a ViT has not."""
 
@@ -25,7 +26,8 @@ def expand_vit(
     `state` is a ViT's in timm's names and `wanted` the state dict of an MM-ViT.
 
     What is in neither answer the ViT cannot give: the network keeps it as it was drawn. Keys of the ViT that serve
-    nothing keep their names.
+    nothing keep their names; of the embedding and positions of pictures, which a network may have no modality for, they
+    serve () and are in no answer.
     """
     if _FIRST not in wanted or "blocks.0.attn.qkv.weight" not in state:
         return None
@@ -33,6 +35,9 @@ def expand_vit(
     served: dict[str, tuple[str, ...]] = {}
     for key, tensor in state.items():
         made = {name: part for name, part in _targets(key, tensor, state) if name in wanted}
+        if not made and key in _OF_PICTURES:
+            served[key] = ()
+            continue
         expanded |= made or {key: tensor}
         served[key] = tuple(made) or (key,)
     return expanded, served
