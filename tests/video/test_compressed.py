@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -13,6 +15,7 @@ import encoded
 import numpy as np
 import pytest
 from av.codec.context import Flags, Flags2
+from av.video.frame import PictureType
 
 from vtbench.errors import VideoError
 from vtbench.video import compressed
@@ -285,6 +288,22 @@ def test_accumulation_equals_coviar(kind: str, file_of: Callable[[str], Path]) -
     assert motion.any()
 
 
+def test_accumulation_of_vectors_that_leave_on_every_side() -> None:
+    rng = np.random.default_rng(0)
+    height, width, scale = 20, 30, 2
+    sources = np.arange(height * width, dtype=np.int32).reshape(height, width)
+    for _ in range(4):
+        blocks = rng.integers(-60, 60, (2, 4, 4)).astype(np.int16)
+        expected = sources.copy()
+        for y in range(height):
+            for x in range(width):
+                mx, my = (int(np.trunc(v / scale)) for v in blocks[:, y // 8, x // 8])
+                if 0 <= x + mx < width and 0 <= y + my < height:
+                    expected[y, x] = sources[y + my, x + mx]
+        sources = compressed.accumulate(sources, blocks, scale)
+        assert np.array_equal(sources, expected)
+
+
 def test_coviar_pictures() -> None:
     motion = np.array([-30.0, -20, -1, -0.1, 0, 0.1, 1, 19.9, 20, 30], np.float32)
     levels = [min(max(int(m * 127.5 / 20) + 128, 0), 255) for m in motion.tolist()]
@@ -410,7 +429,11 @@ def test_rotation_turns_pictures_and_vectors(degrees: int, file_of: Callable[[st
         read = reader.triplets([7])
         assert np.array_equal(predicted(shown[6], read.motion[0], "whole") + read.residuals[0], shown[7])
         assert np.array_equal(read.iframes[0], shown[0])
-        assert read.intra.shape == (1, *shown.shape[2:])
+        with CompressedReader(file_of("mpeg4")) as whole:
+            upright = whole.triplets(range(NUM_FRAMES)).intra
+        intra = reader.triplets(range(NUM_FRAMES)).intra
+        assert upright[1:12].any() and not upright[1:12].all()
+        assert np.array_equal(intra, np.rot90(upright, -degrees // 90, axes=(1, 2)))
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -428,6 +451,65 @@ def _hidden_start(path: Path) -> None:
     whole = path.with_name("whole.mp4")
     _encode(whole, "mpeg4", {"g": "12"}, 30)
     encoded.remux_from(whole, path, seconds=0.2)
+
+
+def _hidden_middle(path: Path) -> None:
+    """Frames 0 to 5, then 14 to 18, by an edit list of two parts."""
+    whole = path.with_name("whole.mp4")
+    _encode(whole, "mpeg4", {"g": "12"}, 30)
+    data = whole.read_bytes()
+    at = data.index(b"elst") - 4
+    size = int.from_bytes(data[at : at + 4], "big")
+    mvhd, mdhd = data.index(b"mvhd"), data.index(b"mdhd")
+    (movie_rate, media_rate) = (int.from_bytes(data[k + 16 : k + 20], "big") for k in (mvhd, mdhd))
+    entries = [(length * movie_rate // 25, start * media_rate // 25) for start, length in ((0, 6), (14, 5))]
+    box = b"elst" + bytes(4) + len(entries).to_bytes(4, "big")
+    box += b"".join(n.to_bytes(4, "big") + k.to_bytes(4, "big") + b"\0\1\0\0" for n, k in entries)
+    data = data[:at] + (len(box) + 4).to_bytes(4, "big") + box + data[at + size :]
+    grown = len(box) + 4 - size
+    for name in (b"edts", b"trak", b"moov"):  # what it is in; the pictures lie before them
+        k = data.index(name) - 4
+        data = data[:k] + (int.from_bytes(data[k : k + 4], "big") + grown).to_bytes(4, "big") + data[k + 4 :]
+    assert data.index(b"mdat") < at
+    path.write_bytes(data)
+
+
+def _remuxed(source: Path, path: Path, without: int | None = None) -> None:
+    with av.open(str(source)) as whole, av.open(str(path), "w") as out:
+        stream = whole.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for number, packet in enumerate(p for p in whole.demux(stream) if p.size):
+            if packet.pts is None:
+                packet.pts = packet.dts = int(number / 25 / stream.time_base)
+            packet.stream = copy
+            if number != without:
+                out.mux(packet)
+
+
+def _more_references(path: Path) -> None:
+    """One reference frame, then four, in one stream."""
+    parts = [path.with_name(f"{references}.h264") for references in (1, 4)]
+    for part in parts:
+        _x264(part, f"keyint=12:ref={part.stem}:bframes=0")
+    both = path.with_name("both.h264")
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    if path.suffix == ".h264":
+        both.rename(path)
+    else:
+        _remuxed(both, path)
+
+
+def _cut_short(path: Path) -> None:
+    _encode(path, "mpeg4", {"g": "12"}, 30)
+    with av.open(str(path)) as container:
+        at = [packet.pos for packet in container.demux(video=0) if packet.size][20]
+    path.write_bytes(path.read_bytes()[: at - 8])
+
+
+def _without_a_packet(path: Path) -> None:
+    whole = path.with_name("whole.mp4")
+    _x264(whole, "keyint=12:ref=1:bframes=0")
+    _remuxed(whole, path, without=5)
 
 
 def _no_reference(path: Path) -> None:
@@ -536,10 +618,24 @@ REFUSED: dict[str, tuple[str, Callable[[Path], Any], str]] = {
         lambda p: _encode(p, "mpeg4", {"g": "30"}, 30),
         f"^has a GOP of more than 12 frames .*{PREPARE}",
     ),
-    "an edit list that hides an I-frame": ("a.mp4", _hidden_start, f"^begins within a GOP .*{PREPARE}"),
+    "an edit list that hides an I-frame": (
+        "a.mp4",
+        _hidden_start,
+        f"^hides frames that later ones are predicted from .*{PREPARE}",
+    ),
+    "an edit list that hides a middle": ("a.mp4", _hidden_middle, f"^hides frames that later .*{PREPARE}"),
+    "h264, parameters that change": ("a.h264", _more_references, f"^uses up to 4 reference frames, .*{PREPARE}"),
+    "h264 mp4, parameters that change": ("a.mp4", _more_references, f"^uses up to 4 reference frames, .*{PREPARE}"),
+    "h264, a packet that is gone": ("a.mp4", _without_a_packet, "^lacks a frame before packet 5; get the file again"),
+    "raw h264, a packet that is gone": (
+        "a.ts",
+        _without_a_packet,
+        "^lacks a frame before packet 5; get the file again",
+    ),
+    "avi, cut short": ("a.avi", _cut_short, "^ends early"),
     "no I-frame at the start": ("a.m4v", _headless, f"frame 0 does not follow an I-frame; .*{PREPARE}|invalid data"),
     "mpeg4, a broken packet": ("a.mp4", _damaged("mpeg4", {"g": "12"}), "invalid data|damaged"),
-    "h264, a broken packet": ("a.mp4", _damaged("libx264", _H264), "invalid data|damaged"),
+    "h264, a broken packet": ("a.mp4", _damaged("libx264", _H264), "invalid data|damaged|lacks a frame"),
     "no file": ("a.mp4", lambda p: None, "no such file"),
 }
 
@@ -554,8 +650,47 @@ def test_refused_with_path_reason_and_remedy(kind: str, tmp_path: Path) -> None:
     assert re.search(reason, caught.value.reason), caught.value.reason
     assert str(path) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-    if "broken packet" in kind:
+    if kind == "mpeg4, a broken packet":
         assert 12 <= caught.value.frames_decoded <= 24
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        ({"pict_type": PictureType.S}, r"^has frames with global motion \(frame 3\)"),
+        ({"pict_type": PictureType.B}, "^has B-frames"),
+        ({"pict_type": PictureType.I, "side_data": {"MOTION_VECTORS"}}, r"^mixes I and P in one picture \(frame 3\)"),
+        ({"interlaced_frame": True}, r"^has interlaced pictures \(frame 3\)"),
+    ],
+)
+def test_pictures_of_kinds_that_no_encoder_here_makes(
+    frame: dict[str, Any], reason: str, file_of: Callable[[str], Path]
+) -> None:
+    plain = {"pict_type": PictureType.P, "side_data": set(), "interlaced_frame": False}
+    with CompressedReader(file_of("mpeg4")) as reader:
+        gop = compressed._Gop(0, {})
+        reader._refuse_picture(3, SimpleNamespace(**plain), gop)  # type: ignore[arg-type]
+        with pytest.raises(VideoError) as caught:
+            reader._refuse_picture(3, SimpleNamespace(**plain | frame), gop)  # type: ignore[arg-type]
+        assert re.search(reason, caught.value.reason) and PREPARE in caught.value.reason
+
+
+@pytest.mark.parametrize("side", ["crop_left", "crop_top"])
+def test_pictures_cut_at_their_left_or_top_are_refused(side: str, file_of: Callable[[str], Path]) -> None:
+    plain = compressed.H264ParameterSet(4, 1, interlaced=False, crop_left=0, crop_top=0)
+    with CompressedReader(file_of("h264")) as reader:
+        reader._refuse_h264([plain])
+        with pytest.raises(VideoError, match="is cut at its left or upper border"):
+            reader._refuse_h264([dataclasses.replace(plain, **{side: 1})])
+
+
+def test_packets_and_pictures_must_agree_on_iframes(
+    file_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = CompressedReader._listed_gops
+    monkeypatch.setattr(CompressedReader, "_listed_gops", lambda self: listed(self) and [(0, 7), (7, NUM_FRAMES)])
+    with CompressedReader(file_of("mpeg4")) as reader, pytest.raises(VideoError, match="has an I-frame where"):
+        reader.motion([9])
 
 
 def test_a_sampled_read_meets_the_same_refusals(tmp_path: Path) -> None:
@@ -593,14 +728,14 @@ def test_parameter_sets_with_every_part() -> None:
 
     bits = f"{100:08b}" + 16 * "0" + ue(0)  # High profile, flags and level, seq_parameter_set_id
     bits += ue(1) + ue(0) + ue(0) + "0" + "0"  # 4:2:0, 8 bits, no bypass, no scaling matrix
-    bits += ue(0) + ue(1)  # frame_num, pic_order_cnt_type 1:
+    bits += ue(1) + ue(1)  # frame_num of 5 bits, pic_order_cnt_type 1:
     bits += "0" + ue(0) + ue(0) + ue(2) + ue(5) + ue(6)
     bits += ue(3) + "0" + ue(10) + ue(7) + "0" + "1" + "1"  # 3 references, size, fields, adaptive, inference
     bits += "1" + ue(2) + ue(0) + ue(1) + ue(0) + "0" + "1"  # cropping: left 2, top 1
     bits += "0" * (-len(bits) % 8)
     unit = b"\x67" + int(bits, 2).to_bytes(len(bits) // 8, "big")
     unit = unit.replace(b"\x00\x00\x00", b"\x00\x00\x03\x00").replace(b"\x00\x00\x01", b"\x00\x00\x03\x01")
-    expected = compressed.H264ParameterSet(max_num_ref_frames=3, interlaced=True, crop_left=2, crop_top=1)
+    expected = compressed.H264ParameterSet(5, max_num_ref_frames=3, interlaced=True, crop_left=2, crop_top=1)
     assert h264_parameter_sets(b"\x00\x00\x00\x01" + unit) == [expected]
     box = b"\x01\x64\x00\x1e\xff\xe1" + len(unit).to_bytes(2, "big") + unit + b"\x00"
     assert h264_parameter_sets(box) == [expected]

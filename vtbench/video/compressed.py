@@ -4,12 +4,13 @@ A group of pictures (GOP) is an I-frame, coded for itself, and the P-frames up t
 the frame before it by moving blocks of 8 x 8 to 16 x 16 pixels. FFmpeg hands out the vectors of the blocks, but not the
 residuals, so these are computed: residual = decoded frame - motion-compensated reference, in RGB.
 
-Two conventions, both from CoViAR (Wu et al., "Compressed Video Action Recognition", CVPR 2018, arXiv:1712.00636,
+Two conventions (Wu et al., "Compressed Video Action Recognition", CoViAR, CVPR 2018, arXiv:1712.00636,
 Section 3; code: https://github.com/chaoyuaw/pytorch-coviar, data_loader/coviar_data_loader.c):
 
 - "previous": the vectors as coded, in pixels with their fraction, and what they leave of this frame given the one
-  before it. Pixels beyond the border are those on it, as the codecs have it.
-- "iframe": vectors followed back to the I-frame, whole pixels, and what they leave of this frame given the I-frame.
+  before it, each vector to the nearest pixel or with its fraction. Pixels beyond the border are those on it, as the
+  codecs have it. CoViAR's cuts fractions off and takes what leaves the frame as not moved.
+- "iframe", as CoViAR's: vectors followed back to the I-frame, whole pixels, and what they leave of this frame given it.
   With m_t(p) the vector of the block at pixel p, cut to whole pixels, A_0(p) = p and A_t(p) = A_{t-1}(p + m_t(p)), the
   field is A_t(p) - p and the residual I_t(p) - I_0(A_t(p)). A vector that leaves the frame counts as zero there.
 
@@ -558,6 +559,7 @@ class CompressedReader(VideoReader):
         self._disposable: int | None = None
         self._iframes: list[bool] = []  # of the packets seen
         self._nal_length = 0
+        self._frame_num: int | None = None  # H.264's count of frames that others refer to
         if name == "h264":
             extradata = context.extradata or b""
             # avcC: packets begin their units with a length of this many bytes; otherwise with a start code.
@@ -567,6 +569,7 @@ class CompressedReader(VideoReader):
     def _refuse_h264(self, parameter_sets: list[H264ParameterSet]) -> None:
         if not parameter_sets:
             raise self._error(f"states no number of reference frames (no SPS in its header); {REMEDY}")
+        self._frame_num_bits = parameter_sets[-1].frame_num_bits
         references = max(p.max_num_ref_frames for p in parameter_sets)
         if references > 1:
             raise self._error(f"uses up to {references} reference frames, and no vector says which; {REMEDY}")
@@ -581,22 +584,41 @@ class CompressedReader(VideoReader):
             self._iframes.append(packet.is_keyframe)
             return
         # Containers mark only the I-frames at which one may begin to watch. With a single reference frame, all do.
-        only_i = True
+        only_i, counted = True, False
         for unit in _nal_units(bytes(packet), self._nal_length):
-            if unit[0] & 31 in (1, 5):  # a slice; bits 5 and 6 are nal_ref_idc
-                bits = _Bits(unit[1:16])
+            kind = unit[0] & 31
+            if kind == 7:  # other parameters from here on
+                self._refuse_h264([_parameter_set(unit)])
+            if kind in (1, 5):  # a slice; bits 5 and 6 are nal_ref_idc
+                bits = _Bits(_unescaped(unit[1:24]))
                 bits.exp_golomb()  # first_mb_in_slice
                 only_i = only_i and bits.exp_golomb() % 5 == 2  # slice_type
                 if not unit[0] & 0x60 and self._disposable is None:
                     self._disposable = len(self._iframes)
+                if self._frame_num_bits and not counted:
+                    counted = True
+                    bits.exp_golomb()  # pic_parameter_set_id
+                    self._refuse_gap(bits.number(self._frame_num_bits), at_start=kind == 5)
         self._iframes.append(only_i)
+
+    def _refuse_gap(self, frame_num: int, *, at_start: bool) -> None:
+        """Every frame that is referred to has the number after that of the one before, 0 where decoding may start
+        (ITU-T H.264, 7.4.3). Where every frame is, a gap is a frame that is gone, which FFmpeg makes up without a
+        word."""
+        expected = None if at_start or self._frame_num is None else (self._frame_num + 1) % (1 << self._frame_num_bits)
+        self._frame_num = frame_num
+        if expected not in (None, frame_num) and self._disposable is None:
+            raise self._error(f"lacks a frame before packet {len(self._iframes)}; get the file again")
 
     def _listed_gops(self) -> list[tuple[int, int]]:
         """The GOPs by the packets alone, where each is a frame."""
         index = self._index
         assert index is not None
-        if index.pts[0] is None:
-            raise self._error(f"begins within a GOP (its edit list hides the start); {REMEDY}")
+        whole = False  # whether an I-frame has been shown since frames were hidden
+        for stamp, intra in zip(index.pts, self._iframes, strict=True):
+            whole = stamp is not None and (whole or intra)
+            if stamp is not None and not whole:
+                raise self._error(f"hides frames that later ones are predicted from (by its edit list); {REMEDY}")
         shown = [stamp for stamp in index.pts if stamp is not None]
         if any(later < stamp for stamp, later in itertools.pairwise(shown)):
             raise self._error(f"has B-frames; {REMEDY}")
@@ -693,9 +715,11 @@ def _turn(array: np.ndarray, turns: int, *, axes: tuple[int, int]) -> np.ndarray
 class H264ParameterSet:
     """What matters here of a sequence parameter set (ITU-T H.264, 7.3.2.1.1).
 
-    max_num_ref_frames; interlaced: frame_mbs_only_flag is 0; crop_left, crop_top: frame_crop_*_offset, in its units.
+    frame_num_bits: length of a slice's frame_num, 0 if it is not looked for. max_num_ref_frames. interlaced:
+    frame_mbs_only_flag is 0. crop_left, crop_top: frame_crop_*_offset, in its units.
     """
 
+    frame_num_bits: int
     max_num_ref_frames: int
     interlaced: bool
     crop_left: int
@@ -731,6 +755,11 @@ def _nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
                 yield unit
 
 
+def _unescaped(data: bytes) -> bytes:
+    """Without the bytes that keep start codes from appearing in a unit (emulation prevention, 7.4.1)."""
+    return data.replace(b"\x00\x00\x03", b"\x00\x00")
+
+
 class _Bits:
     """Reads a bit string from its first bit; zeros after the end."""
 
@@ -762,21 +791,22 @@ _HIGH_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 
 
 def _parameter_set(unit: bytes) -> H264ParameterSet:
-    bits = _Bits(unit[1:].replace(b"\x00\x00\x03", b"\x00\x00"))  # emulation prevention (7.4.1)
+    bits = _Bits(_unescaped(unit[1:]))
     profile = bits.number(8)
     bits.number(16)  # constraint flags, level_idc
     bits.exp_golomb()  # seq_parameter_set_id
+    separate_planes = False
     if profile in _HIGH_PROFILES:
         chroma_format = bits.exp_golomb()
         if chroma_format == 3:
-            bits.number(1)  # separate_colour_plane_flag
+            separate_planes = bool(bits.number(1))
         bits.exp_golomb(), bits.exp_golomb()  # bit depths
         bits.number(1)  # qpprime_y_zero_transform_bypass_flag
         if bits.number(1):  # seq_scaling_matrix_present_flag
             for k in range(8 if chroma_format != 3 else 12):
                 if bits.number(1):
                     _skip_scaling_list(bits, 16 if k < 6 else 64)
-    bits.exp_golomb()  # log2_max_frame_num_minus4
+    frame_num_bits = bits.exp_golomb() + 4  # log2_max_frame_num_minus4
     order = bits.exp_golomb()  # pic_order_cnt_type
     if order == 0:
         bits.exp_golomb()
@@ -793,7 +823,8 @@ def _parameter_set(unit: bytes) -> H264ParameterSet:
         bits.number(1)  # mb_adaptive_frame_field_flag
     bits.number(1)  # direct_8x8_inference_flag
     left, _, top, _ = [bits.exp_golomb() for _ in range(4)] if bits.number(1) else (0, 0, 0, 0)
-    return H264ParameterSet(references, not frames_only, left, top)
+    # With planes on their own, frame_num is not where it is looked for.
+    return H264ParameterSet(0 if separate_planes else frame_num_bits, references, not frames_only, left, top)
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:

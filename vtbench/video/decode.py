@@ -32,6 +32,7 @@ from av.video.reformatter import VideoReformatter
 
 from vtbench.errors import VideoError
 from vtbench.media import BAD_INPUT, reason
+from vtbench.video.containers import broken_at, declared_size
 
 __all__ = ["VideoReader"]
 
@@ -82,6 +83,7 @@ class VideoReader:
         self._container: av.container.InputContainer | None = None
         self._num_frames: int | None = None
         self._fresh = True  # nothing read since opening
+        self._chain_unknown = True  # the parts of the file not looked at
         self._rgb = VideoReformatter()  # kept: setting one up costs more than converting a frame
         try:
             if self.path.is_dir():
@@ -165,6 +167,10 @@ class VideoReader:
             raise self._error(reason(error)) from error
         if not self._container.streams.video:
             raise self._error("has no video stream")
+        if self._chain_unknown:
+            self._chain_unknown = False
+            if (at := broken_at(self.path)) is not None:
+                raise self._error(f"is damaged at byte {at}, where a part of it should begin; get the file again")
         self._stream = self._container.streams.video[0]
         # With frame threads damage is reported late, and on small crops of many files they only cost.
         self._stream.thread_type = "NONE"
@@ -210,37 +216,10 @@ class VideoReader:
         """Refuse a file that has fewer bytes and fewer frames or packets than its headers say.
 
         Either sign alone is common in whole files (packed B-frames, edit lists, careless writers)."""
-        declared, size = self._declared_size(), self.path.stat().st_size
+        declared, size = declared_size(self.path), self.path.stat().st_size
         if declared > size and not 0 < self._stream.frames <= count:
             announced = f", {count} of {self._stream.frames} {what}" if self._stream.frames else ""
             raise self._error(f"ends early: {size} of {declared} bytes{announced} are there")
-
-    def _declared_size(self) -> int:
-        """Bytes the file should have by its own headers, 0 where the format does not say."""
-        size = self.path.stat().st_size
-        with self.path.open("rb") as file:
-            head = file.read(4096)
-            if head[:4] == b"RIFF":
-                return 8 + int.from_bytes(head[4:8], "little")
-            if head[:4] == b"\x1aE\xdf\xa3":  # EBML header, then one Segment whose size is known unless all ones
-                after = 4 + sum(_ebml_size(head, 4))
-                if head[after : after + 4] == b"\x18\x53\x80\x67":
-                    length, value = _ebml_size(head, after + 4)
-                    return 0 if value == (1 << 7 * length) - 1 else after + 4 + length + value
-                return 0
-            if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
-                end = 0
-                while end < size:
-                    file.seek(end)
-                    box = file.read(16)
-                    length = int.from_bytes(box[:4], "big")
-                    if length == 1:
-                        length = int.from_bytes(box[8:16], "big")
-                    if length < 8:  # 0: to the end of the file
-                        return 0
-                    end += length
-                return end
-        return 0
 
     # -- decoding -----------------------------------------------------------------------------------------------------
 
@@ -334,11 +313,3 @@ class VideoReader:
         rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
         quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as in np.rot90
         return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
-
-
-def _ebml_size(data: bytes, at: int) -> tuple[int, int]:
-    """Length in bytes and value of the EBML variable-size integer at `at`."""
-    first = data[at] if at < len(data) else 1
-    length = 9 - first.bit_length() if first else 8
-    value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
-    return length, value

@@ -1,0 +1,104 @@
+"""Damage between the packets of a file, which FFmpeg passes over without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import encoded
+import pytest
+
+from vtbench.errors import VideoError
+from vtbench.video.containers import broken_at
+from vtbench.video.decode import VideoReader
+
+FILES = {
+    "mpeg4.avi": ("mpeg4", {"g": "12"}),
+    "h264.avi": ("libx264", encoded.x264(12, "ref=1", "bframes=0")),
+    "mpeg4.mkv": ("mpeg4", {"g": "12"}),
+    "h264.mkv": ("libx264", encoded.x264(250, "bframes=3")),
+    "h264.flv": ("libx264", encoded.x264(12, "bframes=0")),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("files")
+    return {
+        name: encoded.encode(folder / name, encoded.numbered(120), codec=codec, options=options, sound=True)
+        for name, (codec, options) in FILES.items()
+    }
+
+
+def packets(path: Path) -> list[tuple[int, int]]:
+    with av.open(str(path)) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_whole_file_is_whole_and_so_is_its_beginning(name: str, files: dict[str, Path], tmp_path: Path) -> None:
+    assert broken_at(files[name]) is None
+    data = files[name].read_bytes()
+    for share in (0.3, 0.7, 0.99):  # told by its size, and for what it is
+        (tmp_path / name).write_bytes(data[: int(share * len(data))])
+        assert broken_at(tmp_path / name) is None
+    (tmp_path / name).write_bytes(b"")
+    assert broken_at(tmp_path / name) is None
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("byte", [0, 255])
+@pytest.mark.parametrize("what", ["header", "packet and header", "a fifth of the file"])
+def test_damage_in_the_middle_is_refused(
+    name: str, byte: int, what: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    data = bytearray(files[name].read_bytes())
+    at, size = packets(files[name])[61]
+    first, last = {
+        "header": (at - 8, at + 8),
+        "packet and header": (at - 8, at + size),
+        "a fifth of the file": (len(data) // 2, len(data) * 7 // 10),
+    }[what]
+    data[first:last] = bytes([byte]) * (last - first)
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(VideoError, match=rf"{name}: is damaged at byte \d+, .*; get the file again"):
+        VideoReader(tmp_path / name)
+
+
+@pytest.mark.parametrize("byte", [0, 255])
+def test_a_block_of_no_track_is_damage(byte: int, files: dict[str, Path], tmp_path: Path) -> None:
+    data = bytearray(files["mpeg4.mkv"].read_bytes())
+    at, size = packets(files["mpeg4.mkv"])[61]
+    data[at : at + size] = bytes([byte]) * size  # from the number of its track on, behind the header
+    (tmp_path / "a.mkv").write_bytes(data)
+    assert broken_at(tmp_path / "a.mkv") is not None
+
+
+def test_an_avi_that_does_not_pad_odd_chunks_is_read(files: dict[str, Path], tmp_path: Path) -> None:
+    data = files["mpeg4.avi"].read_bytes()
+    movi = data.index(b"movi")
+    at, end, chunks = movi + 4, movi - 4 + int.from_bytes(data[movi - 4 : movi], "little"), []
+    while at < end:
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        chunks.append(data[at : at + 8 + size])
+        at += 8 + size + size % 2
+    assert any(len(chunk) % 2 for chunk in chunks)
+    path = tmp_path / "a.avi"
+    body = b"".join(chunks)
+    path.write_bytes(data[: movi - 4] + (len(body) + 4).to_bytes(4, "little") + b"movi" + body)
+    assert broken_at(path) is None
+
+
+def test_what_follows_the_last_list_of_an_avi_belongs_to_nobody(files: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    path.write_bytes(files["mpeg4.avi"].read_bytes() + bytes(1000))
+    assert broken_at(path) is None
+
+
+def test_live_matroska_without_sizes_is_whole(tmp_path: Path) -> None:
+    path = encoded.encode(
+        tmp_path / "a.mkv", encoded.numbered(40), options=encoded.x264(12, "bframes=0"), container_options={"live": "1"}
+    )
+    assert broken_at(path) is None
+    with VideoReader(path) as reader:
+        assert reader.num_frames == 40
