@@ -120,6 +120,13 @@ def test_the_summary_counts_evaluations_not_rows(store: Store, measure: Measure)
     assert f"One and the same evaluation: msca/table1:msca-kv-2, {KV}." in drawn
 
 
+def test_on_a_narrow_terminal_what_is_printed_goes_before_what_is_not(store: Store, measure: Measure) -> None:
+    for name in ("split1", "split2", "split3", "sthv2"):
+        measure("mmvit/table1:mm-vit-i", "mini", 50.0, measurement=name)
+    head = next(line for line in text(store, "mmvit/table1", width=98).splitlines() if line.startswith("row"))
+    assert head.split() == ["row", *2 * ["ucf101_top1", "sthv2_top1"], "seeds"]
+
+
 def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, measure: Measure) -> None:
     measure(KV, "mini", 90.0)
     entries = json.loads(text(store, form="json"))

@@ -116,7 +116,8 @@ def _sheet(paper: str, table: str, comparisons: list[Comparison]) -> Sheet:
         if name.endswith(ACCURACIES) and name not in printed
     ]
     # Top-5 of at most five classes is 100 whatever was learnt.
-    measured = [name for name, level in chance.items() if level < 100] or ["top1"]
+    told = [name for name, level in chance.items() if level < 100] or ["top1"]
+    measured = [*(name for name in printed if name in told), *(name for name in told if name not in printed)]
     columns = [
         Column(("", "row"), 0, right=False, cells=[c.row.name for c in comparisons]),
         Column(
@@ -128,9 +129,10 @@ def _sheet(paper: str, table: str, comparisons: list[Comparison]) -> Sheet:
     ]
     for name in printed:
         cells = [c.row.published[name].text if name in c.row.published else "" for c in comparisons]
-        columns.append(Column(("printed", name), 0 if name == "top1" else 5, cells=cells))
+        rank = 0 if name == "top1" else 2 if name.endswith("top1") else 5
+        columns.append(Column(("printed", name), rank, cells=cells))
     for name in measured:
-        rank = 0 if name == "top1" else 1 if name.endswith("top1") else 4
+        rank = 0 if name == "top1" else 1 if name.endswith("top1") else 4 if name in printed else 6
         columns.append(Column((scale, name), rank, cells=[_measured_cell(c, name) for c in comparisons]))
     if any(c.measured for c in comparisons):
         columns.append(Column(("", "seeds"), 3, cells=[_seeds_cell(c) for c in comparisons]))
