@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from vtbench.audio.waveform import SAMPLE_RATE, Sound, read_sound
+from vtbench.audio.waveform import LONGEST_S, SAMPLE_RATE, Sound, read_sound
 from vtbench.errors import VideoError
 
 
@@ -188,9 +190,114 @@ def test_the_padding_of_the_last_coded_frame_is_cut(tmp_path: Path) -> None:
     assert not sound.waveform[round(1.0031 * SAMPLE_RATE) :].any()
 
 
+def test_sound_that_goes_on_far_beyond_its_declared_length_is_kept(tmp_path: Path) -> None:
+    path = write(tmp_path / "header.mov", tone(2.0, rate=48000), rate=48000)
+    data = path.read_bytes()
+    scale, samples = (48_000).to_bytes(4, "big"), (96_000).to_bytes(4, "big")
+    assert data.count(scale + samples) == 1  # of the track's header: time scale and duration
+    path.write_bytes(data.replace(scale + samples, scale + scale))
+    with av.open(str(path)) as container:
+        track = container.streams.audio[0]
+        assert track.duration * track.time_base == 1  # which is what FFmpeg goes by
+        longest_s = max(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+    assert 5 * longest_s < 1 < 50 * longest_s  # more than coders fill up with
+    sound = read_sound(path)
+    assert sound.end_s == pytest.approx(2, abs=1e-3) and np.abs(sound.waveform[-100:]).max() > 0.4
+
+
 def test_sound_that_ends_before_the_picture_begins_is_silence(tmp_path: Path) -> None:
     sound = read_sound(write(tmp_path / "early.mkv", tone(0.5), picture_start_s=1.0))
     assert sound.has_track and not sound.waveform.any() and sound.covered == 0 and sound.end_s < 0
+
+
+# ---- jumps in time, and memory ------------------------------------------------------------------------------------
+
+
+def write_jump(path: Path, *, picture_s: int = 0, sound_s: int = 0) -> Path:
+    """30 frames of 40 ms and a constant sound of 0.5; the second half of either comes so much later."""
+    with av.open(str(path), "w") as out:
+        picture = out.add_stream("mpeg4", rate=25)
+        picture.width = picture.height = 32
+        track = out.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 90, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number + (number >= 15) * 25 * picture_s, Fraction(1, 25)
+            out.mux(picture.encode(frame))
+            sound = av.AudioFrame.from_ndarray(np.full((1, 640), 1 << 14, np.int16), format="s16", layout="mono")
+            sound.sample_rate, sound.time_base = 16000, Fraction(1, 16000)
+            sound.pts = number * 640 + (number >= 15) * 16000 * sound_s
+            out.mux(track.encode(sound))
+        out.mux([*picture.encode(None), *track.encode(None)])
+    return path
+
+
+def test_a_picture_that_lasts_days_is_refused_before_anything_is_allocated(tmp_path: Path) -> None:
+    path = write_jump(tmp_path / "day.mkv", picture_s=86400)
+    refused(path, r"lasts 24\.0 h by .* at most 4 h are read; write new time stamps if they jump, otherwise cut it")
+
+
+def test_the_longest_picture_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LONGEST_S * SAMPLE_RATE * 4 < 1e9  # bytes
+    path = write(tmp_path / "two.mov", tone(2.0))
+    monkeypatch.setattr("vtbench.audio.waveform.LONGEST_S", 2.0)
+    assert read_sound(path).picture_s == 2.0
+    monkeypatch.setattr("vtbench.audio.waveform.LONGEST_S", 1.99)
+    refused(path, "lasts 0.0 h")
+
+
+def test_sound_that_jumps_by_days_leaves_what_is_in_the_picture(tmp_path: Path) -> None:
+    sound = read_sound(write_jump(tmp_path / "later.mkv", sound_s=86400))
+    assert len(sound.waveform) == 19_200 and sound.end_s == pytest.approx(86401.2)
+    assert (sound.waveform[:9600] == 0.5).all() and not sound.waveform[9600:].any()
+
+
+PEAK = """
+import sys
+from vtbench.audio.waveform import read_sound
+def peak():  # not getrusage's, which begins at that of the process this one was started from
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) * 1024
+read_sound(sys.argv[1])
+before = peak()
+waveform = read_sound(sys.argv[2]).waveform
+print(peak() - before, waveform.nbytes)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc/self/status has the peak of memory")
+def test_the_decoded_frames_of_a_track_are_not_kept(tmp_path: Path) -> None:
+    # 120 s of 5.1 are 69 MB decoded and 46 MB resampled; the waveform is 7.7 MB, and little comes on top of it.
+    short = write(tmp_path / "short.mkv", np.zeros((6, 96_000)), rate=48000, codec="flac")
+    path = write(tmp_path / "long.mkv", np.zeros((6, 5_760_000)), rate=48000, codec="flac", picture_s=120.0)
+    command = [sys.executable, "-c", PEAK, str(short), str(path)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    grown, waveform = map(int, printed.split())
+    assert waveform == 4 * 120 * SAMPLE_RATE and grown < waveform + 15e6
+
+
+def test_blocks_join_without_a_seam(tmp_path: Path) -> None:
+    # 3.3 s are three blocks of a second and a part of one.
+    sound = read_sound(write(tmp_path / "seams.mov", tone(3.3), picture_s=3.3))
+    assert len(sound.waveform) == round(3.28 * SAMPLE_RATE) and signal_to_noise_db(sound.waveform)[0] >= 60
+
+
+def test_sound_whose_rate_and_channels_change_on_the_way_goes_on(tmp_path: Path) -> None:
+    one = write(tmp_path / "one.ts", tone(1.0), codec="aac", picture_s=1.0)
+    other = write(
+        tmp_path / "other.ts",
+        np.stack([tone(1.0, rate=48000)] * 2),
+        rate=48000,
+        codec="aac",
+        start_s=1.0,
+        picture_start_s=1.0,
+        picture_s=1.0,
+    )
+    (tmp_path / "both.ts").write_bytes(one.read_bytes() + other.read_bytes())
+    sound = read_sound(tmp_path / "both.ts")
+    halves = np.split(sound.waveform, 2)
+    for half in halves:
+        decibels, amplitude, _ = signal_to_noise_db(half[1600:-1600])  # the coder's first and last frames left out
+        assert decibels >= 30 and amplitude == pytest.approx(0.5, rel=0.01)
 
 
 # ---- none, silence, damage ---------------------------------------------------------------------------------------

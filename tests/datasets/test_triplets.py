@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import struct
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -106,6 +110,49 @@ def test_sound_is_that_of_the_frames_time(video: Path) -> None:
     assert not torch.equal(found["audio"][0], found["audio"][1])  # whose beginning is within half a second of frame 2
 
 
+FRAMES_S = np.array([0, 2, 3, 6, 10, 13, 14, 20, 22, 27, 29, 33, 41, 45, 46, 50]) / 10
+"""When the frames of `uneven` are shown; every fourth is an I-frame."""
+CLICKED = [2, 5, 9, 13]
+"""The frames of `uneven` at which something is heard: predicted ones, far enough apart for one click in a patch."""
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames at uneven times, and a click of 1 ms at those of some."""
+    path = tmp_path_factory.mktemp("bits") / "uneven.mov"
+    rng, rate = np.random.default_rng(0), 48000
+    sound = np.zeros((1, 5 * rate), np.int16)
+    for time_s in FRAMES_S[CLICKED]:
+        middle = round(time_s * rate)
+        sound[0, middle - 24 : middle + 24] = 20_000 * np.hanning(48)
+    with av.open(str(path), "w") as out:
+        picture = out.add_stream("mpeg4", rate=10, options={"g": "4", "bf": "0", "sc_threshold": "1000000000"})
+        picture.width = picture.height = 64
+        picture.codec_context.time_base = Fraction(1, 10)
+        picture.codec_context.thread_count = 1
+        track = out.add_stream("pcm_s16le", rate=rate, layout="mono")
+        for time_s in FRAMES_S:
+            frame = av.VideoFrame.from_ndarray(rng.integers(256, size=(64, 64, 3), dtype=np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(time_s * 10), Fraction(1, 10)
+            out.mux(picture.encode(frame))
+        heard = av.AudioFrame.from_ndarray(sound, format="s16", layout="mono")
+        heard.sample_rate, heard.pts, heard.time_base = rate, 0, Fraction(1, rate)
+        out.mux([*picture.encode(None), *track.encode(heard), *track.encode(None)])
+    return path
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_what_is_heard_at_a_frame_is_in_the_middle_of_its_sound(uneven: Path, cache: bool) -> None:
+    triplets.clear_cache()
+    with CompressedReader(uneven) as reader:
+        assert np.allclose(reader.seconds, FRAMES_S) and [first for first, _ in reader.gops] == [0, 4, 8, 12]
+    found, *_ = source(modalities=("audio",), motion=None, cache=cache)(uneven, lambda n: np.array(CLICKED))
+    loud = found["audio"].exp().sum(dim=-1) - 64 * 0.01  # (frames, rows of 10 ms)
+    assert (loud.amax(dim=1) > 1).all()
+    middle = (loud * torch.arange(96)).sum(dim=1) / loud.sum(dim=1)
+    assert torch.allclose(middle, torch.tensor(47.5), atol=0.1)  # 1 ms
+
+
 @pytest.mark.parametrize("cache", [False, True])
 def test_files_without_sound_are_silent_and_remarked(silent: Path, video: Path, cache: bool) -> None:
     triplets.clear_cache()
@@ -168,3 +215,34 @@ def test_what_is_cached_is_shared_by_networks_with_other_modalities(
     for modalities in (("motion", "audio"), ("iframe", "motion"), ("residual",)):
         some, *_ = source(modalities=modalities, cache=True)(video, lambda n: np.array([2]))
         assert all(torch.equal(some[name], whole[name]) for name in modalities)
+
+
+def replace(path: Path, by: Path, *, size: int, time_ns: int) -> None:
+    """Put another mp4 in a file's place, filled up to a size (bytes), and last changed at time_ns."""
+    data = by.read_bytes()
+    fill = size - len(data)
+    path.write_bytes(data + struct.pack(">I4s", fill, b"free") + bytes(fill - 8))
+    os.utime(path, ns=(time_ns, time_ns))
+
+
+@pytest.mark.parametrize(("more_bytes", "later_ns"), [(0, 1_000_000), (8, 0)], ids=["as large", "at the same time"])
+def test_a_file_that_was_replaced_is_read_anew(
+    more_bytes: int, later_ns: int, video: Path, silent: Path, tmp_path: Path
+) -> None:
+    triplets.clear_cache()
+    path, size, time_ns = tmp_path / "video.mp4", 1_000_000, 1_700_000_000_000_000_000
+    replace(path, video, size=size, time_ns=time_ns)
+    before, *_ = source(cache=True)(path, lambda n: np.array([2, 9]))
+    replace(path, silent, size=size + more_bytes, time_ns=time_ns + later_ns)
+    after, _, remark = source(cache=True)(path, lambda n: np.array([2, 9]))
+    expected, *_ = source()(silent, lambda n: np.array([2, 9]))
+    assert remark == SILENT and not torch.equal(before["audio"], after["audio"])
+    assert all(torch.equal(after[name], expected[name]) for name in ALL)
+
+
+def test_what_is_cached_is_of_one_convention_of_motion(video: Path) -> None:
+    triplets.clear_cache()
+    for motion in ("previous", "iframe", "previous"):
+        found, *_ = source(motion=motion, cache=True)(video, lambda n: np.array([3, 7]))
+        expected, *_ = source(motion=motion)(video, lambda n: np.array([3, 7]))
+        assert all(torch.equal(found[name], expected[name]) for name in ALL), motion

@@ -7,7 +7,7 @@ What is defined, and what a caller records of it (the fields of `Sound`):
 - sound that ends before the picture: silence after it; that goes on: cut at the end of the last frame
 - silence: a track like any other, of zeros
 - packets that are damaged or missing in the middle: silence in their place, what comes after is not moved
-- a track of which nothing decodes, a file without picture: refused
+- a track of which nothing decodes, a file without picture, a picture of more than LONGEST_S: refused
 
 What cannot be noticed: damage that is still valid code, and in avi files, which have no field for it, what AAC and MP3
 encoders put first (up to 0.07 s), by which the sound is then late.
@@ -15,6 +15,7 @@ encoders put first (up to 0.07 s), by which the sound is then late.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +26,20 @@ import numpy as np
 from vtbench.errors import VideoError
 from vtbench.media import BAD_INPUT, reason
 
-__all__ = ["SAMPLE_RATE", "Sound", "read_sound"]
+__all__ = ["LONGEST_S", "SAMPLE_RATE", "Sound", "read_sound"]
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform (Hz), VGGish's."""
+LONGEST_S = 4 * 3600
+"""Length of the longest picture that is read (s): its waveform takes 0.9 GB. A jump in the time stamps of a short video
+makes it days long."""
 
 # Time stamps are rounded (to 1 ms in matroska, to a coded frame in some avi files). Only what is further off than this
 # (s) is a gap; closing smaller ones would cut a sound that is whole.
 _JITTER_S = 0.05
+
+# Samples that are mixed and written at a time. One coded frame (a few hundred) at a time would take longer.
+_BLOCK = SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,19 @@ class Sound:
 def read_sound(path: str | Path) -> Sound:
     """The first sound track of a video file, aligned with the first video stream by their time stamps.
 
-    Raises VideoError, naming path and remedy, for a file that is missing or unreadable, without picture, or with a
-    track of which nothing decodes. The file is read twice, for the times of the picture and for the sound.
+    Raises VideoError, naming path and remedy, for a file that is missing or unreadable, without picture, with one
+    longer than LONGEST_S, or with a track of which nothing decodes. The file is read twice, for the times of the
+    picture and for the sound. Beside the waveform, no more than a second or so of sound is in memory at a time.
     """
     path = Path(path)
     try:
         start_s, end_s = _picture(path)
+        if end_s - start_s > LONGEST_S:
+            raise VideoError(
+                path,
+                f"lasts {(end_s - start_s) / 3600:.1f} h by the time stamps of its picture, and at most"
+                f" {LONGEST_S / 3600:g} h are read; write new time stamps if they jump, otherwise cut it into parts",
+            )
         return _sound(path, start_s, end_s - start_s)
     except BAD_INPUT as error:
         raise VideoError(path, f"{reason(error)}; check the path, or get the file again") from error
@@ -109,20 +123,30 @@ def _sound(path: Path, picture_start_s: float, picture_s: float) -> Sound:
         declared_end_s = None
         if track.start_time is not None and track.duration:
             declared_end_s = float((track.start_time + track.duration) * track.time_base) - picture_start_s
-        frames = list(_frames(container, track))
-    damaged = frames.count(None)
-    stretches = _stretches(frames)
-    if not stretches:
+        start_s, end_s, longest_s, damaged = math.inf, -math.inf, 0.0, 0
+        stretch, whole = None, False
+        for frame in _frames(container, track):
+            if frame is None:
+                damaged, whole = damaged + 1, False
+                continue
+            if stretch is None or not whole or not stretch.goes_on_with(frame):
+                begin_s = frame.time
+                if begin_s is None:  # a frame without time stamp follows on the one before it
+                    begin_s = stretch.end_s if stretch else 0.0
+                if stretch:
+                    stretch.finish()
+                stretch, whole = _Stretch(frame, begin_s, waveform, picture_start_s), True
+            stretch.add(frame)
+            start_s, end_s = min(start_s, stretch.begin_s), max(end_s, stretch.end_s)
+            longest_s = max(longest_s, frame.samples / frame.sample_rate)
+    if not stretch:
         if damaged:
             raise VideoError(path, f"none of the {damaged} packets of its sound decodes; convert it, or get it again")
         return Sound(waveform, True, 0.0, 0.0, picture_s, 0)
+    stretch.finish()
 
-    start_s = min(begin_s for begin_s, _ in stretches) - picture_start_s
-    end_s = max(begin_s + _seconds(stretch) for begin_s, stretch in stretches) - picture_start_s
-    for begin_s, stretch in stretches:
-        _place(_resampled(stretch), waveform, at=round((begin_s - picture_start_s) * SAMPLE_RATE))
+    start_s, end_s = start_s - picture_start_s, end_s - picture_start_s
     # Coders fill their last frames up, and the decoder gives that out. Where far more is there, the header is wrong.
-    longest_s = max(_seconds([frame]) for _, stretch in stretches for frame in stretch)
     if declared_end_s is not None and start_s < declared_end_s < end_s <= declared_end_s + 2 * longest_s:
         end_s = declared_end_s
         waveform[max(round(end_s * SAMPLE_RATE), 0) :] = 0
@@ -141,39 +165,44 @@ def _frames(container: av.container.InputContainer, track: av.AudioStream) -> It
             yield None
 
 
-def _stretches(frames: list[av.AudioFrame | None]) -> list[tuple[float, list[av.AudioFrame]]]:
-    """(time of the first sample in s, frames without a gap and in one format), for each such stretch.
+class _Stretch:
+    """Frames without a gap and in one format, which are resampled and written into the waveform as they come.
 
-    A frame without time stamp follows on the one before it."""
-    stretches: list[tuple[float, list[av.AudioFrame]]] = []
-    format_, expected_s, whole = None, 0.0, False
-    for frame in frames:
-        if frame is None:
-            whole = False
-            continue
-        time_s = expected_s if frame.time is None else frame.time
-        before, format_ = format_, (frame.format.name, frame.layout.name, frame.sample_rate)
-        if not whole or format_ != before or abs(time_s - expected_s) > _JITTER_S:
-            stretches.append((time_s, []))
-            expected_s, whole = time_s, True
-        stretches[-1][1].append(frame)
-        expected_s += frame.samples / frame.sample_rate
-    return stretches
+    begin_s, end_s: time of the first sample, and of the end of the last one that was added (s), in the file's time.
+    """
+
+    def __init__(self, frame: av.AudioFrame, begin_s: float, waveform: np.ndarray, picture_start_s: float) -> None:
+        """frame: the first one, which is still to be added."""
+        self.begin_s = self.end_s = begin_s
+        self._format = _format(frame)
+        self._samples = 0
+        self._waveform, self._at = waveform, round((begin_s - picture_start_s) * SAMPLE_RATE)
+        # The layout is kept here: FFmpeg's own mix to mono is 1/sqrt(2) of the sum for stereo, not the mean.
+        self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE, frame_size=_BLOCK)
+
+    def goes_on_with(self, frame: av.AudioFrame) -> bool:
+        """Whether a frame is of this stretch, and not the first one of another."""
+        gap_s = 0.0 if frame.time is None else abs(frame.time - self.end_s)
+        return _format(frame) == self._format and gap_s <= _JITTER_S
+
+    def add(self, frame: av.AudioFrame) -> None:
+        self._samples += frame.samples
+        self.end_s = self.begin_s + self._samples / frame.sample_rate
+        self._write(frame)
+
+    def finish(self) -> None:
+        """Write what the resampler still holds."""
+        self._write(None)
+
+    def _write(self, frame: av.AudioFrame | None) -> None:
+        for part in self._resampler.resample(frame):
+            mono = np.nan_to_num(part.to_ndarray().mean(axis=0)).clip(-1, 1)  # float tracks can hold anything
+            _place(mono, self._waveform, self._at)
+            self._at += len(mono)
 
 
-def _seconds(frames: list[av.AudioFrame]) -> float:
-    return sum(frame.samples for frame in frames) / frames[0].sample_rate
-
-
-def _resampled(frames: list[av.AudioFrame]) -> np.ndarray:
-    """float32 (n,) in [-1, 1]: the mean of the channels, SAMPLE_RATE per second."""
-    # The layout is kept here: FFmpeg's own mix to mono is 1/sqrt(2) of the sum for stereo, not the mean.
-    resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
-    resampled = [part.to_ndarray() for frame in [*frames, None] for part in resampler.resample(frame)]
-    if not resampled:
-        return np.zeros(0, np.float32)
-    mono: np.ndarray = np.concatenate(resampled, axis=1).mean(axis=0)
-    return np.nan_to_num(mono).clip(-1, 1)  # floating-point tracks can hold anything
+def _format(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _place(samples: np.ndarray, waveform: np.ndarray, at: int) -> None:
