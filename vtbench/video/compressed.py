@@ -389,7 +389,8 @@ class CompressedReader(VideoReader):
     def each_triplet(
         self, *, convention: Convention = "previous", compensation: Compensation = "whole", sign: Sign = "ffmpeg"
     ) -> Iterator[Triplets]:
-        """What `triplets` gives for each frame of the file in turn (U = 1), from one pass and with little memory."""
+        """What `triplets` gives for each frame of the file in turn (U = 1), from one pass and with little memory. The
+        frames of a GOP share one array of their I-frame, which cannot be written to."""
         return (read.triplets() for read in self._each(convention, sign, compensation))
 
     def each_motion(
@@ -421,6 +422,8 @@ class CompressedReader(VideoReader):
             slots = distinct.pop(number)
             if (frame.height, frame.width) != read.intra.shape[1:]:
                 raise self._error("frame size changes within the file")
+            if read.packed_iframes is not None:
+                read.packed_iframes[slots[0]] = self._picture(gop, gop.first)
             self._fill(read, slots[0], number, gop, convention, sign, compensation)
             read.repeat(slots)
             if not distinct:
@@ -439,6 +442,9 @@ class CompressedReader(VideoReader):
             if convention == "iframe" and number != gop.first:
                 gop.moves.append(self._vectors(frame)[::2])
             read = _Read(np.array([number]), frame.height, frame.width, pixels=compensation is not None)
+            if compensation is not None:
+                read.packed_iframes = self._picture(gop, gop.first)[None]
+                read.packed_iframes.flags.writeable = False
             self._fill(read, 0, number, gop, convention, sign, compensation)
             yield read.turned(round(frame.rotation / 90) % 4)
 
@@ -455,8 +461,6 @@ class CompressedReader(VideoReader):
         """Write what belongs to one asked frame, the GOP's current one."""
         frame = gop.frames[number]
         height, width = frame.height, frame.width
-        if read.packed_iframes is not None:
-            read.packed_iframes[slot] = self._picture(gop, gop.first)
         if number == gop.first:
             read.motion[slot], read.intra[slot] = 0, True
             if read.packed_residuals is not None:

@@ -82,6 +82,7 @@ class VideoReader:
         self.frames_decoded = 0
         self._container: av.container.InputContainer | None = None
         self._num_frames: int | None = None
+        self._index: _Index | None = None
         self._fresh = True  # nothing read since opening
         self._chain_unknown = True  # the parts of the file not looked at
         self._rgb = VideoReformatter()  # kept: setting one up costs more than converting a frame
@@ -234,7 +235,7 @@ class VideoReader:
             for packet in self._container.demux(self._stream):
                 if packet.is_corrupt:
                     raise self._error("a packet is cut short or damaged")
-                if packet.size > 0:
+                if packet.size > 0 and self._index is None:  # else it was inspected when it was listed
                     self._inspect(packet)
                 for frame in packet.decode():
                     self.frames_decoded += 1
