@@ -8,10 +8,14 @@ changes, so that every GOP but the last has the same length.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import hashlib
 import itertools
 import multiprocessing
+import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -36,7 +40,13 @@ SOURCE_SUFFIXES = (
 # Times are kept to 1/60000 s, which is exact for all common frame rates; MPEG-4 allows up to 1/65535 s.
 _TICKS = 60000
 
+_MAX_GOP = 600  # FFmpeg's encoder makes longer ones as long as this
+
+_NO_PICTURE = 19  # bytes: a longer MPEG-4 packet holds a picture (FFmpeg's MAX_NVOP_SIZE)
+
 _LINE_EVERY = 30.0  # seconds between two lines of progress
+
+_LEFT_AFTER = 86400.0  # seconds after which a file that was not renamed belongs to no run
 
 
 @dataclass
@@ -56,10 +66,11 @@ class _Recipe:
     gop: int
     quantiser: int
 
-    @property
-    def comment(self) -> str:
-        """Written into each file, so that files of another recipe are not taken for finished."""
-        return f"vtbench mpeg4 {self.size[0]}x{self.size[1]} gop={self.gop} quantiser={self.quantiser}"
+    def of(self, file: Path) -> str:
+        """Written into each new file: one made with another recipe, or of what `file` was before, is not finished."""
+        recipe = f"vtbench mpeg4 {self.size[0]}x{self.size[1]} gop={self.gop} quantiser={self.quantiser}"
+        status = file.stat()
+        return f"{recipe} source={status.st_size},{status.st_mtime_ns}"
 
 
 def prepare_mpeg4(
@@ -74,22 +85,26 @@ def prepare_mpeg4(
 ) -> Prepared:
     """Re-encode every video below `source` to the same relative path below `target`, with the suffix .mp4.
 
-    size: width and height in pixels, even; pictures are stretched to it, after the display rotation of the file. gop:
-    frames from one I-frame to the next. quantiser: 1 (best) to 31. Sound is copied where mp4 can hold it, else encoded
-    as AAC. Lists below `source` (*.csv with the header path,label) are rewritten to the new names; their lines for
-    videos that failed stay, and are missed when the data set is read.
+    size: width and height in pixels, even; pictures are stretched to it, after the display rotation of the file, and
+    keep their colours (BT.601, limited range: how files that state nothing are read). gop: frames from one I-frame to
+    the next, 2 to 600. quantiser: 1 (best) to 31. Sound is copied where mp4 can hold it, else encoded as AAC. Lists
+    below `source` (*.csv with the header path,label) are rewritten to the new names; their lines for videos that failed
+    stay, and are missed when the data set is read.
 
-    A file is written under another name, checked (as many frames as the source decodes to, an I-frame every `gop`,
-    vectors there) and then renamed; a finished file of the same recipe is not done again. `workers` processes share the
-    files. `tell` gets one line per file that fails, and how far it is twice a minute. Raises DataError for folders that
-    cannot be used, ValueError for numbers out of range.
+    A file is written under a name of its own, checked (as many frames as the source decodes to, an I-frame every `gop`,
+    vectors readable) and then renamed. A finished file is kept; it is done again if the recipe, the size or the time of
+    change of its source, or any of its own bytes are not as they were, for which it is read once. `workers` processes
+    share the files; several runs may write to one target, but do the work twice. `tell` gets one line per file that
+    fails, and how far it is twice a minute. Raises DataError for folders that cannot be used and lists that cannot be
+    read, before anything is encoded; ValueError for numbers out of range.
     """
     if size[0] < 16 or size[1] < 16 or size[0] % 2 or size[1] % 2:
         raise ValueError(f"size {size[0]} x {size[1]} must be even, at least 16 x 16")
-    if not 1 <= quantiser <= 31 or gop < 2:
-        raise ValueError(f"quantiser {quantiser} must be 1 to 31, gop {gop} at least 2")
+    if not 1 <= quantiser <= 31 or not 2 <= gop <= _MAX_GOP:
+        raise ValueError(f"quantiser {quantiser} must be 1 to 31, gop {gop} 2 to {_MAX_GOP}")
     source, target = Path(source), Path(target)
-    jobs = _jobs(source, target)
+    jobs, lists = _jobs(source, target), _lists(source)
+    _clear(target)
     recipe, result = _Recipe(size, gop, quantiser), Prepared()
     told = time.monotonic()
     for count, (file, outcome) in enumerate(_outcomes(jobs, recipe, workers), 1):
@@ -103,7 +118,7 @@ def prepare_mpeg4(
         if time.monotonic() - told > _LINE_EVERY:
             told = time.monotonic()
             tell(f"{count} of {len(jobs)} videos, now {file}")
-    result.manifests = _rewrite_manifests(source, target, dict(jobs))
+    result.manifests = _rewrite(lists, source, target, dict(jobs))
     return result
 
 
@@ -125,6 +140,18 @@ def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     return jobs
 
 
+def _clear(target: Path) -> None:
+    """Make the folder, and remove what runs that were killed left in it."""
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for part in target.rglob(".vtbench-*.part"):
+            with contextlib.suppress(FileNotFoundError):  # another run is done with it
+                if time.time() - part.stat().st_mtime > _LEFT_AFTER:
+                    part.unlink()
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written to: {error.strerror}; give another folder") from error
+
+
 def _outcomes(jobs: list[tuple[Path, Path]], recipe: _Recipe, workers: int) -> Iterator[tuple[Path, str]]:
     """(video, "encoded", "kept" or why it failed), in the order they end."""
     if workers <= 1:
@@ -142,31 +169,51 @@ def _outcomes(jobs: list[tuple[Path, Path]], recipe: _Recipe, workers: int) -> I
 
 
 def _prepare(file: Path, new: Path, recipe: _Recipe) -> str:
-    if _is_finished(new, recipe):
-        return "kept"
-    part = new.with_name(new.name + ".part")
+    # Not the name of the video: several runs may be at it, and it may leave no room for more letters.
+    part = new.with_name(f".vtbench-{uuid.uuid4().hex}.part")
     try:
+        made_of = recipe.of(file)
+        if _is_finished(new, made_of):
+            return "kept"
         new.parent.mkdir(parents=True, exist_ok=True)
         count = _encode(file, part, recipe)
-        _check(part, count, recipe)
+        _check(file, part, count, recipe)
+        seal = _seal(part, part.stat().st_size, made_of)
+        with part.open("ab") as out:
+            out.write(seal)
         part.replace(new)
     except VideoError as error:
-        return str(error)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        return f"{file}: cannot be re-encoded to {new}: {error}"
+        return _one_line(error)
+    except Exception as error:  # whatever it is, the other files go on
+        return _one_line(f"{file}: cannot be re-encoded to {new}: {type(error).__name__}: {error}")
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return "encoded"
 
 
-def _is_finished(new: Path, recipe: _Recipe) -> bool:
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())
+
+
+def _is_finished(new: Path, made_of: str) -> bool:
     if not new.is_file():
         return False
-    try:
-        with av.open(str(new), metadata_errors="ignore") as container:
-            return container.metadata.get("comment") == recipe.comment
-    except (av.error.FFmpegError, OSError, ValueError):
-        return False
+    size = new.stat().st_size - len(_seal(new, 0, made_of))
+    with new.open("rb") as file:
+        file.seek(max(size, 0))
+        return file.read() == _seal(new, size, made_of)
+
+
+def _seal(path: Path, size: int, made_of: str) -> bytes:
+    """What ends a finished file: what it was made of, and a hash of the `size` bytes before. For players it is free
+    space (ISO/IEC 14496-12, 8.1.2)."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(min(1 << 20, max(size - file.tell(), 0))):
+            digest.update(part)
+    text = f"{made_of} sha256={digest.hexdigest()}".encode()
+    return (8 + len(text)).to_bytes(4, "big") + b"free" + text
 
 
 def _encode(file: Path, part: Path, recipe: _Recipe) -> int:
@@ -176,11 +223,10 @@ def _encode(file: Path, part: Path, recipe: _Recipe) -> int:
         av.open(str(file), metadata_errors="ignore") as with_sound,
         av.open(str(part), "w", format="mp4") as out,
     ):
-        out.metadata["comment"] = recipe.comment
         rate = with_sound.streams.video[0].average_rate or Fraction(25)
         stream = _add_video(out, recipe, rate)
         begin = (with_sound.start_time or 0) / av.time_base
-        sound = _sound(with_sound, out, begin)
+        sound = _sound(file, with_sound, out, begin)
         upcoming = next(sound, None)
         count, last = 0, -1
         for frame in reader.sequential():
@@ -196,11 +242,21 @@ def _encode(file: Path, part: Path, recipe: _Recipe) -> int:
         out.mux(stream.encode(None))
         for _, packet in itertools.chain([] if upcoming is None else [upcoming], sound):
             out.mux(packet)
-        if count != reader.num_frames:
+        missing = reader.num_frames - count
+        if missing and not 0 < missing <= _without_picture(file):
             raise VideoError(file, f"{count} of {reader.num_frames} frames decode", count)
     if count < 2:
         raise VideoError(file, "has a single frame, and so no motion; take it out", count)
     return count
+
+
+def _without_picture(file: Path) -> int:
+    """Packets that only say that the picture before is shown on (MPEG-4's vop_coded is 0), of which no frame comes."""
+    with av.open(str(file), metadata_errors="ignore") as container:
+        stream = container.streams.video[0]
+        if stream.codec_context.codec.canonical_name != "mpeg4":
+            return 0
+        return sum(1 for packet in container.demux(stream) if 0 < packet.size <= _NO_PICTURE)
 
 
 def _add_video(out: av.container.OutputContainer, recipe: _Recipe, rate: Fraction) -> av.VideoStream:
@@ -227,27 +283,40 @@ def _scaled(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
     """The frame as displayed, stretched to `size`, without its type: the encoder decides on I and P anew."""
     turns = round(frame.rotation / 90) % 4
     width, height = size if turns % 2 == 0 else size[::-1]
-    scaled = frame.reformat(width=width, height=height, format="yuv420p", interpolation="BICUBIC", threads=1)
+    # The new file cannot say which colour matrix and range it has, and is read as BT.601, limited ("MPEG").
+    scaled = frame.reformat(
+        *(width, height, "yuv420p"),
+        dst_colorspace="ITU601",
+        dst_color_range="MPEG",
+        interpolation="BICUBIC",
+        threads=1,
+    )
     planes = scaled.to_ndarray()  # (3 H / 2, W): H lines of Y, then U and V with half the lines of half the width
     if turns:
         half = (height // 2, width // 2)
         parts = [planes[:height], *planes[height:].reshape(2, *half)]
-        turned = [np.rot90(part, turns).reshape(-1, size[0]) for part in parts]
-        planes = np.concatenate(turned)
+        planes = np.concatenate([np.rot90(part, turns).ravel() for part in parts]).reshape(-1, size[0])
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv420p")
 
 
 def _sound(
-    container: av.container.InputContainer, out: av.container.OutputContainer, begin: float
+    file: Path, container: av.container.InputContainer, out: av.container.OutputContainer, begin: float
 ) -> Iterator[tuple[float, av.Packet | list[av.Packet]]]:
     """(seconds from the start of the file, packets) of the first sound track in order, for a stream added to `out`."""
     if not container.streams.audio:
         return iter(())
     stream = container.streams.audio[0]
-    if stream.codec_context.codec.canonical_name in out.supported_codecs:
+    if stream.codec_context is None:
+        raise VideoError(file, "its sound is in a coding unknown to FFmpeg; convert it to AAC, or take it out")
+    coding = stream.codec_context.codec.canonical_name
+    # mp4 holds PCM too, but only of stated speaker positions, which avi and Matroska do not state.
+    if coding in out.supported_codecs and not coding.startswith("pcm_"):
         return _copied(container, stream, out.add_stream_from_template(stream), begin)
-    rate, layout = stream.codec_context.sample_rate, stream.codec_context.layout.name
-    return _encoded(container, stream, out.add_stream("aac", rate=rate, layout=layout), begin)
+    # The encoder takes some rates, to which it resamples, and wants the usual positions stated where the file has none.
+    rate = min(av.Codec("aac", "w").audio_rates, key=lambda rate: abs(rate - stream.codec_context.sample_rate))
+    layout = stream.codec_context.layout
+    name = f"{layout.nb_channels}c" if layout.name.endswith("channels") else layout.name
+    return _encoded(container, stream, out.add_stream("aac", rate=rate, layout=name), begin)
 
 
 def _copied(
@@ -275,28 +344,69 @@ def _encoded(
     yield at, new.encode(None)
 
 
-def _check(part: Path, count: int, recipe: _Recipe) -> None:
-    """Read back what was written. Raises VideoError if it is not what compressed-video methods need."""
-    with CompressedReader(part, max_gop=recipe.gop) as reader:
-        decoded = sum(1 for _ in reader.sequential())
-        if decoded != count:
-            raise VideoError(part, f"{decoded} frames were written of {count}", decoded)
-        expected = [(first, min(first + recipe.gop, count)) for first in range(0, count, recipe.gop)]
-        if reader.gops != expected:
-            raise VideoError(part, f"has its I-frames elsewhere than every {recipe.gop} frames", decoded)
-        if all(reader.motion(range(first + 1, last))[1].all() for first, last in expected if last - first > 1):
-            raise VideoError(part, "has no motion vectors", decoded)
+def _check(file: Path, part: Path, count: int, recipe: _Recipe) -> None:
+    """Read back what was written of `file`. Raises VideoError if it is not what compressed-video methods need."""
+    try:
+        with CompressedReader(part, max_gop=recipe.gop) as reader:
+            decoded, vectors = 0, False
+            for frame in reader.sequential():
+                decoded += 1
+                vectors = vectors or "MOTION_VECTORS" in frame.side_data
+            if decoded != count:
+                raise VideoError(part, f"has {decoded} frames of {count}", decoded)
+            if reader.gops != [(first, min(first + recipe.gop, count)) for first in range(0, count, recipe.gop)]:
+                raise VideoError(part, f"has its I-frames elsewhere than every {recipe.gop} frames", decoded)
+            reader.motion([1, count - 1])
+            # Where all pictures are new, as after cuts and in flashes, there are none.
+            if not vectors and not _vectors_come():
+                raise VideoError(part, "has no motion vectors, as no file has with this version of PyAV", decoded)
+    except VideoError as error:
+        why = error.reason.split("; ")[0]
+        advice = "try again, and leave the video out of the lists if that does not help"
+        raise VideoError(file, f"what was made of it {why}; {advice}", error.frames_decoded) from error
 
 
-def _rewrite_manifests(source: Path, target: Path, renamed: dict[Path, Path]) -> list[Path]:
-    """Copies of the lists below `source` that name the new files; lines that name no video stay as they are."""
+def _vectors_come() -> bool:
+    """Whether vectors are read of a file that is sure to have some: two equal frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "equal.mp4"
+        with av.open(str(path), "w") as out:
+            stream = _add_video(out, _Recipe((32, 32), 2, 1), Fraction(25))
+            for stamp in range(2):
+                frame = av.VideoFrame.from_ndarray(np.zeros((48, 32), np.uint8), format="yuv420p")
+                frame.pts, frame.time_base = stamp, Fraction(1, 25)
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+        with CompressedReader(path) as reader:
+            return not reader.motion([1])[1].all()
+
+
+def _lists(source: Path) -> dict[Path, list[list[str]]]:
+    """The rows of the lists below `source`; csv files with another header are left aside."""
+    lists = {}
+    for path in sorted(path for path in source.rglob("*.csv") if path.is_file()):
+        try:
+            if _is_list(path):
+                with path.open(newline="", encoding="utf-8") as file:
+                    lists[path] = [row for row in csv.reader(file) if row]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            advice = "make it CSV in UTF-8, or move it away"
+            raise DataError(f"{path}: cannot be read as a list of videos: {error}; {advice}") from error
+    return lists
+
+
+def _is_list(path: Path) -> bool:
+    # Any other file may be in any encoding, and hold anything.
+    with path.open(newline="", encoding="utf-8", errors="replace") as file, contextlib.suppress(csv.Error):
+        return [cell.strip() for cell in next(filter(None, csv.reader(file)), [])] == ["path", "label"]
+    return False
+
+
+def _rewrite(lists: dict[Path, list[list[str]]], source: Path, target: Path, renamed: dict[Path, Path]) -> list[Path]:
+    """Copies of the lists that name the new files; lines that name no video stay as they are."""
     by_place = {old.absolute(): new for old, new in renamed.items()}
     written = []
-    for manifest in sorted(source.rglob("*.csv")):
-        with manifest.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-        if not rows or [cell.strip() for cell in rows[0]] != ["path", "label"]:
-            continue
+    for manifest, rows in lists.items():
         for row in rows[1:]:
             new = by_place.get((source / row[0].strip()).absolute())
             if new is not None:
