@@ -89,10 +89,10 @@ def test_an_avi_that_does_not_pad_odd_chunks_is_read(files: dict[str, Path], tmp
     assert broken_at(path) is None
 
 
-def test_what_follows_the_last_list_of_an_avi_belongs_to_nobody(files: dict[str, Path], tmp_path: Path) -> None:
-    path = tmp_path / "a.avi"
-    path.write_bytes(files["mpeg4.avi"].read_bytes() + bytes(1000))
-    assert broken_at(path) is None
+@pytest.mark.parametrize("name", ["mpeg4.avi", "h264.mkv"])
+def test_what_follows_the_last_part_belongs_to_nobody(name: str, files: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(files[name].read_bytes() + bytes(1000))
+    assert broken_at(tmp_path / name) is None
 
 
 def test_live_matroska_without_sizes_is_whole(tmp_path: Path) -> None:

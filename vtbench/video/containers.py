@@ -95,6 +95,8 @@ def _broken_matroska(data: mmap.mmap) -> int | None:
         name, content, size = _element(data, at)
         if name not in _ELEMENTS:
             return at
+        if name == _SEGMENT:
+            end = min(end, content + size)  # what stands behind it belongs to nobody
         if name == _TRACKS:
             tracks = set(_track_numbers(data, content, content + size))
         block = content if name == _SIMPLE_BLOCK else end
