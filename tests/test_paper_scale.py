@@ -143,6 +143,9 @@ def test_the_rate_follows_training_videos_that_are_held_out(sets: dict[str, Path
     assert {e.video_id for e in module_of(training, sets).holdout_entries} == held
     others = [module_of(dataclasses.replace(training, seed=seed), sets).holdout_entries for seed in range(1, 6)]
     assert any({e.video_id for e in part} != held for part in others)
+    # A training is not continued with others held out.
+    assert len({module_of(dataclasses.replace(training, seed=seed), sets).fingerprint("train") for seed in (0, 1)}) == 2
+    assert module.fingerprint("train") == module_of(training, sets).fingerprint("train")
     items = [item for batch in module.val_dataloader() for item in batch]
     assert {item["video_id"] for item in items} == held
     # Seen as in training: nothing is resized, which would weaken residuals and shorten vectors.

@@ -234,11 +234,16 @@ def test_scores_of_other_weights_are_not_gone_on_with(tmp_path: Path) -> None:
     journal = journals.TestJournal(
         tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, journals.no_progress
     )
-    assert journal.labels == {"v": 1}
+    assert journal.labels == {"v": 1} and not journal.all_remarks  # as older versions left it
+    folders.write_json(tmp_path / folders.REMARKS, {"v": "silent"})
+    journal = journals.TestJournal(
+        tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, journals.no_progress
+    )
+    assert journal.all_remarks and journal.remarks == {"v": "silent"}
     journal = journals.TestJournal(
         tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, journals.no_progress
     )
-    assert journal.labels == {} and list(tmp_path.glob("*.npz")) == []
+    assert journal.labels == {} and list(tmp_path.glob("*.part*")) == [] and journal.all_remarks
 
 
 def _one_by_one(data: Any) -> Any:

@@ -168,6 +168,8 @@ class TestJournal(L.Callback):
         self.scores = ViewScores()
         self.labels: dict[str, int] = {}
         self.remarks: dict[str, str] = {}
+        self.all_remarks = True
+        """Whether the remarks are of all videos: parts of an older version come without."""
         config = folder / folders.CONFIG
         before = folders.read_json(config) if config.exists() else {}
         if {key: before.get(key) for key in tested} != tested:
@@ -178,6 +180,8 @@ class TestJournal(L.Callback):
             self.labels |= labels
         if (folder / folders.REMARKS).exists():
             self.remarks = folders.read_json(folder / folders.REMARKS)
+        elif self.labels:
+            self.all_remarks = False
         self._saved = time.monotonic()
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:

@@ -253,7 +253,7 @@ def _evaluate(
         "metrics": metrics,
         "views": views,
         **seen,
-        "videos_silent": list(remarks.values()).count(SILENT) if data.sound else None,
+        "videos_silent": list(remarks.values()).count(SILENT) if data.sound and journal.all_remarks else None,
         "failures": method.failures,
         "remarks": remarks,
         "wall_s": round(time.monotonic() - started, 3),

@@ -684,6 +684,16 @@ def test_pictures_cut_at_their_left_or_top_are_refused(side: str, file_of: Calla
             reader._refuse_h264([dataclasses.replace(plain, **{side: 1})])
 
 
+def test_numbers_of_frames_are_looked_at_only_where_their_length_is_known(
+    file_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = compressed.h264_parameter_sets
+    other = compressed.H264ParameterSet(13, 1, interlaced=False, crop_left=0, crop_top=0)
+    monkeypatch.setattr(compressed, "h264_parameter_sets", lambda extradata: [*sets(extradata), other])
+    with CompressedReader(file_of("h264")) as reader:
+        assert reader.num_frames == NUM_FRAMES
+
+
 def test_packets_and_pictures_must_agree_on_iframes(
     file_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import av
@@ -82,17 +83,37 @@ def test_an_avi_that_does_not_pad_odd_chunks_is_read(files: dict[str, Path], tmp
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         chunks.append(data[at : at + 8 + size])
         at += 8 + size + size % 2
-    assert any(len(chunk) % 2 for chunk in chunks)
+    # Read with a byte of padding, these begin with what could be a name too.
+    assert any(len(chunk) % 2 and 0x20 <= after[4] < 0x7F for chunk, after in itertools.pairwise(chunks))
     path = tmp_path / "a.avi"
     body = b"".join(chunks)
     path.write_bytes(data[: movi - 4] + (len(body) + 4).to_bytes(4, "little") + b"movi" + body)
     assert broken_at(path) is None
 
 
-@pytest.mark.parametrize("name", ["mpeg4.avi", "h264.mkv"])
+@pytest.mark.parametrize("name", ["mpeg4.avi", "h264.mkv", "h264.flv"])
 def test_what_follows_the_last_part_belongs_to_nobody(name: str, files: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(files[name].read_bytes() + bytes(1000))
     assert broken_at(tmp_path / name) is None
+
+
+def ebml(name: bytes, content: bytes) -> bytes:
+    return name + (1 << 56 | len(content)).to_bytes(8, "big") + content
+
+
+def test_a_matroska_file_that_ends_anywhere_is_no_damage(tmp_path: Path) -> None:
+    track = ebml(b"\x16\x54\xae\x6b", ebml(b"\xae", ebml(b"\xd7", b"\x01")))
+    group = ebml(b"\xa0", ebml(b"\xa1", b"\x81" + bytes(40)))
+    simple = ebml(b"\xa3", b"\x81" + bytes(40))
+    other = ebml(b"\xa0", ebml(b"\xa1", b"\x85" + bytes(40)))
+    begin = ebml(b"\x1aE\xdf\xa3", b"") + b"\x18\x53\x80\x67\x01" + b"\xff" * 7 + track
+    whole = begin + b"\x1f\x43\xb6\x75\x01" + b"\xff" * 7 + ebml(b"\xe7", b"\0") + simple + group + simple
+    path = tmp_path / "a.mkv"
+    for length in range(1, len(whole) + 1):
+        path.write_bytes(whole[:length])
+        assert broken_at(path) is None, length
+    path.write_bytes(whole + other)
+    assert broken_at(path) == len(whole)  # a block of a track that is not there
 
 
 def test_live_matroska_without_sizes_is_whole(tmp_path: Path) -> None:

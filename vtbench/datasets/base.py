@@ -490,18 +490,20 @@ class VideoData(lightning.LightningDataModule):
 
     def _held_out(self, held: bool) -> list[Entry]:
         entries = self._list("train")
+        if self.holdout is None:
+            return [] if held else list(entries)
         groups: dict[str, list[Entry]] = {}
         for entry in entries:
             groups.setdefault(self.group(entry), []).append(entry)
         names = list(groups)
-        number = 0 if self.holdout is None else max(1, round(self.holdout * len(entries)))
+        number = max(1, round(self.holdout * len(entries)))
         chosen: set[str] = set()
         for k in np.random.default_rng([self.seed, _HOLDOUT]).permutation(len(names)).tolist():
             if number <= 0:
                 break
             chosen.add(names[k])
             number -= len(groups[names[k]])
-        if self.holdout is not None and len(chosen) == len(names):
+        if len(chosen) == len(names):
             raise DataError(
                 f"{self.root}: with {self.holdout:.0%} held out, none of {len(entries)} training videos is left to "
                 "train on; give more videos"
@@ -515,10 +517,12 @@ class VideoData(lightning.LightningDataModule):
 
     def fingerprint(self, split: Literal["train", "test"]) -> str:
         """12 hex digits over path, label and size in bytes of every video of a split, in order: changes when a video
-        is added, dropped, relabelled or replaced by one of another size."""
+        is added, dropped, relabelled or replaced by one of another size, or others are held out."""
         digest = hashlib.sha256()
         for entry in self._list(split):
             digest.update(f"{entry.video_id}\0{entry.label}\0{entry.file.stat().st_size}\n".encode())
+        for entry in self.holdout_entries if split == "train" else ():
+            digest.update(f"{entry.video_id}\0held out\n".encode())
         return digest.hexdigest()[:12]
 
     def set_epoch(self, epoch: int) -> None:
@@ -554,9 +558,9 @@ class VideoData(lightning.LightningDataModule):
 
     @property
     def silent_train_videos(self) -> int | None:
-        """Training videos without a sound track, of those that the last training loader read; None if it read none, or
-        no sound is asked for."""
-        if not self.sound or self._read is None or not self._read.any():
+        """Training videos without a sound track, as the last training loader found; None if it has not been through
+        them (but for a last batch that is left out), or no sound is asked for."""
+        if not self.sound or self._read is None or int((self._read == 0).sum()) >= self.batch_size:
             return None
         return int((self._read == 2).sum())
 

@@ -564,6 +564,7 @@ class CompressedReader(VideoReader):
         self._iframes: list[bool] = []  # of the packets seen
         self._nal_length = 0
         self._frame_num: int | None = None  # H.264's count of frames that others refer to
+        self._frame_num_bits: int | None = None
         if name == "h264":
             extradata = context.extradata or b""
             # avcC: packets begin their units with a length of this many bytes; otherwise with a start code.
@@ -573,7 +574,10 @@ class CompressedReader(VideoReader):
     def _refuse_h264(self, parameter_sets: list[H264ParameterSet]) -> None:
         if not parameter_sets:
             raise self._error(f"states no number of reference frames (no SPS in its header); {REMEDY}")
-        self._frame_num_bits = parameter_sets[-1].frame_num_bits
+        # Which set a frame uses is not looked up: where they disagree, its number is not known.
+        lengths = {p.frame_num_bits for p in parameter_sets}
+        lengths |= set() if self._frame_num_bits is None else {self._frame_num_bits}
+        self._frame_num_bits = lengths.pop() if len(lengths) == 1 else 0
         references = max(p.max_num_ref_frames for p in parameter_sets)
         if references > 1:
             raise self._error(f"uses up to {references} reference frames, and no vector says which; {REMEDY}")
@@ -609,10 +613,11 @@ class CompressedReader(VideoReader):
         """Every frame that is referred to has the number after that of the one before, 0 where decoding may start
         (ITU-T H.264, 7.4.3). Where every frame is, a gap is a frame that is gone, which FFmpeg makes up without a
         word."""
-        expected = None if at_start or self._frame_num is None else (self._frame_num + 1) % (1 << self._frame_num_bits)
+        count = 1 << (self._frame_num_bits or 0)
+        expected = None if at_start or self._frame_num is None else (self._frame_num + 1) % count
         self._frame_num = frame_num
         if expected not in (None, frame_num) and self._disposable is None:
-            raise self._error(f"lacks a frame before packet {len(self._iframes)}; get the file again")
+            raise self._error(f"lacks a frame before packet {len(self._iframes)}; get the file again, or {REMEDY}")
 
     def _listed_gops(self) -> list[tuple[int, int]]:
         """The GOPs by the packets alone, where each is a frame."""

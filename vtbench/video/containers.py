@@ -8,6 +8,7 @@ Matroska and flv do not, so their chains of parts are walked, from header to hea
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ _ELEMENTS = {
     *(b"\x10\x43\xa7\x70", b"\x12\x54\xc3\x67", b"\x19\x41\xa4\x69", b"\xec", b"\xbf"),  # ... tags, files, void, CRC-32
     *(b"\xe7", b"\xa3", b"\xa0", b"\xa7", b"\xab", b"\xaf", b"\x58\x54"),  # of a Cluster: time, blocks, places
 }
+
+_CHUNK = re.compile(rb"\d\d(dc|db|wb|pc|tx|sb|iv)|ix\d\d|LIST|RIFF|JUNK|idx1")
+"""What a chunk between the pictures of an avi is called."""
 
 
 def declared_size(path: Path) -> int:
@@ -72,14 +76,14 @@ def _broken_avi(data: mmap.mmap) -> int | None:
     at, end, padded = 0, len(data), False
     riff_ends = 0
     while at + 8 <= end:
+        # Some writers leave out the byte that makes sizes even.
+        if padded and not _CHUNK.match(data[at : at + 4]) and _CHUNK.match(data[at - 1 : at + 3]):
+            at -= 1
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if at >= riff_ends and name != b"RIFF":
             return None  # what stands behind the last list belongs to nobody
         if not all(0x20 <= byte < 0x7F for byte in name):
-            if not padded:
-                return at
-            at, padded = at - 1, False  # a writer that leaves out the byte that makes sizes even
-            continue
+            return at
         if name == b"RIFF":
             riff_ends = at + 8 + size
         inner = name == b"RIFF" or (name == b"LIST" and data[at + 8 : at + 12] in (b"movi", b"rec "))
@@ -91,7 +95,7 @@ def _broken_avi(data: mmap.mmap) -> int | None:
 def _broken_matroska(data: mmap.mmap) -> int | None:
     at, end = 0, len(data)
     tracks: set[int] = set()
-    while at + 2 <= end:
+    while at + 12 <= end:  # the longest header
         name, content, size = _element(data, at)
         if name not in _ELEMENTS:
             return at
@@ -100,7 +104,7 @@ def _broken_matroska(data: mmap.mmap) -> int | None:
         if name == _TRACKS:
             tracks = set(_track_numbers(data, content, content + size))
         block = content if name == _SIMPLE_BLOCK else end
-        if name == _BLOCK_GROUP:
+        if name == _BLOCK_GROUP and content < end:
             first, inside, _ = _element(data, content)
             block = inside if first == _BLOCK else end
         if tracks and block < end and _ebml_size(data[block : block + 8], 0)[1] not in tracks:
@@ -136,7 +140,7 @@ def _broken_flv(data: mmap.mmap) -> int | None:
     while at + 11 <= end:
         kind, stream = data[at] & 0x1F, data[at + 8 : at + 11]
         if kind not in (8, 9, 18) or stream != bytes(3):
-            return at
+            return at if any(data[at:]) else None  # zeros to the end belong to nobody
         at += 11 + int.from_bytes(data[at + 1 : at + 4], "big") + 4
     return None
 

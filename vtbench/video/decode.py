@@ -170,7 +170,11 @@ class VideoReader:
             raise self._error("has no video stream")
         if self._chain_unknown:
             self._chain_unknown = False
-            if (at := broken_at(self.path)) is not None:
+            try:
+                at = broken_at(self.path)
+            except BAD_INPUT as error:  # the file changes, or goes
+                raise self._error(reason(error)) from error
+            if at is not None:
                 raise self._error(f"is damaged at byte {at}, where a part of it should begin; get the file again")
         self._stream = self._container.streams.video[0]
         # With frame threads damage is reported late, and on small crops of many files they only cost.
