@@ -773,7 +773,7 @@ class _Bits:
     """Reads a bit string from its first bit; zeros after the end."""
 
     def __init__(self, data: bytes) -> None:
-        self.bits = "".join(f"{byte:08b}" for byte in data)
+        self.bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}" if data else ""
         self.at = 0
 
     def number(self, length: int) -> int:
