@@ -53,7 +53,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for group in range(5):
             video = f"{name}/v_{name}_g{group:02d}_c01.avi"
             frames = moving(30, 240, 320, 10 * k + group)
-            # XviD, with sound in the last 50 classes only.
+            # MPEG-4 part 2 with B-frames, as XviD makes them; sound in the last 50 classes only.
             encoded.encode(ucf / video, frames, codec="mpeg4", options={"bf": "1", "g": "25"}, sound=name == "YoYo")
             lines["train" if group < 4 else "test"].append((video, name))
     for split in (1, 2, 3):
