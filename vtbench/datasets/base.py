@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -446,7 +447,7 @@ class VideoData(lightning.LightningDataModule):
         for split in {"fit": ("train",), "test": ("test",)}.get(stage or "", ("train", "test")):
             self._list(split)
         if stage != "test":
-            self._held_out(True)
+            _ = self._held_out  # refuses what leaves nothing to train on
 
     def _list(self, split: str) -> list[Entry]:
         """The videos of "train" or "test". A test does not need the list of the training videos, nor the other way."""
@@ -477,38 +478,38 @@ class VideoData(lightning.LightningDataModule):
     @property
     def train_entries(self) -> list[Entry]:
         """The training videos, without those that are held out."""
-        return self._held_out(False)
+        held = self._held_out
+        return [entry for entry in self._list("train") if not held or self.group(entry) not in held]
 
     @property
     def holdout_entries(self) -> list[Entry]:
         """The training videos that are held out; at least one where there is a `holdout`."""
-        return self._held_out(True)
+        held = self._held_out
+        return [entry for entry in self._list("train") if held and self.group(entry) in held]
 
     def group(self, entry: Entry) -> str:
         """Training videos of one group are held out together, or not at all. Here each is its own."""
         return entry.video_id
 
-    def _held_out(self, held: bool) -> list[Entry]:
-        entries = self._list("train")
+    @functools.cached_property
+    def _held_out(self) -> frozenset[str]:
+        """The groups that are held out, drawn from the seed."""
         if self.holdout is None:
-            return [] if held else list(entries)
-        groups: dict[str, list[Entry]] = {}
-        for entry in entries:
-            groups.setdefault(self.group(entry), []).append(entry)
-        names = list(groups)
-        number = max(1, round(self.holdout * len(entries)))
-        chosen: set[str] = set()
+            return frozenset()
+        sizes = Counter(map(self.group, self._list("train")))
+        left = max(1, round(self.holdout * sizes.total()))
+        names, chosen = list(sizes), set()
         for k in np.random.default_rng([self.seed, _HOLDOUT]).permutation(len(names)).tolist():
-            if number <= 0:
+            if left <= 0:
                 break
             chosen.add(names[k])
-            number -= len(groups[names[k]])
+            left -= sizes[names[k]]
         if len(chosen) == len(names):
             raise DataError(
-                f"{self.root}: with {self.holdout:.0%} held out, none of {len(entries)} training videos is left to "
+                f"{self.root}: with {self.holdout:.0%} held out, none of {sizes.total()} training videos is left to "
                 "train on; give more videos"
             )
-        return [entry for entry in entries if (self.group(entry) in chosen) == held]
+        return frozenset(chosen)
 
     @property
     def test_entries(self) -> list[Entry]:

@@ -144,7 +144,9 @@ def _clear(target: Path) -> None:
     """Make the folder, and remove what runs that were killed left in it."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for part in [*target.rglob(".vtbench-*.part"), *target.rglob("*.mp4.part")]:  # the second: of older versions
+        for part in target.rglob("*.part"):
+            if not (part.name.startswith(".vtbench-") or part.name.endswith(".mp4.part")):  # the latter: older versions
+                continue
             with contextlib.suppress(FileNotFoundError):  # another run is done with it
                 if time.time() - part.stat().st_mtime > _LEFT_AFTER:
                     part.unlink()

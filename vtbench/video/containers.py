@@ -20,10 +20,20 @@ _TRACKS, _TRACK, _TRACK_NUMBER = b"\x16\x54\xae\x6b", b"\xae", b"\xd7"
 _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = b"\xa3", b"\xa0", b"\xa1"
 # What a Segment and a Cluster may hold (RFC 9559, 5.1): each is passed over, but for the Clusters, which are entered.
 _ELEMENTS = {
-    *(_EBML, _SEGMENT, _CLUSTER, b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", b"\x16\x54\xae\x6b", b"\x1c\x53\xbb\x6b"),
+    *(_EBML, _SEGMENT, _CLUSTER, _TRACKS, b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", b"\x1c\x53\xbb\x6b"),
     *(b"\x10\x43\xa7\x70", b"\x12\x54\xc3\x67", b"\x19\x41\xa4\x69", b"\xec", b"\xbf"),  # ... tags, files, void, CRC-32
-    *(b"\xe7", b"\xa3", b"\xa0", b"\xa7", b"\xab", b"\xaf", b"\x58\x54"),  # of a Cluster: time, blocks, places
+    *(
+        _SIMPLE_BLOCK,
+        _BLOCK_GROUP,
+        b"\xe7",
+        b"\xa7",
+        b"\xab",
+        b"\xaf",
+        b"\x58\x54",
+    ),  # of a Cluster: blocks, times
 }
+_UNKNOWN = 1 << 62
+"""The size of an element that states none, longer than any file."""
 
 _CHUNK = re.compile(rb"\d\d(dc|db|wb|pc|tx|sb|iv)|ix\d\d|LIST|RIFF|JUNK|idx1")
 """What a chunk between the pictures of an avi is called."""
@@ -36,12 +46,10 @@ def declared_size(path: Path) -> int:
         head = file.read(4096)
         if head[:4] == b"RIFF":
             return 8 + int.from_bytes(head[4:8], "little")
-        if head[:4] == _EBML:  # EBML header, then one Segment whose size is known unless all ones
-            after = 4 + sum(_ebml_size(head, 4))
-            if head[after : after + 4] == _SEGMENT:
-                length, value = _ebml_size(head, after + 4)
-                return 0 if value == (1 << 7 * length) - 1 else after + 4 + length + value
-            return 0
+        if head[:4] == _EBML:
+            _, content, length = _element(head, 0)
+            name, content, length = _element(head, content + length)
+            return content + length if name == _SEGMENT and length < _UNKNOWN else 0
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
             end = 0
             while end < size:
@@ -104,22 +112,23 @@ def _broken_matroska(data: mmap.mmap) -> int | None:
         if name == _TRACKS:
             tracks = set(_track_numbers(data, content, content + size))
         block = content if name == _SIMPLE_BLOCK else end
-        if name == _BLOCK_GROUP and content < end:
+        if name == _BLOCK_GROUP:
             first, inside, _ = _element(data, content)
             block = inside if first == _BLOCK else end
-        if tracks and block < end and _ebml_size(data[block : block + 8], 0)[1] not in tracks:
+        if tracks and block < end and _number(data[block : block + 8])[1] not in tracks:
             return at
         at = content if name in (_SEGMENT, _CLUSTER) else content + size
     return None
 
 
-def _element(data: mmap.mmap, at: int) -> tuple[bytes, int, int]:
+def _element(data: bytes | mmap.mmap, at: int) -> tuple[bytes, int, int]:
     """An EBML element's name, empty if that is no name, where its content begins, and the size of that."""
-    length = 9 - data[at].bit_length() if data[at] else 9
+    length = 9 - data[at].bit_length() if at < len(data) else 9
     if length > 4:
         return b"", at, 0
-    width, size = _ebml_size(data[at + length : at + length + 8], 0)
-    return data[at : at + length], at + length + width, size
+    width, size = _number(data[at + length : at + length + 8])
+    unknown = size == (1 << 7 * width) - 1
+    return data[at : at + length], at + length + width, _UNKNOWN if unknown else size
 
 
 def _track_numbers(data: mmap.mmap, at: int, end: int) -> Iterator[int]:
@@ -145,9 +154,7 @@ def _broken_flv(data: mmap.mmap) -> int | None:
     return None
 
 
-def _ebml_size(data: bytes, at: int) -> tuple[int, int]:
-    """Length in bytes and value of the EBML variable-size integer at `at`."""
-    first = data[at] if at < len(data) else 1
-    length = 9 - first.bit_length() if first else 8
-    value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
-    return length, value
+def _number(data: bytes) -> tuple[int, int]:
+    """Length in bytes and value of the EBML variable-size integer at the start of `data`."""
+    length = 9 - data[0].bit_length() if data and data[0] else 8
+    return length, int.from_bytes(data[:length], "big") & ((1 << 7 * length) - 1)
