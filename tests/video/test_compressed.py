@@ -19,7 +19,9 @@ from av.video.frame import PictureType
 
 from vtbench.errors import VideoError
 from vtbench.video import compressed
-from vtbench.video.compressed import CompressedReader, h264_parameter_sets
+from vtbench.video.compressed import CompressedReader
+from vtbench.video.h264 import H264ParameterSet, h264_parameter_sets
+from vtbench.video.motion import accumulate, block_vectors, coviar_motion, coviar_residual
 
 HEIGHT, WIDTH = 124, 172  # no multiples of 8: blocks reach over the right and lower border
 NUM_FRAMES = 15  # a GOP of 12 and one of 3
@@ -135,7 +137,7 @@ def test_blocks_off_the_grid_are_an_error(file_of: Callable[[str], Path]) -> Non
         wrong = vectors.copy()
         wrong[name][3] = value
         with pytest.raises(ValueError, match="grid"):
-            compressed.block_vectors(wrong, height=HEIGHT, width=WIDTH)
+            block_vectors(wrong, height=HEIGHT, width=WIDTH)
 
 
 @pytest.mark.parametrize("kind", ["mpeg4", "h264", "flv1"])
@@ -300,16 +302,16 @@ def test_accumulation_of_vectors_that_leave_on_every_side() -> None:
                 mx, my = (int(np.trunc(v / scale)) for v in blocks[:, y // 8, x // 8])
                 if 0 <= x + mx < width and 0 <= y + my < height:
                     expected[y, x] = sources[y + my, x + mx]
-        sources = compressed.accumulate(sources, blocks, scale)
+        sources = accumulate(sources, blocks, scale)
         assert np.array_equal(sources, expected)
 
 
 def test_coviar_pictures() -> None:
     motion = np.array([-30.0, -20, -1, -0.1, 0, 0.1, 1, 19.9, 20, 30], np.float32)
     levels = [min(max(int(m * 127.5 / 20) + 128, 0), 255) for m in motion.tolist()]
-    assert compressed.coviar_motion(motion).tolist() == levels
+    assert coviar_motion(motion).tolist() == levels
     residual = np.array([-255, -129, -128, -1, 0, 127, 128, 255], np.int16)
-    assert compressed.coviar_residual(residual).tolist() == [0, 0, 0, 127, 128, 255, 255, 255]
+    assert coviar_residual(residual).tolist() == [0, 0, 0, 127, 128, 255, 255, 255]
 
 
 # -- which frames -----------------------------------------------------------------------------------------------------
@@ -677,7 +679,7 @@ def test_pictures_of_kinds_that_no_encoder_here_makes(
 
 @pytest.mark.parametrize("side", ["crop_left", "crop_top"])
 def test_pictures_cut_at_their_left_or_top_are_refused(side: str, file_of: Callable[[str], Path]) -> None:
-    plain = compressed.H264ParameterSet(4, 1, interlaced=False, crop_left=0, crop_top=0)
+    plain = H264ParameterSet(4, 1, interlaced=False, crop_left=0, crop_top=0)
     with CompressedReader(file_of("h264")) as reader:
         reader._refuse_h264([plain])
         with pytest.raises(VideoError, match="is cut at its left or upper border"):
@@ -687,8 +689,8 @@ def test_pictures_cut_at_their_left_or_top_are_refused(side: str, file_of: Calla
 def test_numbers_of_frames_are_looked_at_only_where_their_length_is_known(
     file_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sets = compressed.h264_parameter_sets
-    other = compressed.H264ParameterSet(13, 1, interlaced=False, crop_left=0, crop_top=0)
+    sets = h264_parameter_sets
+    other = H264ParameterSet(13, 1, interlaced=False, crop_left=0, crop_top=0)
     monkeypatch.setattr(compressed, "h264_parameter_sets", lambda extradata: [*sets(extradata), other])
     with CompressedReader(file_of("h264")) as reader:
         assert reader.num_frames == NUM_FRAMES
@@ -745,7 +747,7 @@ def test_parameter_sets_with_every_part() -> None:
     bits += "0" * (-len(bits) % 8)
     unit = b"\x67" + int(bits, 2).to_bytes(len(bits) // 8, "big")
     unit = unit.replace(b"\x00\x00\x00", b"\x00\x00\x03\x00").replace(b"\x00\x00\x01", b"\x00\x00\x03\x01")
-    expected = compressed.H264ParameterSet(5, max_num_ref_frames=3, interlaced=True, crop_left=2, crop_top=1)
+    expected = H264ParameterSet(5, max_num_ref_frames=3, interlaced=True, crop_left=2, crop_top=1)
     assert h264_parameter_sets(b"\x00\x00\x00\x01" + unit) == [expected]
     box = b"\x01\x64\x00\x1e\xff\xe1" + len(unit).to_bytes(2, "big") + unit + b"\x00"
     assert h264_parameter_sets(box) == [expected]

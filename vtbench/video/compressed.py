@@ -19,7 +19,8 @@ Sign: vectors point BACK to the reference, as FFmpeg has it: prediction(x, y) = 
 
 Intra blocks, which have no vector, count as zero motion in both; `intra` says where they are.
 
-Letters: U frames asked for, H W the frame's sides in pixels, Hb Wb those of its grid of 8 x 8 blocks.
+Letters: U frames asked for, H W the frame's sides in pixels. The fields and predictions are made in motion.py, H.264's
+headers read in h264.py.
 """
 
 from __future__ import annotations
@@ -36,14 +37,13 @@ from av.codec.context import Flags, Flags2
 from av.video.frame import PictureType
 
 from vtbench.video.decode import VideoReader
+from vtbench.video.h264 import Bits, H264ParameterSet, h264_parameter_sets, nal_units, parameter_set, unescaped
+from vtbench.video.motion import accumulate, block_vectors, compensate_bilinear, compensate_whole, pad, spread
 
 __all__ = [
     "CompressedReader",
     "Convention",
     "Triplets",
-    "coviar_motion",
-    "coviar_residual",
-    "h264_parameter_sets",
 ]
 
 Convention = Literal["previous", "iframe"]
@@ -55,223 +55,7 @@ REMEDY = "re-encode it: vtbench data prepare --mpeg4 SOURCE TARGET"
 # Codecs, by FFmpeg's names, whose vectors it hands out and were looked into. HEVC, VP8, VP9, AV1 and Theora give none.
 CODECS = ("mpeg4", "h264", "mpeg2video", "h263", "h263p", "flv1", "wmv2")
 
-BLOCK = 8  # sides and places of all exported blocks are multiples of this
-
-# What is read of FFmpeg's AVMotionVector: the centre is that of the block, where it goes; of the vector the lower half.
-_RECORD = np.dtype(
-    {
-        "names": ["size", "centre", "x", "y", "scale"],
-        "formats": [("u1", 2), ("<i2", 2), "<i2", "<i2", "<u2"],
-        "offsets": [4, 10, 24, 28, 32],
-        "itemsize": 40,
-    }
-)
-
-# A grid cell no block was written to: no codec has a vector of -32768 sub-pixels.
-_UNCOVERED = np.uint32(0x80008000)
-
 _BLANK = av.VideoFrame(16, 16, "gray")
-
-_BAND = 4  # rows of blocks that are compensated at a time
-
-# How far a reference is continued beyond its border. A block (and one pixel more, for interpolation) that lies further
-# out sees nothing but border pixels, and so does one just outside.
-_MARGIN = BLOCK + 1
-
-
-# -- vectors to fields ------------------------------------------------------------------------------------------------
-
-
-def block_vectors(vectors: np.ndarray | None, *, height: int, width: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The vectors of one P-frame on its grid of 8 x 8 blocks.
-
-    vectors: FFmpeg's AVMotionVector records (https://ffmpeg.org/doxygen/trunk/structAVMotionVector.html), None for a
-    frame without any. Returns int16 (2, Hb, Wb), x and y in 1/scale pixels, pointing back to the reference; bool
-    (Hb, Wb), where there is no vector; and the scale (2 or 4, per codec; 1 without vectors). The grid covers whole
-    macroblocks, so blocks reaching over the right and lower border have their place. Raises ValueError for blocks that
-    are not on the grid.
-    """
-    rows, columns = 2 * -(-height // 16), 2 * -(-width // 16)
-    if vectors is None or len(vectors) == 0:
-        return np.zeros((2, rows, columns), np.int16), np.ones((rows, columns), bool), 1
-    vectors = vectors.view(_RECORD)
-    size = vectors["size"].copy()
-    corner = vectors["centre"].copy()
-    corner -= size >> 1
-    cell = corner >> 3
-    # A negative place is beyond the grid too, as a number without sign.
-    beyond = cell.view(np.uint16) >= np.array([columns, rows], np.uint16)
-    if beyond.any() or (corner & 7).any() or (size & ~np.uint8(24)).any():
-        raise ValueError("has motion vectors off the grid of 8 x 8 blocks")
-    # Both components travel as one number. Not source - centre: the source is rounded to whole pixels.
-    pairs = np.empty((len(vectors), 2), np.int16)
-    pairs[:, 0], pairs[:, 1] = vectors["x"], vectors["y"]
-    value = pairs.view(np.uint32)[:, 0]
-    flat = np.full(rows * columns, _UNCOVERED)
-    at = cell[:, 1].astype(np.intp) * columns + cell[:, 0]
-    wide, tall = (size == 16).T
-    for beside, among in ((0, None), (1, wide), (columns, tall), (columns + 1, wide & tall)):
-        if among is None or among.all():
-            flat[at + beside] = value
-        elif among.any():
-            flat[at[among] + beside] = value[among]
-    intra = flat == _UNCOVERED
-    flat[intra] = 0
-    grid = flat.view(np.int16).reshape(rows, columns, 2).transpose(2, 0, 1)
-    return grid, intra.reshape(rows, columns), int(vectors["scale"][0])
-
-
-def spread(blocks: np.ndarray, out: np.ndarray) -> None:
-    """Write each value of blocks (..., Hb, Wb) to its 8 x 8 pixels of out (..., H, W)."""
-    height, width = out.shape[-2:]
-    lines = np.repeat(blocks, BLOCK, axis=-1)[..., :width]  # (..., Hb, W)
-    whole = height // BLOCK
-    upper = out[..., : whole * BLOCK, :].reshape(*out.shape[:-2], whole, BLOCK, width)
-    upper[...] = lines[..., :whole, None, :]
-    out[..., whole * BLOCK :, :] = lines[..., whole : whole + 1, :]
-
-
-def nearest_pixels(blocks: np.ndarray, scale: int) -> np.ndarray:
-    """Vectors in whole pixels, int64: the nearest, halves towards zero. For a scale of 2 the same as cutting off."""
-    return np.sign(blocks) * ((2 * np.abs(blocks.astype(np.int64)) + scale - 1) // (2 * scale))
-
-
-def cut_pixels(blocks: np.ndarray, scale: int) -> np.ndarray:
-    """Vectors in whole pixels, int64: fractions cut off, as CoViAR reads them."""
-    return np.sign(blocks) * (np.abs(blocks.astype(np.int64)) // scale)
-
-
-def coviar_motion(motion: np.ndarray) -> np.ndarray:
-    """CoViAR's picture of a field (any shape, pixels, CoViAR's sign): uint8, 128 for no motion, 20 pixels to the end.
-
-    clip(int(m * 127.5 / 20) + 128, 0, 255), int cutting towards zero (dataset.py, clip_and_scale). CoViAR's vectors are
-    whole pixels; fractions given here are kept as far as the 256 levels go.
-    """
-    return np.clip(np.trunc(motion * (127.5 / 20)) + 128, 0, 255).astype(np.uint8)
-
-
-def coviar_residual(residual: np.ndarray) -> np.ndarray:
-    """CoViAR's picture of a residual (any shape, -255 to 255): uint8, clip(r + 128, 0, 255). Not invertible."""
-    return np.clip(residual + 128, 0, 255).astype(np.uint8)
-
-
-# -- motion compensation ----------------------------------------------------------------------------------------------
-# A picture is uint32 (H, W), four bytes a pixel, so that a pixel moves as one number.
-
-
-def pad(picture: np.ndarray) -> np.ndarray:
-    """The picture with its border pixels repeated outwards, uint32 (H + 2 * _MARGIN, W + 2 * _MARGIN)."""
-    height, width = picture.shape
-    padded = np.empty((height + 2 * _MARGIN, width + 2 * _MARGIN), np.uint32)
-    middle = padded[_MARGIN:-_MARGIN]
-    middle[:, _MARGIN:-_MARGIN] = picture
-    middle[:, :_MARGIN] = picture[:, :1]
-    middle[:, -_MARGIN:] = picture[:, -1:]
-    padded[:_MARGIN] = middle[0]
-    padded[-_MARGIN:] = middle[-1]
-    return padded
-
-
-def _line_starts(padded: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Where in the flattened padded picture each line of each block begins, moved by `pixels` (2, Hb, Wb):
-    int64 (Hb, 8, Wb)."""
-    rows, columns = pixels.shape[1:]
-    height, width = padded.shape[0] - 2 * _MARGIN, padded.shape[1] - 2 * _MARGIN
-    x = np.clip(pixels[0] + BLOCK * np.arange(columns), -_MARGIN, width)
-    y = np.clip(pixels[1] + BLOCK * np.arange(rows)[:, None], -_MARGIN, height)
-    starts = (y + _MARGIN) * padded.shape[1] + (x + _MARGIN)
-    return starts[:, None] + padded.shape[1] * np.arange(BLOCK)[:, None]
-
-
-def _gather(picture: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The lines of BLOCK pixels that begin at `starts` (Hb, 8, Wb) of the flattened picture, side by side: uint32
-    (8 Hb, 8 Wb).
-
-    A line is one item, of which the picture has one beginning at every pixel: eight pixels move as one.
-    """
-    lines = np.ndarray(picture.size - BLOCK + 1, f"V{4 * BLOCK}", picture, strides=picture.itemsize)
-    return lines[starts].view(np.uint32).reshape(BLOCK * starts.shape[0], -1)
-
-
-def compensate_whole(padded: np.ndarray, blocks: np.ndarray, scale: int) -> np.ndarray:
-    """The prediction from vectors int16 (2, Hb, Wb) in 1/scale pixels, each to the nearest pixel: uint32 (H, W)."""
-    height, width = padded.shape[0] - 2 * _MARGIN, padded.shape[1] - 2 * _MARGIN
-    return _gather(padded, _line_starts(padded, nearest_pixels(blocks, scale)))[:height, :width]
-
-
-def compensate_bilinear(padded: np.ndarray, blocks: np.ndarray, scale: int) -> np.ndarray:
-    """The prediction from vectors int16 (2, Hb, Wb) in 1/scale pixels, between four pixels: uint32 (H, W).
-
-    With fx, fy the fractions in 1/scale: ((s-fx)(s-fy) a + fx(s-fy) b + (s-fx) fy c + fx fy d + s^2/2) // s^2, which is
-    MPEG-4's filter for half pixels (ISO/IEC 14496-2, 7.6.2.1, rounding control 0).
-    """
-    height, width = padded.shape[0] - 2 * _MARGIN, padded.shape[1] - 2 * _MARGIN
-    rows, stride = blocks.shape[1], padded.shape[1]
-    whole = blocks // np.int16(scale)
-    right, lower = (blocks - scale * whole).repeat(BLOCK, axis=2)[:, :, None].astype(np.uint32)
-    starts = _line_starts(padded, whole.astype(np.int64))
-    result = np.empty((rows, BLOCK, right.shape[-1]), np.uint32)
-    # In bands of a few rows of blocks: what is computed in them stays in the processor's cache.
-    for band in (slice(top, top + _BAND) for top in range(0, rows, _BAND)):
-        four = [_gather(padded, starts[band] + beside) for beside in (0, 1, stride, stride + 1)]
-        shape = result[band].shape
-        result[band] = _between([pixels.reshape(shape) for pixels in four], right[band], lower[band], scale)
-    return result.reshape(rows * BLOCK, -1)[:height, :width]
-
-
-def _between(four: list[np.ndarray], right: np.ndarray, lower: np.ndarray, scale: int) -> np.ndarray:
-    """The mean of four pixels each (uint32), weighted by the fractions `right` and `lower` in 1/scale."""
-    left, upper = scale - right, scale - lower
-    result = np.zeros_like(four[0])
-    # Two of the four bytes at a time, with 16 bits of room for each: 255 s^2 + s^2/2 fits.
-    for shift in (0, 8):
-        a, b, c, d = ((pixels >> shift) & 0x00FF00FF for pixels in four)
-        a *= left
-        b *= right
-        a += b
-        a *= upper
-        c *= left
-        d *= right
-        c += d
-        c *= lower
-        a += c
-        a += (scale * scale // 2) * 0x00010001
-        a >>= 2 * scale.bit_length() - 2
-        a &= 0x00FF00FF
-        a <<= shift
-        result |= a
-    return result
-
-
-def accumulate(sources: np.ndarray, blocks: np.ndarray, scale: int) -> np.ndarray:
-    """A_t from A_{t-1} and the vectors of frame t: where in the I-frame each pixel comes from.
-
-    sources: int32 (H, W), places in the flattened frame; A_0 counts from 0. Vectors are cut to whole pixels; those that
-    leave the frame count as zero, pixel by pixel, as in CoViAR.
-    """
-    height, width = sources.shape
-    mx, my = pixels = cut_pixels(blocks, scale)
-    rows, columns = blocks.shape[1:]
-    x, y = BLOCK * np.arange(columns), BLOCK * np.arange(rows)[:, None]
-    # The first line may begin before the first pixel, and one of the last block reach beyond the last.
-    flat = np.pad(sources.reshape(-1), BLOCK).view(np.uint32)
-    starts = ((y + my) * width + x + mx)[:, None] + width * np.arange(BLOCK)[:, None]
-    result = _gather(flat, BLOCK + np.clip(starts, -BLOCK, height * width))[:height, :width].view(np.int32)
-    # Of blocks that reach out of the frame, the pixels that do so stay where they are.
-    leaves = (x + mx < 0) | (np.minimum(x + BLOCK, width) + mx > width)
-    leaves |= (y + my < 0) | (np.minimum(y + BLOCK, height) + my > height)
-    row, column = np.nonzero(leaves)
-    mx, my = pixels[:, row, column, None, None]
-    y = BLOCK * row[:, None, None] + np.arange(BLOCK)[:, None]
-    x = BLOCK * column[:, None, None] + np.arange(BLOCK)
-    outside = (x + mx < 0) | (x + mx >= width) | (y + my < 0) | (y + my >= height)
-    block, i, j = np.nonzero(outside & (x < width) & (y < height))
-    y, x = BLOCK * row[block] + i, BLOCK * column[block] + j
-    result[y, x] = sources[y, x]
-    return result
-
-
-# -- the reader -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -593,12 +377,12 @@ class CompressedReader(VideoReader):
             return
         # Containers mark only the I-frames at which one may begin to watch. With a single reference frame, all do.
         only_i, counted = True, False
-        for unit in _nal_units(bytes(packet), self._nal_length):
+        for unit in nal_units(bytes(packet), self._nal_length):
             kind = unit[0] & 31
             if kind == 7:  # other parameters from here on
-                self._refuse_h264([_parameter_set(unit)])
+                self._refuse_h264([parameter_set(unit)])
             if kind in (1, 5):  # a slice; bits 5 and 6 are nal_ref_idc
-                bits = _Bits(_unescaped(unit[1:24]))
+                bits = Bits(unescaped(unit[1:24]))
                 bits.exp_golomb()  # first_mb_in_slice
                 only_i = only_i and bits.exp_golomb() % 5 == 2  # slice_type
                 if not unit[0] & 0x60 and self._disposable is None:
@@ -715,131 +499,3 @@ class _Read:
 
 def _turn(array: np.ndarray, turns: int, *, axes: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(array, turns, axes=axes)) if turns else array
-
-
-# -- H.264's header ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class H264ParameterSet:
-    """What matters here of a sequence parameter set (ITU-T H.264, 7.3.2.1.1).
-
-    frame_num_bits: length of a slice's frame_num, 0 if it is not looked for. max_num_ref_frames. interlaced:
-    frame_mbs_only_flag is 0. crop_left, crop_top: frame_crop_*_offset, in its units.
-    """
-
-    frame_num_bits: int
-    max_num_ref_frames: int
-    interlaced: bool
-    crop_left: int
-    crop_top: int
-
-
-def h264_parameter_sets(extradata: bytes) -> list[H264ParameterSet]:
-    """The sequence parameter sets in a stream's header, which is an avcC box (mp4, Matroska) or Annex B (others)."""
-    if extradata[:1] == b"\x01":  # avcC: ISO/IEC 14496-15, 5.3.3.1
-        units, at = [], 6
-        for _ in range(extradata[5] & 31 if len(extradata) > 5 else 0):
-            length = int.from_bytes(extradata[at : at + 2], "big")
-            units.append(extradata[at + 2 : at + 2 + length])
-            at += 2 + length
-    else:
-        units = list(_nal_units(extradata, 0))
-    return [_parameter_set(unit) for unit in units if unit and unit[0] & 31 == 7]
-
-
-def _nal_units(data: bytes, length_size: int) -> Iterator[bytes]:
-    """The non-empty units of a packet, each after its length of that many bytes, or after a start code if 0."""
-    if length_size:
-        at = 0
-        while at + length_size < len(data):
-            length = int.from_bytes(data[at : at + length_size], "big")
-            at += length_size
-            if length:
-                yield data[at : at + length]
-            at += length
-    else:
-        for unit in data.split(b"\x00\x00\x01")[1:]:
-            if unit:
-                yield unit
-
-
-def _unescaped(data: bytes) -> bytes:
-    """Without the bytes that keep start codes from appearing in a unit (emulation prevention, 7.4.1)."""
-    return data.replace(b"\x00\x00\x03", b"\x00\x00")
-
-
-class _Bits:
-    """Reads a bit string from its first bit; zeros after the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self.bits = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}" if data else ""
-        self.at = 0
-
-    def number(self, length: int) -> int:
-        """An unsigned number of `length` bits."""
-        self.at += length
-        return int("0" + self.bits[self.at - length : self.at], 2)
-
-    def exp_golomb(self) -> int:
-        """ue(v), ITU-T H.264, 9.1: n zeros, then n + 1 bits of the value + 1."""
-        one = self.bits.find("1", self.at)
-        if one < 0:
-            return 0
-        zeros, self.at = one - self.at, one
-        return self.number(zeros + 1) - 1
-
-    def signed_exp_golomb(self) -> int:
-        """se(v), ITU-T H.264, 9.1.1."""
-        code = self.exp_golomb()
-        return (code + 1) // 2 if code % 2 else -(code // 2)
-
-
-# Profiles whose parameter sets describe the samples and scaling matrices (ITU-T H.264, 7.3.2.1.1).
-_HIGH_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
-
-
-def _parameter_set(unit: bytes) -> H264ParameterSet:
-    bits = _Bits(_unescaped(unit[1:]))
-    profile = bits.number(8)
-    bits.number(16)  # constraint flags, level_idc
-    bits.exp_golomb()  # seq_parameter_set_id
-    separate_planes = False
-    if profile in _HIGH_PROFILES:
-        chroma_format = bits.exp_golomb()
-        if chroma_format == 3:
-            separate_planes = bool(bits.number(1))
-        bits.exp_golomb(), bits.exp_golomb()  # bit depths
-        bits.number(1)  # qpprime_y_zero_transform_bypass_flag
-        if bits.number(1):  # seq_scaling_matrix_present_flag
-            for k in range(8 if chroma_format != 3 else 12):
-                if bits.number(1):
-                    _skip_scaling_list(bits, 16 if k < 6 else 64)
-    frame_num_bits = bits.exp_golomb() + 4  # log2_max_frame_num_minus4
-    order = bits.exp_golomb()  # pic_order_cnt_type
-    if order == 0:
-        bits.exp_golomb()
-    elif order == 1:
-        bits.number(1)
-        bits.signed_exp_golomb(), bits.signed_exp_golomb()
-        for _ in range(min(bits.exp_golomb(), 255)):
-            bits.signed_exp_golomb()
-    references = bits.exp_golomb()
-    bits.number(1)  # gaps_in_frame_num_value_allowed_flag
-    bits.exp_golomb(), bits.exp_golomb()  # width and height in macroblocks
-    frames_only = bits.number(1)
-    if not frames_only:
-        bits.number(1)  # mb_adaptive_frame_field_flag
-    bits.number(1)  # direct_8x8_inference_flag
-    left, _, top, _ = [bits.exp_golomb() for _ in range(4)] if bits.number(1) else (0, 0, 0, 0)
-    # With planes on their own, frame_num is not where it is looked for.
-    return H264ParameterSet(0 if separate_planes else frame_num_bits, references, not frames_only, left, top)
-
-
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
-    """7.3.2.1.1.1."""
-    last = scale = 8
-    for _ in range(size):
-        if scale:
-            scale = (last + bits.signed_exp_golomb() + 256) % 256
-        last = scale or last
