@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo test lint
+.PHONY: env demo test test-all lint
 
 env: .venv/installed
 
@@ -18,6 +18,10 @@ demo: env
 
 # Two processes with one thread each: torch's threads would otherwise fight over the cores.
 test: env
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -m 'not slow'
+
+# Also what takes longer, or depends on what else the machine has to do.
+test-all: env
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
 
 lint: env

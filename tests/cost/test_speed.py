@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -84,7 +83,30 @@ def products(count: int) -> Callable[[], Callable[[], None]]:
 # ---- time ------------------------------------------------------------------------------------------------------------
 
 
+class Clock:
+    """A clock that stands still but while something that it times is at work."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_seconds_per_pass_are_what_the_clock_says() -> None:
+    clock = Clock()
+    makers = {"one": lambda: partial(clock.work, 0.01), "four": lambda: partial(clock.work, 0.04)}
+    seconds, failed = time_in_turns(makers, rounds=7, clock=clock)
+    assert not failed
+    assert seconds == {"one": [pytest.approx(0.01)] * 7, "four": [pytest.approx(0.04)] * 7}
+
+
+@pytest.mark.slow
 def test_four_times_the_work_takes_four_times_as_long() -> None:
+    """By the clock of this machine, so not where it has something else to do."""
     seconds, failed = time_in_turns({"one": products(8), "four": products(32)}, rounds=7)
     assert not failed
     ratios = [a / b for a, b in zip(seconds["four"], seconds["one"], strict=True)]
@@ -103,15 +125,16 @@ def test_every_network_has_its_turn_in_every_round_and_no_order_stays() -> None:
 
 def test_networks_are_measured_in_turns_not_one_after_the_other() -> None:
     calls: list[str] = []
+    clock = Clock()
 
     def maker(name: str) -> Callable[[], None]:
         def take() -> None:
             calls.append(name)
-            time.sleep(0.11)
+            clock.work(0.11)
 
         return take
 
-    time_in_turns({name: partial(maker, name) for name in "ab"}, rounds=3)
+    time_in_turns({name: partial(maker, name) for name in "ab"}, rounds=3, clock=clock)
     turns = [name for number, name in enumerate(calls) if number == 0 or calls[number - 1] != name]
     # ab to warm up, then ab, ba and a third round in either order: neighbours run together.
     assert "".join(turns) in ("ababab", "abababa")
@@ -119,12 +142,11 @@ def test_networks_are_measured_in_turns_not_one_after_the_other() -> None:
 
 def test_slow_first_passes_are_not_counted() -> None:
     passes = iter([0.5, 0.5])
-
-    def take() -> None:
-        time.sleep(next(passes, 0.002))
-
-    seconds, _ = time_in_turns({"slow to start": lambda: take}, rounds=3)
-    assert max(seconds["slow to start"]) < 0.1
+    clock = Clock()
+    seconds, _ = time_in_turns(
+        {"slow to start": lambda: lambda: clock.work(next(passes, 0.002))}, rounds=3, clock=clock
+    )
+    assert seconds["slow to start"] == [pytest.approx(0.002)] * 3
 
 
 def test_what_cannot_run_is_named_and_the_others_are_measured() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import time
 from pathlib import Path
 
 import av
@@ -190,10 +189,9 @@ def test_bad_files_are_refused_with_path_and_reason(kind: str, tmp_path: Path) -
     name, write, reason = BAD_FILES[kind]
     path = tmp_path / name
     write(path)
-    start = time.perf_counter()
     with pytest.raises(VideoError) as caught, VideoReader(path) as reader:
         reader.frames(range(reader.num_frames))
-    assert time.perf_counter() - start < 1
+    assert caught.value.frames_decoded <= 60, "no file has more"
     assert str(path) in str(caught.value)
     assert re.search(reason, caught.value.reason)
     assert len(str(caught.value).splitlines()) == 1

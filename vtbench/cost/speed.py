@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -139,16 +139,19 @@ def time_in_turns(
     *,
     threads: int = 1,
     told: Callable[[int], None] = lambda turn: None,
+    clock: Callable[[], float] | None = None,
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Seconds per pass of several networks, one number per round, measured in turns (see above).
 
     `makers` make the functions that take one pass. What cannot be made or run is left out and named in the second
-    answer with the reason: the others go on. `told` is called with the number of rounds that are finished.
+    answer with the reason; the others are measured. `told` is called with the number of rounds that are finished.
+    `clock` gives the time in seconds; by default it is torch's benchmark timer, which waits for the GPU.
     """
     # Where there is a CUDA compiler and no GPU, torch's benchmark warns on import, by way of what it compiles C++ with.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     from torch.utils.benchmark import Timer
 
+    options: dict[str, Any] = {"num_threads": threads} if clock is None else {"num_threads": threads, "timer": clock}
     timers: dict[str, Timer] = {}
     seconds: dict[str, list[float]] = {}
     failed: dict[str, str] = {}
@@ -156,7 +159,7 @@ def time_in_turns(
     def take(name: str, min_run_time: float) -> None:
         try:
             if name not in timers:
-                timers[name] = Timer("take()", globals={"take": makers[name]()}, num_threads=threads)
+                timers[name] = Timer("take()", globals={"take": makers[name]()}, **options)
             taken = timers[name].blocked_autorange(min_run_time=min_run_time)
         except Exception as error:  # of any kind: the other networks are still to be measured
             failed[name] = _in_words(error)
