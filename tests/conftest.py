@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import encoded
+import lab
 import pytest
+
+from vtbench.papers import roots
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
 def benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of benchmarks/ (with data_manifests/ beside it) that the spec side reads instead of the real one."""
+    """A copy of benchmarks/ (with data_manifests/ beside it) that the paper side reads instead of the real one."""
     for name in ("benchmarks", "data_manifests"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
-    for module in ("locate", "load", "schema", "checks", "datasets"):
-        monkeypatch.setattr(f"vtbench.spec.{module}.data_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(roots, "own_root", lambda: roots.Root(tmp_path))
     return tmp_path / "benchmarks"
+
+
+@pytest.fixture
+def include(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., roots.Root]]:
+    """`include` for this test alone: folders, import path and modules of the user's are forgotten afterwards."""
+    monkeypatch.setattr(roots, "_included", [])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    modules = set(sys.modules)
+
+    def forget() -> None:
+        for name in set(sys.modules) - modules:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if not file.startswith((sys.prefix, sys.base_prefix)) and not name.startswith("vtbench"):
+                del sys.modules[name]
+
+    yield roots.include
+    forget()
+
+
+@pytest.fixture
+def own_paper(tmp_path: Path, include: Callable[..., roots.Root]) -> Callable[..., Path]:
+    """own_paper(rows, paper=..., defaults=...): an included folder with the paper `lab` (see lab.py); gives the
+    folder."""
+
+    def write(rows: str = lab.ROW, *, name: str = "lab", **texts: str) -> Path:
+        folder = lab.write(tmp_path / name, rows, **texts)
+        include(folder)
+        return folder
+
+    return write
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from vtbench.papers import Measurement
 from vtbench.results.record import Record
-from vtbench.spec import Measurement
 
 COMMON: dict[str, Any] = {
     "views": 30,

@@ -11,13 +11,12 @@ import pytest
 import yaml
 
 from vtbench.datasets import DATASETS
-from vtbench.spec import load_all, load_paper, paper_names, select
-from vtbench.spec.checks import check
-from vtbench.spec.datasets import load_dataset
-from vtbench.spec.locate import data_folder
-from vtbench.spec.scale import PRETRAINING_NETWORK
-from vtbench.spec.schema import Scale
-from vtbench.spec.signatures import Builders
+from vtbench.papers import load_all, load_paper, measurements, paper_names, select
+from vtbench.papers.check import check
+from vtbench.papers.datasets import load_dataset
+from vtbench.papers.roots import own_root
+from vtbench.papers.signatures import Builders
+from vtbench.scales import Scale
 
 TOP1 = {
     "table1": "75.65 76.47 76.07 75.66 74.72",
@@ -36,7 +35,7 @@ TOP5 = {
 
 
 def key(row_id: str, scale: str = "paper") -> str:
-    return select([row_id])[0].measurements(scale)[0].evaluation.training.key
+    return measurements(select([row_id])[0], scale)[0].evaluation.training.key
 
 
 @pytest.mark.parametrize("name", paper_names())
@@ -64,7 +63,7 @@ def test_every_published_cell_of_every_file_is_quoted() -> None:
             return [cell for item in node.value for cell in cells(item, inside)]
         return [node] if inside else []
 
-    files = sorted(data_folder("benchmarks").glob("*/table*.yaml"))
+    files = sorted(own_root().benchmarks.glob("*/table*.yaml"))
     found = [cell for path in files for cell in cells(yaml.compose(path.read_text()))]
     assert len(found) >= 66
     assert all(cell.style == '"' for cell in found)
@@ -87,16 +86,16 @@ def test_tables_that_are_damaged_in_the_text_at_hand_say_so() -> None:
 
 
 def test_the_33_rows_of_msca_need_25_trainings_at_paper_scale() -> None:
-    measurements = [m for row in select(["msca"]) for m in row.measurements("paper")]
-    assert len(measurements) == 33
-    assert len({m.evaluation.training.key for m in measurements}) == 25
-    assert len({m.evaluation.key for m in measurements}) == 25
+    wanted = [m for row in select(["msca"]) for m in measurements(row, "paper")]
+    assert len(wanted) == 33
+    assert len({m.evaluation.training.key for m in wanted}) == 25
+    assert len({m.evaluation.key for m in wanted}) == 25
 
 
 def test_at_mini_scale_the_7x7_tables_and_the_events_add_six_and_two_pretrainings_serve_all() -> None:
-    measurements = [m for row in select(["msca"]) for m in row.measurements("mini")]
-    trainings = [m.evaluation.training for m in measurements]
-    assert len({t.key for t, m in zip(trainings, measurements, strict=True) if m.name == "main"}) == 27
+    wanted = [m for row in select(["msca"]) for m in measurements(row, "mini")]
+    trainings = [m.evaluation.training for m in wanted]
+    assert len({t.key for t, m in zip(trainings, wanted, strict=True) if m.name == "main"}) == 27
     assert len({t.key for t in trainings}) == 31
     assert len({t.ancestors()[0].key for t in trainings}) == 2
 
@@ -137,7 +136,7 @@ def test_the_printed_share_of_shifted_heads_and_patches_is_that_of_the_arguments
 def test_mini_scale_keeps_twelve_heads_and_a_depth_divisible_by_three() -> None:
     for scale in ("smoke", "mini"):
         for row in select(["msca"]):
-            for measurement in row.measurements(scale):
+            for measurement in measurements(row, scale):
                 arguments = measurement.evaluation.training.model.arguments
                 assert arguments["num_heads"] == 12
                 assert arguments["embed_dim"] % 12 == 0
@@ -170,13 +169,11 @@ def test_decisions_named_in_the_sources_of_vtbench_exist() -> None:
                 assert name in paper.about.decisions, f"{path}: {name}"
 
 
-def test_every_network_of_frames_has_one_to_pretrain() -> None:
-    names = set(Builders().models())
-    assert set(PRETRAINING_NETWORK) <= names
+def test_what_trains_from_a_checkpoint_pretrains_at_mini_scale_unless_it_is_told_to_start_from_scratch() -> None:
     for row in select():
-        for measurement in row.measurements("mini"):
+        for measurement in measurements(row, "mini"):
             training = measurement.evaluation.training
-            assert (training.model.name in PRETRAINING_NETWORK) == (training.data.modalities is None)
+            assert bool(training.ancestors()) == (training.data.modalities is None or training.train.epochs == 4)
 
 
 def test_the_signatures_read_from_source_are_those_of_the_builders() -> None:
@@ -210,13 +207,13 @@ def test_mmvit_has_60_rows_in_six_tables_24_its_own() -> None:
 
 
 def test_the_24_own_rows_of_mmvit_need_63_trainings_at_paper_scale() -> None:
-    measurements = [m for row in select(["mmvit"]) for m in row.measurements("paper")]
-    assert len({m.evaluation.training.key for m in measurements}) == 63
+    wanted = [m for row in select(["mmvit"]) for m in measurements(row, "paper")]
+    assert len({m.evaluation.training.key for m in wanted}) == 63
     shared = ("mmvit/table1:mm-vit-iii-merged", "mmvit/table2:tms", "mmvit/table3:all")
     assert len({key(row_id) for row_id in shared}) == 1
-    by_name = {m.name: m for row in select(["mmvit/table1:mm-vit-iii-merged"]) for m in row.measurements("paper")}
+    by_name = {m.name: m for row in select(["mmvit/table1:mm-vit-iii-merged"]) for m in measurements(row, "paper")}
     assert by_name["sthv2"].evaluation.training.key == key("mmvit/table5:mm-vit-8")
-    finetuned = select(["mmvit/table4:mm-vit-imra-kinetics"])[0].measurements("paper")
+    finetuned = measurements(select(["mmvit/table4:mm-vit-imra-kinetics"])[0], "paper")
     assert {m.evaluation.training.ancestors()[0].key for m in finetuned} == {key("mmvit/table6:mm-vit-8")}
 
 
@@ -228,10 +225,10 @@ def test_every_contradiction_of_mmvit_has_a_decision_and_each_decision_a_row() -
 
 
 def test_every_data_set_has_a_data_module_of_its_name() -> None:
-    names = [path.parent.name for path in data_folder("data_manifests").glob("*/dataset.yaml")]
-    assert sorted(names) == sorted(DATASETS)
-    for name, place in DATASETS.items():
-        module, _, attribute = place.partition(":")
+    names = [path.parent.name for path in own_root().data_manifests.glob("*/dataset.yaml")]
+    assert sorted([*names, "folder"]) == sorted(DATASETS)
+    for name in names:
+        module, _, attribute = DATASETS[name].partition(":")
         assert getattr(importlib.import_module(module), attribute).dataset_name == name
 
 
@@ -239,6 +236,6 @@ def test_every_data_set_has_a_data_module_of_its_name() -> None:
 def test_every_network_can_be_built(scale: Scale) -> None:
     from vtbench.networks import impossible
 
-    wanted = [m.evaluation.training for row in select() for m in row.measurements(scale)]
+    wanted = [m.evaluation.training for row in select() for m in measurements(row, scale)]
     trainings = {ancestor.key: ancestor for training in wanted for ancestor in (*training.ancestors(), training)}
     assert {key: wrong for key, training in trainings.items() if (wrong := impossible(training))} == {}

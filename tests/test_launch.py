@@ -20,12 +20,12 @@ from torch import nn
 
 from vtbench import launch, networks
 from vtbench.errors import ResultsError
+from vtbench.papers import measurements, select
+from vtbench.papers.override import with_settings
 from vtbench.report.compare import compare
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.settings import Settings
-from vtbench.spec import select
-from vtbench.spec.override import with_settings
 
 VIT = "msca/table2:vit"
 
@@ -133,7 +133,7 @@ def test_test_again_tests_anew_without_training(results: Path) -> None:
 
 
 def test_a_record_names_the_file_of_its_weights() -> None:
-    (paper,) = select([VIT])[0].measurements("paper", 0)
+    (paper,) = measurements(select([VIT])[0], "paper", 0)
     start = launch._start(paper.evaluation.training.init, {"init_sha256": "e5005f0a" + 56 * "0"})
     assert start == "vit_base_patch16_224.orig_in21k@e5005f0a"
     assert launch._selection(paper.evaluation.training) == "none: last epoch"
@@ -211,7 +211,9 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(results: Path) -> No
     assert (results / "results.csv").read_bytes() == before
 
 
-def test_ctrl_c_in_a_terminal_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+@pytest.mark.parametrize("after", [0.0, 0.3, 2.0])
+def test_ctrl_c_in_a_terminal_is_one_line_and_exit_code_1(tmp_path: Path, after: float) -> None:
+    """Also while the workers start, when Python itself would answer."""
     # Python leaves SIGINT ignored where it finds it so, as in a job that a script put into the background.
     script = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -223,7 +225,7 @@ def test_ctrl_c_in_a_terminal_is_one_line_and_exit_code_1(tmp_path: Path) -> Non
     )
     assert process.stderr is not None
     assert "2 to do" in process.stderr.readline()
-    time.sleep(2)
+    time.sleep(after)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and its workers
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -269,8 +271,8 @@ def test_wandb_offline_keeps_a_run_per_training_and_per_row(tmp_path: Path) -> N
 def test_the_wandb_module_is_not_imported_unless_asked_for(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom vtbench import runner\nfrom vtbench.settings import Settings\n"
-        "from vtbench.spec import select\n"
-        f"t = select(['{VIT}'])[0].measurements('smoke', 0)[0].evaluation.training.init.training\n"
+        "from vtbench.papers import measurements, select\n"
+        f"t = measurements(select(['{VIT}'])[0], 'smoke', 0)[0].evaluation.training.init.training\n"
         f"runner.train(t, Settings(results=Path({str(tmp_path)!r})))\n"
         "assert not {'wandb', 'vtbench.dashboard'} & set(sys.modules)\n"
         "import wandb\n"
@@ -281,7 +283,7 @@ def test_the_wandb_module_is_not_imported_unless_asked_for(tmp_path: Path) -> No
 
 def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_path: Path) -> None:
     row = select(["laps/table1:laps"])[0]
-    training = row.measurements("smoke")[0].evaluation.training
+    training = measurements(row, "smoke")[0].evaluation.training
     network = networks.build_network(training)
     norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
     official = {
@@ -302,7 +304,7 @@ def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_p
 
 
 def own_weights(results: Path) -> Path:
-    training = select([VIT])[0].measurements("smoke")[0].evaluation.training
+    training = measurements(select([VIT])[0], "smoke")[0].evaluation.training
     return folders.training_folder(results, training.key) / folders.WEIGHTS
 
 
@@ -336,7 +338,7 @@ def test_given_weights_are_tested_again_when_the_test_videos_changed(
 
 def test_a_record_says_when_the_test_set_chose_the_epoch() -> None:
     for scale in ("mini", "paper"):
-        training = select([VIT])[0].measurements(scale)[0].evaluation.training
+        training = measurements(select([VIT])[0], scale)[0].evaluation.training
         chosen = dataclasses.replace(training, train=dataclasses.replace(training.train, keep="best_on_test"))
         assert "last epoch" in launch._selection(training)
         assert "on the test set of" in launch._selection(chosen) and "last epoch" not in launch._selection(chosen)

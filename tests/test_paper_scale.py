@@ -18,11 +18,11 @@ from vtbench import launch, runner
 from vtbench.datasets import prepare
 from vtbench.errors import DataError, RunError
 from vtbench.models.vggish import VGGish
+from vtbench.papers import measurements, select
+from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.settings import Settings
-from vtbench.spec import select
-from vtbench.spec.schema import Measurement, Training
 from vtbench.video.compressed import CompressedReader
 
 UCF_CLASSES = ("ApplyEyeMakeup", "BabyCrawling", "YoYo")
@@ -79,7 +79,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def measured_as(row: str, name: str) -> Measurement:
-    return {m.name: m for m in select([row])[0].measurements("paper")}[name]
+    return {m.name: m for m in measurements(select([row])[0], "paper")}[name]
 
 
 def module_of(training: Training, sets: dict[str, Path]) -> Any:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from records import record_of
 
+from vtbench.papers import measurements, select
 from vtbench.plan import all_measurements, graph, plan
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.settings import Settings
-from vtbench.spec import select
 
 VIT = "msca/table2:vit"
 Edit = Callable[[str, str, str], int]
@@ -32,7 +32,7 @@ def test_graph_holds_each_training_once_after_what_it_starts_from() -> None:
 @pytest.fixture
 def half_done(tmp_path: Path) -> Settings:
     """A results folder in which the ViT of Table 2 was trained, in 2 seconds, and tested at smoke scale."""
-    (measurement,) = select([VIT])[0].measurements("smoke", 0)
+    (measurement,) = measurements(select([VIT])[0], "smoke", 0)
     Store(tmp_path).append(record_of(measurement, 25.0, train_wall_s=2.0, eval_wall_s=0.0))
     for training in (measurement.evaluation.training, *measurement.evaluation.training.ancestors()):
         folder = folders.training_folder(tmp_path, training.key)
@@ -53,7 +53,7 @@ def test_plan_tells_done_and_to_do_with_the_work_and_the_time(half_done: Setting
 
 
 def test_a_pretraining_whose_weights_are_gone_is_to_do_only_for_those_who_need_it(half_done: Settings) -> None:
-    (start,) = select([VIT])[0].measurements("smoke", 0)[0].evaluation.training.ancestors()
+    (start,) = measurements(select([VIT])[0], "smoke", 0)[0].evaluation.training.ancestors()
     (folders.training_folder(half_done.results, start.key) / folders.WEIGHTS).unlink()
     assert {e["state"] for e in plan(select([VIT]), half_done, "smoke", [0])} == {"done"}
     states = {e["title"]: e["state"] for e in plan(select([VIT, "msca/table2:msca-qk"]), half_done, "smoke", [0])}

@@ -8,15 +8,15 @@ import pytest
 from rich.console import Console
 
 from vtbench import progress
+from vtbench.papers import measurements, select
 from vtbench.plan import graph
 from vtbench.progress import TerminalDisplay
-from vtbench.spec import select
 
 
 def shown(*, terminal: bool) -> str:
     out = io.StringIO()
     display = TerminalDisplay(Console(file=out, force_terminal=terminal, width=120, highlight=False))
-    jobs = list(graph(select(["msca/table2:vit"])[0].measurements("smoke", seed=3)).values())
+    jobs = list(graph(measurements(select(["msca/table2:vit"])[0], "smoke", seed=3)).values())
     display.start(jobs)
     for job in jobs:
         display.progress(job.key, "train", 1, 2, 0.5)
@@ -40,7 +40,7 @@ def test_a_file_is_told_now_and_then_how_far_a_job_is(monkeypatch: pytest.Monkey
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     out = io.StringIO()
     display = TerminalDisplay(Console(file=out, highlight=False))
-    (_, job) = graph(select(["msca/table2:vit"])[0].measurements("smoke", seed=3)).values()
+    (_, job) = graph(measurements(select(["msca/table2:vit"])[0], "smoke", seed=3)).values()
     display.start([job])
     for epoch in range(9):
         display.progress(job.key, "train", epoch, 9, 0.25)

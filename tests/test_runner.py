@@ -16,10 +16,10 @@ from vtbench import journals, networks, runner
 from vtbench.datasets import base
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
 from vtbench.evaluation.multiview import ViewScores
+from vtbench.papers import measurements, select
+from vtbench.papers.trainings import Evaluation, Training
 from vtbench.results import folders
 from vtbench.settings import Settings
-from vtbench.spec import select
-from vtbench.spec.schema import Evaluation, Training
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
 
@@ -34,7 +34,7 @@ def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def smoke(row: str = "msca/table2:msca-kv", **train: Any) -> Training:
     """The smoke training of a row, from random weights so that it is one training and not two."""
-    training = select([row])[0].measurements("smoke", 0)[0].evaluation.training
+    training = measurements(select([row])[0], "smoke", 0)[0].evaluation.training
     start = dataclasses.replace(training.init, training=None)
     return dataclasses.replace(training, init=start, train=dataclasses.replace(training.train, **train))
 
@@ -44,7 +44,7 @@ ROW_WITH_NORMS = "laps/table1:p-shift"
 
 
 def test_of(training: Training) -> Evaluation:
-    evaluation = select(["msca/table2:msca-kv"])[0].measurements("smoke", 0)[0].evaluation
+    evaluation = measurements(select(["msca/table2:msca-kv"])[0], "smoke", 0)[0].evaluation
     return dataclasses.replace(evaluation, training=training)
 
 
@@ -274,7 +274,7 @@ def test_a_missing_test_list_is_told_before_the_training(tmp_path: Path) -> None
 
 
 def test_a_data_set_that_forbids_mirroring_is_never_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vtbench.spec.datasets.Dataset.flip_allowed", False)
+    monkeypatch.setattr("vtbench.papers.datasets.Dataset.flip_allowed", False)
     with pytest.raises(SpecError, match=r"augment\.flip is 0\.5: a mirrored video of cycle has no label; set"):
         runner.train(smoke(), Settings(results=tmp_path))
 
@@ -375,7 +375,7 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_missing_data_and_weights_name_the_option_to_give(tmp_path: Path) -> None:
-    training = select(["msca/table2:vit"])[0].measurements("paper", 0)[0].evaluation.training
+    training = measurements(select(["msca/table2:vit"])[0], "paper", 0)[0].evaluation.training
     with pytest.raises(DataError, match="--data kinetics400=PATH"):
         runner.train(training, Settings(results=tmp_path))
     with pytest.raises(WeightsError, match=r"--weights own=FILE"):
@@ -384,7 +384,7 @@ def test_missing_data_and_weights_name_the_option_to_give(tmp_path: Path) -> Non
 
 
 def test_micro_batches_keep_the_effective_batch_or_scale_the_rate_linearly() -> None:
-    training = select(["msca/table2:vit"])[0].measurements("paper", 0)[0].evaluation.training
+    training = measurements(select(["msca/table2:vit"])[0], "paper", 0)[0].evaluation.training
     assert runner.split_batch(training, None) == runner.Batches(42, 10, 0.1)
     assert runner.split_batch(training, 21) == runner.Batches(21, 20, 0.1)
     batches = runner.split_batch(training, 64)
@@ -402,7 +402,7 @@ def test_cost_of_one_network_counts_it_once_and_matches_its_own_convention() -> 
 
 
 def test_a_printed_number_agrees_when_rounded_or_cut() -> None:
-    from vtbench.spec.schema import Published
+    from vtbench.papers.schema import Published
 
     assert networks.agrees(134.784, Published("134.7"))  # cut
     assert networks.agrees(39.074, Published("39.1"))  # rounded

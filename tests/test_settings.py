@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import SpecError, UsageError
+from vtbench.papers import select
+from vtbench.papers.resolve import weight_names
 from vtbench.plan import all_measurements, blockers, graph
 from vtbench.settings import load_settings
-from vtbench.spec import select
-from vtbench.spec.select import weight_names
 
 VIT = "vit_base_patch16_224.orig_in21k"
 

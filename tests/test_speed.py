@@ -14,10 +14,10 @@ from vtbench import speed
 from vtbench.cli import main
 from vtbench.cost.speed import Case, Machine
 from vtbench.errors import RunError, SpecError, UsageError
+from vtbench.papers import select
+from vtbench.papers.schema import SPEEDS
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
-from vtbench.spec import select
-from vtbench.spec.schema import SPEEDS
 
 Edit = Callable[[str, str, str], int]
 VIT, SHIFT, KV = "msca/table2:vit", "msca/table2:tokenshift", "msca/table2:msca-kv"

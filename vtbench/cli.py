@@ -14,11 +14,14 @@ from vtbench.errors import UsageError, VtbenchError, did_you_mean
 from vtbench.printing import FORMATS, print_json, print_rows
 
 if TYPE_CHECKING:
+    from vtbench.papers import Paper, Row
     from vtbench.settings import Settings
-    from vtbench.spec import Paper, Row
 
 MAX_SEED = 2**32 - 1  # what numpy and Lightning take
-SELECTORS = 'rows: "msca", "msca/table2", "msca/table2:msca-kv", several at once; none means all'
+SELECTORS = (
+    'rows: "msca", "msca/table2", "msca/table2:msca-kv", each also with a measurement, as in '
+    '"pst/table3:pst-t-in1k-1x1@sthv2"; several at once; none means all'
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,6 +36,13 @@ class Parser(argparse.ArgumentParser):
 
 def _selectors(parser: Parser) -> None:
     parser.add_argument("selectors", nargs="*", metavar="SEL", help=SELECTORS)
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder with benchmarks/ or data_manifests/ of your own; as `include` in vtbench.yaml",
+    )
 
 
 def _format(parser: Parser) -> None:
@@ -40,8 +50,10 @@ def _format(parser: Parser) -> None:
 
 
 def _scale(parser: Parser, default: str) -> None:
-    scales = ("smoke", "mini", "paper")
-    parser.add_argument("--scale", choices=scales, default=default, help=f"size of the experiment; default: {default}")
+    from vtbench.scales import smallest_first
+
+    what = f"size of the experiment; default: {default}"
+    parser.add_argument("--scale", choices=smallest_first(), default=default, help=what)
 
 
 def _seeds(parser: Parser) -> None:
@@ -116,11 +128,11 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _rows(args: argparse.Namespace) -> list[Row]:
-    from vtbench.spec import select
+    from vtbench.papers import select
 
     rows = select(args.selectors)
     if settings := getattr(args, "set", []):
-        from vtbench.spec.override import with_settings
+        from vtbench.papers.override import with_settings
 
         rows = with_settings(rows, settings)
     return rows
@@ -157,8 +169,8 @@ def _show_options(parser: Parser) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from vtbench.papers import load_paper
     from vtbench.show import flat_lines, print_entry, show_entry
-    from vtbench.spec import load_paper
 
     entries = [show_entry(load_paper(row.paper), row, args.scale) for row in _rows(args)]
     if args.format == "json":
@@ -181,17 +193,18 @@ def _check_options(parser: Parser) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from vtbench.spec import paper_names
-    from vtbench.spec.checks import check
+    from vtbench.papers import paper_names
+    from vtbench.papers.check import check
+    from vtbench.papers.selector import Selector
 
-    names = list(dict.fromkeys(selector.partition("/")[0] for selector in args.selectors)) or paper_names()
+    names = list(dict.fromkeys(Selector.parse(text).paper for text in args.selectors)) or paper_names()
     for name in names:
         if name not in paper_names():
             raise UsageError(f"no paper '{name}'{did_you_mean(name, paper_names())}")
     entries: list[dict[str, Any]] = []
     for name in names:
         paper, problems = check(name)
-        entries.append({"paper": name, **_counts(paper), "problems": problems})
+        entries.append({"paper": name, **_counts(None if problems else paper), "problems": problems})
     if args.selectors and not any(entry["problems"] for entry in entries):
         _rows(args)  # a selector below a paper must name something too
     if args.format == "table":
@@ -211,7 +224,9 @@ _COUNTS = ("tables", "rows", "trainings_at_paper_scale", "trainings_at_mini_scal
 def _counts(paper: Paper | None) -> dict[str, int]:
     if paper is None:
         return {}
-    at = {scale: [m for row in paper.rows for m in row.measurements(scale)] for scale in ("paper", "mini")}
+    from vtbench.papers import measurements
+
+    at = {scale: [m for row in paper.rows for m in measurements(row, scale)] for scale in ("paper", "mini")}
     keys = {scale: {m.evaluation.training.key for m in found} for scale, found in at.items()}
     before = {start.key for m in at["mini"] for start in m.evaluation.training.ancestors()} - keys["mini"]
     numbers = (len(paper.tables), len(paper.rows), len(keys["paper"]), len(keys["mini"]), len(before))
@@ -346,11 +361,13 @@ def _eval(args: argparse.Namespace) -> int:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
     rows, settings = _rows(args), _settings(args)
     from vtbench import launch
+    from vtbench.papers.schema import ACCURACIES
     from vtbench.progress import TerminalDisplay
 
     records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
-    columns = ("id", "measurement", "top1", "top5", "videos_expected", "videos_failed", "evaluation_key")
-    lines = [{name: getattr(r, name) for name in columns} for r in records]
+    own = [name for name in dict.fromkeys(name for r in records for name in r.all_measured()) if name not in ACCURACIES]
+    columns = ("id", "measurement", *ACCURACIES, *own, "videos_expected", "videos_failed", "evaluation_key")
+    lines = [{**r.model_dump(include=set(columns)), **r.all_measured()} for r in records]
     print_rows(lines, columns, args.format)
     if args.format == "table":
         from vtbench.results import folders
@@ -404,8 +421,8 @@ def _speed(args: argparse.Namespace) -> int:
         raise UsageError("speed needs a selector: the rows whose networks are measured")
     rows, settings = _rows(args), _settings(args)
     from vtbench import speed
+    from vtbench.papers.schema import SPEEDS
     from vtbench.results.store import SpeedStore
-    from vtbench.spec.schema import SPEEDS
 
     machine = speed.machine(args.device, args.precision, args.threads or (None if args.scale == "paper" else 1))
     wanted = speed.Wanted(machine, args.only or SPEEDS, args.rounds, args.throughput_batch, args.train_batch)
@@ -436,10 +453,14 @@ def _speed(args: argparse.Namespace) -> int:
 def _report_options(parser: Parser) -> None:
     _selectors(parser)
     _format(parser)
+    from vtbench.scales import smallest_first
+
+    what = "only this scale; default: every scale (table, md: every measured one)"
+    parser.add_argument("--scale", choices=smallest_first(), help=what)
     parser.add_argument(
-        "--scale",
-        choices=("smoke", "mini", "paper"),
-        help="only this scale; default: every scale (table, md: every measured one)",
+        "--with-outside",
+        action="store_true",
+        help="below each table, the rows of included folders that are `like` one of its rows",
     )
     _results(parser)
 
@@ -448,7 +469,7 @@ def _report(args: argparse.Namespace) -> int:
     rows, settings = _rows(args), _settings(args)
     from vtbench import report
 
-    return report.print_report(rows, settings.results, args.scale, args.format)
+    return report.print_report(rows, settings.results, args.scale, args.format, outside=args.with_outside)
 
 
 def _data_options(parser: Parser) -> None:
@@ -525,7 +546,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except VtbenchError as error:
-        _complain(str(error))
+        more = len(getattr(error, "others", ()))
+        several = f" ({more} more problem{'s' if more > 1 else ''}: see `vtbench check`)" if more else ""
+        _complain(f"{error}{several}")
         return error.exit_code
     except KeyboardInterrupt:
         again = {"--again", "--test-again"} & set(sys.argv[1:] if argv is None else argv)
@@ -556,6 +579,10 @@ def _main(argv: list[str]) -> int:
         args = parser.parse_intermixed_args(argv[1:])
     except SystemExit as end:  # --help has printed itself
         return int(end.code or 0)
+    if "include" in args:
+        from vtbench.settings import include_folders
+
+        include_folders(args.include)
     return command.call(args)
 
 

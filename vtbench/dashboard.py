@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from vtbench.errors import RunError
 
 if TYPE_CHECKING:
+    from vtbench.papers.trainings import Training
     from vtbench.results.record import Record
-    from vtbench.spec.schema import Training
 
 PROJECT = "vtbench"
 Mode = Literal["online", "offline"]
@@ -44,8 +44,8 @@ def train_logger(training: Training, mode: Mode, folder: Path) -> Any:
 
 def log_record(record: Record, mode: Mode, folder: Path) -> None:
     """One run for one line of results.csv, with its metrics as the run's summary and a link to the training's run."""
-    paper, _, rest = record.id.partition("/")
-    table, _, row = rest.partition(":")
+    paper, _, inside = record.id.partition("/")
+    table, _, row = inside.partition(":")
     logger = _logger(
         mode,
         folder,
@@ -57,7 +57,7 @@ def log_record(record: Record, mode: Mode, folder: Path) -> None:
         config={**record.model_dump(), "paper": paper, "table": table, "row": row}
         | {"train_run": train_run_id(record.training_key)},
     )
-    logger.log_metrics({"top1": record.top1, "top5": record.top5, "videos_failed": record.videos_failed})
+    logger.log_metrics({**record.all_measured(), "videos_failed": record.videos_failed})
     logger.experiment.finish()
 
 

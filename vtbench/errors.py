@@ -32,9 +32,24 @@ class UsageError(VtbenchError):
 
 
 class SpecError(VtbenchError):
-    """A spec file that breaks the schema; the message starts with `file:line: key`."""
+    """A spec file that breaks the schema; the message starts with `file:line: key`.
+
+    `others` are further problems that the same reading found, one line each.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, others: Iterable[str] = ()) -> None:
+        self.others = tuple(others)
+        super().__init__(message)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Every problem found, this one first."""
+        return (str(self), *self.others)
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[str, tuple[str, ...]]]:
+        return type(self), (str(self), self.others)
 
 
 class DataError(VtbenchError):

@@ -17,13 +17,17 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from vtbench.errors import RunError, SpecError, UsageError, VtbenchError
-from vtbench.plan import Job, all_measurements, blockers, graph, is_trained
+from vtbench import provenance
+from vtbench.errors import SpecError, UsageError, VtbenchError
+from vtbench.papers.roots import include
+from vtbench.papers.schema import ACCURACIES, Row
+from vtbench.papers.trainings import Measurement, Start, Training
+from vtbench.plan import Job, all_measurements, blockers, graph, is_trained, refuse_nothing
 from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
+from vtbench.scales import Scale
 from vtbench.settings import Settings
-from vtbench.spec.schema import Measurement, Row, Scale, Start, Training
 
 
 @dataclass
@@ -76,11 +80,12 @@ def run(
     `again` trains and tests everything anew, in fresh run folders; `test_again` tests anew the weights that are there.
     `workers` processes work side by side (default: the number of cores at smoke and mini scale, 1 at paper scale); the
     numbers do not depend on it. What fails is reported and the rest goes on. Raises ResultsError at once when results
-    could not be written.
+    could not be written, UsageError where nothing is to be done at this scale.
     """
     display = display or Display()
     store = Store(settings.results)
     store.check()
+    refuse_nothing(rows, scale)
     wanted = all_measurements(rows, scale, seeds)
     outcome = Outcome()
     fresh = again or test_again
@@ -109,6 +114,8 @@ def run(
                     folders.set_aside(folders.evaluation_folder(settings.results, evaluation))
     if not jobs:
         return outcome
+    for job in jobs.values():
+        provenance.outside(job.roots)  # now, before somebody changes a file there while we train
     count = workers or (1 if scale == "paper" else os.cpu_count() or 1)
     display.start(list(jobs.values()))
     try:
@@ -131,8 +138,8 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
     blocked: set[str] = set()
     for key, job in list(jobs.items()):
         reasons = blockers(job, settings)
-        if wrong := impossible(job.training):
-            reasons.append(wrong)
+        if wrong := impossible(job.training, job.evaluations.values()):
+            reasons.append(f"{wrong} ({job.where})" if job.where else wrong)
         if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:
@@ -245,6 +252,17 @@ class _Pool:
         self.display.finish(job.key, records, failure.reason if failure else None)
 
 
+@contextlib.contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Ctrl-C waits until the block ends, and a process that is started in it waits with Ctrl-C until it has said what
+    to do then."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """One process and the pipe to it."""
 
@@ -252,7 +270,8 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         # Not a daemon: those may not have children, and a paper-scale training reads its videos in processes.
         self.process = context.Process(target=_serve, args=(theirs, settings))
-        self.process.start()
+        with _ctrl_c_held():
+            self.process.start()
         theirs.close()
 
     def give(self, verb: str, jobs: Sequence[Job]) -> None:
@@ -283,9 +302,12 @@ class _Worker:
 def _serve(pipe: Connection, settings: Settings) -> None:
     """A worker process: take a job, train and evaluate (or prepare its data), answer; until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers itself
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     from vtbench import provenance, runner
 
     provenance.commit()  # now, before somebody commits while we train
+    for folder in settings.include:
+        include(folder)
 
     def progress(phase: str, done: int, total: int, loss: float | None) -> None:
         try:
@@ -334,6 +356,7 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
         evaluation_key=measured["evaluation_key"],
         top1=measured["metrics"]["top1"],
         top5=measured["metrics"]["top5"],
+        metrics=_own_metrics(measured["metrics"]),
         videos_expected=measured["videos_expected"],
         videos_decoded=measured["videos_decoded"],
         videos_failed=measured["videos_failed"],
@@ -352,11 +375,18 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
         weights_sha256=measured["weights_sha256"],
         commit=measured["commit"],
         dirty=measured["dirty"],
+        root=provenance.outside(measurement.roots),
         device=measured["device"],
         threads=measured["threads"],
         versions=measured["versions"],
         finished_at=measured["finished_at"],
     )
+
+
+def _own_metrics(metrics: dict[str, float]) -> str | None:
+    """What was measured besides top-1 and top-5, as `name=value` joined by semicolons."""
+    own = {name: value for name, value in metrics.items() if name not in ACCURACIES}
+    return ";".join(f"{name}={value!r}" for name, value in own.items()) or None
 
 
 def _start(start: Start, done: dict[str, Any]) -> str:
@@ -387,21 +417,21 @@ def evaluate_checkpoint(
 ) -> list[Record]:
     """Each row's test protocol on the weights in `checkpoint`; one line per measurement, marked as given weights.
 
-    Raises RunError when no row can be tested, WeightsError when the file belongs to another network. Lines written
+    Raises UsageError when no row can be tested, WeightsError when the file belongs to another network. Lines written
     before that stay.
     """
-    from vtbench import networks, provenance, runner
+    from vtbench import networks, runner
 
     provenance.commit()
     display = display or Display()
     store = Store(settings.results)
     store.check()
+    refuse_nothing(rows, scale)
     jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
-    if not jobs:
-        raise RunError(f"nothing to test at {scale} scale in {', '.join(row.id for row in rows)}")
     for job in jobs:
-        if wrong := networks.impossible(job.training):
-            raise SpecError(f"{job.title}: {wrong}")
+        provenance.outside(job.roots)
+        if wrong := networks.impossible(job.training, job.evaluations.values()):
+            raise SpecError(f"{job.where}: {job.title}: {wrong}")
     written: list[Record] = []
     display.start(jobs)
     try:

@@ -6,7 +6,7 @@ Between the two sides, as runner.py is: the spec's arguments, and those that fol
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,14 +14,22 @@ import torch
 from vtbench.clips import each
 from vtbench.cost import count_macs, count_params
 from vtbench.cost.complexity import as_text, growth
-from vtbench.errors import SpecError
+from vtbench.datasets import data_class
+from vtbench.errors import SpecError, UsageError, VtbenchError
+from vtbench.evaluation import METRICS
 from vtbench.layers.attention import ATTENTIONS
+from vtbench.methods import method_class
 from vtbench.models import build
 from vtbench.models.vggish import MelStatistics, VGGish
-from vtbench.spec.load import load_paper
-from vtbench.spec.network import Network
-from vtbench.spec.scale import measurements
-from vtbench.spec.schema import Data, Published, Row, Scale, Training
+from vtbench.naming import load
+from vtbench.papers.datasets import load_dataset
+from vtbench.papers.load import load_paper
+from vtbench.papers.network import Network
+from vtbench.papers.recipe import Data
+from vtbench.papers.resolve import measurements
+from vtbench.papers.schema import Published, Row
+from vtbench.papers.trainings import Evaluation, Training
+from vtbench.scales import Scale
 
 
 def build_network(training: Training) -> torch.nn.Module:
@@ -31,10 +39,16 @@ def build_network(training: Training) -> torch.nn.Module:
 
 def built(network: Network) -> torch.nn.Module:
     """The network, or SpecError with the builder's words where the arguments do not go together."""
+    own = ":" not in network.name
     try:
         return build(network.name, **dict(network.arguments))
-    except ValueError as error:
-        raise SpecError(f"model {network.name}: {error}; mend the model block (of the row, or --set)") from error
+    except UsageError as error:  # a name that leads nowhere: whoever knows the row says where it stands
+        raise SpecError(str(error)) from error
+    except Exception as error:
+        if own and not isinstance(error, ValueError):
+            raise  # a mistake of ours
+        what = str(error) if own else f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+        raise SpecError(f"model {network.name}: {what}; change the model block (of the row, or --set)") from error
 
 
 def build_audio_encoder(data: Data) -> torch.nn.Module | None:
@@ -44,11 +58,18 @@ def build_audio_encoder(data: Data) -> torch.nn.Module | None:
     return encoders[data.audio_encoder]() if data.audio_encoder else None
 
 
-def impossible(training: Training) -> str | None:
-    """Why the network of a training cannot be built, None if it can: told before anything is trained or written."""
+def impossible(training: Training, evaluations: Iterable[Evaluation] = ()) -> str | None:
+    """Why a training or its evaluations cannot run on any data: a network that cannot be built, a module of the user's
+    that cannot be imported. None if they can. Found before anything is trained or written."""
     try:
         on_meta(Network.of(training.data, training.model))
-    except SpecError as error:
+        method_class(training.train.method)
+        for data in (training.data, *(evaluation.data for evaluation in evaluations)):
+            data_class(load_dataset(data.dataset).module)
+        for evaluation in evaluations:
+            for metric in evaluation.eval.metrics or ():
+                load(metric, METRICS, "metric")
+    except VtbenchError as error:
         return str(error)
     return None
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vtbench.errors import SpecError
+from vtbench.errors import SpecError, UsageError
+from vtbench.papers.datasets import load_dataset
+from vtbench.papers.resolve import measurements
+from vtbench.papers.schema import Row
+from vtbench.papers.trainings import Evaluation, Measurement, Training
 from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
+from vtbench.scales import SCALES, Scale
 from vtbench.settings import Settings
-from vtbench.spec.datasets import load_dataset
-from vtbench.spec.scale import measurements
-from vtbench.spec.schema import Evaluation, Measurement, Row, Scale, Training
 
 # ---- the graph -------------------------------------------------------------------------------------------------------
 
@@ -34,6 +37,16 @@ class Job:
     @property
     def needs(self) -> str | None:
         return self.training.init.training.key if self.training.init.training else None
+
+    @property
+    def where(self) -> str:
+        """File and line of the first row that asks for it; empty for a pretraining."""
+        return self.measurements[0].where if self.measurements else ""
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders outside vtbench that anything of it comes from."""
+        return tuple(sorted({folder for m in self.measurements for folder in m.roots}))
 
     @property
     def title(self) -> str:
@@ -61,6 +74,31 @@ def graph(measurements: Iterable[Measurement]) -> dict[str, Job]:
 def all_measurements(rows: Sequence[Row], scale: Scale, seeds: Sequence[int]) -> list[Measurement]:
     """Every measurement of every runnable row, seed by seed."""
     return [measurement for seed in seeds for row in rows for measurement in measurements(row, scale, seed)]
+
+
+def refuse_nothing(rows: Sequence[Row], scale: Scale) -> None:
+    """Raise UsageError, saying why, where none of the rows has anything to train and test at this scale."""
+    if any(scale in spec.scales for row in rows if row.status == "runnable" for spec in row.asked_recipes.values()):
+        return
+    reasons = {
+        "published-only": "numbers quoted from other work",
+        "analytic": "nothing to train",
+        "runnable": f"measured at {_scales_of(rows)} scale only",
+    }
+    by_status: dict[str, list[str]] = {}
+    for row in rows:
+        by_status.setdefault(row.status, []).append(row.id)
+    why = "; ".join(f"{_few(ids)}: {reasons[status]}" for status, ids in by_status.items())
+    raise UsageError(f"nothing to run at {scale} scale: {why}")
+
+
+def _scales_of(rows: Sequence[Row]) -> str:
+    found = {scale for row in rows for spec in row.asked_recipes.values() for scale in spec.scales}
+    return " and ".join(scale for scale in SCALES if scale in found)
+
+
+def _few(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
 # ---- plan ------------------------------------------------------------------------------------------------------------
@@ -153,7 +191,7 @@ def _macs(job: Job) -> int:
     try:
         one = clip_macs(training)
     except SpecError as error:
-        raise SpecError(f"{job.title}: {error}") from error
+        raise SpecError(f"{job.where}: {job.title}: {error}" if job.where else f"{job.title}: {error}") from error
     videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
     total = 3 * one * videos * training.train.epochs
     for evaluation in job.evaluations.values():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +33,30 @@ def commit() -> tuple[str | None, bool | None]:
         return head, bool(changed or _git(top, "status", "--porcelain", "--", *READ))
     except (OSError, subprocess.CalledProcessError):
         return None, None
+
+
+def outside(roots: Sequence[Path]) -> str | None:
+    """Folders outside vtbench, each as `name@commit` (with `-dirty` where its files differ from the commit), or, where
+    git does not track it, as `name@sha256:` and 12 digits over its files; None for no folder."""
+    return ";".join(_state(root) for root in roots) or None
+
+
+@cache
+def _state(root: Path) -> str:
+    """As the folder was when it was first asked for."""
+    try:
+        if _git(root, "ls-files", "--", "benchmarks", "data_manifests"):
+            changed = _git(root, "status", "--porcelain", "--", "benchmarks", "data_manifests", "*.py")
+            return f"{root.name}@{_git(root, 'rev-parse', '--short=12', 'HEAD')}{'-dirty' if changed else ''}"
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    digest = hashlib.sha256()
+    for path in sorted({*root.glob("benchmarks/**/*"), *root.glob("data_manifests/**/*"), *root.rglob("*.py")}):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path.is_file() and not hidden:
+            digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return f"{root.name}@sha256:{digest.hexdigest()[:12]}"
 
 
 def _git(top: Path, *arguments: str) -> str:

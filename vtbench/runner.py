@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import datetime
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,15 +25,19 @@ from vtbench import provenance
 from vtbench.datasets import build_data
 from vtbench.datasets.triplets import SILENT
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError
+from vtbench.evaluation import METRICS
 from vtbench.evaluation.metrics import accuracy, coverage
 from vtbench.journals import BestEpoch, EpochJournal, Progress, TestJournal, no_progress, save_network
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier
+from vtbench.naming import load
 from vtbench.networks import build_audio_encoder, build_network
+from vtbench.papers.datasets import NO_FLIP, NO_SPLIT, Dataset, load_dataset
+from vtbench.papers.recipe import METHOD_OPTIONS, Data
+from vtbench.papers.signatures import called
+from vtbench.papers.trainings import Evaluation, Training
 from vtbench.results import folders
 from vtbench.settings import Settings
-from vtbench.spec.datasets import NO_FLIP, NO_SPLIT, Dataset, load_dataset
-from vtbench.spec.schema import Data, Evaluation, Training
 from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
 from vtbench.weights.vggish import load_vggish
 
@@ -87,17 +92,10 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
     init_sha256 = _initialise(network, training, settings)
     batches = split_batch(training, settings.batch_size)
     recipe = dataclasses.asdict(training.train)
-    options = {
-        name: recipe[name]
-        for name in (
-            "optimizer", "momentum", "weight_decay", "epochs", "warmup_epochs", "schedule", "milestones", "gamma",
-            "label_smoothing", "precise_bn", "backbone_lr", "patience",
-        )
-        if recipe[name] is not None
-    }  # fmt: skip
+    options = {name: recipe[name] for name in METHOD_OPTIONS if recipe[name] is not None}
     if encoder := audio_encoder(training.data, settings):
         options["audio_encoder"] = encoder
-    method = build_method(training.train.method, network, lr=batches.lr, **options)
+    method = _method(training.train.method, network, {"lr": batches.lr, **options})
     journal = EpochJournal(
         folder,
         seed=training.seed,
@@ -159,6 +157,16 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
     last.unlink(missing_ok=True)  # optimiser state: needed to continue, and there is nothing left to continue
     (folder / folders.BEST).unlink(missing_ok=True)
     (folder / ERROR).unlink(missing_ok=True)
+
+
+def _method(name: str, network: torch.nn.Module, options: dict[str, Any]) -> VideoClassifier:
+    """The method around its network. Raises SpecError where a method of the user's own does not take the options."""
+    try:
+        return build_method(name, network, **options)
+    except (TypeError, ValueError) as error:
+        if ":" not in name:
+            raise
+        raise SpecError(f"method {name}: {error}; change its __init__ or the train block") from error
 
 
 def _refuse_damaged(checkpoint: Path) -> None:
@@ -246,8 +254,9 @@ def _evaluate(
     seen = coverage(expected, len(labels_of) - len(method.failures))
     names, scores = view_scores.video_scores(views, average=evaluation.eval.average)
     labels = torch.tensor([labels_of[name] for name in names], dtype=torch.int64)
-    metrics = accuracy(scores, labels, expected=expected)
     folders.replace_file(folder / folders.SCORES, lambda half: view_scores.save(half, labels=labels_of))
+    metrics = accuracy(scores, labels, expected=expected)
+    metrics |= _own_metrics(evaluation, scores, labels, list(labels_of.values()))
     done = {
         **origin,
         "metrics": metrics,
@@ -264,6 +273,26 @@ def _evaluate(
     folders.write_json(folder / folders.DONE, done)
     journal.remove_parts()
     (folder / ERROR).unlink(missing_ok=True)
+
+
+def _own_metrics(
+    evaluation: Evaluation, scores: torch.Tensor, labels: torch.Tensor, expected_labels: list[int]
+) -> dict[str, float]:
+    """What `eval.metrics` asks for. Raises RunError for a metric that fails or gives no finite number; the scores are
+    kept, so the same command measures again without a test."""
+    measured = {}
+    for name in evaluation.eval.metrics or ():
+        try:
+            value = float(load(name, METRICS, "metric")(scores, labels, expected_labels=expected_labels))
+        except VtbenchError:
+            raise
+        except Exception as error:
+            first_line = (str(error).strip() or "no message").splitlines()[0]
+            raise RunError(f"metric {name}: {type(error).__name__}: {first_line}") from error
+        if not math.isfinite(value):
+            raise RunError(f"metric {name}: gave {value}, a finite number is wanted")
+        measured[called(name)] = value
+    return measured
 
 
 def given_weights_key(evaluation: Evaluation, sha256: str) -> str:
@@ -319,6 +348,7 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
     size = training.augment.short_side[0] if training.train.holdout else data.size
     return build_data(
         data.dataset,
+        module=facts.module,
         **_videos(data, settings),
         num_classes=facts.num_classes,
         num_frames=data.num_frames,

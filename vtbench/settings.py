@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from vtbench.errors import UsageError, did_you_mean
-from vtbench.spec.datasets import dataset_names
-from vtbench.spec.document import build, key, read_yaml
-from vtbench.spec.select import weight_names
+from vtbench.papers.datasets import dataset_names
+from vtbench.papers.document import Node, build, key, read_yaml
+from vtbench.papers.resolve import weight_names
+from vtbench.papers.roots import include, included
 
 FILE = "vtbench.yaml"
 Wandb = Literal["off", "offline", "online"]
@@ -26,6 +27,8 @@ class Settings:
     """Data set -> folder of its videos and lists."""
     weights: dict[str, Path] = field(default_factory=dict)
     """Name in `init.weights` -> file."""
+    include: tuple[Path, ...] = ()
+    """Folders outside vtbench that papers and data sets are read from, in worker processes too."""
     batch_size: int | None = None
     """Clips per forward pass; None is the recipe's. The effective batch stays the recipe's."""
     num_workers: int = 4
@@ -38,6 +41,22 @@ class _SettingsFile:
     data: dict[str, str] = key("data set -> folder", default={})
     weights: dict[str, str] = key("name of weights -> file", default={})
     results: str | None = key("folder of results.csv and of the runs", default=None)
+    include: tuple[str, ...] = key("folders with benchmarks/ or data_manifests/ of one's own", default=())
+
+
+def include_folders(given: Sequence[str] = (), folder: Path | None = None) -> None:
+    """Add the folders that vtbench.yaml names, relative to it, and those of --include, relative to the working folder.
+    Before any row is selected.
+
+    Raises UsageError for a folder that is not there or defines nothing, SpecError for what the file may not hold.
+    """
+    top, file = _read(folder)
+    for number, path in enumerate(file.include):
+        assert top is not None
+        node = top.value["include"].value[number]
+        include((folder or Path()) / Path(path).expanduser(), f"{node.file}:{node.line}: {node.key}")
+    for path in given:
+        include(path, f"--include {path}")
 
 
 def load_settings(
@@ -55,23 +74,29 @@ def load_settings(
     Paths in the file are relative to it. Raises UsageError for an option without "=", SpecError for what the file may
     not hold.
     """
-    path = (folder or Path()) / FILE
-    top = read_yaml(path) if path.exists() else None
-    file = build(_SettingsFile, top) if top else _SettingsFile()
+    top, file = _read(folder)
+    base = folder or Path()
     for block, known in (("data", dataset_names), ("weights", weight_names)):
         for name, node in (top.value[block].value if top and block in top.value else {}).items():
             if name not in known():
                 node.fail(f"{_WHAT[block]} of that name{did_you_mean(name, known())}")
-    from_file = {name: path.parent / Path(value).expanduser() for name, value in file.data.items()}
-    files = {name: path.parent / Path(value).expanduser() for name, value in file.weights.items()}
+    from_file = {name: base / Path(value).expanduser() for name, value in file.data.items()}
+    files = {name: base / Path(value).expanduser() for name, value in file.weights.items()}
     return Settings(
-        results=_results(results, path.parent, file.results),
+        results=_results(results, base, file.results),
         data=from_file | _pairs("data", data, dataset_names),
         weights=files | _pairs("weights", weights, weight_names),
+        include=included(),
         batch_size=batch_size,
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         wandb=wandb,
     )
+
+
+def _read(folder: Path | None) -> tuple[Node | None, _SettingsFile]:
+    path = (folder or Path()) / FILE
+    top = read_yaml(path) if path.exists() else None
+    return top, build(_SettingsFile, top) if top else _SettingsFile()
 
 
 def _results(option: str | None, folder: Path, in_file: str | None) -> Path:

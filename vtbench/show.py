@@ -1,14 +1,16 @@
-"""A row as `vtbench list` and `vtbench show` tell it: every setting, its source, and what it is at a smaller scale."""
+"""A row as `vtbench list` and `vtbench show` print it: every setting, its source, and what it is at a smaller scale."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+from vtbench.papers import Paper, Row, measurements
+from vtbench.papers.check import value_sources
+from vtbench.papers.recipe import Recipe
+from vtbench.papers.resolve import Change, changes_at
 from vtbench.printing import cell_text
-from vtbench.spec import Paper, Row
-from vtbench.spec.checks import row_sources
-from vtbench.spec.scale import Change, at_scale
-from vtbench.spec.schema import Recipe, Scale, Source
+from vtbench.scales import Scale
 
 
 def list_entry(row: Row, scale: Scale) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def list_entry(row: Row, scale: Scale) -> dict[str, Any]:
         "label": row.label,
         "own": row.own,
         "published": {name: cell.text for name, cell in row.published.items()},
-        "trainings": list(dict.fromkeys(m.evaluation.training.key for m in row.measurements(scale))),
+        "trainings": list(dict.fromkeys(m.evaluation.training.key for m in measurements(row, scale))),
         "status": row.status,
     }
 
@@ -38,14 +40,14 @@ def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
         "reconstructed": {name: cell.reconstructed for name, cell in row.published.items() if cell.reconstructed},
         "baseline": row.baseline_id,
         "means": {name: list(parts) for name, parts in row.means.items()},
+        "like": row.like,
         "notes": {note: paper.about.decisions[note].decision for note in row.notes},
         "scale": scale,
         "measurements": [],
     }
-    keys = {m.name: m.evaluation for m in row.measurements(scale)}
-    for name, spec in row.recipes.items():
-        _, changes = at_scale(row, spec.recipe, scale)
-        evaluation = keys.get(name)
+    evaluations = {m.name: m.evaluation for m in measurements(row, scale)}
+    for name, spec in row.asked_recipes.items():
+        evaluation = evaluations.get(name)
         start = [
             {
                 "training": training.key,
@@ -54,29 +56,30 @@ def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
             }
             for training in (evaluation.training.ancestors() if evaluation else ())
         ]
+        sources = value_sources(paper, row, name)
         entry["measurements"].append(
             {
                 "name": name,
                 "scales": list(spec.scales),
                 "training": evaluation.training.key if evaluation else None,
                 "evaluation": evaluation.key if evaluation else None,
-                "recipe": _sourced(spec.recipe, row_sources(paper, row, spec.recipe)),
-                "changes": [_change(change) for change in changes] if evaluation else [],
+                "recipe": {
+                    key: {"value": _plain(value), "source": sources[key]} for key, value in spec.recipe.leaves().items()
+                },
+                "changes": [_change(change) for change in changes_at(row, name, scale)] if evaluation else [],
                 "starts_from": start,
             }
         )
     return entry
 
 
-def _sourced(recipe: Recipe, sources: dict[str, Source | None]) -> dict[str, dict[str, Any]]:
-    return {
-        key: {"value": value, "source": str(sources[key]) if sources[key] else None}
-        for key, value in recipe.leaves().items()
-    }
-
-
 def _change(change: Change) -> dict[str, Any]:
-    return {"key": change.key, "paper": change.paper, "now": change.now, "why": change.why}
+    return {"key": change.key, "paper": _plain(change.paper), "now": _plain(change.now), "why": change.why}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON has it."""
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def print_entry(entry: dict[str, Any]) -> None:
@@ -90,6 +93,8 @@ def print_entry(entry: dict[str, Any]) -> None:
         print(f"  published {name} {text}" + (f" (reconstructed from: {origin})" if origin else ""))
     for name, parts in entry["means"].items():
         print(f"  published {'accuracies' if name == 'main' else name} are means over {', '.join(parts)}")
+    if entry["like"]:
+        print(f"  like {entry['like']}, but for the network")
     if entry["baseline"]:
         print(f"  baseline {entry['baseline']} (of latency, throughput and memory)")
     for note, decision in entry["notes"].items():
@@ -119,6 +124,8 @@ def _only(scales: list[str]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(cell_text, value))}]"
+    if isinstance(value, dict):  # a pretraining; what else it says is in the recipe that it starts from
+        return f"{value['model']} on {value['dataset']}"
     return cell_text(value) or "not set"
 
 

@@ -30,11 +30,13 @@ from vtbench.cost.speed import (
 )
 from vtbench.errors import RunError, SpecError, UsageError
 from vtbench.networks import built, on_meta
+from vtbench.papers.network import Network, network_of
+from vtbench.papers.resolve import folders_behind
+from vtbench.papers.schema import MEMORY, SPEEDS, Row
+from vtbench.papers.select import select
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
-from vtbench.spec.network import Network, network_of
-from vtbench.spec.schema import MEMORY, SPEEDS, Row, Scale
-from vtbench.spec.select import select
+from vtbench.scales import Scale
 
 Tell = Callable[[str], None]
 
@@ -376,6 +378,7 @@ def _record(
         ratios = [a / b for a, b in zip(own.values, other.values, strict=True)]
     line: dict[str, Any] = {
         **provenance.environment(),
+        "root": provenance.outside(folders_behind(target.row, [target.network.name])),
         "id": target.row.id,
         "scale": scale,
         "metric": metric,

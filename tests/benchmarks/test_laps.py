@@ -8,8 +8,9 @@ from collections import Counter
 import pytest
 
 from vtbench import networks
-from vtbench.spec import load_paper, select
-from vtbench.spec.schema import Row, Scale
+from vtbench.papers import load_paper, measurements, select
+from vtbench.papers.schema import Row
+from vtbench.scales import Scale
 
 TOP1 = {
     "table1": "74.00 76.31 74.86 75.19 75.84 76.04",
@@ -26,7 +27,7 @@ OWN = {"table1": 6, "table2": 4, "table3": 12, "table4": 4, "table5": 2, "table6
 
 
 def training(row_id: str, scale: Scale = "paper") -> str:
-    return select([row_id])[0].measurements(scale)[0].evaluation.training.key
+    return measurements(select([row_id])[0], scale)[0].evaluation.training.key
 
 
 @pytest.mark.parametrize("table", TOP1)
@@ -40,11 +41,11 @@ def test_29_of_66_rows_are_its_own_and_the_others_are_published_only() -> None:
     assert Counter(row.table for row in rows if row.own) == OWN
     assert {row.status for row in rows if row.own} == {"runnable"}
     assert {row.status for row in rows if not row.own} == {"published-only"}
-    assert not any(row.measurements(scale) for row in rows if not row.own for scale in ("smoke", "mini", "paper"))
+    assert not any(measurements(row, scale) for row in rows if not row.own for scale in ("smoke", "mini", "paper"))
 
 
 def test_29_rows_need_22_trainings_at_paper_scale() -> None:
-    measured = [m for row in select(["laps"]) for m in row.measurements("paper")]
+    measured = [m for row in select(["laps"]) for m in measurements(row, "paper")]
     assert (len(measured), len({m.evaluation.training.key for m in measured})) == (29, 22)
     assert len({training(f"laps/{row}") for row in ("table1:laps", "table2:r123", "table3:laps", "table4:laps")}) == 1
     for row in ("laps-l", "laps-h", "laps-e"):
@@ -54,7 +55,7 @@ def test_29_rows_need_22_trainings_at_paper_scale() -> None:
 def test_fine_tuning_starts_from_the_kinetics_trainings() -> None:
     for row, start in (("table5:laps", "laps"), ("table5:laps-h", "laps-h"), ("table6:laps-h", "laps-h")):
         for scale in ("smoke", "mini", "paper"):
-            (measured,) = select([f"laps/{row}"])[0].measurements(scale)
+            (measured,) = measurements(select([f"laps/{row}"])[0], scale)
             assert measured.evaluation.training.init.training is not None
             assert measured.evaluation.training.init.training.key == training(f"laps/table3:{start}", scale)
 
@@ -62,7 +63,7 @@ def test_fine_tuning_starts_from_the_kinetics_trainings() -> None:
 def test_linear_rule_for_batch_and_clip_length() -> None:
     """Section 4.1; ViT keeps the rate of its own configuration."""
     for row in select(["laps"]):
-        for measured in row.measurements("paper"):
+        for measured in measurements(row, "paper"):
             t = measured.evaluation.training
             if not t.model.name.endswith("vit"):
                 frames = t.train.batch_size * t.data.num_frames
@@ -96,7 +97,7 @@ def test_all_decisions_are_there_and_in_use() -> None:
 
 def test_a_clip_sees_eight_places_at_every_length_of_mini_scale() -> None:
     for row in select(["laps"]):
-        for measured in row.measurements("mini"):
+        for measured in measurements(row, "mini"):
             data = measured.evaluation.data
             assert data.num_frames * data.stride == 32
 

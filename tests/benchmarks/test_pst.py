@@ -8,8 +8,10 @@ import pytest
 
 from vtbench import networks
 from vtbench.layers.patch_shift import PATTERNS
-from vtbench.spec import load_paper, select
-from vtbench.spec.schema import Row, Scale, Training
+from vtbench.papers import load_paper, measurements, select
+from vtbench.papers.schema import Row
+from vtbench.papers.trainings import Training
+from vtbench.scales import Scale
 
 TOP1 = {
     "table2a": "40.6 45.3 45.3 46.2 48.6",
@@ -38,7 +40,7 @@ def row(name: str) -> Row:
 
 
 def trainings(name: str, scale: Scale = "paper") -> dict[str, Training]:
-    return {m.name: m.evaluation.training for m in row(name).measurements(scale)}
+    return {m.name: m.evaluation.training for m in measurements(row(name), scale)}
 
 
 def training(name: str, scale: Scale = "paper") -> Training:
@@ -61,11 +63,11 @@ def test_53_of_94_rows_are_its_own() -> None:
     assert len(rows) == 94
     assert Counter(row.table for row in rows if row.own) == OWN
     assert [row.id for row in rows if row.status == "analytic"] == ["pst/table1:patch-shift"]
-    assert not any(row.measurements(scale) for row in rows if not row.own for scale in ("smoke", "mini", "paper"))
+    assert not any(measurements(row, scale) for row in rows if not row.own for scale in ("smoke", "mini", "paper"))
 
 
 def test_52_rows_need_46_trainings_at_paper_scale() -> None:
-    measured = [m for row in select(["pst"]) for m in row.measurements("paper")]
+    measured = [m for row in select(["pst"]) for m in measurements(row, "paper")]
     assert len({m.evaluation.training.key for m in measured}) == 46
 
 
@@ -85,7 +87,7 @@ def test_one_training_serves_several_lines(names: tuple[str, ...]) -> None:
 
 
 def test_one_and_three_crops_are_one_training_tested_twice() -> None:
-    one, three = (row(f"table3:pst-t-k400-{views}").measurements("paper")[0].evaluation for views in ("1x1", "3x1"))
+    one, three = (measurements(row(f"table3:pst-t-k400-{views}"), "paper")[0].evaluation for views in ("1x1", "3x1"))
     assert one.training.key == three.training.key
     assert one.key != three.key
 
@@ -147,7 +149,7 @@ def test_all_decisions_are_in_use() -> None:
 def test_a_mini_clip_has_one_frame_of_each_of_eight_places_or_two() -> None:
     """A token that saw two places would see a movement, and no temporal module would be needed."""
     for line in select(["pst"]):
-        for measured in line.measurements("mini"):
+        for measured in measurements(line, "mini"):
             training = measured.evaluation.training
             assert training.data.num_frames * (training.data.stride or 0) == 32
             assert training.model.arguments.get("tubelet_size", 1) == 1
@@ -155,7 +157,7 @@ def test_a_mini_clip_has_one_frame_of_each_of_eight_places_or_two() -> None:
 
 def test_mini_clips_are_longer_than_their_pattern_reaches() -> None:
     for line in select(["pst"]):
-        for measured in line.measurements("mini"):
+        for measured in measurements(line, "mini"):
             pattern = measured.evaluation.training.model.arguments.get("pattern")
             if pattern in PATTERNS:
                 reach = max(abs(number) for numbers in PATTERNS[pattern] for number in numbers)

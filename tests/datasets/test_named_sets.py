@@ -10,7 +10,7 @@ import pytest
 
 from vtbench.datasets import build_data
 from vtbench.errors import DataError
-from vtbench.spec.datasets import load_dataset
+from vtbench.papers.datasets import load_dataset
 
 AUGMENT: dict[str, Any] = {
     "short_side": (34, 38),

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from vtbench.errors import UsageError
 from vtbench.methods import METHODS, build_method
 from vtbench.methods.base import VideoClassifier, lr_factor
 from vtbench.methods.msca import MSCA
@@ -115,6 +116,6 @@ def test_every_view_is_scored_as_if_alone(views_per_forward: int) -> None:
 
 
 def test_unknown_method_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="msca"):
+    with pytest.raises(UsageError, match="no method 'mcsa'; did you mean 'msca'"):
         build_method("mcsa", MeanPixel())
     assert set(METHODS) == {"msca", "laps", "pst", "mmvit"}

@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 
+from vtbench.errors import UsageError
 from vtbench.models import build
 from vtbench.models.vit import vit
 
@@ -61,5 +62,5 @@ def test_clips_of_other_frames_or_size_are_an_error(shape: tuple[int, ...]) -> N
 
 
 def test_unknown_model_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="no model named 'mcsa'; did you mean 'msca'"):
+    with pytest.raises(UsageError, match="no model 'mcsa'; did you mean 'msca'"):
         build("mcsa")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from records import record_of
 
+from vtbench.papers import measurements, select
 from vtbench.results.store import Store
-from vtbench.spec import select
 
 Measure = Callable[..., None]
 
@@ -27,7 +27,7 @@ def measure(store: Store) -> Measure:
     def append(row_id: str, scale: str, *values: float, measurement: str = "main", **changes: Any) -> None:
         (row,) = select([row_id])
         for seed, top1 in enumerate(values):
-            (wanted,) = (m for m in row.measurements(scale, seed) if m.name == measurement)
+            (wanted,) = (m for m in measurements(row, scale, seed) if m.name == measurement)
             store.append(record_of(wanted, top1, **changes))
 
     return append

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from vtbench.papers import measurements, select
 from vtbench.report.compare import Comparison, compare, distinct_evaluations
 from vtbench.results.store import Store
-from vtbench.spec import select
 
 Measure = Callable[..., None]
 KV = "msca/table2:msca-kv"  # printed: 76.47 / 92.88
@@ -22,10 +22,11 @@ def test_an_entry_has_the_keys_of_the_contract(store: Store, measure: Measure) -
     measure(KV, "paper", 76.4, 76.5, 76.6, top5=92.9)
     entry = compared(store).entry()
     (row,) = select([KV])
-    evaluations = [row.measurements("paper", seed)[0].evaluation for seed in range(3)]
+    evaluations = [measurements(row, "paper", seed)[0].evaluation for seed in range(3)]
     assert entry == {
         "id": KV,
         "scale": "paper",
+        "like": None,
         "published": {"top1": "76.47", "top5": "92.88"},
         "measured": {
             "top1": {"mean": pytest.approx(76.5), "sd": pytest.approx(0.1), "n": 3},
@@ -177,7 +178,7 @@ def test_a_measurement_that_the_row_no_longer_has_is_stale(store: Store, measure
 
 def test_given_weights_count_only_where_no_training_of_ours_does(store: Store, measure: Measure) -> None:
     (row,) = select([KV])
-    key = row.measurements("paper", 0)[0].evaluation.key
+    key = measurements(row, "paper", 0)[0].evaluation.key
     measure(KV, "paper", 70.0, init="given", evaluation_key=f"{key}-aaaaaaaaaaaa", training_key="file:aaaaaaaaaaaa")
     measure(KV, "paper", 76.3, init="given", evaluation_key=f"{key}-bbbbbbbbbbbb", training_key="file:bbbbbbbbbbbb")
     found = compared(store)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from records import COMMON
 
+from vtbench.papers import select
+from vtbench.papers.network import network_of
+from vtbench.papers.schema import SPEEDS, Published
 from vtbench.report import report
 from vtbench.report.speed import printed_ratio, speeds
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore, Store
-from vtbench.spec import select
-from vtbench.spec.network import network_of
-from vtbench.spec.schema import SPEEDS, Published
 
 Edit = Callable[[str, str, str], int]
 VIT, SHIFT, KV = "msca/table2:vit", "msca/table2:tokenshift", "msca/table2:msca-kv"

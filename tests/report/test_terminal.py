@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from vtbench.papers import measurements, select
 from vtbench.report import print_report, report
 from vtbench.results.store import Store
-from vtbench.spec import select
 
 Measure = Callable[..., None]
 KV = "msca/table2:msca-kv"
@@ -97,7 +97,7 @@ def test_a_table_that_was_put_right_says_so_once(store: Store) -> None:
 def test_stale_and_unreadable_and_given_are_told(store: Store, measure: Measure) -> None:
     measure(KV, "mini", 90.0, evaluation_key="000000000000")
     measure("msca/table2:vit", "mini", 25.0, videos_decoded=19_997, videos_failed=3)
-    key = select(["msca/table2:msca-v"])[0].measurements("mini", 0)[0].evaluation.key
+    key = measurements(select(["msca/table2:msca-v"])[0], "mini", 0)[0].evaluation.key
     measure("msca/table2:msca-v", "mini", 50.0, init="given", evaluation_key=f"{key}-aaaaaaaaaaaa")
     for form in ("table", "md"):
         drawn = text(store, "msca/table2", form=form, width=200)
@@ -134,7 +134,7 @@ def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, mea
     assert [(e["scale"], e["id"]) for e in entries] == [(s, i) for s in ("smoke", "mini", "paper") for i in ids]
     assert [e["id"] for e in json.loads(text(store, form="json", scale="paper"))] == ids
     assert {tuple(e) for e in entries} == {
-        ("id", "scale", "published", "measured", "delta", "verdict", "keys", "commit", "speed")
+        ("id", "scale", "like", "published", "measured", "delta", "verdict", "keys", "commit", "speed")
     }
 
 

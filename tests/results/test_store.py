@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import errno
 import fcntl
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import ResultsError
-from vtbench.results.record import COLUMNS, Record
+from vtbench.results.record import COLUMNS, Record, csv_line
 from vtbench.results.store import HEADER, Store
 
 Make = Callable[..., Record]
@@ -308,3 +309,69 @@ def test_a_full_disk_is_found_by_check(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("os.write", full_disk)
     with pytest.raises(ResultsError, match="No space left on device"):
         Store(tmp_path).check()
+
+
+# -- files from before a column existed ----------------------------------------------------------------------------
+
+
+def older(store: Store, lines: list[Record], lacking: tuple[str, ...] = ("metrics", "root")) -> str:
+    """A results.csv as a version without these columns wrote it."""
+    kept = [COLUMNS.index(name) for name in COLUMNS if name not in lacking]
+    rows = [list(COLUMNS), *(next(csv.reader([line.to_line()])) for line in lines)]
+    text = "".join(csv_line([row[column] for column in kept]) for row in rows)
+    store.folder.mkdir(parents=True, exist_ok=True)
+    store.path.write_text(text)
+    return text
+
+
+@pytest.mark.parametrize("lacking", [("metrics", "root"), ("root",), ("metrics",)])
+def test_a_file_with_fewer_columns_is_read_and_completed(
+    tmp_path: Path, record: Make, lacking: tuple[str, ...]
+) -> None:
+    store = Store(tmp_path)
+    before = [record(seed=seed) for seed in range(3)]
+    text = older(store, before, lacking)
+    store.check()
+    assert store.read() == before and store.path.read_text() == text, "reading changes nothing"
+    store.append(record(seed=9, metrics="macro_f1=50.0", root="lab@sha256:0123456789ab"))
+    assert [r.seed for r in store.read()] == [0, 1, 2, 9] and store.read()[:3] == before
+    assert store.path.read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv"]
+
+
+def test_writers_that_find_an_old_file_at_once_lose_no_line(tmp_path: Path, record: Make) -> None:
+    older(Store(tmp_path), [record(seed=0)])
+    start = threading.Barrier(4)
+
+    def append_many(first: int) -> None:
+        start.wait()
+        for seed in range(first, first + 10):
+            Store(tmp_path).append(record(seed=seed))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(append_many, range(1, 41, 10)))
+    assert sorted(r.seed for r in Store(tmp_path).read()) == list(range(41))
+
+
+def test_an_old_file_that_cannot_be_completed_stays_as_it_is(
+    tmp_path: Path, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    text = older(store, [record()])
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ResultsError, match=r"results\.csv: cannot be written: No space left"):
+        store.append(record(seed=1))
+    monkeypatch.undo()
+    assert store.path.read_text() == text and [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+
+
+@pytest.mark.parametrize("lacking", [("seed",), ("top1", "root"), ("finished_at",)])
+def test_a_file_without_a_column_that_counts_is_refused(tmp_path: Path, record: Make, lacking: tuple[str, ...]) -> None:
+    store = Store(tmp_path)
+    older(store, [record()], lacking)
+    with pytest.raises(ResultsError, match=r"results\.csv:1: the columns are not those of this version.*missing: "):
+        store.read()

@@ -30,14 +30,14 @@ from vtbench.datasets import build_data
 from vtbench.datasets.base import VideoData
 from vtbench.methods import build_method
 from vtbench.networks import build_audio_encoder, build_network
-from vtbench.spec import select
-from vtbench.spec.schema import Training
+from vtbench.papers import measurements, select
+from vtbench.papers.trainings import Training
 
 ROW = "mmvit/table1:mm-vit-iii-merged"
 
 
 def mini_training() -> Training:
-    return select([ROW])[0].measurements("mini")[0].evaluation.training
+    return measurements(select([ROW])[0], "mini")[0].evaluation.training
 
 
 def bits(training: Training, *, folder: Path, clips: int, workers: int) -> VideoData:

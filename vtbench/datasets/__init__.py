@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import UsageError
+from vtbench.naming import load
 
 if TYPE_CHECKING:
     from vtbench.datasets.base import VideoData
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["DATASETS", "build_data"]
 
 DATASETS: dict[str, str] = {
+    "folder": "vtbench.datasets.base:VideoData",
     "kinetics400": "vtbench.datasets.kinetics:Kinetics400",
     "kinetics600": "vtbench.datasets.kinetics:Kinetics600",
     "ucf101": "vtbench.datasets.ucf101:UCF101",
@@ -26,15 +27,24 @@ DATASETS: dict[str, str] = {
     "bits": "vtbench.datasets.synthetic:Bits",
     "silent_bits": "vtbench.datasets.synthetic:SilentBits",
 }
+"""Data module by the name of its data set; `folder` is that of any other set of videos with lists."""
 
 
-def build_data(name: str, **arguments: Any) -> VideoData:
-    """The data module called `name` in DATASETS, built from its keyword arguments (see `VideoData`).
+def build_data(name: str, *, module: str | None = None, **arguments: Any) -> VideoData:
+    """The data module of the data set `name`, built from its keyword arguments (see `VideoData`).
 
-    Raises UsageError, naming the nearest name, if there is none.
+    module: which data module, of DATASETS or `package.module:Class`; by default the one called `name`. Raises
+    UsageError, naming the nearest name, if there is none, for a module that cannot be imported, and for a class that is
+    no VideoData.
     """
-    if name not in DATASETS:
-        raise UsageError(f"no data set '{name}'{did_you_mean(name, DATASETS)}")
-    module, _, attribute = DATASETS[name].partition(":")
-    data: VideoData = getattr(importlib.import_module(module), attribute)(**arguments)
-    return data
+    return data_class(module or name)(name=name, **arguments)
+
+
+def data_class(module: str) -> type[VideoData]:
+    """The class of a data module. Raises UsageError as `build_data` does."""
+    from vtbench.datasets.base import VideoData
+
+    found = load(module, DATASETS, "data set")
+    if not (isinstance(found, type) and issubclass(found, VideoData)):
+        raise UsageError(f"data module {module}: must be a subclass of vtbench.datasets.base.VideoData")
+    return found

@@ -350,7 +350,8 @@ class VideoData(lightning.LightningDataModule):
     batch. split: number of the official split, for sets that have several: its lists are split1_train.csv and
     split1_test.csv. modalities, motion: clips by modality from compressed video (see TripletSource), with the arguments
     of TrainModalities in `augment`; stride is None then. holdout: share of the training videos, in whole groups drawn
-    from the seed, that are validated on (in the views of a test video) and not trained on; at least one.
+    from the seed, that are validated on (in the views of a test video) and not trained on; at least one. name: what the
+    data set is called in messages (default: `dataset_name`).
 
     train_dataloader: (clips float32 (B, T, 3, S, S), labels int64 (B,)); the last batch of an epoch is left out if it
     would be smaller, unless it is the only one (the official TokenShift code drops it too). Raises VideoError for an
@@ -392,9 +393,11 @@ class VideoData(lightning.LightningDataModule):
         modalities: Sequence[str] | None = None,
         motion: Literal["previous", "iframe"] | None = None,
         holdout: float | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__()
         self.root = Path(root)
+        self.name = name or self.dataset_name
         self.num_classes, self.class_names = num_classes, class_names
         if stride is None and (clips != 1 or clip_sampling != "uniform"):
             raise ValueError(
@@ -453,8 +456,9 @@ class VideoData(lightning.LightningDataModule):
         """The videos of "train" or "test". A test does not need the list of the training videos, nor the other way."""
         if split not in self._entries:
             if not self.root.is_dir():
-                name = self.dataset_name
-                raise DataError(f"{self.root}: no such folder; give the folder of {name} as --data {name}=PATH")
+                raise DataError(
+                    f"{self.root}: no such folder; give the folder of {self.name} as --data {self.name}=PATH"
+                )
             index = ("train", "test").index(split)
             entries = self._read_split(self.lists[index], self.manifests[index])[: self.limits[index]]
             if split == "test":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from vtbench.errors import UsageError
+from vtbench.naming import load
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,13 +20,21 @@ METHODS = {
 }
 
 
-def build_method(name: str, network: nn.Module, **recipe: object) -> VideoClassifier:
-    """The LightningModule `name` around `network`; `recipe` are the keyword arguments of its constructor.
+def build_method(name: str, network: nn.Module, **recipe: Any) -> VideoClassifier:
+    """The LightningModule `name`, of METHODS or `package.module:Class`, around `network`; `recipe` are the keyword
+    arguments of its constructor.
 
-    Raises ValueError for a name that METHODS does not have, TypeError for a recipe it does not take.
+    Raises UsageError for an unknown name, for a module that cannot be imported and for a class that is no
+    VideoClassifier, TypeError for a recipe that it does not take.
     """
-    if name not in METHODS:
-        raise ValueError(f"no method '{name}'; known: {', '.join(METHODS)}")
-    module, attribute = METHODS[name].split(":")
-    method: VideoClassifier = getattr(import_module(module), attribute)(network, **recipe)
-    return method
+    return method_class(name)(network, **recipe)
+
+
+def method_class(name: str) -> type[VideoClassifier]:
+    """The class of a method. Raises UsageError as `build_method` does."""
+    from vtbench.methods.base import VideoClassifier
+
+    found = load(name, METHODS, "method")
+    if not (isinstance(found, type) and issubclass(found, VideoClassifier)):
+        raise UsageError(f"method {name}: must be a subclass of vtbench.methods.base.VideoClassifier")
+    return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from vtbench.errors import did_you_mean
+from vtbench.errors import UsageError
+from vtbench.naming import load
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,17 +32,19 @@ MODELS: dict[str, str] = {
 
 
 def build(name: str, **arguments: Any) -> nn.Module:
-    """The network `name` with the keyword arguments of its builder.
+    """The network `name`, of MODELS or `package.module:builder`, with the keyword arguments of its builder.
 
-    Clips (B, T, 3, H, W) -> logits (B, num_classes). Raises ValueError for an unknown name or impossible arguments and
-    TypeError for arguments that the builder does not have.
+    Clips (B, T, 3, H, W) -> logits (B, num_classes). Raises UsageError for an unknown name, for a module that cannot be
+    imported and for a builder that gives no network, ValueError for impossible arguments and TypeError for arguments
+    that the builder does not have.
     """
-    if name not in MODELS:
-        raise ValueError(f"no model named '{name}'{did_you_mean(name, MODELS)}")
-    module, builder = MODELS[name].split(":")
     with _timm_without_wandb():
-        built_by = getattr(importlib.import_module(module), builder)
-    network: nn.Module = built_by(**arguments)
+        builder = load(name, MODELS, "model")
+    if not callable(builder):
+        raise UsageError(f"model {name}: is no builder; name a function or a class that gives a torch.nn.Module")
+    network: nn.Module = builder(**arguments)
+    if not hasattr(network, "named_parameters"):
+        raise UsageError(f"model {name}: gave {type(network).__name__}, not a torch.nn.Module")
     return network
 
 

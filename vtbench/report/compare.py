@@ -15,6 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vtbench.papers.datasets import Dataset, Split, load_dataset
+from vtbench.papers.resolve import measurements
+from vtbench.papers.schema import ACCURACIES, Row
+from vtbench.papers.signatures import called
 from vtbench.report.statistics import (
     TOLERANCE,
     Finding,
@@ -27,8 +31,7 @@ from vtbench.report.statistics import (
 )
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.spec.datasets import Dataset, Split, load_dataset
-from vtbench.spec.schema import ACCURACIES, Row, Scale
+from vtbench.scales import Scale
 
 COVERAGE = 0.9
 """Share of the data set's videos (`num_videos` in data_manifests) that must have been there for a verdict. Not all, as
@@ -44,8 +47,8 @@ class Measured:
     mean: float
     sd: float | None
     n: int
-    interval: Interval
-    """95 %: see vtbench.report.statistics."""
+    interval: Interval | None
+    """95 %: see vtbench.report.statistics. None for one seed of a metric that is no share of the videos."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,13 @@ class Comparison:
     """What guessing gives, in percent, for each measured metric."""
     partial: tuple[str, ...]
     """What was below COVERAGE at paper scale, in words."""
+    under: str | None = None
+    """The printed table (paper/table) that a row from outside is shown under."""
+
+    @property
+    def table(self) -> str:
+        """The table that it is shown in, as paper/table."""
+        return self.under or f"{self.row.paper}/{self.row.table}"
 
     @property
     def given_weights(self) -> bool:
@@ -77,6 +87,7 @@ class Comparison:
         return {
             "id": self.row.id,
             "scale": self.scale,
+            "like": self.row.like,
             "published": {name: cell.text for name, cell in self.row.published.items()},
             "measured": {name: {"mean": m.mean, "sd": m.sd, "n": m.n} for name, m in self.measured.items()},
             "delta": self.delta,
@@ -118,34 +129,38 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
     findings: list[Finding] = []
     delta: dict[str, float] = {}
     partial: list[str] = []
-    for measurement in row.measurements(scale, seed=0) if counted else []:
+    for measurement in measurements(row, scale, seed=0) if counted else []:
         taken = [record for record in counted if record.measurement == measurement.name]
         dataset = load_dataset(measurement.evaluation.data.dataset)
         classes = dataset.num_classes
         if scale == "paper":
             partial += _partial(taken, dataset, "" if measurement.name == "main" else f"{measurement.name}: ")
-        for metric in ACCURACIES:
-            values = [value for record in taken if (value := getattr(record, metric)) is not None]
+        for metric in (*ACCURACIES, *own_metrics(row)):
+            values = [value for record in taken if (value := record.measured(metric)) is not None]
             if not values:
                 continue
             name = row.metric(measurement.name, metric)
-            measured[name] = _measured(values, taken[0].videos_expected)
-            chance[name] = 100 * min(int(metric.removeprefix("top")), classes) / classes
+            measured[name] = _measured(values, taken[0].videos_expected if metric in ACCURACIES else None)
+            if metric in ACCURACIES:
+                chance[name] = 100 * min(int(metric.removeprefix("top")), classes) / classes
     for mean_name, parts in row.means.items():
-        for metric in ACCURACIES:
+        for metric in (*ACCURACIES, *own_metrics(row)):
             values, videos = _means(counted, parts, metric)
             if not values:
                 continue
             name, of = row.metric(mean_name, metric), [row.metric(part, metric) for part in parts]
-            chance[name] = chance[of[0]]
+            if metric in ACCURACIES:
+                chance[name] = chance[of[0]]
             for part in of:
-                del measured[part], chance[part]
-            measured[name] = _measured(values, videos)
+                del measured[part]
+                chance.pop(part, None)
+            measured[name] = _measured(values, videos if metric in ACCURACIES else None)
     for name, found in measured.items() if scale == "paper" else ():
         if name in row.published:
             cell = row.published[name]
             delta[name] = round(found.mean - cell.value, cell.decimals) + 0.0  # + 0.0 makes -0.0 a 0.0
-            findings.append(compare_to_print(found.interval, cell.value, cell.decimals, tolerance))
+            if found.interval is not None:
+                findings.append(compare_to_print(found.interval, cell.value, cell.decimals, tolerance))
     verdict: Verdict
     if scale != "paper":
         verdict = "not-comparable"
@@ -154,13 +169,22 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
     else:
         verdict = "not-comparable" if not findings else "inconclusive" if partial else strictest(findings)
     return Comparison(
-        row, scale, measured, delta if findings else None, verdict, tuple(counted), tuple(stale), chance, tuple(partial)
+        row, scale, measured, delta or None, verdict, tuple(counted), tuple(stale), chance, tuple(partial)
     )
 
 
-def _measured(values: Sequence[float], videos: int) -> Measured:
+def own_metrics(row: Row) -> list[str]:
+    """The names of what a row measures besides accuracies (`eval.metrics`)."""
+    named = (metric for spec in row.recipes.values() if spec.recipe.eval for metric in spec.recipe.eval.metrics or ())
+    return list(dict.fromkeys(map(called, named)))
+
+
+def _measured(values: Sequence[float], videos: int | None) -> Measured:
+    """`videos`: how many a share is of; None for a metric that is no share of videos."""
     mean, sd = mean_and_sd(values)
-    return Measured(mean, sd, len(values), t_interval(values) if len(values) > 1 else wilson_interval(mean, videos))
+    if len(values) > 1:
+        return Measured(mean, sd, len(values), t_interval(values))
+    return Measured(mean, sd, 1, None if videos is None else wilson_interval(mean, videos))
 
 
 def _means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tuple[list[float], int]:
@@ -168,10 +192,10 @@ def _means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tupl
     that several parts share (splits that fall together at a small scale) count once."""
     by_seed: dict[int, dict[str, Record]] = {}
     for record in counted:
-        if record.measurement in parts and getattr(record, metric) is not None:
+        if record.measurement in parts and record.measured(metric) is not None:
             by_seed.setdefault(record.seed, {})[record.measurement] = record
     whole = [list(found.values()) for found in by_seed.values() if len(found) == len(parts)]
-    values = [sum(getattr(record, metric) for record in found) / len(parts) for found in whole]
+    values = [sum(record.measured(metric) or 0.0 for record in found) / len(parts) for found in whole]
     videos = {record.evaluation_key: record.videos_expected for record in whole[0]} if whole else {}
     return values, sum(videos.values())
 
@@ -191,7 +215,7 @@ def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[R
     wanted = {
         (measurement.name, seed): measurement.evaluation.key
         for seed in sorted({record.seed for record in records})
-        for measurement in row.measurements(scale, seed)
+        for measurement in measurements(row, scale, seed)
     }
     ours: dict[tuple[str, int], Record] = {}
     given: dict[str, Record] = {}

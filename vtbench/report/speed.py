@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vtbench.papers.load import load_paper
+from vtbench.papers.network import network_of
+from vtbench.papers.schema import SPEEDS, Published, Row
+from vtbench.papers.select import select
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
-from vtbench.spec.load import load_paper
-from vtbench.spec.network import network_of
-from vtbench.spec.schema import SPEEDS, Published, Row, Scale
-from vtbench.spec.select import select
+from vtbench.scales import Scale
 
 
 @dataclass(frozen=True)

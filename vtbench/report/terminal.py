@@ -15,12 +15,15 @@ from rich.measure import Measurement as Width
 from rich.table import Table
 from rich.text import Text
 
-from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations
+from vtbench.papers.datasets import load_dataset
+from vtbench.papers.load import load_paper
+from vtbench.papers.resolve import measurements
+from vtbench.papers.schema import ACCURACIES, MEMORY, SPEEDS
+from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, own_metrics
 from vtbench.report.speed import Speed
 from vtbench.report.statistics import TOLERANCE
 from vtbench.results.record import SpeedRecord
-from vtbench.spec.load import load_paper
-from vtbench.spec.schema import ACCURACIES, MEMORY, SPEEDS, Scale
+from vtbench.scales import Scale
 
 VERDICT_STYLES = {"within": "green", "outside": "red", "inconclusive": "yellow", "not-run": "dim"}
 LABEL = "as printed"
@@ -99,32 +102,35 @@ class Sheet:
 
 def sheets(comparisons: Sequence[Comparison]) -> list[Sheet]:
     """One sheet per printed table, in the order of the rows; all comparisons are of one scale."""
-    tables: dict[tuple[str, str], list[Comparison]] = {}
+    tables: dict[str, list[Comparison]] = {}
     for comparison in comparisons:
-        tables.setdefault((comparison.row.paper, comparison.row.table), []).append(comparison)
-    return [_sheet(paper, table, members) for (paper, table), members in tables.items()]
+        tables.setdefault(comparison.table, []).append(comparison)
+    return [_sheet(table, members) for table, members in tables.items()]
 
 
-def _sheet(paper: str, table: str, comparisons: list[Comparison]) -> Sheet:
+def _sheet(table: str, comparisons: list[Comparison]) -> Sheet:
     scale = comparisons[0].scale
-    about = next(t for t in load_paper(paper).tables if t.name == table)
+    paper, _, name_of_table = table.partition("/")
+    about = next(t for t in load_paper(paper).tables if t.name == name_of_table)
+    own = list(dict.fromkeys(metric for c in comparisons for metric in own_metrics(c.row)))
     chance = {name: level for comparison in comparisons for name, level in comparison.chance.items()}
     printed = [m for m in ACCURACIES if any(m in c.row.published for c in comparisons)]
     printed += [
         name
         for name in dict.fromkeys(name for c in comparisons for name in c.row.published)
-        if name.endswith(ACCURACIES) and name not in printed
+        if name.endswith((*ACCURACIES, *own)) and name not in printed
     ]
     # Top-5 of at most five classes is 100 whatever was learnt.
     told = [name for name, level in chance.items() if level < 100] or ["top1"]
+    told += [name for name in dict.fromkeys(n for c in comparisons for n in c.measured) if name not in chance]
     measured = [*(name for name in printed if name in told), *(name for name in told if name not in printed)]
     columns = [
-        Column(("", "row"), 0, right=False, cells=[c.row.name for c in comparisons]),
+        Column(("", "row"), 0, right=False, cells=[c.row.id if c.under else c.row.name for c in comparisons]),
         Column(
             ("", LABEL),
             7,
             right=False,
-            cells=[c.row.label + ("" if c.row.own else " (quoted)") for c in comparisons],
+            cells=[c.row.label + (" (outside)" if c.under else "" if c.row.own else " (quoted)") for c in comparisons],
         ),
     ]
     for name in printed:
@@ -143,7 +149,7 @@ def _sheet(paper: str, table: str, comparisons: list[Comparison]) -> Sheet:
                 columns.append(Column(("delta", name), 2 if name == "top1" else 6, cells=cells))
         columns.append(Column(("", "verdict"), 1, right=False, cells=[c.verdict for c in comparisons]))
     return Sheet(
-        title=f"{paper}/{table} at {scale} scale: {about.caption}",
+        title=f"{table} at {scale} scale: {about.caption}",
         remark=None if scale == "paper" else _not_comparable(comparisons),
         columns=columns,
         chance=[_number(chance[c.header[1]]) if c.header[0] == scale and c.header[1] in chance else "" for c in columns]
@@ -238,14 +244,17 @@ def _conditions(lines: Sequence[SpeedRecord]) -> str:
 
 def _not_comparable(comparisons: Sequence[Comparison]) -> str:
     scale = comparisons[0].scale
-    runnable = [c for c in comparisons if c.row.status == "runnable"]
-    if not runnable:
+    rows = [c.row for c in comparisons if c.row.status == "runnable"]
+    if not rows:
         return f"Numbers at {scale} scale are not comparable with the printed ones."
-    printed = sorted({m.evaluation.data.dataset for c in runnable for m in c.row.measurements("paper")})
-    here = sorted({m.evaluation.data.dataset for c in runnable for m in c.row.measurements(scale)})
+    printed, here = (
+        {m.evaluation.data.dataset for row in rows for m in measurements(row, at)} for at in ("paper", scale)
+    )
+    synthetic = all(load_dataset(name).synthetic for name in here)
+    instead = sorted(printed - here)
     return (
-        f"NOT COMPARABLE with the printed numbers: small networks on {' and '.join(here)} (synthetic videos), "
-        f"not {' and '.join(printed)}."
+        f"NOT COMPARABLE with the printed numbers: small networks on {' and '.join(sorted(here))}"
+        f"{' (synthetic videos)' if synthetic else ''}{', not ' + ' and '.join(instead) if instead else ''}."
     )
 
 

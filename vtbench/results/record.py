@@ -13,13 +13,16 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from vtbench.scales import known_scale
 
 Text = Annotated[
     str, Field(min_length=1, pattern=r"^[^\r\n]+$")
 ]  # one record is one line, so no value may hold a line end
 Percent = Annotated[float, Field(ge=0, le=100)]
 Seconds = Annotated[float, Field(ge=0)]
+Scale = Annotated[str, AfterValidator(known_scale)]
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
@@ -52,9 +55,15 @@ class Line(BaseModel):
         return csv_line([_cell(getattr(self, name)) for name in self.columns()])
 
     @classmethod
-    def from_cells(cls, cells: Sequence[str]) -> Self:
-        """The record of one parsed line. Raises ValueError with one line saying which column is wrong and how."""
-        columns = cls.columns()
+    def optional_columns(cls) -> tuple[str, ...]:
+        """The columns that an older file may lack: those that came later, and are empty in its lines."""
+        return tuple(name for name, field in cls.model_fields.items() if not field.is_required())
+
+    @classmethod
+    def from_cells(cls, cells: Sequence[str], columns: Sequence[str] | None = None) -> Self:
+        """The record of one parsed line; `columns` are those of the file, if they are not all of them. Raises
+        ValueError with one line saying which column is wrong and how."""
+        columns = columns or cls.columns()
         if len(cells) != len(columns):
             raise ValueError(f"{len(cells)} of {len(columns)} values")
         try:
@@ -73,7 +82,7 @@ class Record(Line):
     """The row of the printed table, as `paper/table:row`."""
     measurement: Text
     """Which of the row's measurements: `main`, or the name of a second one (`events`)."""
-    scale: Literal["smoke", "mini", "paper"]
+    scale: Scale
     """The size of the experiment. Only `paper` may be compared with the printed number."""
     seed: Count
     """The seed of the training and of everything drawn at random in the evaluation."""
@@ -85,6 +94,8 @@ class Record(Line):
     """Videos whose label has the highest score, in percent of the videos expected."""
     top5: Percent | None
     """Videos whose label is among the five highest scores, in percent of the videos expected."""
+    metrics: Text | None = None
+    """What else was measured (`eval.metrics`), as `mean_class_accuracy=71.25;...`, in each metric's own unit."""
     videos_expected: Count
     """Videos in the test list."""
     videos_decoded: Count
@@ -122,6 +133,9 @@ class Record(Line):
     """Git commit of vtbench; empty outside a checkout."""
     dirty: bool | None
     """Whether the checkout held changes that are not in the commit; empty outside a checkout."""
+    root: Text | None = None
+    """The folders outside vtbench that papers, data sets and modules came from, each with its commit or the SHA-256 of
+    its files, as `lab@1a2b3c4;toy@sha256:5d6e7f80`; empty where there are none."""
     device: Text
     """What computed it, for example `cpu` or the name of the GPU."""
     threads: Annotated[int, Field(ge=1)]
@@ -141,6 +155,15 @@ class Record(Line):
             raise ValueError("top1 is above top5")
         return self
 
+    def all_measured(self) -> dict[str, float | None]:
+        """Every metric by name: `top1`, `top5`, and those in `metrics`."""
+        pairs = (part.partition("=") for part in self.metrics.split(";")) if self.metrics else ()
+        return {"top1": self.top1, "top5": self.top5, **{name: float(value) for name, _, value in pairs}}
+
+    def measured(self, metric: str) -> float | None:
+        """One metric by name; None for what was not measured."""
+        return self.all_measured().get(metric)
+
     @property
     def title(self) -> str:
         return f"{self.id} ({self.measurement}, {self.scale}, seed {self.seed})"
@@ -154,7 +177,7 @@ class SpeedRecord(Line):
 
     id: Text
     """The row of the printed table, as `paper/table:row`."""
-    scale: Literal["smoke", "mini", "paper"]
+    scale: Scale
     """The size of the network and of its clips. Only `paper` may be compared with the printed ratio."""
     metric: Literal["latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb"]
     """What was measured, with its unit: ms per forward pass, clips per second, GB (1e9 bytes) at the peak of a forward
@@ -192,6 +215,8 @@ class SpeedRecord(Line):
     """Git commit of vtbench; empty outside a checkout."""
     dirty: bool | None
     """Whether the checkout held changes that are not in the commit; empty outside a checkout."""
+    root: Text | None = None
+    """The folders outside vtbench that the row and its network came from, as in results.csv."""
     versions: Text
     """Versions of the libraries, as `torch=2.8.0;lightning=2.5.0`."""
     finished_at: Instant

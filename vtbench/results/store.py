@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from vtbench.errors import ResultsError
-from vtbench.results.folders import cannot_write
+from vtbench.results.folders import cannot_write, replace_file
 from vtbench.results.record import COLUMNS, Line, Record, SpeedRecord, csv_line
 
 if TYPE_CHECKING:
@@ -70,12 +70,10 @@ class _File(Generic[L]):
         is as before. Raises ResultsError then, or when the file's header or last line is not in order.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            descriptor = self._open_locked()
         except OSError as error:
             raise cannot_write(self.path, error) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size
             if size:
                 self._refuse_unless_appendable(
@@ -96,6 +94,49 @@ class _File(Generic[L]):
             ) from error
         finally:
             os.close(descriptor)  # also gives up the lock
+
+    def _open_locked(self) -> int:
+        """The file, made where there is none, and held against other processes.
+
+        One with the columns of an older version is replaced first by one that has them all; whoever waited for the lock
+        meanwhile takes the new file.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                size = os.fstat(descriptor).st_size
+                if self._is_current(descriptor):
+                    head = os.pread(descriptor, len(self.header.encode()), 0).split(b"\n")[0]
+                    if not self._lacks_columns(head):
+                        return descriptor
+                    lines = [record.to_line() for record in self._parse(os.pread(descriptor, size, 0))]
+                    self._replace(self.header + "".join(lines))
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)  # also gives up the lock
+
+    def _replace(self, text: str) -> None:
+        replace_file(self.path, lambda half: half.write_text(text, encoding="utf-8"))
+
+    def _is_current(self, descriptor: int) -> bool:
+        """Whether an open file is still the one of this name."""
+        try:
+            return self.path.stat().st_ino == os.fstat(descriptor).st_ino
+        except FileNotFoundError:
+            return False
+
+    def _lacks_columns(self, header: bytes) -> bool:
+        """Whether a header is that of an older version, whose lines have nothing in the columns that it lacks."""
+        try:
+            found = _cells(header)
+        except ValueError:
+            return False
+        columns, optional = self.record.columns(), self.record.optional_columns()
+        kept = [name for name in columns if name in found]
+        return found == kept != list(columns) and all(name in optional for name in columns if name not in found)
 
     def read(self) -> list[L]:
         """All lines in the order they were appended, also those a newer line replaces. A missing file is no lines.
@@ -143,11 +184,12 @@ class _File(Generic[L]):
         ends_whole = content.endswith(b"\n")
         lines = content.removesuffix(b"\n").split(b"\n")
         self._refuse_other_header(lines[0])
+        columns = _cells(lines[0])
         records: list[L] = []
         for number, line in enumerate(lines[1:], start=2):
             last = number == len(lines)
             try:
-                record = self.record.from_cells(_cells(line))
+                record = self.record.from_cells(_cells(line), columns)
             except ValueError as error:
                 raise self._broken(number, last, cut=last and not ends_whole, why=str(error)) from None
             records.append(record)
@@ -163,7 +205,7 @@ class _File(Generic[L]):
         except ValueError as error:
             found = [str(error)]
         columns = self.record.columns()
-        if found == list(columns):
+        if found == list(columns) or self._lacks_columns(line):
             return
         missing = [name for name in columns if name not in found]
         unknown = [name for name in found if name not in columns]

@@ -1,0 +1,194 @@
+"""What a stranger does, in folders of his own (tests/outside): a fifth paper with its network and table; a data set
+with its module, and rows of one's own by the protocol of printed ones. No file of the package knows of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vtbench.cli import main
+from vtbench.datasets import synthetic
+from vtbench.papers import roots
+from vtbench.results.store import Store
+
+Include = Callable[..., roots.Root]
+Capture = pytest.CaptureFixture[str]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+OUTSIDE = REPOSITORY / "tests" / "outside"
+FRAMEFLIP, WAVES = OUTSIDE / "frameflip", OUTSIDE / "waves"
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, include: Include) -> Path:
+    """Where results and synthetic videos go. `include` forgets the folders afterwards."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def answer(capsys: Capture, *arguments: str) -> str:
+    code = main(arguments)
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    return captured.out
+
+
+@pytest.mark.parametrize(("folder", "paper"), [(FRAMEFLIP, "frameflip"), (WAVES, "waves")])
+def test_the_files_are_in_order(capsys: Capture, folder: Path, paper: str) -> None:
+    assert answer(capsys, "check", paper, "--include", str(folder)).endswith(": ok\n")
+
+
+def test_a_fifth_paper_is_a_folder(capsys: Capture, working_folder: Path) -> None:
+    (working_folder / "vtbench.yaml").write_text(f"include: ['{FRAMEFLIP}']\n")
+    listed = json.loads(answer(capsys, "list", "frameflip", "--format", "json"))
+    assert [(row["id"], row["status"], row["published"]["top1"]) for row in listed] == [
+        ("frameflip/table1:one", "runnable", "51.2"),
+        ("frameflip/table1:two", "runnable", "63.9"),
+    ]
+    shown = answer(capsys, "show", "frameflip/table1:two")
+    assert "model.width                 64 -> 32  (a network that trains in minutes on two cores)" in shown
+    costs = json.loads(answer(capsys, "cost", "frameflip", "--format", "json"))
+    assert [entry["params_m"] for entry in costs] == pytest.approx([0.270864, 0.273936])
+    assert "blocked" in answer(capsys, "plan", "frameflip", "--scale", "paper")
+    assert "2 results written" in answer(capsys, "run", "frameflip", "--scale", "smoke", "--workers", "1")
+    records = Store("results").read()
+    assert [record.id for record in records] == ["frameflip/table1:one", "frameflip/table1:two"]
+    assert all(re.fullmatch(r"frameflip@([0-9a-f]{12}(-dirty)?|sha256:[0-9a-f]{12})", r.root or "") for r in records)
+    assert "0 results written" in answer(capsys, "run", "frameflip", "--scale", "smoke")
+    report = answer(capsys, "report", "frameflip", "--scale", "smoke")
+    assert "One frame or two." in report and "2 of 2 rows have results" in report
+
+
+def test_a_data_set_and_a_metric_of_ones_own_under_a_printed_protocol(capsys: Capture, working_folder: Path) -> None:
+    videos = synthetic.generate(
+        working_folder / "videos", "cycle", num_train=8, num_test=4
+    )  # four classes, as waves has
+    arguments = ("--scale", "smoke", "--include", str(WAVES), "--data", f"waves={videos}", "--workers", "1")
+    assert main(["run", "waves/table1", *arguments[:4]]) == 2
+    assert "data folder of waves (--data waves=PATH)" in capsys.readouterr().err
+    assert "2 results written" in answer(capsys, "run", "waves/table1", *arguments)
+    for record in Store("results").read():
+        assert record.measured("mean_class_accuracy") == record.top1  # each class has one video
+        macro_f1 = record.measured("macro_f1")
+        assert macro_f1 is not None and 0 <= macro_f1 <= (record.top1 or 0)
+        assert (record.train_videos, record.videos_decoded) == (8, 4)
+    report = answer(capsys, "report", "waves/table1", "--scale", "smoke", "--include", str(WAVES), "--format", "md")
+    assert "| smoke mean_class_accuracy | smoke macro_f1 |" in report and "small networks on waves." in report
+    entry = json.loads(answer(capsys, "report", "waves/table1:vit", "--include", str(WAVES), "--format", "json"))[0]
+    assert entry["measured"].keys() == {"top1", "top5", "mean_class_accuracy", "macro_f1"}
+
+
+def test_a_row_of_ones_own_stands_below_the_printed_table(capsys: Capture) -> None:
+    include = ("--include", str(WAVES))
+    assert "1 results written" in answer(capsys, "run", "waves/table2", "--scale", "smoke", *include)
+    plain = answer(capsys, "report", "pst/table3", "--scale", "smoke", *include)
+    below = answer(capsys, "report", "pst/table3", "--scale", "smoke", "--with-outside", *include)
+    assert "waves" not in plain
+    rows = [line.split()[0] for line in below.splitlines() if line.startswith(("pst-", "waves/"))]
+    assert rows[-2:] == ["pst-b-dagger", "waves/table2:ours"]
+    (line,) = [line for line in below.splitlines() if line.startswith("waves/")]
+    assert re.search(r"\d+\.\d\d +1$", line)
+    md = answer(capsys, "report", "pst/table3", "--scale", "smoke", "--with-outside", *include, "--format", "md")
+    assert "| waves/table2:ours | Ours (outside) |" in md
+    entries = json.loads(answer(capsys, "report", "pst/table3", "--with-outside", *include, "--format", "json"))
+    (entry,) = [e for e in entries if e["id"] == "waves/table2:ours" and e["scale"] == "smoke"]
+    assert entry["like"] == "pst/table3:pst-t-in1k-1x1@sthv2" and "sthv2_top1" in entry["measured"]
+    assert entry["verdict"] == "not-comparable"
+
+
+def test_no_file_of_the_package_knows_of_them() -> None:
+    names = [path.name for path in (*OUTSIDE.iterdir(), *OUTSIDE.glob("*/*.py"))]
+    words = re.compile("|".join({name.removesuffix(".py") for name in names if not name.startswith(("_", "."))}))
+    folders = [REPOSITORY / name for name in ("vtbench", "benchmarks", "data_manifests", "results")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".yaml", ".csv")]
+    assert [str(path) for path in files if words.search(path.read_text())] == []
+
+
+# ---- modules that fail when they are run -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "x = undefined\n",
+            "importing broken_net raised NameError: name 'undefined' is not defined ({0}/broken_net.py:3)",
+        ),
+        ("import sys; sys.exit(3)\n", "importing broken_net raised SystemExit: 3 ({0}/broken_net.py:3)"),
+        ("import not_installed\n", "importing broken_net raised ModuleNotFoundError: No module named 'not_installed'"),
+        ("del toy\n", "broken_net has no 'toy'"),
+        ("toy = None\n", "model broken_net:toy: is no builder; name a function or a class"),
+        ("", "model broken_net:toy: gave NoneType, not a torch.nn.Module"),
+    ],
+)
+def test_a_module_that_fails_is_one_line_with_the_row(
+    capsys: Capture, own_paper: Callable[..., Path], source: str, message: str
+) -> None:
+    folder = own_paper("  - {id: one, label: One, model: {name: 'broken_net:toy'}, mini: {data: {dataset: cycle}}}\n")
+    (folder / "broken_net.py").write_text(f"def toy(*, num_classes, num_frames, img_size):\n    return None\n{source}")
+    for command in ("run", "cost", "plan"):
+        assert main([command, "lab", "--scale", "mini", *([] if command == "cost" else ["--results", "r"])]) == 2
+        error = capsys.readouterr().err
+        assert message.format(folder) in error and error.count("\n") == 1, command
+        assert "lab/benchmarks/lab/table1.yaml:13" in error
+    assert not Path("r", "runs").exists()
+
+
+def test_a_builder_that_raises_is_one_line(capsys: Capture, own_paper: Callable[..., Path]) -> None:
+    folder = own_paper("  - {id: one, label: One, model: {name: 'broken_net:toy'}}\n")
+    (folder / "broken_net.py").write_text("def toy(*, num_classes, num_frames, img_size):\n    return [][1]\n")
+    assert main(["cost", "lab"]) == 2
+    assert "table1.yaml:13: model broken_net:toy: IndexError: list index out of range" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "source", "message"),
+    [
+        ('train: {method: "own:Fit"}', "class Fit:\n    ...\n", "must be a subclass of vtbench.methods.base.VideoCl"),
+        (
+            'eval: {metrics: ["own:m"]}',
+            "def m(scores, labels, expected_labels): ...\n1 / 0\n",
+            "raised ZeroDivisionErr",
+        ),
+    ],
+)
+def test_what_is_no_method_or_metric_is_found_before_anything_is_trained(
+    capsys: Capture, own_paper: Callable[..., Path], key: str, source: str, message: str
+) -> None:
+    small = "mini: {data: {dataset: cycle, size: 24}, model: {patch_size: 8, embed_dim: 24, depth: 1}}"
+    folder = own_paper(f"  - {{id: one, label: One, init: {{scratch: true}}, {key}, {small}}}\n")
+    (folder / "own.py").write_text(source)
+    assert main(["run", "lab", "--scale", "mini"]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "blocked" in error
+    assert not Path("results", "runs").exists()
+
+
+def test_a_metric_that_fails_keeps_the_scores(capsys: Capture, own_paper: Callable[..., Path]) -> None:
+    small = "mini: {data: {dataset: cycle, size: 24, limit_train: 8, limit_test: 4}, augment: {short_side: [24, 25]}, "
+    small += "eval: {short_side: 24}, train: {epochs: 1}, model: {patch_size: 8, embed_dim: 24, depth: 1}}"
+    row = f"init: {{scratch: true}}, eval: {{metrics: ['own:m']}}, {small}"
+    folder = own_paper(f"  - {{id: one, label: One, {row}}}\n")
+    (folder / "own.py").write_text("def m(scores, labels, *, expected_labels):\n    return float('nan')\n")
+    assert main(["run", "lab", "--scale", "mini"]) == 1
+    assert "metric own:m: gave nan, a finite number is wanted" in capsys.readouterr().err
+    (folder / "own.py").write_text("def m(scores, labels, *, expected_labels):\n    return len(expected_labels)\n")
+    assert "1 results written" in answer(capsys, "run", "lab", "--scale", "mini")
+    (record,) = Store("results").read()
+    assert record.metrics == "m=4.0"
+
+
+# ---- what the READMEs show -------------------------------------------------------------------------------------------
+
+
+def test_the_readmes_show_these_files_and_no_others() -> None:
+    shown = {}
+    for readme in (REPOSITORY / "README.md", *(REPOSITORY / n / "README.md" for n in ("benchmarks", "data_manifests"))):
+        for path, text in re.findall(r"^`(tests/outside/\S+)`:\n\n```\w*\n(.*?)^```$", readme.read_text(), re.M | re.S):
+            shown[path] = text
+    files = [path for path in OUTSIDE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert shown == {path.relative_to(REPOSITORY).as_posix(): path.read_text() for path in files}

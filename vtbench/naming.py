@@ -1,0 +1,46 @@
+"""From a name in a spec to the object: a short name of the package, or `package.module:name`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from vtbench.errors import UsageError, did_you_mean
+
+
+def load(name: str, known: Mapping[str, str], kind: str) -> Any:
+    """What `name` stands for: a key of `known` (name -> `module:attribute`), or `package.module:attribute` itself.
+
+    kind: what it should be, for messages. Raises UsageError for an unknown name, and for a module that cannot be
+    imported, with the file and line at fault.
+    """
+    place = known.get(name, name)
+    module_name, colon, attribute = place.partition(":")
+    if not colon:
+        raise UsageError(f"no {kind} '{name}'{did_you_mean(name, known)}")
+    try:
+        module = importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a module of the user's does while it is imported, sys.exit() included
+        if name in known:
+            raise
+        raise UsageError(f"{kind} {name}: {_what_failed(module_name, error)}") from error
+    if not hasattr(module, attribute):
+        names = [other for other in vars(module) if not other.startswith("_")]
+        near = did_you_mean(attribute, names)
+        raise UsageError(f"{kind} {name}: {module_name} has no '{attribute}'{near if 'did you mean' in near else ''}")
+    return getattr(module, attribute)
+
+
+def _what_failed(module: str, error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name and (module + ".").startswith(error.name + "."):
+        return f"no module '{error.name}'; add its folder with --include DIR, or install it"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename][1:]
+    theirs = [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix))] or frames
+    where = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+    first_line = (str(error).strip() or "no message").splitlines()[0]
+    return f"importing {module} raised {type(error).__name__}: {first_line}{where}; repair the module"

@@ -1,0 +1,144 @@
+"""data_manifests/<name>/: what a data set is (dataset.yaml) and its classes (classes.txt)."""
+
+from __future__ import annotations
+
+# ruff: noqa: RUF009 (key() makes a dataclasses.field)
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from vtbench.errors import DataError, did_you_mean
+from vtbench.papers.document import build, key, read_yaml
+from vtbench.papers.roots import Root, datasets, shown
+from vtbench.papers.signatures import Builders
+
+Split = Literal["train", "test"]
+FOLDER = "folder"
+"""The data module for a folder of videos with lists."""
+NO_SPLIT = "is {}, and {} has official splits 1 to {}; give one of them (none where there is only one)"
+NO_FLIP = "a mirrored video of {} has no label; set augment.flip: 0 in the row"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """What a horizontal flip does to a label. Exactly one key; no `flip` at all means that it does nothing."""
+
+    labels: dict[str, str] | None = key("class -> class that it becomes; others stay", default=None)
+    forbidden: bool = key("true: a flipped video has no label", default=False)
+
+    def __post_init__(self) -> None:
+        if bool(self.labels) == self.forbidden:
+            raise ValueError("flip holds either labels or forbidden: true")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """How many videos there are to train on and to test on: what synthetic sets make, an estimate for real ones."""
+
+    train: int = key("videos to train on", unit="videos", at_least=1)
+    test: int = key("videos to test on", unit="videos", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DatasetFile:
+    title: str = key("the data set's full name")
+    source: str = key("where it comes from")
+    licence: str = key("terms of the videos and of the labels")
+    num_classes: int = key("number of classes", at_least=1)
+    synthetic: bool = key("true: the data module makes the videos itself", default=False)
+    module: str | None = key(
+        "the LightningDataModule, a name of vtbench.datasets.DATASETS or package.module:Class; not set: the one of the "
+        "data set's own name, else folders of videos with lists",
+        default=None,
+    )
+    num_videos: Splits = key("videos per split")
+    splits: int = key("official splits; with more than one a spec says which (data.split)", default=1, at_least=1)
+    flip: Flip | None = key("what a horizontal flip does to a label", default=None)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set as the runner needs it. The line number of a class (from 0) is its label."""
+
+    name: str
+    root: Root
+    about: _DatasetFile
+    classes: tuple[str, ...] | None
+    """None where the names come with the user's own list."""
+
+    @property
+    def module(self) -> str:
+        """The data module: a name of vtbench.datasets.DATASETS, or package.module:Class."""
+        named = Builders().data_modules()
+        return self.about.module or (self.name if self.root.own and self.name in named else FOLDER)
+
+    @property
+    def num_classes(self) -> int:
+        return self.about.num_classes
+
+    def num_videos(self, split: Split, limit: int | None = None) -> int:
+        """Videos of a split, at most `limit`; for real data sets an estimate, as copies differ."""
+        count: int = getattr(self.about.num_videos, split)
+        return count if limit is None else min(count, limit)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its data module makes the videos itself."""
+        return self.about.synthetic
+
+    @property
+    def flip_allowed(self) -> bool:
+        """False where a flipped video has no label."""
+        return not (self.about.flip and self.about.flip.forbidden)
+
+    @property
+    def flip_labels(self) -> dict[int, int] | None:
+        """Label -> label of the flipped video, for the labels that change; None if none does."""
+        if self.about.flip is None or not self.about.flip.labels or not self.classes:
+            return None
+        return {self.classes.index(old): self.classes.index(new) for old, new in self.about.flip.labels.items()}
+
+
+def dataset_names() -> list[str]:
+    """The data sets of all roots, by name."""
+    return list(datasets())
+
+
+def load_dataset(name: str) -> Dataset:
+    """One data set.
+
+    Raises DataError if there is none of this name or its classes do not fit, SpecError for its YAML.
+    """
+    if name not in datasets():
+        raise DataError(f"no data set '{name}'{did_you_mean(name, datasets())}")
+    return _load_dataset(*datasets()[name])
+
+
+@cache
+def _load_dataset(root: Root, folder: Path) -> Dataset:
+    path = folder / "dataset.yaml"
+    top = read_yaml(path)
+    about = build(_DatasetFile, top)
+    classes = None
+    listing = folder / "classes.txt"
+    if listing.is_file():
+        classes = tuple(listing.read_text(encoding="utf-8").splitlines())
+        if len(set(classes)) != about.num_classes or len(classes) != about.num_classes:
+            raise DataError(
+                f"{shown(listing)}: has {len(classes)} lines, {len(set(classes))} of them different; "
+                f"dataset.yaml says num_classes: {about.num_classes}"
+            )
+    if about.flip and about.flip.labels:
+        pairs = top.value["flip"].value["labels"]
+        if classes is None:
+            raise DataError(f"{shown(listing)}: not there, and flip.labels of dataset.yaml needs it")
+        for old, node in pairs.value.items():
+            for named in (old, node.value):
+                if named not in classes:
+                    node.fail(f"no class '{named}' in classes.txt{did_you_mean(str(named), classes)}")
+            if about.flip.labels.get(node.value) != old:
+                node.fail(f"flipping twice must give {old!r} back; add {node.value}: {old}")
+    if about.module:
+        Builders().data_module(top.value["module"])
+    return Dataset(folder.name, root, about, classes)

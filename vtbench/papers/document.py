@@ -1,0 +1,298 @@
+"""YAML text to nodes that know their file, line and key, and nodes to frozen dataclasses.
+
+The annotations of a dataclass are the schema: a key that is not a field, a value of another type, a missing field or a
+key written twice ends in `SpecError("<file>:<line>: <key>: <what is wrong>")`. Done here rather than with pydantic
+because `vtbench list` has half a second in all, and importing pydantic alone took 0.26 s of it on two cores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from vtbench.errors import SpecError, did_you_mean
+from vtbench.papers.roots import shown
+
+T = TypeVar("T")
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it: ten times faster
+_SCALARS = yaml.SafeLoader("")
+
+
+class Node:
+    """One YAML value: a scalar, a list of nodes or a dict of nodes, with where it stands.
+
+    `value` is a str, int, float, bool, None, list[Node] or dict[str, Node]; `line` counts from 1;
+    `key` is the dotted way to it from the top of the file ("rows[2].model.depth"); `file` is as messages print it.
+    """
+
+    __slots__ = ("file", "key", "line", "value")
+
+    def __init__(self, value: Any, file: str, line: int, key: str) -> None:
+        self.value, self.file, self.line, self.key = value, file, line, key
+
+    def fail(self, what: str, below: str = "") -> NoReturn:
+        """Raise SpecError about this node, or about the key `below` it that is not there."""
+        key = ".".join(part for part in (self.key, below) if part)
+        raise SpecError(f"{self.file}:{self.line}: {key + ': ' if key else ''}{what}")
+
+    def plain(self) -> Any:
+        """The value without positions."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+
+class Problems:
+    """Collects SpecErrors, so that one reading finds everything that is wrong.
+
+    >>> problems = Problems()
+    >>> for name, node in values.items():
+    ...     with problems.collected():
+    ...         read[name] = convert(node, hints[name])
+    >>> problems.refuse()
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep a SpecError that is raised inside, and continue behind the block."""
+        try:
+            yield
+        except SpecError as error:
+            self.add(error)
+
+    def add(self, error: SpecError) -> None:
+        """Keep what an error says, each line once."""
+        self.found += [problem for problem in error.problems if problem not in self.found]
+
+    def refuse(self) -> None:
+        """Raise what was collected as one SpecError; nothing if all is well."""
+        if self.found:
+            raise SpecError(self.found[0], self.found[1:])
+
+
+def read_yaml(path: Path) -> Node:
+    """The top node of a YAML file, without keys if the file is empty. SpecError if it cannot be read, is no YAML, or
+    holds anything but keys and values at the top."""
+    file = shown(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{file}: is not text in UTF-8 (byte {error.start}); save it as UTF-8") from error
+    except IsADirectoryError as error:
+        raise SpecError(f"{file}: is a folder, a YAML file is wanted; rename or remove it") from error
+    except OSError as error:
+        raise SpecError(f"{file}: cannot be read: {error.strerror}; mend its permissions") from error
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise SpecError(f"{file}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+    if root is None:
+        return Node({}, file, 1, "")
+    if not isinstance(root, yaml.MappingNode):
+        raise SpecError(f"{file}:1: must hold keys and values at the top")
+    return _node(root, file, "")
+
+
+def node_of(text: str, file: str, key: str) -> Node:
+    """The node of a single YAML value, as if `key` of `file` held it. Raises yaml.YAMLError."""
+    raw = yaml.compose(text, Loader=_LOADER)
+    return Node(None, file, 1, key) if raw is None else _node(raw, file, key)
+
+
+def _node(raw: yaml.Node, file: str, key: str) -> Node:
+    node = Node(None, file, raw.start_mark.line + 1, key)
+    if isinstance(raw, yaml.MappingNode):
+        node.value = {}
+        for raw_name, raw_value in raw.value:
+            name = raw_name.value if isinstance(raw_name, yaml.ScalarNode) else repr(raw_name.value)
+            inner = _node(raw_value, file, f"{key}.{name}" if key else name)
+            inner.line = raw_name.start_mark.line + 1  # a block's key, not its first line, is what one looks for
+            if name in node.value:
+                inner.fail(f"written twice, first in line {node.value[name].line}; keep one")
+            node.value[name] = inner
+    elif isinstance(raw, yaml.SequenceNode):
+        node.value = [_node(item, file, f"{key}[{i}]") for i, item in enumerate(raw.value)]
+    elif raw.tag == "tag:yaml.org,2002:str":
+        node.value = raw.value
+    else:
+        try:
+            node.value = _SCALARS.construct_object(raw)
+        except (yaml.YAMLError, ValueError) as error:
+            node.fail(f"not a plain YAML value: {getattr(error, 'problem', None) or error}")
+    return node
+
+
+# ---- nodes to dataclasses ------------------------------------------------------------------------------------------
+
+
+def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_least: float | None = None,
+        above: float | None = None, at_most: float | None = None, whole: int | None = None,
+        read: Callable[[Node], Any] | None = None) -> Any:  # fmt: skip
+    """A dataclass field with its meaning, unit and range; `read` replaces the reading by annotation."""
+    metadata = {"doc": doc, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most, "read": read}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@cache
+def writable(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """The fields of a dataclass that can be written in a file, with their annotations."""
+    hints = get_type_hints(cls)
+    return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls) if f.metadata}
+
+
+def build(cls: type[T], where: Node, values: Mapping[str, Node] | None = None, also: Iterable[str] = ()) -> T:
+    """A dataclass from a mapping node; `values` are its merged keys when they come from more than one node, and `also`
+    names keys that somebody else reads.
+
+    Only fields made with `key()` can be written in a file. A missing field is reported at `where`, a wrong one at its
+    own line.
+    """
+    if values is None:
+        if not isinstance(where.value, dict):
+            where.fail(f"must be keys and values, not {described(where)}")
+        values = where.value
+    fields = writable(cls)  # type: ignore[arg-type]
+    problems = Problems()
+    misspelt = [name for name in values if name not in fields and name not in also]
+    for name in misspelt:
+        with problems.collected():
+            values[name].fail(f"no such key{did_you_mean(name, [*fields, *also])}")
+    arguments = {}
+    for name, (field, hint) in fields.items():
+        if name in values:
+            node = values[name]
+            special = field.metadata["read"]
+            try:  # not `with problems.collected()`: this runs for every key of every row
+                arguments[name] = special(node) if special else convert(node, hint)
+                check_range(node, arguments[name], field.metadata)
+            except SpecError as error:
+                problems.add(error)
+        # Of a misspelt key and the key that is missing for it, the first says it all.
+        elif _is_required(field) and not any(_is_near(name, wrong) for wrong in misspelt):
+            with problems.collected():
+                where.fail(f"missing; it is {field.metadata['doc']}", below=name)
+    problems.refuse()
+    try:
+        return cls(**arguments)
+    except ValueError as error:  # what a class says in __post_init__ about keys that do not go together
+        where.fail(str(error))
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _is_near(name: str, misspelt: str) -> bool:
+    return "did you mean" in did_you_mean(misspelt, [name])
+
+
+def check_range(node: Node, value: Any, limits: Mapping[str, Any]) -> None:
+    """Refuse numbers (alone or in a list) outside `at_least`, `above`, `at_most`."""
+    if limits["at_least"] is limits["above"] is limits["at_most"] is None:
+        return
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        if limits["at_least"] is not None and number < limits["at_least"]:
+            node.fail(f"is {number}, must be at least {limits['at_least']}")
+        if limits["above"] is not None and number <= limits["above"]:
+            node.fail(f"is {number}, must be above {limits['above']}")
+        if limits["at_most"] is not None and number > limits["at_most"]:
+            node.fail(f"is {number}, must be at most {limits['at_most']}")
+
+
+def convert(node: Node, hint: Any) -> Any:
+    """The value of `node` as the annotation `hint` wants it, or SpecError at its line."""
+    value = node.value
+    if type(value) is hint and hint is not float:  # most values are; a float may be infinite
+        return value
+    origin, inner = _parts(hint)
+    if hint is Any:
+        return node.plain()
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        arms = [arm for arm in inner if arm is not type(None)]
+        fitting = [arm for arm in arms if (get_origin(arm) is tuple) == isinstance(value, list)]
+        return convert(node, (fitting or arms)[0])
+    if origin is Literal:
+        if value not in inner or type(value) not in {type(choice) for choice in inner}:
+            found = described(node) if isinstance(value, list | dict) else repr(value)
+            node.fail(f"is {found}, must be one of {listed(inner)}{near(value, inner)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            node.fail(f"must be a list, not {described(node)}")
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return tuple(convert(item, inner[0]) for item in value)
+        if len(value) != len(inner):
+            node.fail(f"must be a list of {len(inner)}, not of {len(value)}")
+        return tuple(convert(item, arm) for item, arm in zip(value, inner, strict=True))
+    if origin is dict:
+        if not isinstance(value, dict):
+            node.fail(f"must be keys and values, not {described(node)}")
+        return {name: convert(item, inner[1]) for name, item in value.items()}
+    if dataclasses.is_dataclass(hint):
+        return build(hint, node)  # type: ignore[arg-type]
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        advice = "; YAML reads 1e-3 as text, write 1.0e-3 or 0.001" if hint is float and isinstance(value, str) else ""
+        node.fail(f"must be {names[hint]}, not {described(node)}{advice}")
+    if isinstance(value, float) and not math.isfinite(value):
+        node.fail(f"is {value}, must be a finite number")
+    return value
+
+
+_taken_apart: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
+
+
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Origin and arguments of an annotation. Remembered by identity: Literals with the same choices in another order
+    are equal."""
+    found = _taken_apart.get(id(hint))
+    if found is None:
+        found = _taken_apart[id(hint)] = (hint, get_origin(hint), get_args(hint))  # holding it keeps its id its own
+    return found[1:]
+
+
+def described(node: Node) -> str:
+    """What a node holds, in words for a message."""
+    value = node.value
+    if isinstance(value, dict):
+        return "keys and values"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "empty"
+    kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(type(value), "a date")
+    return f"{value!r}, which is {kind}"
+
+
+def listed(choices: Iterable[Any]) -> str:
+    return ", ".join(str(choice) for choice in choices)
+
+
+def near(value: Any, choices: Iterable[Any]) -> str:
+    """The nearest choice as a question, or nothing: the choices are listed already."""
+    hint = did_you_mean(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else ""
+    return hint if "did you mean" in hint else ""

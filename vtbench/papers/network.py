@@ -1,0 +1,67 @@
+"""What a row's network is built from: a name of vtbench.models.MODELS and every argument, and a hash of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vtbench.papers.datasets import load_dataset
+from vtbench.papers.recipe import Data, Model
+from vtbench.papers.resolve import recipe_at
+from vtbench.papers.schema import Row
+from vtbench.papers.trainings import digest
+from vtbench.scales import Scale
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network before it is built. Hashable: rows that share it are counted, and measured, once."""
+
+    name: str
+    arguments: tuple[tuple[str, Any], ...]
+    """Every argument of the builder, sorted by name."""
+
+    @classmethod
+    def of(cls, data: Data, model: Model) -> Network:
+        """The network of a data and a model block: the spec's arguments, and those that follow from the data."""
+        arguments = {
+            "num_classes": load_dataset(data.dataset).num_classes,
+            "num_frames": data.num_frames,
+            "img_size": data.size,
+            **model.arguments,
+        }
+        if data.modalities is not None:
+            arguments["modalities"] = data.modalities
+        return cls(model.name, tuple(sorted(arguments.items())))
+
+    @property
+    def clip_shape(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+        """One clip of its input, (T, 3, H, W), or the shape of each of its modalities."""
+        arguments = dict(self.arguments)
+        frames, size = arguments["num_frames"], arguments["img_size"]
+        shapes = {
+            "iframe": (frames, 3, size, size),
+            "motion": (frames, 2, size, size),
+            "residual": (frames, 3, size, size),
+            "audio": (frames, arguments.get("audio_dim", 0)),
+        }
+        if "modalities" not in arguments:
+            return shapes["iframe"]
+        return {name: shapes[name] for name in arguments["modalities"]}
+
+    @property
+    def key(self) -> str:
+        """12 hex digits of the sha256 of the content; arguments that are not set do not enter."""
+        return digest({"name": self.name, **{name: value for name, value in self.arguments if value is not None}})
+
+
+def network_of(row: Row, scale: Scale) -> Network | None:
+    """The network of a row's first measurement at one scale; None for a row that is only quoted, or not at this scale.
+
+    Raises SpecError naming the row and a setting that has no value at that scale.
+    """
+    for name, spec in row.asked_recipes.items():
+        if scale in spec.scales:
+            recipe = recipe_at(row, name, scale)
+            return Network.of(recipe.data, recipe.model)
+    return None

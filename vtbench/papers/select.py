@@ -1,0 +1,84 @@
+"""Selectors to rows: "msca", "msca/table2", "msca/table2:msca-kv", each maybe with "@measurement"; none means all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from vtbench.errors import UsageError, did_you_mean
+from vtbench.papers.load import load_all, load_paper, paper_names
+from vtbench.papers.schema import ACCURACIES, Row, Table
+from vtbench.papers.selector import Selector
+
+
+def select(selectors: Sequence[str] = ()) -> list[Row]:
+    """The rows that any of the selectors names, each once, in printed order.
+
+    `@split1` behind a paper, a table or a row keeps that measurement of the rows that have it; a row that is named
+    twice keeps all that is asked of it. Raises UsageError, with the nearest name, for a selector that names nothing.
+    """
+    if not selectors:
+        return [row for paper in load_all() for row in paper.rows]
+    asked: dict[str, frozenset[str] | None] = {}
+    papers = []
+    for text in selectors:
+        selector = Selector.parse(text)
+        if selector.paper not in paper_names():
+            raise UsageError(f"no paper '{selector.paper}' (in '{text}'){did_you_mean(selector.paper, paper_names())}")
+        paper = load_paper(selector.paper)
+        if paper not in papers:
+            papers.append(paper)
+        for row in _measured(_named(selector, paper.rows, paper.tables), selector):
+            wanted = None if selector.measurement is None else frozenset([selector.measurement])
+            before = asked.get(row.id, frozenset())
+            asked[row.id] = None if wanted is None or before is None else wanted | before
+    papers.sort(key=lambda paper: paper.name)
+    return [_restricted(row, asked[row.id]) for paper in papers for row in paper.rows if row.id in asked]
+
+
+def _named(selector: Selector, rows: Sequence[Row], tables: Sequence[Table]) -> Sequence[Row]:
+    """The rows of a selector's paper, table or row."""
+    if selector.table is None:
+        return rows
+    by_name = {table.name: table for table in tables}
+    if selector.table not in by_name:
+        whole = dataclasses.replace(selector, row=None, measurement=None)
+        raise UsageError(f"no table '{whole}'" + _nearest(f"{selector.paper}/", selector.table, by_name))
+    rows = by_name[selector.table].rows
+    if selector.row is None:
+        return rows
+    found = [row for row in rows if row.name == selector.row]
+    if not found:
+        prefix = f"{selector.paper}/{selector.table}:"
+        raise UsageError(f"no row '{selector}'" + _nearest(prefix, selector.row, [row.name for row in rows]))
+    return found
+
+
+def _measured(rows: Sequence[Row], selector: Selector) -> Sequence[Row]:
+    """Those of the rows that have the measurement that is asked for."""
+    if selector.measurement is None:
+        return rows
+    found = [row for row in rows if selector.measurement in row.recipes]
+    if not found:
+        names = list(dict.fromkeys(name for row in rows for name in row.recipes))
+        place = str(dataclasses.replace(selector, measurement=None))
+        if not names:
+            raise UsageError(f"no measurement '{selector}': {place} has none, its numbers are quoted")
+        raise UsageError(f"no measurement '{selector}'" + _nearest(f"{place}@", selector.measurement, names))
+    return found
+
+
+def _restricted(row: Row, asked: frozenset[str] | None) -> Row:
+    """The row with the measurements that are asked for, and without the printed accuracies of the others."""
+    if asked is None:
+        return row
+    others = [name for name in (*row.recipes, *row.means) if not asked & {name, *row.means.get(name, ())}]
+    dropped = {row.metric(name, metric) for name in others for metric in ACCURACIES}
+    published = {name: cell for name, cell in row.published.items() if name not in dropped}
+    return dataclasses.replace(row, asked=asked, published=published)
+
+
+def _nearest(prefix: str, name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names as a whole selector, so that it can be pasted."""
+    hint = did_you_mean(name, known)
+    return hint.replace("'", f"'{prefix}", 1) if "'" in hint else hint

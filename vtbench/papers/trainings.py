@@ -1,0 +1,105 @@
+"""What rows resolve to: trainings, evaluations and measurements, each known by the hash of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vtbench.papers.recipe import Augment, Data, Eval, Model, Train, set_values
+from vtbench.scales import Scale
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """12 hex digits of the sha256 of plain values."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Start:
+    """The weights a training starts from: a file by name, another training, or (neither) random ones."""
+
+    weights: str | None = None
+    training: Training | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that fixes a set of weights. Two rows that ask for the same training have equal keys and share it."""
+
+    scale: Scale
+    seed: int
+    data: Data
+    augment: Augment
+    model: Model
+    init: Start
+    train: Train
+
+    @property
+    def key(self) -> str:
+        """12 hex digits of the sha256 of the content.
+
+        Batch size and accumulation enter as their product. Labels, the name of the scale and the test protocol do not
+        enter, nor do keys that are not set: a key added to the schema later leaves old hashes alone.
+        """
+        data = set_values(self.data)
+        data.pop("limit_test", None)
+        train = set_values(self.train)
+        train["effective_batch"] = train.pop("batch_size") * train.pop("accumulate")
+        arguments = {name: value for name, value in self.model.arguments.items() if value is not None}
+        start = self.init.training.key if self.init.training else self.init.weights
+        return digest(
+            {
+                "seed": self.seed,
+                "data": data,
+                "augment": set_values(self.augment),
+                "model": {"name": self.model.name, **arguments},
+                "init": start,
+                "train": train,
+            }
+        )
+
+    @property
+    def weights(self) -> list[str]:
+        """The names of the files of weights it takes: what the network starts from, and the encoder of sound."""
+        encoder = "vggish" if self.data.audio_encoder == "vggish" else None
+        return [name for name in (self.init.weights, encoder) if name]
+
+    def ancestors(self) -> list[Training]:
+        """The trainings this one starts from, the first one first."""
+        return [*self.init.training.ancestors(), self.init.training] if self.init.training else []
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A training and a test protocol. `data` is what it is tested on."""
+
+    training: Training
+    data: Data
+    eval: Eval
+
+    @property
+    def key(self) -> str:
+        """12 hex digits of the sha256 of the content."""
+        data = set_values(self.data)
+        data.pop("limit_train", None)
+        return digest({"training": self.training.key, "data": data, "eval": set_values(self.eval)})
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One line of results.csv to be: what a row asks for under one name, at one scale, with one seed."""
+
+    row_id: str
+    name: str
+    scale: Scale
+    seed: int
+    evaluation: Evaluation
+    where: str = ""
+    """The file and line of the row, for messages."""
+    roots: tuple[Path, ...] = ()
+    """The folders outside vtbench that its papers, data sets and modules come from."""

@@ -1,0 +1,33 @@
+"""The sizes of an experiment: the recipe as printed, and the smaller ones that lie on it layer by layer."""
+
+from __future__ import annotations
+
+Scale = str
+"""One of SCALES."""
+
+SCALES: dict[Scale, Scale | None] = {"paper": None, "mini": "paper", "smoke": "mini"}
+"""Scale -> the scale that its blocks in the papers' files lie on; None for the recipe as printed. A new scale is one
+entry here."""
+
+
+def layered(scale: Scale) -> tuple[Scale, ...]:
+    """The scales whose blocks make up `scale`, the paper's own first: ("paper", "mini", "smoke") for smoke."""
+    below = SCALES[scale]
+    return (*layered(below), scale) if below else (scale,)
+
+
+def small_scales() -> tuple[Scale, ...]:
+    """The scales that lie on another: the names under which blocks for them stand in a file."""
+    return tuple(scale for scale, below in SCALES.items() if below)
+
+
+def smallest_first() -> tuple[Scale, ...]:
+    """All scales, as reports and options list them."""
+    return tuple(reversed(SCALES))
+
+
+def known_scale(scale: str) -> Scale:
+    """`scale`, or ValueError if it is none."""
+    if scale not in SCALES:
+        raise ValueError(f"must be one of {', '.join(SCALES)}")
+    return scale
