@@ -1,4 +1,4 @@
-"""A paper of one's own in a folder outside the package, from text: what most tests of included folders start from."""
+"""A paper of the user's in a folder outside the package, from text: what most tests of included folders start from."""
 
 from __future__ import annotations
 

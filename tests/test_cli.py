@@ -125,7 +125,7 @@ def test_show_as_csv_has_a_line_per_setting(capsys: Capture) -> None:
 
 def test_check_counts_what_it_found_in_order(capsys: Capture) -> None:
     text = answer(capsys, "check", "msca")
-    assert "5 tables, 33 rows, 25 trainings at paper scale, 31 trainings at mini scale" in text
+    assert "5 tables, 33 rows; trainings: 25 at paper, 31 and 2 pretrainings at mini, 31 and 2" in text
     assert text.endswith(": ok\n")
 
 

@@ -124,7 +124,7 @@ def modules() -> Iterator[tuple[str, str]]:
                 for alias in node.names:
                     imported = f"{node.module}.{alias.name}"
                     found = imported if imported in names else node.module or ""
-                    if found in names and found != name and not name.startswith(f"{found}."):
+                    if found in names and found not in (name, "vtbench"):
                         yield name, found
 
 
@@ -180,7 +180,7 @@ def test_list_imports_nothing_that_is_slow_to_import(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     slow, _, count = done.stderr.strip().rpartition(" ")
     assert slow == "[]"
-    assert int(count) < 400
+    assert int(count) < 200
 
 
 # ---- names of the papers ---------------------------------------------------------------------------------------------
@@ -189,7 +189,6 @@ def test_list_imports_nothing_that_is_slow_to_import(tmp_path: Path) -> None:
 STILL_THERE = {
     "launch.py": {"vggish"},
     "papers/recipe.py": {"vggish", "VGGish"},
-    "papers/trainings.py": {"vggish"},
     "networks.py": {"vggish", "VGGish"},
     "runner.py": {"vggish"},
 }

@@ -1,5 +1,5 @@
 """What a stranger does, in folders of his own (tests/outside): a fifth paper with its network and table; a data set
-with its module, and rows of one's own by the protocol of printed ones. No file of the package knows of them."""
+with its module, and rows of their own by the protocol of printed ones. No file of the package knows of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import lab
 import pytest
 
 from vtbench.cli import main
 from vtbench.datasets import synthetic
-from vtbench.papers import roots
+from vtbench.papers import outside, roots
 from vtbench.results.store import Store
 
 Include = Callable[..., roots.Root]
@@ -63,7 +64,7 @@ def test_a_fifth_paper_is_a_folder(capsys: Capture, working_folder: Path) -> Non
     assert "One frame or two." in report and "2 of 2 rows have results" in report
 
 
-def test_a_data_set_and_a_metric_of_ones_own_under_a_printed_protocol(capsys: Capture, working_folder: Path) -> None:
+def test_a_data_set_and_a_metric_of_the_users_under_a_printed_protocol(capsys: Capture, working_folder: Path) -> None:
     videos = synthetic.generate(
         working_folder / "videos", "cycle", num_train=8, num_test=4
     )  # four classes, as waves has
@@ -82,7 +83,7 @@ def test_a_data_set_and_a_metric_of_ones_own_under_a_printed_protocol(capsys: Ca
     assert entry["measured"].keys() == {"top1", "top5", "mean_class_accuracy", "macro_f1"}
 
 
-def test_a_row_of_ones_own_stands_below_the_printed_table(capsys: Capture) -> None:
+def test_a_row_of_the_users_stands_below_the_printed_table(capsys: Capture) -> None:
     include = ("--include", str(WAVES))
     assert "1 results written" in answer(capsys, "run", "waves/table2", "--scale", "smoke", *include)
     plain = answer(capsys, "report", "pst/table3", "--scale", "smoke", *include)
@@ -98,6 +99,34 @@ def test_a_row_of_ones_own_stands_below_the_printed_table(capsys: Capture) -> No
     (entry,) = [e for e in entries if e["id"] == "waves/table2:ours" and e["scale"] == "smoke"]
     assert entry["like"] == "pst/table3:pst-t-in1k-1x1@sthv2" and "sthv2_top1" in entry["measured"]
     assert entry["verdict"] == "not-comparable"
+
+
+def test_rows_of_the_users_stand_below_printed_tables_and_in_their_own(
+    capsys: Capture, own_paper: Callable[..., Path], include: Include, tmp_path: Path
+) -> None:
+    """Whatever is selected, by way of other rows too; in an array of rows each is there once."""
+    rows = """\
+  - {id: near, label: Near, like: "msca/table2:vit", model: {name: vit}}
+  - {id: far, label: Far, like: "lab/table1:near", model: {name: vit}}
+  - {id: other, label: Other, like: "msca/table1:vit", model: {name: vit}}
+"""
+    own_paper(rows, defaults="caption: Mine\n")
+    include(lab.write(tmp_path / "broken", rows.replace("model:", "modle:"), defaults="caption: Broken\n"))
+
+    def shown(*selectors: str) -> dict[str, list[str]]:
+        text = answer(capsys, "report", *selectors, "--scale", "mini", "--with-outside", "--format", "md")
+        tables = re.findall(r"^#+ (\S+) at mini scale(.*?)(?=^#|\Z)", text, re.M | re.S)
+        return {
+            name: [row for row in ("near", "far", "other") if f"| {row} |" in part or f"| lab/table1:{row} |" in part]
+            for name, part in tables
+        }
+
+    assert shown("msca/table2") == {"msca/table2": ["near", "far"]}
+    both = {"lab/table1": ["near", "far", "other"], "msca/table1": ["other"], "msca/table2": ["near", "far"]}
+    assert shown("lab", "msca/table1", "msca/table2") == both
+    entries = json.loads(answer(capsys, "report", "lab", "msca/table2", "--with-outside", "--format", "json"))
+    ids = [entry["id"] for entry in entries if entry["scale"] == "mini"]
+    assert len(ids) == len(set(ids)) == 12
 
 
 def test_no_file_of_the_package_knows_of_them() -> None:
@@ -121,7 +150,7 @@ def test_no_file_of_the_package_knows_of_them() -> None:
         ("import sys; sys.exit(3)\n", "importing broken_net raised SystemExit: 3 ({0}/broken_net.py:3)"),
         ("import not_installed\n", "importing broken_net raised ModuleNotFoundError: No module named 'not_installed'"),
         ("del toy\n", "broken_net has no 'toy'"),
-        ("toy = None\n", "model broken_net:toy: is no builder; name a function or a class"),
+        ("globals()['toy'] = None\n", "model broken_net:toy: is no builder; name a function or a class"),
         ("", "model broken_net:toy: gave NoneType, not a torch.nn.Module"),
     ],
 )
@@ -130,12 +159,15 @@ def test_a_module_that_fails_is_one_line_with_the_row(
 ) -> None:
     folder = own_paper("  - {id: one, label: One, model: {name: 'broken_net:toy'}, mini: {data: {dataset: cycle}}}\n")
     (folder / "broken_net.py").write_text(f"def toy(*, num_classes, num_frames, img_size):\n    return None\n{source}")
-    for command in ("run", "cost", "plan"):
+    for command in ("run", "cost"):
         assert main([command, "lab", "--scale", "mini", *([] if command == "cost" else ["--results", "r"])]) == 2
         error = capsys.readouterr().err
         assert message.format(folder) in error and error.count("\n") == 1, command
         assert "lab/benchmarks/lab/table1.yaml:13" in error
     assert not Path("r", "runs").exists()
+    (entry,) = json.loads(answer(capsys, "plan", "lab", "--format", "json"))
+    (reason,) = entry["blocked_by"]
+    assert entry["state"] == "blocked" and message.format(folder) in reason and entry["macs"] is None
 
 
 def test_a_builder_that_raises_is_one_line(capsys: Capture, own_paper: Callable[..., Path]) -> None:
@@ -168,7 +200,9 @@ def test_what_is_no_method_or_metric_is_found_before_anything_is_trained(
     assert not Path("results", "runs").exists()
 
 
-def test_a_metric_that_fails_keeps_the_scores(capsys: Capture, own_paper: Callable[..., Path]) -> None:
+def test_a_metric_that_fails_is_one_line_and_measures_when_it_is_mended(
+    capsys: Capture, own_paper: Callable[..., Path]
+) -> None:
     small = "mini: {data: {dataset: cycle, size: 24, limit_train: 8, limit_test: 4}, augment: {short_side: [24, 25]}, "
     small += "eval: {short_side: 24}, train: {epochs: 1}, model: {patch_size: 8, embed_dim: 24, depth: 1}}"
     row = f"init: {{scratch: true}}, eval: {{metrics: ['own:m']}}, {small}"
@@ -177,6 +211,7 @@ def test_a_metric_that_fails_keeps_the_scores(capsys: Capture, own_paper: Callab
     assert main(["run", "lab", "--scale", "mini"]) == 1
     assert "metric own:m: gave nan, a finite number is wanted" in capsys.readouterr().err
     (folder / "own.py").write_text("def m(scores, labels, *, expected_labels):\n    return len(expected_labels)\n")
+    outside._code.cache_clear()  # what another command would not have
     assert "1 results written" in answer(capsys, "run", "lab", "--scale", "mini")
     (record,) = Store("results").read()
     assert record.metrics == "m=4.0"

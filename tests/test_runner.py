@@ -402,7 +402,7 @@ def test_cost_of_one_network_counts_it_once_and_matches_its_own_convention() -> 
 
 
 def test_a_printed_number_agrees_when_rounded_or_cut() -> None:
-    from vtbench.papers.schema import Published
+    from vtbench.papers.cells import Published
 
     assert networks.agrees(134.784, Published("134.7"))  # cut
     assert networks.agrees(39.074, Published("39.1"))  # rounded

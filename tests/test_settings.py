@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,24 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     settings = load_settings(folder=tmp_path, data=["events=~/e"])
     assert settings.data == {"cycle": Path("/home/me/c"), "events": Path("/home/me/e")}
     assert settings.results == Path("/home/me/out")
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "place"),
+    [
+        ("data: {cycle: ~no-such-user/c}\n", {}, "vtbench.yaml:1: data.cycle"),
+        ("weights: {vggish: ~no-such-user/v}\n", {}, "vtbench.yaml:1: weights.vggish"),
+        ("results: ~no-such-user/r\n", {}, "vtbench.yaml: results"),
+        ("", {"data": ["cycle=~no-such-user/c"]}, "--data cycle"),
+        ("", {"results": "~no-such-user/r"}, "--results"),
+    ],
+)
+def test_the_home_of_nobody_is_an_error_that_says_where(
+    tmp_path: Path, text: str, given: dict[str, Any], place: str
+) -> None:
+    (tmp_path / "vtbench.yaml").write_text(text)
+    with pytest.raises(UsageError, match=rf"{re.escape(place)}: ~no-such-user/\w: no such user; give the whole path"):
+        load_settings(folder=tmp_path, **given)
 
 
 def test_an_option_overrides_its_entry_of_the_file_only(tmp_path: Path) -> None:

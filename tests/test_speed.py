@@ -15,7 +15,7 @@ from vtbench.cli import main
 from vtbench.cost.speed import Case, Machine
 from vtbench.errors import RunError, SpecError, UsageError
 from vtbench.papers import select
-from vtbench.papers.schema import SPEEDS
+from vtbench.papers.cells import SPEEDS
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vtbench import __version__
-from vtbench.errors import UsageError, VtbenchError, did_you_mean
+from vtbench.errors import UsageError, VtbenchError, did_you_mean, printable
 from vtbench.printing import FORMATS, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -194,7 +195,8 @@ def _check_options(parser: Parser) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from vtbench.papers import paper_names
-    from vtbench.papers.check import check
+    from vtbench.papers.check import check, check_datasets
+    from vtbench.papers.datasets import dataset_names
     from vtbench.papers.selector import Selector
 
     names = list(dict.fromkeys(Selector.parse(text).paper for text in args.selectors)) or paper_names()
@@ -205,32 +207,51 @@ def _check(args: argparse.Namespace) -> int:
     for name in names:
         paper, problems = check(name)
         entries.append({"paper": name, **_counts(None if problems else paper), "problems": problems})
-    if args.selectors and not any(entry["problems"] for entry in entries):
+    if not args.selectors:
+        entries.append({"paper": None, "data_sets": len(dataset_names()), "problems": check_datasets()})
+    elif not any(entry["problems"] for entry in entries):
         _rows(args)  # a selector below a paper must name something too
     if args.format == "table":
         for entry in entries:
             for problem in entry["problems"]:
-                print(problem)
-            counts = ", ".join(f"{entry[name]} {name.replace('_', ' ')}" for name in _COUNTS if name in entry)
-            print(f"{entry['paper']}: {counts}{': ' if counts else ''}{_verdict(entry['problems'])}")
+                print(printable(problem))
+            parts = (entry["paper"], _counted(entry), _verdict(entry["problems"]))
+            print(": ".join(part for part in parts if part))
     else:
-        print_rows(entries, ("paper", *_COUNTS, "problems"), args.format)
+        columns = dict.fromkeys(name for entry in entries for name in entry if name != "problems")
+        print_rows(entries, (*columns, "problems"), args.format)
     return 2 if any(entry["problems"] for entry in entries) else 0
 
 
-_COUNTS = ("tables", "rows", "trainings_at_paper_scale", "trainings_at_mini_scale", "pretrainings_at_mini_scale")
-
-
 def _counts(paper: Paper | None) -> dict[str, int]:
+    """Tables, rows, and the trainings of each scale, without those that they start from, which are counted apart."""
     if paper is None:
         return {}
     from vtbench.papers import measurements
+    from vtbench.scales import SCALES
 
-    at = {scale: [m for row in paper.rows for m in measurements(row, scale)] for scale in ("paper", "mini")}
-    keys = {scale: {m.evaluation.training.key for m in found} for scale, found in at.items()}
-    before = {start.key for m in at["mini"] for start in m.evaluation.training.ancestors()} - keys["mini"]
-    numbers = (len(paper.tables), len(paper.rows), len(keys["paper"]), len(keys["mini"]), len(before))
-    return dict(zip(_COUNTS, numbers, strict=True))
+    counts = {"tables": len(paper.tables), "rows": len(paper.rows)}
+    for scale in SCALES:
+        trainings = [m.evaluation.training for row in paper.rows for m in measurements(row, scale)]
+        keys = {training.key for training in trainings}
+        before = {start.key for training in trainings for start in training.ancestors()} - keys
+        counts[f"trainings_at_{scale}_scale"] = len(keys)
+        if before:
+            counts[f"pretrainings_at_{scale}_scale"] = len(before)
+    return counts
+
+
+def _counted(entry: dict[str, Any]) -> str:
+    """The numbers of `_counts`, in words."""
+    from vtbench.scales import SCALES
+
+    words = [f"{entry[name]} {name.replace('_', ' ')}" for name in ("data_sets", "tables", "rows") if name in entry]
+    trainings = []
+    for scale in SCALES if "rows" in entry else ():
+        before = entry.get(f"pretrainings_at_{scale}_scale")
+        several = f" and {before} pretrainings" if before else ""
+        trainings.append(f"{entry[f'trainings_at_{scale}_scale']}{several} at {scale}")
+    return ", ".join(words) + (f"; trainings: {', '.join(trainings)} scale" if trainings else "")
 
 
 def _verdict(problems: list[str]) -> str:
@@ -295,14 +316,14 @@ def _plan(args: argparse.Namespace) -> int:
     if args.format == "json":
         print_json(entries)
         return 0
-    lines = [{**entry, "gmacs": entry["macs"] / 1e9} for entry in entries]
+    lines = [{**entry, "gmacs": None if entry["macs"] is None else entry["macs"] / 1e9} for entry in entries]
     columns = ("state", "training", "title", "seed", "needs", "gmacs", "seconds", "blocked_by")
     print_rows(lines, columns, args.format)
     if args.format == "table":
         states = [entry["state"] for entry in entries]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "to do", "blocked"))
         left = [entry for entry in entries if entry["state"] == "to do"]
-        work = f"{sum(entry['macs'] for entry in left):.3g} MACs to do"
+        work = f"{sum(entry['macs'] or 0 for entry in left):.3g} MACs to do"
         seconds = [entry["seconds"] for entry in left if entry["seconds"] is not None]
         time = f", about {sum(seconds) / 60:.0f} min on one process" if seconds else ""
         print(f"\n{len(entries)} distinct trainings at {args.scale} scale: {counts}; {work}{time}")
@@ -361,7 +382,7 @@ def _eval(args: argparse.Namespace) -> int:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
     rows, settings = _rows(args), _settings(args)
     from vtbench import launch
-    from vtbench.papers.schema import ACCURACIES
+    from vtbench.papers.cells import ACCURACIES
     from vtbench.progress import TerminalDisplay
 
     records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
@@ -421,7 +442,7 @@ def _speed(args: argparse.Namespace) -> int:
         raise UsageError("speed needs a selector: the rows whose networks are measured")
     rows, settings = _rows(args), _settings(args)
     from vtbench import speed
-    from vtbench.papers.schema import SPEEDS
+    from vtbench.papers.cells import SPEEDS
     from vtbench.results.store import SpeedStore
 
     machine = speed.machine(args.device, args.precision, args.threads or (None if args.scale == "paper" else 1))
@@ -541,6 +562,9 @@ def _help() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code. Errors that a user can mend are one line on stderr, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows few letters loses none of the others
     try:
         code = _main(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -587,5 +611,4 @@ def _main(argv: list[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    line = " ".join(message.split())
-    print(f"vtbench: {line}", file=sys.stderr)
+    print(f"vtbench: {printable(message)}", file=sys.stderr)

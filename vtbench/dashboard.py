@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vtbench.errors import RunError
+from vtbench.errors import RunError, first_line
 
 if TYPE_CHECKING:
     from vtbench.papers.trainings import Training
@@ -72,6 +72,7 @@ def _logger(mode: Mode, folder: Path, **run: Any) -> Any:
         )
         _ = logger.experiment  # starts the run now, so that a missing login is told before an epoch is spent
     except Exception as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RunError(f"W&B ({mode}) cannot start: {first_line}; use --wandb offline or off, or log in") from error
+        raise RunError(
+            f"W&B ({mode}) cannot start: {first_line(error)}; use --wandb offline or off, or log in"
+        ) from error
     return logger

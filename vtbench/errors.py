@@ -1,15 +1,15 @@
-"""Everything a user can mend, as one exception tree.
+"""User-fixable errors, as one exception tree.
 
     VtbenchError            one clear line for the terminal, and the exit code that goes with it
     |- UsageError           a selector or an option that names nothing (exit 2)
-    |- SpecError            a file in benchmarks/ that breaks the schema (exit 2)
+    |- SpecError            a file in benchmarks/ or data_manifests/, or vtbench.yaml, that breaks its schema (exit 2)
     |- DataError            a data folder or a manifest: missing, empty, misnamed lines (exit 2)
     |- WeightsError         a checkpoint that is unreadable or of another network (exit 2)
     |- VideoError           one video that cannot be read (exit 1)
     |- ResultsError         the results folder: unwritable, full, a broken or older results.csv (exit 1)
     `- RunError             a training or evaluation that failed (exit 1)
 
-Messages name the file (and row, line or key) first and end with how to mend it. `assert` is kept for our own mistakes.
+Messages name the file (and row, line or key) first and end with the remedy. `assert` is kept for our own mistakes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UsageError(VtbenchError):
 
 
 class SpecError(VtbenchError):
-    """A spec file that breaks the schema; the message starts with `file:line: key`.
+    """A YAML file that breaks its schema; the message starts with `file:line: key`.
 
     `others` are further problems that the same reading found, one line each.
     """
@@ -89,10 +89,28 @@ class RunError(VtbenchError):
     """A training or an evaluation that failed."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"` for the nearest of the known names, or their list when none is near."""
+def printable(text: str) -> str:
+    """`text` as one line for a terminal: blanks for line breaks, escapes for what would move the cursor or ring."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error that is not ours says, or its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def in_one_line(error: BaseException) -> str:
+    """Kind and first line of an error that is not ours: "ValueError: 3 heads do not divide 64"."""
+    said = first_line(error)
+    return said if said == type(error).__name__ else f"{type(error).__name__}: {said}"
+
+
+def did_you_mean(name: str, known: Iterable[str], before: str = "") -> str:
+    """`"; did you mean 'x'?"` for the nearest of the known names, or their list when none is near. `before` is what the
+    nearest one is to be written behind ("msca/table1:"), so that it can be pasted."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
-        return f"; did you mean '{near[0]}'?"
+        return f"; did you mean '{before}{near[0]}'?"
     return f"; known: {', '.join(known)}" if known else ""

@@ -89,6 +89,10 @@ class EpochJournal(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.elapsed_s += time.monotonic() - self._started
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if "train_loss" not in metrics:
+            raise RunError(
+                f"{self.folder}: the method logged no train_loss; log it in training_step, as VideoClassifier does"
+            )
         if not math.isfinite(metrics["train_loss"]):
             raise RunError(
                 f"{self.folder}: the loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}; "
@@ -149,8 +153,16 @@ class BestEpoch(L.Callback):
 
 
 def save_network(network: torch.nn.Module, path: Path) -> None:
-    """The state dict as safetensors."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, path)
+    """The state dict as safetensors; weights that are shared are written under each of their names."""
+    tensors: dict[str, torch.Tensor] = {}
+    stored: set[int] = set()
+    for name, value in network.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        if tensor.untyped_storage().data_ptr() in stored:
+            tensor = tensor.clone()
+        stored.add(tensor.untyped_storage().data_ptr())
+        tensors[name] = tensor
+    save_file(tensors, path)
 
 
 class TestJournal(L.Callback):

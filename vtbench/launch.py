@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from vtbench import provenance
-from vtbench.errors import SpecError, UsageError, VtbenchError
-from vtbench.papers.roots import include
-from vtbench.papers.schema import ACCURACIES, Row
+from vtbench.errors import SpecError, UsageError, VtbenchError, in_one_line
+from vtbench.papers.cells import ACCURACIES
+from vtbench.papers.roots import include, included
+from vtbench.papers.schema import Row
 from vtbench.papers.trainings import Measurement, Start, Training
-from vtbench.plan import Job, all_measurements, blockers, graph, is_trained, refuse_nothing
+from vtbench.plan import Job, all_measurements, blockers, graph, is_trained, require_work
 from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
@@ -85,7 +86,7 @@ def run(
     display = display or Display()
     store = Store(settings.results)
     store.check()
-    refuse_nothing(rows, scale)
+    require_work(rows, scale)
     wanted = all_measurements(rows, scale, seeds)
     outcome = Outcome()
     fresh = again or test_again
@@ -94,7 +95,7 @@ def run(
         newest = store.newest(measurement.row_id, measurement.name, scale, measurement.seed, given=False)
         if not fresh and newest is not None and newest.evaluation_key == measurement.evaluation.key:
             outcome.already += 1
-        elif not fresh and (same := store.find(measurement.evaluation.key)):
+        elif not fresh and (same := store.find(measurement.evaluation.key, scale)):
             # Another row, or an earlier command, already measured this very evaluation: a line of its own, no new run.
             outcome.written.append(_shared(same[-1], measurement))
             store.append(outcome.written[-1])
@@ -127,19 +128,16 @@ def run(
 
 
 def _shared(record: Record, measurement: Measurement) -> Record:
-    return record.model_copy(update={"id": measurement.row_id, "measurement": measurement.name})
+    root = provenance.outside(measurement.roots)
+    return record.model_copy(update={"id": measurement.row_id, "measurement": measurement.name, "root": root})
 
 
 def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:
     """Take out the jobs that lack data or weights or whose network cannot be built, those that start from one of them,
     and the pretrainings that nobody needs then."""
-    from vtbench.networks import impossible
-
     blocked: set[str] = set()
     for key, job in list(jobs.items()):
         reasons = blockers(job, settings)
-        if wrong := impossible(job.training, job.evaluations.values()):
-            reasons.append(f"{wrong} ({job.where})" if job.where else wrong)
         if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:
@@ -269,7 +267,7 @@ class _Worker:
     def __init__(self, context: Any, settings: Settings) -> None:
         self.pipe, theirs = context.Pipe()
         # Not a daemon: those may not have children, and a paper-scale training reads its videos in processes.
-        self.process = context.Process(target=_serve, args=(theirs, settings))
+        self.process = context.Process(target=_serve, args=(theirs, settings, included()))
         with _ctrl_c_held():
             self.process.start()
         theirs.close()
@@ -299,15 +297,13 @@ class _Worker:
         self.pipe.close()
 
 
-def _serve(pipe: Connection, settings: Settings) -> None:
+def _serve(pipe: Connection, settings: Settings, folders_outside: Sequence[Path]) -> None:
     """A worker process: take a job, train and evaluate (or prepare its data), answer; until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers itself
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     from vtbench import provenance, runner
 
     provenance.commit()  # now, before somebody commits while we train
-    for folder in settings.include:
-        include(folder)
 
     def progress(phase: str, done: int, total: int, loss: float | None) -> None:
         try:
@@ -322,6 +318,8 @@ def _serve(pipe: Connection, settings: Settings) -> None:
             return
         measured: dict[str, dict[str, Any]] = {}
         try:
+            for folder in folders_outside:
+                include(folder)
             for training, evaluations in jobs:
                 if verb == "prepare":
                     runner.prepare(training, settings, evaluations)
@@ -331,9 +329,11 @@ def _serve(pipe: Connection, settings: Settings) -> None:
             answer: tuple[Any, ...] = ("done", measured)
         except VtbenchError as error:
             answer = ("failed", str(error), error.exit_code)
-        except Exception as error:  # a mistake of ours must not take the other jobs down with it
+        except KeyboardInterrupt:  # SIGTERM, as Lightning tells it: the parent wants us gone
+            return
+        except BaseException as error:  # a mistake of ours must not take the other jobs down with it
             traceback.print_exc()
-            answer = ("failed", f"{type(error).__name__}: {error}")
+            answer = ("failed", in_one_line(error))
         try:
             pipe.send(answer)
         except OSError:
@@ -426,7 +426,7 @@ def evaluate_checkpoint(
     display = display or Display()
     store = Store(settings.results)
     store.check()
-    refuse_nothing(rows, scale)
+    require_work(rows, scale)
     jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
     for job in jobs:
         provenance.outside(job.roots)

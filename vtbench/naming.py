@@ -1,14 +1,18 @@
-"""From a name in a spec to the object: a short name of the package, or `package.module:name`."""
+"""From a name in a spec to the object: a short name of the package, or `package.module:name`.
+
+What such a name of the user's leads to may raise anything; `guarded` makes one line of it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import SpecError, UsageError, VtbenchError, did_you_mean, in_one_line
 
 
 def load(name: str, known: Mapping[str, str], kind: str) -> Any:
@@ -42,5 +46,21 @@ def _what_failed(module: str, error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename][1:]
     theirs = [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix))] or frames
     where = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
-    first_line = (str(error).strip() or "no message").splitlines()[0]
-    return f"importing {module} raised {type(error).__name__}: {first_line}{where}; repair the module"
+    return f"importing {module} raised {in_one_line(error)}{where}; repair the module"
+
+
+@contextlib.contextmanager
+def guarded(name: str, what: str, remedy: str, error: type[VtbenchError] = SpecError) -> Iterator[None]:
+    """Run what a name leads to. Whatever a name of the user's (`package.module:name`) raises, sys.exit() included,
+    becomes one line: `what`, the name, the error and the `remedy`. Names of vtbench raise as they are."""
+    try:
+        yield
+    except (VtbenchError, KeyboardInterrupt):
+        raise
+    except BaseException as raised:
+        if ":" not in name:
+            raise
+        frames = traceback.extract_tb(raised.__traceback__)
+        theirs = [frame for frame in frames[1:] if not frame.filename.startswith((sys.prefix, sys.base_prefix))]
+        where = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+        raise error(f"{what} {name}: {in_one_line(raised)}{where}; {remedy}") from raised

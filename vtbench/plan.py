@@ -76,7 +76,7 @@ def all_measurements(rows: Sequence[Row], scale: Scale, seeds: Sequence[int]) ->
     return [measurement for seed in seeds for row in rows for measurement in measurements(row, scale, seed)]
 
 
-def refuse_nothing(rows: Sequence[Row], scale: Scale) -> None:
+def require_work(rows: Sequence[Row], scale: Scale) -> None:
     """Raise UsageError, saying why, where none of the rows has anything to train and test at this scale."""
     if any(scale in spec.scales for row in rows if row.status == "runnable" for spec in row.asked_recipes.values()):
         return
@@ -113,7 +113,7 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     """
     store = Store(settings.results)
     records = store.read()
-    recorded = {record.evaluation_key for record in records}
+    recorded = {record.evaluation_key for record in records if record.scale == scale}
     jobs = graph(all_measurements(rows, scale, seeds))
     work = {key: _macs(job) for key, job in jobs.items()}
     speed = _measured_speed(records, jobs, work, scale)
@@ -121,7 +121,7 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     entries: list[dict[str, Any]] = []
     blocked: set[str] = set()
     for key, job in jobs.items():
-        reasons = blockers(job, settings) if key in needed else []
+        macs, reasons = work[key], blockers(job, settings) if key in needed else []
         if job.needs in blocked:
             reasons.append(f"training {job.needs}")
         if reasons:
@@ -139,8 +139,8 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
                 "state": "blocked" if reasons else "to do" if key in needed else "done",
                 "blocked_by": reasons,
                 "evaluations": sorted(job.evaluations),
-                "macs": work[key],
-                "seconds": round(work[key] / speed, 1) if speed else None,
+                "macs": macs,
+                "seconds": round(macs / speed, 1) if speed and macs is not None else None,
             }
         )
     return entries
@@ -164,7 +164,8 @@ def is_trained(job: Job, settings: Settings) -> bool:
 
 
 def blockers(job: Job, settings: Settings) -> list[str]:
-    """What a job lacks to run, with the option that gives it; nothing if it can run."""
+    """What a job lacks to run, with the option that gives it, and what of it cannot work at all; nothing if it can
+    run."""
     reasons = []
     for name in sorted({job.training.data.dataset, *(e.data.dataset for e in job.evaluations.values())}):
         folder = settings.data.get(name)
@@ -180,18 +181,23 @@ def blockers(job: Job, settings: Settings) -> list[str]:
                 reasons.append(f"weights {weights} (--weights {weights}=FILE)")
         elif not settings.weights[weights].is_file():
             reasons.append(f"weights {weights}: {settings.weights[weights]} does not exist")
+    from vtbench.networks import impossible
+
+    if wrong := impossible(job.training, job.evaluations.values()):
+        reasons.append(f"{wrong} ({job.where})" if job.where else wrong)
     return reasons
 
 
-def _macs(job: Job) -> int:
-    """Multiply-adds of a training and its tests: 3 forward passes per training clip (the way back costs two)."""
+def _macs(job: Job) -> int | None:
+    """Multiply-adds of a training and its tests: 3 forward passes per training clip (the way back costs two). None
+    where the network cannot be built or counted."""
     from vtbench.networks import clip_macs
 
     training = job.training
     try:
         one = clip_macs(training)
-    except SpecError as error:
-        raise SpecError(f"{job.where}: {job.title}: {error}" if job.where else f"{job.title}: {error}") from error
+    except SpecError:
+        return None
     videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
     total = 3 * one * videos * training.train.epochs
     for evaluation in job.evaluations.values():
@@ -201,12 +207,12 @@ def _macs(job: Job) -> int:
 
 
 def _measured_speed(
-    records: Sequence[Record], jobs: dict[str, Job], work: dict[str, int], scale: Scale
+    records: Sequence[Record], jobs: dict[str, Job], work: dict[str, int | None], scale: Scale
 ) -> float | None:
     """MACs per second of earlier runs of these trainings at this scale, the median, or None."""
     speeds = [
-        work[record.training_key] / (record.train_wall_s + (record.eval_wall_s or 0))
+        macs / (record.train_wall_s + (record.eval_wall_s or 0))
         for record in records
-        if record.scale == scale and record.training_key in work and record.train_wall_s
+        if record.scale == scale and record.train_wall_s and (macs := work.get(record.training_key))
     ]
     return median(speeds) if speeds else None

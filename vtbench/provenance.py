@@ -36,8 +36,9 @@ def commit() -> tuple[str | None, bool | None]:
 
 
 def outside(roots: Sequence[Path]) -> str | None:
-    """Folders outside vtbench, each as `name@commit` (with `-dirty` where its files differ from the commit), or, where
-    git does not track it, as `name@sha256:` and 12 digits over its files; None for no folder."""
+    """Folders outside vtbench, each as `name@commit` (with `-dirty` where a tracked file differs from the commit, or a
+    paper, a data set or a Python file is new), or, where git does not track it, as `name@sha256:` and 12 digits over
+    its papers, data sets and Python files; None for no folder."""
     return ";".join(_state(root) for root in roots) or None
 
 
@@ -46,8 +47,9 @@ def _state(root: Path) -> str:
     """As the folder was when it was first asked for."""
     try:
         if _git(root, "ls-files", "--", "benchmarks", "data_manifests"):
-            changed = _git(root, "status", "--porcelain", "--", "benchmarks", "data_manifests", "*.py")
-            return f"{root.name}@{_git(root, 'rev-parse', '--short=12', 'HEAD')}{'-dirty' if changed else ''}"
+            changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+            new = _git(root, "status", "--porcelain", "--", "benchmarks", "data_manifests", "*.py")
+            return f"{root.name}@{_git(root, 'rev-parse', '--short=12', 'HEAD')}{'-dirty' if changed or new else ''}"
     except (OSError, subprocess.CalledProcessError):
         pass
     digest = hashlib.sha256()

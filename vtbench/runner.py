@@ -1,7 +1,7 @@
 """One training or one evaluation, top to bottom: build, load, train, evaluate. The only place that sees both sides.
 
-The spec side says what (frozen Trainings and Evaluations), the tensor side does it (plain keyword arguments); nothing
-else in vtbench knows both. Many trainings, in order and side by side, are launch.py's.
+The paper side says what (frozen Trainings and Evaluations), the tensor side does it (plain keyword arguments); of the
+rest of vtbench only networks.py and speed.py know both. Many trainings, in order and side by side, are launch.py's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import datetime
 import logging
 import math
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,19 +21,20 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vtbench import provenance
 from vtbench.datasets import build_data
 from vtbench.datasets.triplets import SILENT
-from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError
+from vtbench.errors import DataError, ResultsError, RunError, SpecError, VtbenchError, WeightsError, in_one_line
 from vtbench.evaluation import METRICS
 from vtbench.evaluation.metrics import accuracy, coverage
 from vtbench.journals import BestEpoch, EpochJournal, Progress, TestJournal, no_progress, save_network
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier
-from vtbench.naming import load
+from vtbench.naming import guarded, load
 from vtbench.networks import build_audio_encoder, build_network
-from vtbench.papers.datasets import NO_FLIP, NO_SPLIT, Dataset, load_dataset
+from vtbench.papers.datasets import NO_FLIP, Dataset, load_dataset, wrong_split
 from vtbench.papers.recipe import METHOD_OPTIONS, Data
 from vtbench.papers.signatures import called
 from vtbench.papers.trainings import Evaluation, Training
@@ -78,7 +80,8 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     folder = folders.training_folder(settings.results, training.key)
     with folders.locked(folder):
         if not folders.is_trained(folder):
-            _train(training, settings, progress, folder)
+            with _calm(folder):
+                _train(training, settings, progress, folder)
     return folder
 
 
@@ -107,23 +110,22 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
     best = BestEpoch(folder, data.fingerprint("test")) if training.train.keep == "best_on_test" else None
     last = folder / folders.CHECKPOINT
     logger = _train_logger(training, settings, folder)
-    with _calm(folder):
-        trainer = L.Trainer(
-            max_epochs=training.train.epochs,
-            accumulate_grad_batches=batches.accumulate,
-            gradient_clip_val=training.train.clip_grad_norm,
-            precision=training.train.precision,
-            callbacks=[journal, best] if best else [journal],
-            limit_val_batches=1.0 if best or data.holdout else 0,
-            logger=logger,
-            **_quiet_trainer(training, folder),
-        )
-        _refuse_damaged(last)
-        try:
-            trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-        finally:
-            if logger:
-                logger.experiment.finish()  # the next training of this process is a run of its own
+    trainer = L.Trainer(
+        max_epochs=training.train.epochs,
+        accumulate_grad_batches=batches.accumulate,
+        gradient_clip_val=training.train.clip_grad_norm,
+        precision=training.train.precision,
+        callbacks=[journal, best] if best else [journal],
+        limit_val_batches=1.0 if best or data.holdout else 0,
+        logger=logger,
+        **_quiet_trainer(training, folder),
+    )
+    _refuse_damaged(last)
+    try:
+        trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    finally:
+        if logger:
+            logger.experiment.finish()  # the next training of this process is a run of its own
     if trainer.interrupted or trainer.current_epoch < training.train.epochs:
         raise RunError(
             f"{folder}: broken off after {trainer.current_epoch} of {training.train.epochs} epochs; "
@@ -132,8 +134,7 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
     if best:
         load_weights(network, best.path, expect_head=True)
     else:
-        with _calm(folder):
-            method.finish(data, trainer.strategy.root_device)
+        method.finish(data, trainer.strategy.root_device)
     folders.replace_file(folder / folders.WEIGHTS, lambda half: save_network(network, half))
     folders.write_json(
         folder / folders.DONE,
@@ -161,12 +162,8 @@ def _train(training: Training, settings: Settings, progress: Progress, folder: P
 
 def _method(name: str, network: torch.nn.Module, options: dict[str, Any]) -> VideoClassifier:
     """The method around its network. Raises SpecError where a method of the user's own does not take the options."""
-    try:
+    with guarded(name, "method", "change its __init__ or the train block"):
         return build_method(name, network, **options)
-    except (TypeError, ValueError) as error:
-        if ":" not in name:
-            raise
-        raise SpecError(f"method {name}: {error}; change its __init__ or the train block") from error
 
 
 def _refuse_damaged(checkpoint: Path) -> None:
@@ -217,7 +214,8 @@ def evaluate(
     }
     with folders.locked(folder):
         if not folders.is_done(folder):
-            _evaluate(evaluation, settings, progress, folder, network, origin)
+            with _calm(folder):
+                _evaluate(evaluation, settings, progress, folder, network, origin)
         return dict(folders.read_json(folder / folders.DONE))
 
 
@@ -239,12 +237,16 @@ def _evaluate(
     folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
     data.tested = journal.labels.keys()
     started = time.monotonic()
-    with _calm(folder):
-        trainer = L.Trainer(callbacks=[journal], logger=False, **_quiet_trainer(training, folder))
-        trainer.test(method, data, verbose=False)
+    trainer = L.Trainer(callbacks=[journal], logger=False, **_quiet_trainer(training, folder))
+    trainer.test(method, data, verbose=False)
     views = evaluation.eval.clips * evaluation.eval.crops
     expected = len(data.test_entries)
     view_scores, labels_of, remarks = journal.all(method)
+    if len(labels_of) < len({entry.video_id for entry in data.test_entries}):
+        raise RunError(
+            f"data module {load_dataset(evaluation.data.dataset).module}: {len(labels_of)} of {expected} test videos "
+            "were tested; its test_dataloader must give every video of test_entries, readable or not"
+        )
     if method.failures and len(method.failures) == len(labels_of):
         name, reason = next(iter(method.failures.items()))
         raise RunError(
@@ -278,17 +280,11 @@ def _evaluate(
 def _own_metrics(
     evaluation: Evaluation, scores: torch.Tensor, labels: torch.Tensor, expected_labels: list[int]
 ) -> dict[str, float]:
-    """What `eval.metrics` asks for. Raises RunError for a metric that fails or gives no finite number; the scores are
-    kept, so the same command measures again without a test."""
+    """What `eval.metrics` asks for. Raises RunError for a metric that fails or gives no finite number."""
     measured = {}
     for name in evaluation.eval.metrics or ():
-        try:
+        with guarded(name, "metric", "repair it and give the same command again", RunError):
             value = float(load(name, METRICS, "metric")(scores, labels, expected_labels=expected_labels))
-        except VtbenchError:
-            raise
-        except Exception as error:
-            first_line = (str(error).strip() or "no message").splitlines()[0]
-            raise RunError(f"metric {name}: {type(error).__name__}: {first_line}") from error
         if not math.isfinite(value):
             raise RunError(f"metric {name}: gave {value}, a finite number is wanted")
         measured[called(name)] = value
@@ -318,10 +314,10 @@ def _videos(data: Data, settings: Settings) -> dict[str, Any]:
     """
     facts, root = load_dataset(data.dataset), settings.data.get(data.dataset)
     limits = {"limit_train": data.limit_train, "limit_test": data.limit_test}
+    if wrong := wrong_split(facts, data.split):
+        raise DataError(f"data.split {wrong}")
     if data.split is not None:
         limits["split"] = data.split
-    elif facts.about.splits > 1:
-        raise DataError(f"data.split {NO_SPLIT.format('not set', data.dataset, facts.about.splits)}")
     if not facts.synthetic:
         if root is None:
             raise DataError(
@@ -346,29 +342,29 @@ def _data_module(data: Data, training: Training, settings: Settings, *, evaluati
     crops = protocol.crops if protocol else 3 if training.train.keep == "best_on_test" else 1
     # Held-out videos are seen at the size that is trained on, where they are the only ones that a training tests.
     size = training.augment.short_side[0] if training.train.holdout else data.size
-    return build_data(
-        data.dataset,
-        module=facts.module,
+    arguments = {
         **_videos(data, settings),
-        num_classes=facts.num_classes,
-        num_frames=data.num_frames,
-        stride=data.stride,  # None where data.sampling is segments
-        size=data.size,
-        augment=dataclasses.asdict(training.augment),
-        flip_labels=facts.flip_labels,
-        batch_size=split_batch(training, settings.batch_size).batch_size,
-        num_workers=settings.num_workers if training.scale == "paper" else 0,
-        seed=protocol.clip_seed if protocol and protocol.clip_seed is not None else training.seed,
-        clips=protocol.clips if protocol else 1,
-        crops=crops,
-        clip_sampling=protocol.clip_sampling if protocol else "uniform",
-        short_side=protocol.short_side if protocol else size,
-        cache=training.scale != "paper",
-        eval_batch_size=1 if training.scale == "paper" else 8,
-        modalities=data.modalities,
-        motion=data.motion,
-        holdout=training.train.holdout,
-    )
+        "num_classes": facts.num_classes,
+        "num_frames": data.num_frames,
+        "stride": data.stride,  # None where data.sampling is segments
+        "size": data.size,
+        "augment": dataclasses.asdict(training.augment),
+        "flip_labels": facts.flip_labels,
+        "batch_size": split_batch(training, settings.batch_size).batch_size,
+        "num_workers": settings.num_workers if training.scale == "paper" else 0,
+        "seed": protocol.clip_seed if protocol and protocol.clip_seed is not None else training.seed,
+        "clips": protocol.clips if protocol else 1,
+        "crops": crops,
+        "clip_sampling": protocol.clip_sampling if protocol else "uniform",
+        "short_side": protocol.short_side if protocol else size,
+        "cache": training.scale != "paper",
+        "eval_batch_size": 1 if training.scale == "paper" else 8,
+        "modalities": data.modalities,
+        "motion": data.motion,
+        "holdout": training.train.holdout,
+    }
+    with guarded(facts.module, "data module", "change its __init__"):
+        return build_data(data.dataset, module=facts.module, **arguments)
 
 
 def _initialise(network: torch.nn.Module, training: Training, settings: Settings) -> str | None:
@@ -440,7 +436,7 @@ def _quiet_trainer(training: Training, folder: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def _calm(folder: Path) -> Iterator[None]:
     """Keep Lightning's notices out of the display; tell an error that is not ours in one line, with its traceback kept
-    in the folder."""
+    in the folder. Ctrl-C and SIGTERM come out as KeyboardInterrupt."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -455,19 +451,23 @@ def _calm(folder: Path) -> Iterator[None]:
             yield
     except VtbenchError:
         raise
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from None
-    except Exception as error:
-        import traceback
-
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, SIGTERMException) or _is_ctrl_c(error):
+            raise KeyboardInterrupt from None
         log = folder / ERROR
         with contextlib.suppress(OSError):
             log.write_text(traceback.format_exc())
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RunError(f"{folder}: {type(error).__name__}: {first_line} (traceback in {log})") from error
+        raise RunError(f"{folder}: {in_one_line(error)} (traceback in {log})") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Whether it is the SystemExit that Lightning makes of Ctrl-C, not one of the code that ran."""
+    return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
 
 
 def _train_logger(training: Training, settings: Settings, folder: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 Scale = str
 """One of SCALES."""
 
@@ -16,14 +18,24 @@ def layered(scale: Scale) -> tuple[Scale, ...]:
     return (*layered(below), scale) if below else (scale,)
 
 
+def at_scale(scale: Scale) -> str:
+    """ " at mini scale", for messages; nothing for the recipe as printed."""
+    return f" at {scale} scale" if SCALES[scale] else ""
+
+
+def without_scale(text: str) -> str:
+    """A message without the words of `at_scale`, to see whether another scale only repeats it."""
+    return functools.reduce(lambda said, scale: said.replace(at_scale(scale), ""), small_scales(), text)
+
+
 def small_scales() -> tuple[Scale, ...]:
     """The scales that lie on another: the names under which blocks for them stand in a file."""
     return tuple(scale for scale, below in SCALES.items() if below)
 
 
 def smallest_first() -> tuple[Scale, ...]:
-    """All scales, as reports and options list them."""
-    return tuple(reversed(SCALES))
+    """All scales, as reports and options list them: those with the most layers first."""
+    return tuple(sorted(SCALES, key=lambda scale: -len(layered(scale))))
 
 
 def known_scale(scale: str) -> Scale:

@@ -12,7 +12,7 @@ from vtbench.errors import UsageError, did_you_mean
 from vtbench.papers.datasets import dataset_names
 from vtbench.papers.document import Node, build, key, read_yaml
 from vtbench.papers.resolve import weight_names
-from vtbench.papers.roots import include, included
+from vtbench.papers.roots import include
 
 FILE = "vtbench.yaml"
 Wandb = Literal["off", "offline", "online"]
@@ -27,8 +27,6 @@ class Settings:
     """Data set -> folder of its videos and lists."""
     weights: dict[str, Path] = field(default_factory=dict)
     """Name in `init.weights` -> file."""
-    include: tuple[Path, ...] = ()
-    """Folders outside vtbench that papers and data sets are read from, in worker processes too."""
     batch_size: int | None = None
     """Clips per forward pass; None is the recipe's. The effective batch stays the recipe's."""
     num_workers: int = 4
@@ -41,7 +39,7 @@ class _SettingsFile:
     data: dict[str, str] = key("data set -> folder", default={})
     weights: dict[str, str] = key("name of weights -> file", default={})
     results: str | None = key("folder of results.csv and of the runs", default=None)
-    include: tuple[str, ...] = key("folders with benchmarks/ or data_manifests/ of one's own", default=())
+    include: tuple[str, ...] = key("folders with benchmarks/ or data_manifests/ of your own", default=())
 
 
 def include_folders(given: Sequence[str] = (), folder: Path | None = None) -> None:
@@ -54,7 +52,8 @@ def include_folders(given: Sequence[str] = (), folder: Path | None = None) -> No
     for number, path in enumerate(file.include):
         assert top is not None
         node = top.value["include"].value[number]
-        include((folder or Path()) / Path(path).expanduser(), f"{node.file}:{node.line}: {node.key}")
+        named_by = f"{node.file}:{node.line}: {node.key}"
+        include((folder or Path()) / _path(path, named_by), named_by)
     for path in given:
         include(path, f"--include {path}")
 
@@ -76,17 +75,11 @@ def load_settings(
     """
     top, file = _read(folder)
     base = folder or Path()
-    for block, known in (("data", dataset_names), ("weights", weight_names)):
-        for name, node in (top.value[block].value if top and block in top.value else {}).items():
-            if name not in known():
-                node.fail(f"{_WHAT[block]} of that name{did_you_mean(name, known())}")
-    from_file = {name: base / Path(value).expanduser() for name, value in file.data.items()}
-    files = {name: base / Path(value).expanduser() for name, value in file.weights.items()}
+    in_file = None if file.results is None else base / _path(file.results, f"{FILE}: results")
     return Settings(
-        results=_results(results, base, file.results),
-        data=from_file | _pairs("data", data, dataset_names),
-        weights=files | _pairs("weights", weights, weight_names),
-        include=included(),
+        results=_path(results, "--results") if results else in_file or Settings.results,
+        data=_from_file("data", top, base, dataset_names) | _pairs("data", data, dataset_names),
+        weights=_from_file("weights", top, base, weight_names) | _pairs("weights", weights, weight_names),
         batch_size=batch_size,
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         wandb=wandb,
@@ -99,22 +92,36 @@ def _read(folder: Path | None) -> tuple[Node | None, _SettingsFile]:
     return top, build(_SettingsFile, top) if top else _SettingsFile()
 
 
-def _results(option: str | None, folder: Path, in_file: str | None) -> Path:
-    if option:
-        return Path(option).expanduser()
-    return folder / Path(in_file).expanduser() if in_file else Settings.results
+def _path(text: str, named_by: str) -> Path:
+    """A path, `~` being the home folder. Raises UsageError, saying what named it, for `~nobody`."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{named_by}: {text}: no such user; give the whole path") from error
 
 
 _WHAT = {"data": "no data set", "weights": "no row asks for weights"}
 
 
+def _from_file(block: str, top: Node | None, base: Path, known: Callable[[], Collection[str]]) -> dict[str, Path]:
+    """The names and paths of a block of vtbench.yaml."""
+    if top is None or block not in top.value:
+        return {}
+    nodes, names = top.value[block].value, known()
+    for name, node in nodes.items():
+        if name not in names:
+            node.fail(f"{_WHAT[block]} of that name{did_you_mean(name, names)}")
+    return {name: base / _path(node.value, f"{node.file}:{node.line}: {node.key}") for name, node in nodes.items()}
+
+
 def _pairs(option: str, given: Sequence[str], known: Callable[[], Collection[str]]) -> dict[str, Path]:
-    pairs = {}
+    pairs: dict[str, Path] = {}
+    names = known() if given else ()
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise UsageError(f"--{option} {text}: must be NAME=PATH")
-        if name not in known():
-            raise UsageError(f"--{option} {name}: {_WHAT[option]} of that name{did_you_mean(name, known())}")
-        pairs[name] = Path(value).expanduser()
+        if name not in names:
+            raise UsageError(f"--{option} {name}: {_WHAT[option]} of that name{did_you_mean(name, names)}")
+        pairs[name] = _path(value, f"--{option} {name}")
     return pairs

@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 from vtbench.papers import Paper, Row, measurements
-from vtbench.papers.check import value_sources
 from vtbench.papers.recipe import Recipe
 from vtbench.papers.resolve import Change, changes_at
+from vtbench.papers.sources import value_sources
 from vtbench.printing import cell_text
 from vtbench.scales import Scale
 

@@ -29,10 +29,11 @@ from vtbench.cost.speed import (
     time_in_turns,
 )
 from vtbench.errors import RunError, SpecError, UsageError
-from vtbench.networks import built, on_meta
+from vtbench.networks import built, check_network
+from vtbench.papers.cells import MEMORY, SPEEDS
 from vtbench.papers.network import Network, network_of
-from vtbench.papers.resolve import folders_behind
-from vtbench.papers.schema import MEMORY, SPEEDS, Row
+from vtbench.papers.outside import folders_behind
+from vtbench.papers.schema import Row
 from vtbench.papers.select import select
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
@@ -137,6 +138,7 @@ def measure(
     outcome = Outcome()
     groups: dict[Network, list[_Target]] = {}
     for target in _targets(rows, scale, against, outcome):
+        _root(target)  # now, likewise
         groups.setdefault(target.against_network or target.network, []).append(target)
     memory = _Memory(wanted.machine)
     now_and_then = _now_and_then(tell)
@@ -242,7 +244,7 @@ def _targets(rows: Sequence[Row], scale: Scale, against: str | None, outcome: Ou
             outcome.notes.append(f"{row.id}: skipped, it has no network at {scale} scale ({row.status})")
             continue
         try:
-            on_meta(network)
+            check_network(network)
         except SpecError as error:
             raise SpecError(f"{row.where}: {error}") from error
         networks[row.id] = network
@@ -370,6 +372,10 @@ def _case(network: Network) -> Case:
     return Case(functools.partial(built, network), network.clip_shape)
 
 
+def _root(target: _Target) -> str | None:
+    return provenance.outside(folders_behind([target.row.root], [target.network.name]))
+
+
 def _record(
     target: _Target, metric: str, scale: Scale, own: _Series, other: _Series | None, machine: Machine
 ) -> SpeedRecord:
@@ -378,7 +384,7 @@ def _record(
         ratios = [a / b for a, b in zip(own.values, other.values, strict=True)]
     line: dict[str, Any] = {
         **provenance.environment(),
-        "root": provenance.outside(folders_behind(target.row, [target.network.name])),
+        "root": _root(target),
         "id": target.row.id,
         "scale": scale,
         "metric": metric,

@@ -37,7 +37,7 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "paper.yaml",
             "  data.stride:",
             "  data.strid:",
-            "paper.yaml: sources.data.strid: no row of the paper has this key",
+            "paper.yaml:150: sources.data.strid: no row of the paper has this key",
         ),
         (
             "paper.yaml",
@@ -56,7 +56,7 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "table2.yaml",
             "rows:\n",
             'sources: {data.stried: {paper: "4"}}\nrows:\n',
-            "table2.yaml: sources.data.stried: no row",
+            "table2.yaml:16: sources.data.stried: no row",
         ),
         (
             "paper.yaml",
@@ -76,7 +76,12 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "kinetics40",
             "no data set is called 'kinetics40'; did you mean 'kinetics400'",
         ),
-        ("table1.yaml", "- id: vit\n", '- id: vit\n    init: {row: "msca/table1:vit"}\n', "init.row goes in a circle"),
+        (
+            "table1.yaml",
+            "- id: vit\n",
+            '- id: vit\n    init: {row: "msca/table1:vit"}\n',
+            "table1.yaml:18: rows[0].init.row: goes in a circle: msca/table1:vit -> msca/table1:vit",
+        ),
     ],
 )
 def test_a_problem_is_named_with_file_row_and_key(edit: Edit, file: str, old: str, new: str, message: str) -> None:
@@ -103,8 +108,9 @@ def test_a_missing_data_set_is_a_problem_of_the_rows_that_use_it(benchmarks: Pat
 def test_a_row_that_mirrors_what_has_no_mirrored_label_is_reported(benchmarks: Path) -> None:
     path = benchmarks.parent / "data_manifests" / "kinetics400" / "dataset.yaml"
     path.write_text(path.read_text() + "flip: {forbidden: true}\n")
-    assert (
-        "row 'vit': augment.flip is 0.5: a mirrored video of kinetics400 has no label; set augment.flip: 0" in found()
+    assert found() == (
+        "benchmarks/msca/table1.yaml:7: augment.flip is 0.5, and a mirrored video of kinetics400 has no label (in 33 "
+        "rows); set augment.flip: 0 in the row"
     )
 
 

@@ -1,4 +1,4 @@
-"""A row of one's own under a printed table: what it takes, what it says itself, and where each value comes from."""
+"""A row of the user's under a printed table: what it takes, what it says itself, and where each value comes from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from vtbench.errors import SpecError
 from vtbench.papers import load_paper, measurements, select
-from vtbench.papers.check import check, value_sources
+from vtbench.papers.check import check
+from vtbench.papers.sources import value_sources
 
 OwnPaper = Callable[..., Path]
 
@@ -103,8 +104,8 @@ def test_a_row_can_be_like_one_that_is_like_another(own_paper: OwnPaper) -> None
     [
         ("pst/table3:pst-t-in1k-1x1", "has several measurements; choose @sthv1 or @sthv2"),
         ("pst/table3:pst-t-in1k-1x1@sthv3", "has no measurement 'sthv3'; did you mean 'sthv"),
-        ("pst/table3:pst-t-in1k-1x2", "no row 'pst/table3:pst-t-in1k-1x2'; did you mean 'pst-t-in1k-1x1'?"),
-        ("pst/table33:pst-t", "no table 'pst/table33'; did you mean 'table3'?"),
+        ("pst/table3:pst-t-in1k-1x2", "no row 'pst/table3:pst-t-in1k-1x2'; did you mean 'pst/table3:pst-t-in1k-1x1'?"),
+        ("pst/table33:pst-t", "no table 'pst/table33'; did you mean 'pst/table3'?"),
         ("psst/table3:pst-t", "no paper 'psst'; did you mean 'pst'?"),
         ("pst/table3", "must name one row, as paper/table:row or paper/table:row@measurement"),
         ("pst/table3:tsm", "pst/table3:tsm is published-only, there is no recipe to take"),
@@ -141,3 +142,26 @@ def test_a_quoted_row_is_like_none(own_paper: OwnPaper) -> None:
     own_paper(f'  - {{id: a, label: A, quoted: true, like: "{LIKE}"}}\n')
     with pytest.raises(SpecError, match=r"rows\[0\]\.like: a row that only quotes numbers"):
         load_paper("lab")
+
+
+def test_it_exists_at_the_scales_of_what_it_is_like(own_paper: OwnPaper) -> None:
+    small = "mini: {why: mine, init: {scratch: true}}"
+    own_paper(
+        f'  - {{id: mine, label: Mine, like: "msca/table3:vit@events", model: {{name: vit}}, {small}}}\n',
+        defaults="caption: Mine\n",
+    )
+    (row,) = select(["lab/table1:mine"])
+    assert row.recipes["events"].scales == ("smoke", "mini")
+    assert [len(measurements(row, scale)) for scale in ("paper", "mini", "smoke")] == [0, 1, 1]
+    assert check("lab")[1] == []
+
+
+def test_a_start_from_a_measurement_that_it_does_not_take_says_what_to_do(own_paper: OwnPaper) -> None:
+    own_paper(
+        '  - {id: mine, label: Mine, like: "msca/table3:vit@events", model: {name: vit}}\n', defaults="caption: Mine\n"
+    )
+    (problem,) = check("lab")[1]
+    assert problem.endswith(
+        "init.measurement: 'main' is not a measurement of lab/table1:mine; it is like msca/table3:vit@events, so give "
+        "it an `init` of its own"
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from vtbench.errors import SpecError, UsageError
 from vtbench.papers import load_paper, measurements, select
-from vtbench.papers.schema import Published
+from vtbench.papers.cells import Published
 
 Edit = Callable[[str, str, str], int]
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,8 +68,8 @@ def test_a_key_in_defaults_is_reported_in_defaults(edit: Edit) -> None:
         ("init: {weights", "init: {scratch: true, weights", "init must hold exactly one of"),
         ('top1: "76.37"', "top1: 76.37", "quote it, so that the printed precision is kept"),
         ('top1: "76.37"', 'top1: "76,37x"', "is not a number"),
-        ('top1: "76.37"', 'tpo1: "76.37"', "published.tpo1: is no metric; did you mean 'top1'?"),
-        ('top1: "76.37"', 'events_top1: "76.37"', "'events' is no measurement of this row"),
+        ('top1: "76.37"', 'tpo1: "76.37"', "published.tpo1: is not a metric; did you mean 'top1'?"),
+        ('top1: "76.37"', 'events_top1: "76.37"', "'events' is not a measurement of this row"),
         ('top1: "76.37"', 'top1: {value: "76.37", precison: 1}', "a cell has only the keys value, reconstructed"),
         ('top1: "76.37"', 'top1: {value: "76.37", precision: x}', "must be a number of decimals"),
         ('top1: "76.37"', 'top1: {value: "76.37", reconstructed: 2}', "must say from where"),
@@ -82,12 +82,12 @@ def test_a_key_in_defaults_is_reported_in_defaults(edit: Edit) -> None:
         (
             "{name: vit}\n    published: {",
             "{name: vit}\n    baseline: tokenshfit\n    published: {",
-            "baseline: 'tokenshfit' is no other row of this table; did you mean 'tokenshift'?",
+            "baseline: 'tokenshfit' is not another row of this table; did you mean 'tokenshift'?",
         ),
         (
             "{name: vit}\n    published: {",
             "{name: vit}\n    baseline: vit\n    published: {",
-            "baseline: 'vit' is no other row of this table",
+            "baseline: 'vit' is not another row of this table",
         ),
         ("caption:", "captoin:", "captoin: no such key; did you mean 'caption'?"),
         ("rows:\n", "rows: []\nrest:\n", "no such key"),
@@ -264,9 +264,9 @@ def test_a_line_can_print_the_mean_over_its_measurements() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("{ucf101: [split1, ", "{ucf: [split1, ", "'ucf101' is no measurement of this row"),
+        ("{ucf101: [split1, ", "{ucf: [split1, ", "'ucf101' is not a measurement of this row"),
         ("{ucf101: [split1, ", "{split1: [split1, ", "'split1' is a measurement of this row"),
-        ("{ucf101: [split1, ", "{ucf101: [split4, ", "'split4' is no measurement of this row; did you mean"),
+        ("{ucf101: [split1, ", "{ucf101: [split4, ", "'split4' is not a measurement of row mm-vit-i; did you mean"),
         ("[split1, split2, split3]", "[split1]", "must be two or more measurements, each once, not ['split1']"),
         (
             "[iframe, motion, residual, audio]",

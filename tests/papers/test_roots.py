@@ -173,7 +173,7 @@ def test_an_entry_point_without_papers_is_an_error(
     (tmp_path / "site" / "lab_papers").mkdir(parents=True)
     (tmp_path / "site" / "lab_papers" / "__init__.py").write_text("")
     installed(value)
-    with pytest.raises(SpecError, match=rf"entry point 'lab' \(vtbench\.papers\): '{value}' is no package with bench"):
+    with pytest.raises(SpecError, match=rf"'lab' \(vtbench\.papers\): '{value}' is not a package with benchmarks/"):
         select(["msca"])
 
 
@@ -239,7 +239,7 @@ def test_a_name_that_a_package_only_imports_is_followed(own_paper: OwnPaper, tmp
         (NETWORK, "toy_net:", "rows[0].model.name: 'toy_net:' must be package.module:name"),
         (NETWORK, "toy_net", "rows[0].model.name: no model is called 'toy_net'; known: vit, "),
         (NETWORK, "toy", "; your own is named as package.module:name"),
-        ("toy = 3\n", "toy_net:toy", "toy_net.py: toy is no function or class"),
+        ("toy = 3\n", "toy_net:toy", "toy_net.py: toy is not a function or class"),
         ("def toy(**kwargs): ...\n", "toy_net:toy", "toy_net.py:1: toy takes **kwargs, so its arguments cannot be"),
         ("def toy(*args): ...\n", "toy_net:toy", "toy_net.py:1: toy takes *args, so its arguments cannot be checked"),
         ("def toy(a, /): ...\n", "toy_net:toy", "toy_net.py:1: toy has arguments that cannot be given by name"),
@@ -299,16 +299,29 @@ def test_methods_metrics_and_data_modules_are_named_likewise(own_paper: OwnPaper
     ("row", "message"),
     [
         ('train: {method: "own:Fti"}', "train.method: {0}/own.py: defines no class 'Fti'; did you mean 'Fit'?"),
-        ('train: {method: "own:balance"}', "train.method: {0}/own.py: balance is no class"),
+        ('train: {method: "own:balance"}', "train.method: {0}/own.py: balance is not a class"),
         ("train: {method: mcsa}", "train.method: no method is called 'mcsa'; did you mean 'msca'?"),
-        ('train: {method: "own:Fit"}', "defaults.train.weight_decay: the method Fit has no such option; leave it out"),
+        (
+            'train: {method: "own:Fit"}',
+            "method Fit does not take weight_decay, epochs, warmup_epochs, schedule, label_smoothing, which every "
+            "recipe has; derive it from vtbench.methods.base.ScheduledClassifier, or take them in __init__",
+        ),
+        (
+            'train: {method: "own:Full", precise_bn: 3}',
+            "train.precise_bn: the method Full has no such option; leave it",
+        ),
+        ('train: {method: "own:Choosy"}', "defaults.train.schedule: is 'cosine', must be one of step"),
+        (
+            'train: {method: "own:More"}',
+            "train.method: the method More needs extra, which the train block does not give",
+        ),
         ('eval: {metrics: ["own:blance"]}', "eval.metrics[0]: {0}/own.py: defines no function or class 'blance'"),
         ('eval: {metrics: ["own:odd"]}', "eval.metrics[0]: odd() takes (a, b), not (scores, labels, expected_labels)"),
         (
             "eval: {metrics: [top3]}",
             "eval.metrics[0]: no metric is called 'top3'; known: mean_class_accuracy; your own",
         ),
-        ("data: {dataset: ours}", "ours/dataset.yaml:6: module: {0}/own.py: balance is no class"),
+        ("data: {dataset: ours}", "ours/dataset.yaml:6: module: {0}/own.py: balance is not a class"),
     ],
 )
 def test_what_is_no_method_metric_or_data_module_is_one_line(
@@ -317,7 +330,12 @@ def test_what_is_no_method_metric_or_data_module_is_one_line(
     folder = own_paper(f"  - {{id: one, label: One, {row}}}\n")
     dataset(folder, "ours", 'module: "own:balance"\n')
     (folder / "own.py").write_text(
+        "from typing import Literal\n"
+        "from vtbench.methods.base import ScheduledClassifier\n"
         "class Fit:\n    def __init__(self, network, *, optimizer, lr): ...\n"
+        "class Full(ScheduledClassifier): ...\n"
+        "class Choosy(Full):\n    def __init__(self, network, *, schedule: Literal['step'], **kwargs): ...\n"
+        "class More(Full):\n    def __init__(self, network, *, extra, **kwargs): ...\n"
         "def balance(scores, labels, *, expected_labels): ...\n"
         "def odd(a, b): ...\n"
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -235,3 +236,24 @@ def test_a_mean_over_measurements_stands_for_them_once_all_are_there(store: Stor
     assert after.delta == {"top1": 0.01, "top5": -0.54}
     low, high = after.measured["top1"].interval
     assert high - low < 1, "of three test sets"
+
+
+def test_a_measurement_may_be_part_of_two_means(store: Store, measure: Measure, own_paper: Callable[..., Path]) -> None:
+    parts = "measurements: {a: {}, b: {}, c: {}}, means: {main: [a, b, c], ab: [a, b]}"
+    own_paper(f'  - {{id: one, label: One, {parts}, published: {{top1: "50.0", ab_top1: "40.0"}}}}\n')
+    for name, top1 in (("a", 30.0), ("b", 40.0), ("c", 50.0)):
+        measure("lab/table1:one", "paper", top1, measurement=name)
+    found = compared(store, "lab/table1:one")
+    assert {name: m.mean for name, m in found.measured.items()} == {"top1": 40.0, "ab_top1": 35.0}
+    assert found.delta == {"top1": -10.0, "ab_top1": -5.0} and set(found.chance) == {"top1", "ab_top1"}
+
+
+def test_only_accuracies_decide(store: Store, measure: Measure, own_paper: Callable[..., Path]) -> None:
+    """The interval of a metric of the user's is not known: its distance is shown and judged by the reader."""
+    folder = own_paper(
+        '  - {id: one, label: One, eval: {metrics: ["own:f1"]}, published: {top1: "50.0", f1: "50.0"}}\n'
+    )
+    (folder / "own.py").write_text("def f1(scores, labels, expected_labels): ...\n")
+    measure("lab/table1:one", "paper", 50.0, metrics="f1=10.0")
+    found = compared(store, "lab/table1:one")
+    assert (found.delta, found.verdict) == ({"top1": 0.0, "f1": -40.0}, "within")

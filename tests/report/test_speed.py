@@ -12,8 +12,8 @@ import pytest
 from records import COMMON
 
 from vtbench.papers import select
+from vtbench.papers.cells import SPEEDS, Published
 from vtbench.papers.network import network_of
-from vtbench.papers.schema import SPEEDS, Published
 from vtbench.report import report
 from vtbench.report.speed import printed_ratio, speeds
 from vtbench.results.record import SpeedRecord

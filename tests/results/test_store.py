@@ -63,7 +63,7 @@ def test_find_gives_every_row_that_shares_the_evaluation(tmp_path: Path, record:
     store.append(record(id="msca/table1:h2"))
     store.append(record(evaluation_key="other"))
     store.append(record(id="msca/table3:b12"))
-    assert [r.id for r in store.find("ba9876543210")] == ["msca/table1:h2", "msca/table3:b12"]
+    assert [r.id for r in store.find("ba9876543210", "mini")] == ["msca/table1:h2", "msca/table3:b12"]
 
 
 def test_another_process_is_seen_at_the_next_read(tmp_path: Path, record: Make) -> None:

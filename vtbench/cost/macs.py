@@ -10,7 +10,7 @@ differ in what they count beside the obvious:
 - `matmul`: convolutions, linear layers and matrix products only: half of `torch.utils.flop_counter`.
 - `thop`: convolution and linear *modules* only, so no attention products, as `thop` counts them.
 
-Nothing is computed: the network is counted on the meta device, with no memory for its activations.
+As a rule nothing is computed: the network is counted on the meta device, with no memory for its activations.
 """
 
 from __future__ import annotations
@@ -31,20 +31,23 @@ from vtbench.clips import each
 aten = torch.ops.aten
 
 
-def count_macs(model: nn.Module, input_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+def count_macs(
+    model: nn.Module, input_shape: tuple[int, ...] | Mapping[str, tuple[int, ...]], *, device: str = "meta"
+) -> dict[str, int]:
     """MACs of `model` in eval mode on one float input of `input_shape`: {"fvcore": ..., "matmul": ..., "thop": ...}.
 
     Count one clip with a leading 1: (1, T, 3, H, W); for a model that takes several modalities by name, the shape of
-    each. The model may be on any device, also on meta, and is not changed: a copy on meta is counted. Matrix products
-    of any kind are found, whether a module, a function or the fused `scaled_dot_product_attention` makes them (except
-    `thop`, by definition).
+    each. The model may be on any device, also on meta, and is not changed: a copy on `device` is counted. On meta
+    nothing is computed; another device is for a model that looks at the values it computes. Matrix products of any kind
+    are found, whether a module, a function or the fused `scaled_dot_product_attention` makes them (except `thop`, by
+    definition).
     """
-    model = copy.deepcopy(model).to("meta").eval().requires_grad_(False)
+    model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
     thop = _ThopCounter(model)
     matmul = FlopCounterMode(display=False)
     # Inference mode: there operators like linear and batch_norm reach a dispatch mode whole instead of in pieces.
     with torch.inference_mode(), matmul, _FvcoreCounter() as fvcore:
-        model(each(lambda shape: torch.empty(shape, device="meta"), input_shape))
+        model(each(lambda shape: torch.zeros(shape, device=device), input_shape))
     return {"fvcore": fvcore.total, "matmul": matmul.get_total_flops() // 2, "thop": thop.total}
 
 

@@ -42,7 +42,7 @@ import torch
 from torch import nn
 
 from vtbench.clips import each
-from vtbench.errors import RunError
+from vtbench.errors import RunError, first_line, in_one_line
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 Work = Literal["latency", "infer", "train"]
@@ -312,5 +312,4 @@ def _peak(machine: Machine) -> int:
 
 def _in_words(error: BaseException) -> str:
     """An error in one line."""
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return f"{OUT_OF_MEMORY} ({first_line})" if is_out_of_memory(error) else f"{type(error).__name__}: {first_line}"
+    return f"{OUT_OF_MEMORY} ({first_line(error)})" if is_out_of_memory(error) else in_one_line(error)

@@ -10,13 +10,12 @@ from typing import Literal
 
 from vtbench.errors import DataError, did_you_mean
 from vtbench.papers.document import build, key, read_yaml
-from vtbench.papers.roots import Root, datasets, shown
+from vtbench.papers.roots import Root, datasets, refuse_conflict, shown
 from vtbench.papers.signatures import Builders
 
 Split = Literal["train", "test"]
 FOLDER = "folder"
 """The data module for a folder of videos with lists."""
-NO_SPLIT = "is {}, and {} has official splits 1 to {}; give one of them (none where there is only one)"
 NO_FLIP = "a mirrored video of {} has no label; set augment.flip: 0 in the row"
 
 
@@ -100,6 +99,17 @@ class Dataset:
         return {self.classes.index(old): self.classes.index(new) for old, new in self.about.flip.labels.items()}
 
 
+def wrong_split(dataset: Dataset, split: int | None) -> str | None:
+    """What is wrong with `data.split` for a data set; None if nothing is."""
+    splits = dataset.about.splits
+    if splits == 1:
+        return None if split is None else f"is {split}, and {dataset.name} has one official split; leave it out"
+    if split is None or split > splits:
+        given = "not set" if split is None else split
+        return f"is {given}, and {dataset.name} has official splits 1 to {splits}; give one of them"
+    return None
+
+
 def dataset_names() -> list[str]:
     """The data sets of all roots, by name."""
     return list(datasets())
@@ -112,6 +122,7 @@ def load_dataset(name: str) -> Dataset:
     """
     if name not in datasets():
         raise DataError(f"no data set '{name}'{did_you_mean(name, datasets())}")
+    refuse_conflict("data set", name)
     return _load_dataset(*datasets()[name])
 
 
@@ -123,7 +134,10 @@ def _load_dataset(root: Root, folder: Path) -> Dataset:
     classes = None
     listing = folder / "classes.txt"
     if listing.is_file():
-        classes = tuple(listing.read_text(encoding="utf-8").splitlines())
+        try:
+            classes = tuple(listing.read_text(encoding="utf-8").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{shown(listing)}: cannot be read as text in UTF-8: {error}") from error
         if len(set(classes)) != about.num_classes or len(classes) != about.num_classes:
             raise DataError(
                 f"{shown(listing)}: has {len(classes)} lines, {len(set(classes))} of them different; "
@@ -140,5 +154,7 @@ def _load_dataset(root: Root, folder: Path) -> Dataset:
             if about.flip.labels.get(node.value) != old:
                 node.fail(f"flipping twice must give {old!r} back; add {node.value}: {old}")
     if about.module:
-        Builders().data_module(top.value["module"])
+        Builders(home=None if root.own else root.folder).data_module(top.value["module"])
+    elif about.synthetic and not root.own:
+        top.value["synthetic"].fail("its data module makes the videos; name it, as module: package.module:Class")
     return Dataset(folder.name, root, about, classes)

@@ -2,7 +2,7 @@
 
 The annotations of a dataclass are the schema: a key that is not a field, a value of another type, a missing field or a
 key written twice ends in `SpecError("<file>:<line>: <key>: <what is wrong>")`. Done here rather than with pydantic
-because `vtbench list` has half a second in all, and importing pydantic alone took 0.26 s of it on two cores.
+because importing pydantic takes almost as long as all of `vtbench list` (tests/speed/list_time.py).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import yaml
 
 from vtbench.errors import SpecError, did_you_mean
 from vtbench.papers.roots import shown
+from vtbench.scales import without_scale
 
 T = TypeVar("T")
 
@@ -63,8 +64,10 @@ class Problems:
     >>> problems.refuse()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, found: Iterable[str] = ()) -> None:
         self.found: list[str] = []
+        self._said: set[str] = set()
+        self.say(found)
 
     @contextmanager
     def collected(self) -> Iterator[None]:
@@ -75,8 +78,15 @@ class Problems:
             self.add(error)
 
     def add(self, error: SpecError) -> None:
-        """Keep what an error says, each line once."""
-        self.found += [problem for problem in error.problems if problem not in self.found]
+        """Keep what an error says."""
+        self.say(error.problems)
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Keep lines, each once, also where a smaller scale only repeats it."""
+        for line in lines:
+            if (bare := without_scale(line)) not in self._said:
+                self._said.add(bare)
+                self.found.append(line)
 
     def refuse(self) -> None:
         """Raise what was collected as one SpecError; nothing if all is well."""
@@ -95,46 +105,82 @@ def read_yaml(path: Path) -> Node:
     except IsADirectoryError as error:
         raise SpecError(f"{file}: is a folder, a YAML file is wanted; rename or remove it") from error
     except OSError as error:
-        raise SpecError(f"{file}: cannot be read: {error.strerror}; mend its permissions") from error
+        raise SpecError(f"{file}: cannot be read: {error.strerror}; check its permissions") from error
+    _refuse_deep(text, file)
     try:
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise SpecError(f"{file}{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+        what = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise SpecError(f"{file}{line}: not YAML: {what}") from error
     if root is None:
         return Node({}, file, 1, "")
     if not isinstance(root, yaml.MappingNode):
         raise SpecError(f"{file}:1: must hold keys and values at the top")
-    return _node(root, file, "")
+    return _node(root, file, "", _Left())
 
 
 def node_of(text: str, file: str, key: str) -> Node:
-    """The node of a single YAML value, as if `key` of `file` held it. Raises yaml.YAMLError."""
+    """The node of a single YAML value, as if `key` of `file` held it. Raises yaml.YAMLError, SpecError."""
+    _refuse_deep(text, file)
     raw = yaml.compose(text, Loader=_LOADER)
-    return Node(None, file, 1, key) if raw is None else _node(raw, file, key)
+    return Node(None, file, 1, key) if raw is None else _node(raw, file, key, _Left())
 
 
-def _node(raw: yaml.Node, file: str, key: str) -> Node:
+DEEPEST = 64
+"""Levels of lists and keys within each other that a file may have. No spec has more than ten."""
+LARGEST = 200_000
+"""Values that a file may have, those that an alias repeats counted each time."""
+
+
+def _refuse_deep(text: str, file: str) -> None:
+    """Before libyaml reads it: brackets within brackets by the thousand would overflow its stack."""
+    if text.count("[") + text.count("{") < 1000:
+        return
+    depth = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        for character in line:
+            depth += (character in "[{") - (character in "]}")
+            if depth > 10 * DEEPEST:
+                raise SpecError(f"{file}:{number}: nested more than {DEEPEST} deep; write it flatter")
+
+
+@dataclasses.dataclass
+class _Left:
+    """How many more values and levels a document may have."""
+
+    values: int = LARGEST
+    levels: int = DEEPEST
+
+
+def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
     node = Node(None, file, raw.start_mark.line + 1, key)
+    left.values -= 1
+    if left.levels == 0:
+        node.fail(f"nested more than {DEEPEST} deep, or an alias that holds itself; write it flatter")
+    if left.values < 0:
+        node.fail(f"is the {LARGEST + 1}st value of the file; remove aliases that repeat each other")
+    left.levels -= 1
     if isinstance(raw, yaml.MappingNode):
         node.value = {}
         for raw_name, raw_value in raw.value:
-            name = raw_name.value if isinstance(raw_name, yaml.ScalarNode) else repr(raw_name.value)
-            inner = _node(raw_value, file, f"{key}.{name}" if key else name)
+            name = raw_name.value if isinstance(raw_name, yaml.ScalarNode) else "a list or keys as a key"
+            inner = _node(raw_value, file, f"{key}.{name}" if key else name, left)
             inner.line = raw_name.start_mark.line + 1  # a block's key, not its first line, is what one looks for
             if name in node.value:
                 inner.fail(f"written twice, first in line {node.value[name].line}; keep one")
             node.value[name] = inner
     elif isinstance(raw, yaml.SequenceNode):
-        node.value = [_node(item, file, f"{key}[{i}]") for i, item in enumerate(raw.value)]
+        node.value = [_node(item, file, f"{key}[{i}]", left) for i, item in enumerate(raw.value)]
     elif raw.tag == "tag:yaml.org,2002:str":
         node.value = raw.value
     else:
         try:
             node.value = _SCALARS.construct_object(raw)
-        except (yaml.YAMLError, ValueError) as error:
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
             node.fail(f"not a plain YAML value: {getattr(error, 'problem', None) or error}")
+    left.levels += 1
     return node
 
 
@@ -158,22 +204,34 @@ def writable(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
     return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls) if f.metadata}
 
 
-def build(cls: type[T], where: Node, values: Mapping[str, Node] | None = None, also: Iterable[str] = ()) -> T:
-    """A dataclass from a mapping node; `values` are its merged keys when they come from more than one node, and `also`
-    names keys that somebody else reads.
+def build(
+    cls: type[T],
+    where: Node,
+    values: Mapping[str, Node] | None = None,
+    *,
+    also: Iterable[str] = (),
+    removed: Mapping[str, Node] | None = None,
+    problems: Problems | None = None,
+    together: Callable[[str], NoReturn] | None = None,
+) -> T:
+    """A dataclass from a mapping node. Only fields made with `key()` can be written in a file. A missing field is
+    reported at `where`, a wrong one at its own line.
 
-    Only fields made with `key()` can be written in a file. A missing field is reported at `where`, a wrong one at its
-    own line.
+    - values: the keys, when they come from more than one node
+    - also: keys that somebody else reads
+    - removed: keys that an empty value took away, with where it stands
+    - problems: where to keep what is wrong, instead of raising it; a field that is wrong then has its default, or None
+    - together: raises what the class says about keys that do not go together; by default at `where`
     """
     if values is None:
         if not isinstance(where.value, dict):
             where.fail(f"must be keys and values, not {described(where)}")
         values = where.value
     fields = writable(cls)  # type: ignore[arg-type]
-    problems = Problems()
+    found = Problems() if problems is None else problems
     misspelt = [name for name in values if name not in fields and name not in also]
     for name in misspelt:
-        with problems.collected():
+        with found.collected():
             values[name].fail(f"no such key{did_you_mean(name, [*fields, *also])}")
     arguments = {}
     for name, (field, hint) in fields.items():
@@ -184,19 +242,32 @@ def build(cls: type[T], where: Node, values: Mapping[str, Node] | None = None, a
                 arguments[name] = special(node) if special else convert(node, hint)
                 check_range(node, arguments[name], field.metadata)
             except SpecError as error:
-                problems.add(error)
-        # Of a misspelt key and the key that is missing for it, the first says it all.
-        elif _is_required(field) and not any(_is_near(name, wrong) for wrong in misspelt):
-            with problems.collected():
-                where.fail(f"missing; it is {field.metadata['doc']}", below=name)
-    problems.refuse()
+                found.add(error)
+        elif is_required(field):
+            arguments[name] = None  # never seen: without `problems`, the next thing is to refuse
+            # Of a misspelt key and the key that is missing for it, the first says it all.
+            if not any(_is_near(name, wrong) for wrong in misspelt):
+                with found.collected():
+                    _fail_missing(name, field, where, removed or {})
+    if problems is None:
+        found.refuse()
+    else:
+        arguments |= {name: None for name, (field, _) in fields.items() if is_required(field) and name not in arguments}
     try:
         return cls(**arguments)
     except ValueError as error:  # what a class says in __post_init__ about keys that do not go together
-        where.fail(str(error))
+        (together or where.fail)(str(error))
+        raise AssertionError from error  # not reached: both raise
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
+def _fail_missing(name: str, field: dataclasses.Field[Any], where: Node, removed: Mapping[str, Node]) -> NoReturn:
+    if name in removed:
+        removed[name].fail(f"is removed here, and cannot be missing; it is {field.metadata['doc']}")
+    where.fail(f"missing; it is {field.metadata['doc']}", below=name)
+
+
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Whether a file must give the field."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
@@ -226,7 +297,7 @@ def convert(node: Node, hint: Any) -> Any:
         return value
     origin, inner = _parts(hint)
     if hint is Any:
-        return node.plain()
+        return _plain(node)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in inner:
             return None
@@ -246,6 +317,10 @@ def convert(node: Node, hint: Any) -> Any:
         if len(value) != len(inner):
             node.fail(f"must be a list of {len(inner)}, not of {len(value)}")
         return tuple(convert(item, arm) for item, arm in zip(value, inner, strict=True))
+    if origin is list:
+        if not isinstance(value, list):
+            node.fail(f"must be a list, not {described(node)}")
+        return [convert(item, inner[0] if inner else Any) for item in value]
     if origin is dict:
         if not isinstance(value, dict):
             node.fail(f"must be keys and values, not {described(node)}")
@@ -253,6 +328,8 @@ def convert(node: Node, hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(hint, node)  # type: ignore[arg-type]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > 1e300:
+            node.fail("is too large a number")
         return float(value)
     if type(value) is not hint:
         names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -261,6 +338,19 @@ def convert(node: Node, hint: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         node.fail(f"is {value}, must be a finite number")
     return value
+
+
+def _plain(node: Node) -> Any:
+    """A value whose type nobody names: whatever JSON has too."""
+    if isinstance(node.value, dict):
+        return {name: _plain(inner) for name, inner in node.value.items()}
+    if isinstance(node.value, list):
+        return [_plain(inner) for inner in node.value]
+    if isinstance(node.value, float) and not math.isfinite(node.value):
+        node.fail(f"is {node.value}, must be a finite number")
+    if node.value is not None and not isinstance(node.value, str | int | float):
+        node.fail(f"is {described(node)}; quote it to have it as text")
+    return node.value
 
 
 _taken_apart: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
@@ -284,11 +374,12 @@ def described(node: Node) -> str:
         return "a list"
     if value is None:
         return "empty"
-    kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(type(value), "a date")
-    return f"{value!r}, which is {kind}"
+    kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(type(value))
+    return f"{value!r}, which is {kind}" if kind else f"{value}, which is a date"
 
 
 def listed(choices: Iterable[Any]) -> str:
+    """The choices of a message, with commas between."""
     return ", ".join(str(choice) for choice in choices)
 
 

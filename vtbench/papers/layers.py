@@ -12,17 +12,19 @@ not have, and a block that the row does not have, are passed over. What a row sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from vtbench.errors import DataError, SpecError, did_you_mean
-from vtbench.papers.datasets import NO_SPLIT, load_dataset
-from vtbench.papers.document import Node, Problems, build, described, key, writable
+from vtbench.papers.cells import METRICS
+from vtbench.papers.datasets import load_dataset, wrong_split
+from vtbench.papers.document import Node, Problems, build, described, is_required, key, writable
 from vtbench.papers.recipe import BLOCKS, METHOD_OPTIONS, Data, Model, Recipe, check_keys
 from vtbench.papers.roots import datasets
-from vtbench.papers.signatures import Builders, called
-from vtbench.scales import Scale, layered, small_scales
+from vtbench.papers.signatures import OF_THE_RUNNER, Builders, called, check_choice
+from vtbench.scales import Scale, at_scale, layered, small_scales
 
 T = TypeVar("T")
 
@@ -56,6 +58,9 @@ class Layer:
                 yield f"{block}.{name}", node
 
 
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
 def raw(node: Node) -> Node:
     """A value of a file as it stands, for blocks, which are merged before they are read."""
     return node
@@ -79,77 +84,91 @@ class _LayerFile(BlocksFile):
 
 
 def read_file(cls: type[T], node: Node, problems: Problems, *, shared: bool) -> tuple[T | None, list[Layer]]:
-    """A dataclass from a place of a file, and the layers of the small scales that stand beside its keys. What does not
-    fit goes to `problems`; a key that does not exist costs no more than itself, any other mistake the dataclass."""
+    """A dataclass from a place of a file, and the layers that stand there, of the paper's own scale first.
+
+    What does not fit goes to `problems`, and a key that is wrong is as if it were not there; None where the place holds
+    no keys at all.
+    """
     if not isinstance(node.value, dict):
         with problems.collected():
             node.fail(f"must be keys and values, not {described(node)}")
         return None, []
-    small, layers = small_scales(), []
-    for scale in small:
-        if scale in node.value:
-            with problems.collected():
-                layers.append(read_layer(scale, node.value[scale], shared=shared))
+    small = small_scales()
     values = {name: inner for name, inner in node.value.items() if name not in small}
-    with problems.collected():
-        return build(cls, node, values, also=small), layers
-    with problems.collected():
-        return build(cls, node, {name: inner for name, inner in values.items() if name in writable(cls)}), layers
-    return None, layers
+    read = build(cls, node, values, also=small, problems=problems)
+    layers = [Layer("paper", _read_blocks(node, problems), shared=shared)] if issubclass(cls, BlocksFile) else []
+    layers += [_read_layer(s, node.value[s], problems, shared=shared) for s in small if s in node.value]
+    return read, layers
 
 
-def read_blocks(nodes: Mapping[str, Node | None]) -> Blocks:
-    """The blocks that stand in a file, those that are there. Their keys are checked when they are merged."""
-    problems = Problems()
-    blocks = {}
-    for block, node in nodes.items():
-        if node is not None and isinstance(node.value, dict):
-            blocks[block] = node.value
-        elif node is not None:
+def _read_blocks(node: Node, problems: Problems) -> dict[str, Mapping[str, Node]]:
+    """The blocks that stand in a place. Their keys are checked when they are merged."""
+    blocks: dict[str, Mapping[str, Node]] = {}
+    for name in NAMES:
+        inner = node.value.get(name)
+        if inner is None:
+            continue
+        if isinstance(inner.value, dict):
+            blocks[name] = inner.value
+        else:
             with problems.collected():
-                node.fail(f"must be keys and values, not {described(node)}")
-    problems.refuse()
+                inner.fail(f"must be keys and values, not {described(inner)}")
     return blocks
 
 
-def read_layer(scale: Scale, node: Node, *, shared: bool) -> Layer:
-    """The layer of a small scale: blocks, and `why`, a text or texts by block or dotted key. Raises SpecError."""
+def _read_layer(scale: Scale, node: Node, problems: Problems, *, shared: bool) -> Layer:
+    """The layer of a small scale: blocks, and `why`, a text or texts by block or dotted key."""
     if not isinstance(node.value, dict):
-        node.fail(f"must be blocks, as {{train: {{epochs: 5}}}}, not {described(node)}")
-    build(_LayerFile, node)  # refuses what is no block
-    problems = Problems()
-    for name in BLOCKS:
-        if name in node.value and isinstance(node.value[name].value, dict):
-            with problems.collected():
-                check_keys(name, node.value[name].value)
-    problems.refuse()
-    layer = Layer(
-        scale,
-        read_blocks({name: inner for name, inner in node.value.items() if name in NAMES}),
-        shared=shared,
-        why=_read_why(node.value["why"]) if "why" in node.value else {},
-    )
-    given = {dotted for dotted, _ in layer.values()} | set(layer.blocks)
+        with problems.collected():
+            node.fail(f"must be blocks, as {{train: {{epochs: 5}}}}, not {described(node)}")
+        return Layer(scale, {}, shared=shared)
+    build(_LayerFile, node, problems=problems)
+    blocks = _read_blocks(node, problems)
+    misspelt = set()
+    for name, values in blocks.items():
+        try:
+            check_keys(name, values)
+        except SpecError as error:
+            problems.add(error)
+            misspelt.add(name)
+            blocks[name] = {word: node for word, node in values.items() if word in writable(BLOCKS[name])}
+    layer = Layer(scale, blocks, shared=shared, why=_read_why(node.value.get("why"), problems))
+    given = {dotted for dotted, _ in layer.values()} | set(blocks)
     for name in layer.why:
-        if name and name not in given:
-            node.value["why"].value[name].fail(f"the {scale} block beside it gives no value to '{name}'; remove it")
+        if name and name not in given and name.partition(".")[0] not in misspelt:
+            with problems.collected():
+                node.value["why"].value[name].fail(f"the {scale} block beside it gives no value to '{name}'; remove it")
     return layer
 
 
-def _read_why(node: Node) -> dict[str, str]:
-    texts = node.value if isinstance(node.value, dict) else {"": node}
-    for text in texts.values():
-        if not isinstance(text.value, str) or not text.value:
+def _read_why(node: Node | None, problems: Problems) -> dict[str, str]:
+    if node is None:
+        return {}
+    texts = {}
+    for name, text in (node.value if isinstance(node.value, dict) else {"": node}).items():
+        if isinstance(text.value, str) and text.value:
+            texts[name] = text.value
+            continue
+        with problems.collected():
             text.fail(f"must be the reason for a value, as text, not {described(text)}")
-    return {name: text.value for name, text in texts.items()}
+    return texts
 
 
 # ---- merging ---------------------------------------------------------------------------------------------------------
 
 
-def merge(layers: Iterable[Layer], builders: Builders) -> dict[str, dict[str, Node]]:
-    """One set of blocks from layers in their order. Raises SpecError for a block that a row gives to a small scale but
-    not to the paper's."""
+@dataclass(frozen=True)
+class Merged:
+    """One set of blocks from several layers."""
+
+    blocks: dict[str, dict[str, Node]]
+    removed: dict[str, dict[str, Node]]
+    """The keys that an empty value took away."""
+
+
+def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
+    """Blocks from layers in their order. Raises SpecError for a block that a row gives to a small scale but not to the
+    paper's, and for an empty value of a key that does not exist."""
     merged: dict[str, dict[str, Node]] = {}
     for layer in layers:
         for block, values in layer.blocks.items():
@@ -163,15 +182,31 @@ def merge(layers: Iterable[Layer], builders: Builders) -> dict[str, dict[str, No
                 merged[block] = dict(values)
             elif block == "model" and small and layer.shared:
                 name = values.get("name") or merged[block].get("name")
-                known = builders.signature(name.value) if name else {}
+                known = builders.network(name) if name else {}
                 taken = {word: node for word, node in values.items() if word == "name" or word in known}
                 merged[block].update(taken)
             else:
                 merged.setdefault(block, {}).update(values)
-    return {
-        block: {name: node for name, node in values.items() if node.value is not None}
-        for block, values in merged.items()
-    }
+    kept: dict[str, dict[str, Node]] = {}
+    removed: dict[str, dict[str, Node]] = {}
+    for block, values in merged.items():
+        kept[block] = {name: node for name, node in values.items() if node.value is not None}
+        if len(kept[block]) < len(values):
+            removed[block] = {name: node for name, node in values.items() if node.value is None}
+    for block, values in removed.items():
+        _check_removed(block, values, kept, builders)
+    return Merged(kept, removed)
+
+
+def _check_removed(block: str, values: Mapping[str, Node], kept: Blocks, builders: Builders) -> None:
+    if block != "model":
+        check_keys(block, values)
+        return
+    name = kept[block].get("name")
+    known = builders.network(name) if name else {}
+    for word, node in values.items():
+        if name and word != "name":
+            builders.check_argument(name.value, word, node, known)
 
 
 def setter(layers: Sequence[Layer], dotted: str) -> Layer | None:
@@ -191,7 +226,7 @@ def reason(layers: Sequence[Layer], dotted: str) -> tuple[str, Layer] | None:
     if here is None:
         return None
     names = (dotted, dotted.partition(".")[0])
-    below = [layer for layer in layers[: layers.index(here)] if layer.scale == here.scale]
+    below = [one for one in layers[: layers.index(here)] if (one.scale, one.like) == (here.scale, here.like)]
     for layer in (here, *reversed(below)):
         for name in (*names, "") if layer is here else names:
             if name in layer.why:
@@ -199,95 +234,154 @@ def reason(layers: Sequence[Layer], dotted: str) -> tuple[str, Layer] | None:
     return None
 
 
+# ---- reading what was merged -----------------------------------------------------------------------------------------
+
+
 def read_recipe(
-    blocks: Mapping[str, Mapping[str, Node]],
+    layers: Sequence[Layer],
     row: Node,
     *,
     complete: bool,
     builders: Builders,
     at: str = "",
+    merged: Merged | None = None,
     defaults: bool = True,
 ) -> Recipe:
-    """The recipe of merged blocks. `row` is where a missing key is reported, `at` (" at mini scale") how. `complete`:
-    all blocks are needed, not only data and model. `defaults`: whether arguments of the network that no block gives are
-    filled in.
+    """The recipe that layers make.
+
+    - row: where a missing key is reported
+    - complete: all blocks are needed, not only data and model
+    - at: which recipe it is, for messages (" at mini scale")
+    - merged: what the layers come to, where it is known
+    - defaults: whether arguments of the network that no block gives are filled in
 
     Raises SpecError with everything that does not fit.
     """
+    merged = merged or merge(layers, builders)
+    blocks = merged.blocks
     problems = Problems()
     read: dict[str, Any] = {}
+
+    def together(what: str) -> NoReturn:
+        """Keys that do not go together are reported at the last of them that the file sets."""
+        _place(what, layers, row).fail(f"{what}{at}")
+
     for block in NAMES if complete else BELOW_PAPER:
         if not blocks.get(block):
             with problems.collected():
+                for node in merged.removed.get(block, {}).values():
+                    node.fail(f"is removed here{at}, and nothing of the block is left")
                 row.fail(f"missing{at}, in the row and in defaults", below=block)
     for block, values in blocks.items():
         with problems.collected():
             if block == "model" and values:
                 if "name" not in values:
+                    if removed := merged.removed.get("model", {}).get("name"):
+                        removed.fail(f"is removed here{at}, and cannot be missing; it is the name of a network")
                     row.fail(f"missing{at}; it is the name of a network", below="model.name")
                 given = {name: node for name, node in values.items() if name != "name"}
                 arguments = builders.arguments(values["name"], given, defaults=defaults)
                 read["model"] = Model(name=values["name"].value, arguments=arguments)
             elif values:
                 where = Node(None, row.file, row.line, f"{row.key}.{block}")
-                try:
-                    read[block] = build(BLOCKS[block], where, values)
-                except SpecError as error:
-                    # Two keys that do not go together are found at a scale, and reported at the row.
-                    here = f"{where.file}:{where.line}: {where.key}: "
-                    raise SpecError(*_at(error, here, at)) from error
-    if "train" in read:
+                gone = merged.removed.get(block, {})
+                read[block] = build(BLOCKS[block], where, values, removed=gone, together=together)
+    if "train" in blocks and "method" in blocks["train"]:
         with problems.collected():
             _check_method(blocks["train"], builders)
-    if "eval" in read and "metrics" in blocks["eval"]:
-        for metric in blocks["eval"]["metrics"].value:
-            with problems.collected():
-                builders.metric(metric)
+    if "metrics" in blocks.get("eval", {}):
+        with problems.collected():
+            _check_metrics(blocks["eval"]["metrics"], builders)
+    if "data" in read:
+        with problems.collected():
+            _check_data(read["data"], blocks["data"], at)
     if "data" in read and "model" in read:
         takes = "modalities" in builders.signature(read["model"].name)
         if takes != (read["data"].modalities is not None):
             what = "needs it" if takes else "takes decoded frames alone; leave it out"
             with problems.collected():
-                row.fail(f"the network {read['model'].name} {what}", below="data.modalities")
-    if "data" in read:
-        with problems.collected():
-            _check_data(read["data"], blocks["data"]["dataset"], row, at)
+                (blocks["data"].get("modalities") or blocks["model"]["name"]).fail(
+                    f"data.modalities: the network {read['model'].name} {what}{at}"
+                )
     problems.refuse()
     try:
         return Recipe(**read)
     except ValueError as error:  # what a recipe says about blocks that do not go together
-        row.fail(f"{error}{at}")
+        together(str(error))
 
 
-def _check_data(data: Data, dataset: Node, row: Node, at: str) -> None:
+def _place(what: str, layers: Sequence[Layer], row: Node) -> Node:
+    """Of the keys that a message names, the one that the last layer sets; else what the last layer says of the block
+    that it names; else the row."""
+    named = re.findall(r"\b(data|augment|model|init|train|eval)\.(\w+)", what)
+    for layer in reversed(layers):
+        for block, name in named:
+            if name in layer.blocks.get(block, {}):
+                return layer.blocks[block][name]
+    block = what.partition(".")[0].partition(" ")[0]
+    for layer in reversed(layers):
+        if layer.blocks.get(block):
+            first = next(iter(layer.blocks[block].values()))
+            return Node(None, first.file, first.line, first.key.rpartition(".")[0])
+    return row
+
+
+def _check_data(data: Data, block: Mapping[str, Node], at: str) -> None:
     """The data set exists, and has the official split that is asked for."""
     known = datasets()
+    dataset = block["dataset"]
     if data.dataset not in known:
         dataset.fail(f"no data set is called {data.dataset!r}{did_you_mean(data.dataset, known)}")
     try:
-        splits = load_dataset(data.dataset).about.splits
-    except DataError as error:
+        wrong = wrong_split(load_dataset(data.dataset), data.split)
+    except (DataError, SpecError) as error:
         dataset.fail(str(error))
-    if data.split not in (range(1, splits + 1) if splits > 1 else (None,)):
-        row.fail(f"{NO_SPLIT.format(data.split, data.dataset, splits)}{at}", below="data.split")
+    if wrong:
+        block.get("split", dataset).fail(f"data.split {wrong}{at}")
 
 
-def _at(error: SpecError, here: str, at: str) -> tuple[str, list[str]]:
-    lines = [f"{line}{at}" if at and line.startswith(here) else line for line in error.problems]
-    return lines[0], lines[1:]
+def _check_metrics(metrics: Node, builders: Builders) -> None:
+    """Each exists, and is published under a name of its own."""
+    problems = Problems()
+    names: dict[str, str] = {}
+    for item in metrics.value if isinstance(metrics.value, list) else ():
+        with problems.collected():
+            name = builders.metric(item)
+            if name in METRICS:
+                item.fail(f"'{name}' is a metric of vtbench; give the function another name")
+            if name in names:
+                item.fail(f"'{name}' is the name of {names[name]} too; give one of them another name")
+            names[name] = item.value
+    problems.refuse()
 
 
 def _check_method(train: Mapping[str, Node], builders: Builders) -> None:
-    """The method exists and takes the options that are set."""
+    """The method exists, takes the options that are set, and needs no others."""
     signature = builders.method(train["method"])
     if signature is None:
         return
-    for name in METHOD_OPTIONS:
-        if name not in train or train[name].value is None:
-            continue
-        if name not in signature:
-            train[name].fail(f"the method {called(train['method'].value)} has no such option; leave it out")
-        builders.check_choice(train[name], signature[name])
+    method = called(train["method"].value)
+    problems = Problems()
+    given = [name for name in METHOD_OPTIONS if name in train and train[name].value is not None]
+    required = {name for name, (field_, _) in writable(BLOCKS["train"]).items() if is_required(field_)}
+    unknown = [name for name in given if name not in signature]
+    if needed := [name for name in unknown if name in required]:
+        with problems.collected():
+            train["method"].fail(
+                f"the method {method} does not take {', '.join(needed)}, which every recipe has; derive it from "
+                "vtbench.methods.base.ScheduledClassifier, or take them in __init__"
+            )
+    for name in given:
+        with problems.collected():
+            if name in unknown and name not in required:
+                train[name].fail(f"the method {method} has no such option; leave it out")
+            if name in signature:
+                check_choice(train[name], signature[name])
+    asked = [name for name, argument in signature.items() if argument.required and name not in (*OF_THE_RUNNER, *given)]
+    if asked:
+        with problems.collected():
+            train["method"].fail(f"the method {method} needs {', '.join(asked)}, which the train block does not give")
+    problems.refuse()
 
 
 # ---- a recipe at a scale ---------------------------------------------------------------------------------------------
@@ -309,13 +403,16 @@ class RowRecipe:
 
     def layers_at(self, scale: Scale) -> list[Layer]:
         """The layers of a scale, the paper's first."""
-        return [layer for part in layered(scale) for layer in self.layers if layer.scale == part]
+        return layers_at(self.layers, scale)
 
     def at(self, scale: Scale, changed: Layer | None = None) -> Recipe:
         """The recipe at a scale, with `changed` (what `--set` says) on top. Raises SpecError for what does not fit."""
         if scale == "paper" and changed is None:
             return self.recipe
         layers = [*self.layers_at(scale), *([changed] if changed else [])]
-        at = "" if scale == "paper" else f" at {scale} scale"
-        blocks = merge(layers, self.builders)
-        return read_recipe(blocks, self.row, complete=self.complete, builders=self.builders, at=at)
+        return read_recipe(layers, self.row, complete=self.complete, builders=self.builders, at=at_scale(scale))
+
+
+def layers_at(layers: Sequence[Layer], scale: Scale) -> list[Layer]:
+    """Of all layers those that make up a scale, the paper's first."""
+    return [layer for part in layered(scale) for layer in layers if layer.scale == part]

@@ -1,4 +1,4 @@
-"""What a row's network is built from: a name of vtbench.models.MODELS and every argument, and a hash of both."""
+"""What a row's network is built from: its name and every argument of its builder, and a hash of both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vtbench.papers.datasets import load_dataset
+from vtbench.papers.outside import code_behind
 from vtbench.papers.recipe import Data, Model
 from vtbench.papers.resolve import recipe_at
 from vtbench.papers.schema import Row
@@ -18,8 +19,14 @@ class Network:
     """A network before it is built. Hashable: rows that share it are counted, and measured, once."""
 
     name: str
+    """Of vtbench.models.MODELS, or package.module:builder."""
     arguments: tuple[tuple[str, Any], ...]
     """Every argument of the builder, sorted by name."""
+    code: str | None = None
+    """Hash of the user's modules that build it; None for a network of vtbench."""
+
+    def __hash__(self) -> int:
+        return hash(self.key)  # arguments may be lists and dicts
 
     @classmethod
     def of(cls, data: Data, model: Model) -> Network:
@@ -32,7 +39,12 @@ class Network:
         }
         if data.modalities is not None:
             arguments["modalities"] = data.modalities
-        return cls(model.name, tuple(sorted(arguments.items())))
+        return cls(model.name, tuple(sorted(arguments.items())), code_behind([model.name]))
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a network of vtbench."""
+        return ":" not in self.name
 
     @property
     def clip_shape(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
@@ -52,14 +64,13 @@ class Network:
     @property
     def key(self) -> str:
         """12 hex digits of the sha256 of the content; arguments that are not set do not enter."""
-        return digest({"name": self.name, **{name: value for name, value in self.arguments if value is not None}})
+        content = {"name": self.name, **{name: value for name, value in self.arguments if value is not None}}
+        return digest({**content, "code": self.code} if self.code else content)
 
 
 def network_of(row: Row, scale: Scale) -> Network | None:
-    """The network of a row's first measurement at one scale; None for a row that is only quoted, or not at this scale.
-
-    Raises SpecError naming the row and a setting that has no value at that scale.
-    """
+    """The network of a row's first measurement that exists at a scale; None for a row that is only quoted, or not at
+    this scale. Raises SpecError for what does not fit at that scale."""
     for name, spec in row.asked_recipes.items():
         if scale in spec.scales:
             recipe = recipe_at(row, name, scale)

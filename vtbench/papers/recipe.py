@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vtbench.errors import did_you_mean
-from vtbench.papers.document import Node, described, key, writable
+from vtbench.papers.document import Node, Problems, described, key, writable
 
 Modality = Literal["iframe", "motion", "residual", "audio"]
 
@@ -67,6 +67,11 @@ class Data:
             raise ValueError("data.motion belongs to the modalities motion and residual, which need it")
         if ("audio" in given) != (self.audio_encoder is not None):
             raise ValueError("data.audio_encoder belongs to the modality audio, which needs it")
+
+    @property
+    def weights(self) -> str | None:
+        """The name of the file of weights that the encoder of sound takes."""
+        return "vggish" if self.audio_encoder == "vggish" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +148,7 @@ class Pretraining:
 
 
 PRETRAINING_BLOCKS = ("data", "augment", "model", "train")
+"""What may be said of a pretraining besides its data set."""
 
 
 def pretraining_blocks(node: Node) -> dict[str, dict[str, Node]]:
@@ -157,6 +163,8 @@ def pretraining_blocks(node: Node) -> dict[str, dict[str, Node]]:
             inner.fail(f"no such key{did_you_mean(name, known)}")
         if name == "dataset":
             blocks["data"]["dataset"] = inner
+        elif name == "data" and isinstance(inner.value, dict) and "dataset" in inner.value:
+            inner.value["dataset"].fail("stands beside `data`, as init.pretraining.dataset; move it there")
         elif name == "model" and isinstance(inner.value, str):
             blocks["model"]["name"] = inner
         elif not isinstance(inner.value, dict):
@@ -228,7 +236,7 @@ class Train:
     milestones: tuple[int, ...] | None = key("epochs after which a step falls", unit="epochs", default=None, at_least=1)
     gamma: float | None = key("factor of each step of the schedules step and plateau", default=None, above=0)
     patience: int | None = key(
-        "epochs without a new best that are borne; the rate falls after one more",
+        "epochs without a new best after which the rate still stays; it falls after one more",
         unit="epochs",
         default=None,
         at_least=1,
@@ -247,7 +255,7 @@ class Train:
         "factor of the learning rate of all but the head and the tables of position biases", default=None, above=0
     )
     precise_bn: int | None = key(
-        "batches of training clips from which the statistics of batch norm are measured anew when the training is over",
+        "batches of training clips over which the statistics of batch norm are measured when the training is over",
         default=None,
         at_least=1,
     )
@@ -336,17 +344,6 @@ class Recipe:
                 leaves |= {f"{block.name}.{name}": leaf for name, leaf in set_values(value).items()}
         return leaves
 
-    @classmethod
-    def from_leaves(cls, leaves: Mapping[str, Any]) -> Recipe:
-        """The inverse of `leaves`. Raises ValueError for blocks whose keys do not go together."""
-        blocks: dict[str, dict[str, Any]] = {}
-        for dotted, value in leaves.items():
-            block, _, name = dotted.partition(".")
-            blocks.setdefault(block, {})[name] = value
-        model = blocks.pop("model")
-        made = {name: BLOCKS[name](**values) for name, values in blocks.items()}
-        return cls(model=Model(name=model.pop("name"), arguments=model), **made)
-
 
 METHOD_OPTIONS = (
     *("optimizer", "momentum", "weight_decay", "epochs", "warmup_epochs", "schedule", "milestones", "gamma"),
@@ -366,10 +363,12 @@ def set_values(block: Any) -> dict[str, Any]:
 
 
 def check_keys(block: str, values: Mapping[str, Node]) -> None:
-    """Refuse a key that a block cannot have; the arguments of `model` depend on the network and are checked with it."""
+    """Refuse keys that a block cannot have; the arguments of `model` depend on the network and are checked with it."""
     if block == "model":
         return
-    fields = writable(BLOCKS[block])
+    fields, problems = writable(BLOCKS[block]), Problems()
     for name, node in values.items():
         if name not in fields:
-            node.fail(f"no such key{did_you_mean(name, fields)}")
+            with problems.collected():
+                node.fail(f"no such key{did_you_mean(name, fields)}")
+    problems.refuse()

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
-from vtbench.papers.datasets import load_dataset
 from vtbench.papers.document import Node, convert
-from vtbench.papers.layers import Layer, RowRecipe, merge, read_recipe, reason, setter
+from vtbench.papers.layers import Layer, Merged, RowRecipe, merge, read_recipe, reason, setter
+from vtbench.papers.load import paper_names, read_paper
+from vtbench.papers.outside import code_behind, folders_behind
 from vtbench.papers.recipe import Recipe, pretraining_blocks
-from vtbench.papers.roots import roots_of_module
 from vtbench.papers.schema import Row
-from vtbench.papers.select import select
+from vtbench.papers.selector import Selector
 from vtbench.papers.signatures import called
+from vtbench.papers.tables import row_named
 from vtbench.papers.trainings import Evaluation, Measurement, Start, Training
-from vtbench.scales import Scale, layered
+from vtbench.scales import Scale, at_scale, layered
 
 PRETRAINING_SEED = 0
 """One pretraining serves all seeds, as one ImageNet checkpoint does."""
@@ -51,7 +52,7 @@ def changes_at(row: Row, measurement: str, scale: Scale) -> list[Change]:
     """What differs from paper scale, in the order of the recipe, each with the reason that the file gives."""
     spec = row.recipes[measurement]
     paper, now = spec.recipe.leaves(), recipe_at(row, measurement, scale).leaves()
-    layers = [*spec.layers_at(scale), *([row.changed] if row.changed else [])]
+    layers = _layers(row, spec, scale)
     return [
         Change(key, paper.get(key), now.get(key), _why(layers, key))
         for key in [*paper, *(key for key in now if key not in paper)]
@@ -82,95 +83,118 @@ def measurements(row: Row, scale: Scale = "mini", seed: int = 0) -> list[Measure
     for name, spec in row.asked_recipes.items():
         if scale not in spec.scales:
             continue
-        training, recipe = _training(row, name, scale, seed, ())
+        chain = _Chain(scale, seed)
+        training, recipe = _training(row, name, chain)
         assert recipe.eval is not None
-        evaluation = Evaluation(training, recipe.data, recipe.eval)
-        names, datasets = list(recipe.eval.metrics or ()), []
-        for one in (*training.ancestors(), training):
-            names += [one.model.name, one.train.method]
-            datasets.append(one.data.dataset)
-        outside = folders_behind(row, names, datasets)
-        made.append(Measurement(row.id, name, scale, seed, evaluation, row.where, outside))
+        metrics = recipe.eval.metrics or ()
+        evaluation = Evaluation(training, recipe.data, recipe.eval, code_behind(metrics))
+        every = (*training.ancestors(), training)
+        folders = folders_behind(
+            (row.root for row in chain.rows),
+            (*metrics, *(word for one in every for word in (one.model.name, one.train.method))),
+            (one.data.dataset for one in every),
+        )
+        made.append(Measurement(row.id, name, scale, seed, evaluation, row.where, folders))
     return made
 
 
 def weight_names() -> list[str]:
-    """The names of weights that any row asks for, which `--weights NAME=FILE` can give."""
-    trainings = (m.evaluation.training for row in select() for m in measurements(row, "paper"))
-    return sorted({name for training in trainings for name in training.weights})
+    """The names of weights that any row asks for at any scale, which `--weights NAME=FILE` can give. Rows that cannot
+    be read are passed over."""
+    papers = [paper for paper, _ in map(read_paper, paper_names()) if paper is not None]
+    found = set()
+    for row in (row for paper in papers for row in paper.rows if row.status == "runnable"):
+        for spec in row.recipes.values():
+            for scale in spec.scales:
+                with contextlib.suppress(SpecError):
+                    recipe = spec.at(scale)
+                    found |= {recipe.data.weights, recipe.init.weights if recipe.init else None}
+    return sorted(name for name in found if name)
 
 
-def folders_behind(row: Row, names: Iterable[str], datasets: Iterable[str] = ()) -> tuple[Path, ...]:
-    """The folders outside vtbench that a row, the data sets and what it names (`package.module:name`) come from."""
-    found = [row.root]
-    modules = [name.partition(":")[0] for name in names if ":" in name]
-    for name in dict.fromkeys(datasets):
-        dataset = load_dataset(name)
-        found.append(dataset.root)
-        modules += [dataset.module.partition(":")[0]] if ":" in dataset.module else []
-    found += [root for module in dict.fromkeys(modules) for root in roots_of_module(module)]
-    return tuple(sorted({root.folder for root in found if not root.own}))
+@dataclass
+class _Chain:
+    """What was met on the way from a row to the weights that it starts from."""
+
+    scale: Scale
+    seed: int
+    rows: list[Row] = field(default_factory=list)
+    """Every row that has a part in it."""
+    below: tuple[str, ...] = ()
+    """The trainings that wait for what is being resolved."""
+
+    def enter(self, row: Row, name: str, here: Node | None) -> None:
+        """Remember a training; refuse one that waits already."""
+        entered = f"{row.id}@{name}"
+        if entered in self.below and here is not None:
+            here.fail(f"goes in a circle: {' -> '.join([*self.below, entered]).replace('@main', '')}")
+        self.below = (*self.below, entered)
+        self.rows.append(row)
+        selectors = dict.fromkeys(layer.like for layer in row.recipes[name].layers if layer.like)
+        self.rows += [row_named(Selector.parse(text), row.recipes[name].builders) for text in selectors]
 
 
-def _training(row: Row, measurement: str, scale: Scale, seed: int, below: tuple[str, ...]) -> tuple[Training, Recipe]:
-    spec = row.recipes[measurement]
+def _training(row: Row, measurement: str, chain: _Chain, here: Node | None = None) -> tuple[Training, Recipe]:
+    """The training of a row's measurement, and its recipe. `here`: where another row names it as its start."""
+    spec, scale = row.recipes[measurement], chain.scale
+    chain.enter(row, measurement, here)
     recipe = recipe_at(row, measurement, scale)
     assert recipe.augment is not None and recipe.init is not None and recipe.train is not None
-    below = (*below, f"{row.id}@{measurement}")
     start = Start(weights=recipe.init.weights)
-    if recipe.init.measurement:
-        start = Start(training=_start_from_own(row, recipe.init.measurement, scale, seed, below))
-    elif recipe.init.row:
-        start = Start(training=_start_from(row, recipe.init.row, scale, seed, below))
-    elif recipe.init.pretraining:
+    if recipe.init.pretraining:
         start = Start(training=_pretraining(row, spec, recipe, scale))
-    return Training(scale, seed, recipe.data, recipe.augment, recipe.model, start, recipe.train), recipe
+    elif recipe.init.measurement:
+        given = _init_of(row, spec, scale, "measurement")
+        start = Start(training=_start_from(row, recipe.init.measurement, chain, given))
+    elif recipe.init.row:
+        given = _init_of(row, spec, scale, "row")
+        other, name = _row_of(given, spec)
+        start = Start(training=_start_from(other, name, chain, given))
+    train = recipe.train
+    code = code_behind((recipe.model.name, train.method), (recipe.data.dataset,))
+    return Training(scale, chain.seed, recipe.data, recipe.augment, recipe.model, start, train, code), recipe
 
 
-def _start_from_own(row: Row, measurement: str, scale: Scale, seed: int, below: tuple[str, ...]) -> Training:
-    """The training for another measurement of the same row."""
+def _layers(row: Row, spec: RowRecipe, scale: Scale) -> list[Layer]:
+    """The layers of a recipe, with what `--set` changed."""
+    return [*spec.layers_at(scale), *([row.changed] if row.changed else [])]
+
+
+def _init_of(row: Row, spec: RowRecipe, scale: Scale, key: str) -> Node:
+    """Where a key of `init` stands."""
+    layer = setter(_layers(row, spec, scale), f"init.{key}")
+    assert layer is not None
+    return layer.blocks["init"][key]
+
+
+def _start_from(row: Row, measurement: str, chain: _Chain, here: Node) -> Training:
+    """The training for a measurement of a row, as the start of another."""
     if measurement not in row.recipes:
-        raise SpecError(
-            f"{row.where}: init.measurement{_at(scale)}: '{measurement}' is no measurement of {row.id}"
-            f"{did_you_mean(measurement, row.recipes)}"
-        )
-    if scale not in row.recipes[measurement].scales:
-        raise SpecError(f"{row.where}: init.measurement: '{measurement}' of {row.id} does not exist at {scale} scale")
-    _refuse_circle(row, f"{row.id}@{measurement}", "init.measurement", below)
-    return _training(row, measurement, scale, seed, below)[0]
+        own = f"; it is like {row.like}, so give it an `init` of its own" if row.like else ""
+        here.fail(f"'{measurement}' is not a measurement of {row.id}{own or did_you_mean(measurement, row.recipes)}")
+    if chain.scale not in row.recipes[measurement].scales:
+        here.fail(f"'{measurement}' of {row.id} does not exist at {chain.scale} scale")
+    return _training(row, measurement, chain, here)[0]
 
 
-def _start_from(row: Row, selector: str, scale: Scale, seed: int, below: tuple[str, ...]) -> Training:
-    def fail(what: str) -> SpecError:
-        return SpecError(f"{row.where}: {row.id}: init.row{_at(scale)} {what}")
-
-    if ":" not in selector:
-        raise fail(f"must name one row as paper/table:row, not {selector!r}")
+def _row_of(here: Node, spec: RowRecipe) -> tuple[Row, str]:
+    """The row and the measurement that `init.row` names."""
+    selector = Selector.parse(here.value)
+    if selector.row is None:
+        here.fail(f"must name one row as paper/table:row, not {here.value!r}")
     try:
-        (found,) = select([selector])
-    except UsageError as error:
-        raise fail(str(error)) from error
-    if found.status != "runnable":
-        raise fail(f"{selector} is {found.status}, there is nothing to start from")
-    name = next(iter(found.asked_recipes))
-    _refuse_circle(row, f"{found.id}@{name}", "init.row", below)
-    return _training(found, name, scale, seed, below)[0]
-
-
-def _refuse_circle(row: Row, following: str, key: str, below: tuple[str, ...]) -> None:
-    if following in below:
-        chain = " -> ".join([*below, following]).replace("@main", "")
-        raise SpecError(f"{row.where}: {row.id}: {key} goes in a circle: {chain}")
-
-
-def _at(scale: Scale) -> str:
-    return "" if scale == "paper" else f" at {scale} scale"
+        row = row_named(selector, spec.builders)
+    except (UsageError, SpecError) as error:
+        here.fail(str(error))
+    if row.status != "runnable":
+        here.fail(f"{row.id} is {row.status}, there is nothing to start from")
+    return row, selector.measurement or next(iter(row.recipes))
 
 
 def _pretraining(row: Row, spec: RowRecipe, recipe: Recipe, scale: Scale) -> Training:
     """The network of single frames that a row starts from, trained by the row's recipe at the scale that names it, but
     for what `init.pretraining` says; scales below that one lie on top, as they do for the row."""
-    layers = [*spec.layers_at(scale), *([row.changed] if row.changed else [])]
+    layers = _layers(row, spec, scale)
     named_by = setter(layers, "init.pretraining")
     assert named_by is not None
     here = named_by.blocks["init"]["pretraining"]
@@ -179,26 +203,35 @@ def _pretraining(row: Row, spec: RowRecipe, recipe: Recipe, scale: Scale) -> Tra
     fixed = {name: said["data"].get(name, frames[name]) for name in frames if not name.startswith("limit_")}
     upto = layered(named_by.scale)
     stack = [
-        *(layer for layer in layers if layer.scale in upto),
+        *(_without_network(layer) for layer in layers if layer.scale in upto),
         Layer("paper", {"data": frames}),
-        Layer("paper", said),
-        *(layer for layer in layers if layer.scale not in upto),
+        Layer("paper", {name: values for name, values in said.items() if name != "model"}),
+        *(_without_network(layer) for layer in layers if layer.scale not in upto),
         # Whatever lies on top, what is seen stays single frames of the pretraining's data set.
         Layer("paper", {"data": {**fixed, "dataset": said["data"]["dataset"]}}),
     ]
-    blocks = merge((_without_network(layer) for layer in stack), spec.builders)
-    model = _shared_arguments(row, spec, recipe, said["model"], scale) | said["model"]
-    blocks["model"] = {name: given for name, given in model.items() if given.value is not None}
-    at = f" of the pretraining{_at(scale)}"
-    made = read_recipe(blocks, here, complete=False, builders=spec.builders, at=at, defaults=False)
+    merged = merge(stack, spec.builders)
+    arguments = _shared_arguments(row, spec, recipe, said["model"], named_by.scale) | said["model"]
+    model = {name: given for name, given in arguments.items() if given.value is not None}
+    made = read_recipe(
+        stack,
+        here,
+        complete=False,
+        builders=spec.builders,
+        at=f" of the pretraining{at_scale(scale)}",
+        merged=Merged({**merged.blocks, "model": model}, merged.removed),
+        defaults=False,
+    )
     assert made.augment is not None and made.train is not None
-    return Training(scale, PRETRAINING_SEED, made.data, made.augment, made.model, Start(), made.train)
+    code = code_behind((made.model.name, made.train.method), (made.data.dataset,))
+    return Training(scale, PRETRAINING_SEED, made.data, made.augment, made.model, Start(), made.train, code)
 
 
 def _shared_arguments(
-    row: Row, spec: RowRecipe, recipe: Recipe, said: Mapping[str, Node], scale: Scale
+    row: Row, spec: RowRecipe, recipe: Recipe, said: Mapping[str, Node], named_at: Scale
 ) -> dict[str, Node]:
-    """The arguments that the row's network and the one of single frames both have."""
+    """The arguments that the row's network and the one of single frames both have. `named_at`: the scale whose blocks
+    name the pretraining."""
     known = spec.builders.network(said["name"])
     shared = {}
     for name, value in recipe.model.arguments.items():
@@ -208,10 +241,10 @@ def _shared_arguments(
         try:
             convert(shared[name], known[name].hint)
         except SpecError as error:
-            start = f"{scale}: {{init: {{scratch: true}}}}"
+            frames, videos = called(said["name"].value), called(recipe.model.name)
             raise SpecError(
-                f"{row.where}: {row.id}: init.pretraining{_at(scale)}: {said['name'].value}() cannot have the {name} "
-                f"of {called(recipe.model.name)}(), {value!r}; give the row a start of its own, as {start}"
+                f"{row.where}: {row.id}: init.pretraining{at_scale(named_at)}: {frames}() cannot have the {name} of "
+                f"{videos}(), {value!r}; give the row a start of its own, as {named_at}: {{init: {{scratch: true}}}}"
             ) from error
     return shared
 
@@ -223,6 +256,8 @@ def _without_network(layer: Layer) -> Layer:
 
 def _node(here: Node, key: str, value: Any) -> Node:
     """A value as if it stood in a file, beside `here`."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         value = [_node(here, f"{key}[{number}]", item) for number, item in enumerate(value)]
+    elif isinstance(value, dict):
+        value = {name: _node(here, f"{key}.{name}", item) for name, item in value.items()}
     return Node(value, here.file, here.line, f"{here.key}.{key}")

@@ -3,23 +3,22 @@
 A root holds `benchmarks/` (one folder per paper), `data_manifests/` (one folder per data set), or both. There are three
 ways in: the root of vtbench itself, `include` (`--include DIR`, or `include: [DIR]` in vtbench.yaml), and installed
 packages that name themselves under the entry point group `vtbench.papers`.
-
-What a spec names as `package.module:name` is looked up here too, as `import` would find it but without running it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Literal
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
+from vtbench.papers.modules import find_spec
 
 PACKAGE = Path(__file__).resolve().parent.parent
+"""The folder of vtbench's modules."""
 GROUP = "vtbench.papers"
 """Entry point group. The value is a package whose folder is a root."""
 
@@ -57,7 +56,9 @@ class Root:
 
 
 def _folders(parent: Path, wanted: str) -> dict[str, Path]:
-    return {path.name: path for path in sorted({found.parent for found in parent.glob(f"*/{wanted}")})}
+    """Folders by name, without hidden ones such as .ipynb_checkpoints."""
+    found = sorted({path.parent for path in parent.glob(f"*/{wanted}")})
+    return {path.name: path for path in found if not path.name.startswith((".", "_"))}
 
 
 # ---- which roots there are -------------------------------------------------------------------------------------------
@@ -82,9 +83,14 @@ def include(folder: str | Path, named_by: str = "include") -> Root:
 
     Raises UsageError for a folder that does not exist or that holds neither a paper nor a data set.
     """
-    path = Path(folder).expanduser().resolve()
+    try:
+        path = Path(folder).expanduser().resolve()
+        is_folder = path.is_dir()
+    except (RuntimeError, ValueError, OSError) as error:  # ~nobody, a null byte, links in a circle, a name too long
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{named_by}: {folder}: is no path: {reason}; give a folder") from error
     root = Root(path, named_by)
-    if not path.is_dir():
+    if not is_folder:
         siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
         near = did_you_mean(path.name, siblings) if siblings else ""
         what = "is a file, a folder is wanted" if path.exists() else "no such folder"
@@ -112,15 +118,19 @@ def _installed() -> tuple[Root, ...]:
         return ()
     from importlib.metadata import entry_points
 
+    try:
+        entries = list(entry_points(group=GROUP))
+    except Exception as error:  # a package with a broken entry_points.txt: importlib.metadata raises what comes
+        raise SpecError(f"the entry points of installed packages ({GROUP}) cannot be read: {error}") from error
     found = []
-    for entry in entry_points(group=GROUP):
+    for entry in entries:
         named_by = f"entry point '{entry.name}' ({GROUP})"
         spec = find_spec(entry.value)
         folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
         root = Root(folders[0].resolve(), named_by) if folders else None
         if root is None or not (root.papers() or root.datasets()):
             raise SpecError(
-                f"{named_by}: '{entry.value}' is no package with benchmarks/ or data_manifests/ in it; repair or "
+                f"{named_by}: '{entry.value}' is not a package with benchmarks/ or data_manifests/ in it; repair or "
                 "remove the package that declares it"
             )
         found.append(root)
@@ -139,32 +149,37 @@ def _is_declared() -> bool:
 
 
 def papers() -> dict[str, tuple[Root, Path]]:
-    """Paper -> its root and its folder, by name. Raises SpecError where two roots define one paper."""
-    return _across("paper")
+    """Paper -> its root and its folder, by name; the first root that defines it."""
+    return _collected("paper", roots())[0]
 
 
 def datasets() -> dict[str, tuple[Root, Path]]:
-    """Data set -> its root and its folder, by name. Raises SpecError where two roots define one data set."""
-    return _across("data set")
+    """Data set -> its root and its folder, by name; the first root that defines it."""
+    return _collected("data set", roots())[0]
 
 
-def _across(kind: str) -> dict[str, tuple[Root, Path]]:
-    return _collected(kind, roots())
+def refuse_conflict(kind: Literal["paper", "data set"], name: str) -> None:
+    """Raise SpecError, naming both, for a paper or a data set that two roots define."""
+    conflict = _collected(kind, roots())[1].get(name)
+    if conflict is not None:
+        raise SpecError(conflict)
 
 
 @cache
-def _collected(kind: str, every: tuple[Root, ...]) -> dict[str, tuple[Root, Path]]:
+def _collected(kind: str, every: tuple[Root, ...]) -> tuple[dict[str, tuple[Root, Path]], dict[str, str]]:
     found: dict[str, tuple[Root, Path]] = {}
+    conflicts = {}
     for root in every:
         for name, folder in (root.papers() if kind == "paper" else root.datasets()).items():
             if name in found:
                 other, first = found[name]
-                raise SpecError(
+                conflicts[name] = (
                     f"{shown(folder)} ({root.named_by}): the {kind} '{name}' is already defined by {shown(first)} "
                     f"({other.named_by}); rename one of the two folders"
                 )
-            found[name] = root, folder
-    return dict(sorted(found.items()))
+            else:
+                found[name] = root, folder
+    return dict(sorted(found.items())), conflicts
 
 
 def shown(path: Path) -> str:
@@ -173,83 +188,3 @@ def shown(path: Path) -> str:
         if path.is_relative_to(base):
             return path.relative_to(base).as_posix()
     return str(path)
-
-
-# ---- modules that specs name -----------------------------------------------------------------------------------------
-
-
-def find_spec(module: str) -> ModuleSpec | None:
-    """What `import module` would find, without running the module or the packages above it."""
-    spec: ModuleSpec | None = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        if depth > 1 and (spec is None or spec.submodule_search_locations is None):
-            return None
-        path = None if depth == 1 or spec is None else list(spec.submodule_search_locations or ())
-        spec = _found(".".join(parts[:depth]), path)
-    return spec
-
-
-def _found(name: str, path: list[str] | None) -> ModuleSpec | None:
-    if not name.rpartition(".")[2].isidentifier():
-        return None
-    for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        spec: ModuleSpec | None = find(name, path) if find else None
-        if spec is not None:
-            return spec
-    return None
-
-
-def module_file(module: str) -> Path:
-    """The source file of a module. Raises SpecError, without a place, for one that is not there, that has no source,
-    or that an installed module of the same name hides."""
-    spec = find_spec(module)
-    top = module.partition(".")[0]
-    # Of two that are called alike, the one earlier on the import path hides the other.
-    local = [place for root in _included for place in _places(root.folder, top)]
-    used = find_spec(top) if local else None
-    taken = _locations(used) if used else []
-    hidden = [place for place in local if place not in taken]
-    if hidden and taken:
-        raise SpecError(f"module '{top}' is {taken[0]}, which hides {hidden[0]}; rename the latter")
-    if spec is None:
-        near = did_you_mean(module.rpartition(".")[2], sorted(_siblings(module)))
-        folders = ", ".join(str(root.folder) for root in _included)
-        where = f" in {folders} or among the installed packages" if folders else " among the installed packages"
-        raise SpecError(f"no module '{module}'{where}{near if 'did you mean' in near else ''}")
-    if not spec.origin or not spec.origin.endswith(".py"):
-        raise SpecError(f"module '{module}' has no Python source to read a signature from")
-    return Path(spec.origin)
-
-
-def _places(folder: Path, name: str) -> Iterator[Path]:
-    if (folder / name).is_dir():
-        yield folder / name
-    if (folder / f"{name}.py").is_file():
-        yield folder / f"{name}.py"
-
-
-def _locations(spec: ModuleSpec) -> list[Path]:
-    """The folders of a package, the file of a module."""
-    places = list(spec.submodule_search_locations or ()) or ([spec.origin] if spec.origin else [])
-    return [Path(place).resolve() if Path(place).exists() else Path(place) for place in places]
-
-
-def _siblings(module: str) -> set[str]:
-    """Names of modules that stand where `module` was looked for."""
-    parent, _, _ = module.rpartition(".")
-    spec = find_spec(parent) if parent else None
-    folders = list(spec.submodule_search_locations or ()) if spec else [str(root.folder) for root in _included]
-    found = set()
-    for folder in map(Path, folders):
-        found |= {path.stem for path in folder.glob("*.py")}
-        found |= {path.parent.name for path in folder.glob("*/*.py")}
-    return found
-
-
-def roots_of_module(module: str) -> tuple[Root, ...]:
-    """The root that a module of this name lies in, if it lies in one that is not vtbench's own."""
-    spec = find_spec(module)
-    file = Path(spec.origin).resolve() if spec and spec.origin else None
-    return tuple(root for root in roots() if not root.own and file is not None and file.is_relative_to(root.folder))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from vtbench.errors import UsageError, did_you_mean
+from vtbench.papers.cells import ACCURACIES
 from vtbench.papers.load import load_all, load_paper, paper_names
-from vtbench.papers.schema import ACCURACIES, Row, Table
+from vtbench.papers.schema import Row, Table
 from vtbench.papers.selector import Selector
 
 
@@ -43,14 +44,14 @@ def _named(selector: Selector, rows: Sequence[Row], tables: Sequence[Table]) -> 
     by_name = {table.name: table for table in tables}
     if selector.table not in by_name:
         whole = dataclasses.replace(selector, row=None, measurement=None)
-        raise UsageError(f"no table '{whole}'" + _nearest(f"{selector.paper}/", selector.table, by_name))
+        raise UsageError(f"no table '{whole}'" + did_you_mean(selector.table, by_name, f"{selector.paper}/"))
     rows = by_name[selector.table].rows
     if selector.row is None:
         return rows
     found = [row for row in rows if row.name == selector.row]
     if not found:
         prefix = f"{selector.paper}/{selector.table}:"
-        raise UsageError(f"no row '{selector}'" + _nearest(prefix, selector.row, [row.name for row in rows]))
+        raise UsageError(f"no row '{selector}'" + did_you_mean(selector.row, [row.name for row in rows], prefix))
     return found
 
 
@@ -64,7 +65,7 @@ def _measured(rows: Sequence[Row], selector: Selector) -> Sequence[Row]:
         place = str(dataclasses.replace(selector, measurement=None))
         if not names:
             raise UsageError(f"no measurement '{selector}': {place} has none, its numbers are quoted")
-        raise UsageError(f"no measurement '{selector}'" + _nearest(f"{place}@", selector.measurement, names))
+        raise UsageError(f"no measurement '{selector}'" + did_you_mean(selector.measurement, names, f"{place}@"))
     return found
 
 
@@ -76,9 +77,3 @@ def _restricted(row: Row, asked: frozenset[str] | None) -> Row:
     dropped = {row.metric(name, metric) for name in others for metric in ACCURACIES}
     published = {name: cell for name, cell in row.published.items() if name not in dropped}
     return dataclasses.replace(row, asked=asked, published=published)
-
-
-def _nearest(prefix: str, name: str, known: Iterable[str]) -> str:
-    """The nearest of the known names as a whole selector, so that it can be pasted."""
-    hint = did_you_mean(name, known)
-    return hint.replace("'", f"'{prefix}", 1) if "'" in hint else hint

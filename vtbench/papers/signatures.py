@@ -1,4 +1,4 @@
-"""What builders of networks accept, read from their source with `ast`: nothing is imported, torch least of all.
+"""What builders of networks and methods accept, read from their source with `ast`: nothing is imported, torch least.
 
 A spec names a builder of the package by its short name, or any other as `package.module:name`, a function or a class
 whose `__init__` takes the arguments.
@@ -7,7 +7,7 @@ whose `__init__` takes the arguments.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,13 +15,20 @@ from typing import Any, Literal, get_origin
 
 from vtbench.errors import SpecError, did_you_mean
 from vtbench.papers.document import Node, Problems, convert
-from vtbench.papers.roots import PACKAGE, module_file, shown
+from vtbench.papers.modules import absolute, find_spec, module_file
+from vtbench.papers.roots import PACKAGE, shown
 
 FROM_DATA = ("num_classes", "num_frames", "img_size", "modalities")
 """Arguments that are filled in from the data block; a spec may not set them. The last one goes only to networks that
 have it."""
+METRIC_ARGUMENTS = ("scores", "labels", "expected_labels")
+"""What a metric is given: scores (N, C) and labels (N,) of the videos that were scored, and by keyword the labels of
+all videos that were to be tested."""
+OF_THE_RUNNER = ("network", "lr", "audio_encoder")
+"""Arguments of a method that are given whatever the spec says."""
 
 _TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
+_SEQUENCES = ("list", "List", "Sequence", "Iterable")
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,21 @@ class Argument:
     default: Any = None
 
 
+def called(name: str) -> str:
+    """The function or class of a name in a spec: "toy" of "lab.networks:toy"."""
+    return name.rpartition(":")[2]
+
+
 @dataclass(frozen=True)
 class Builders:
-    """The networks, methods, data modules and metrics that a spec can name. `package` is the folder that holds
-    models/, methods/, ... (vtbench itself)."""
+    """The networks, methods, data modules and metrics that a spec can name.
+
+    - package: the folder that holds models/, methods/, ... (vtbench itself)
+    - home: the folder that the spec is in, where its own modules lie
+    """
 
     package: Path = PACKAGE
+    home: Path | None = None
 
     def models(self) -> Mapping[str, str]:
         """MODELS of models/__init__.py: name -> "module:function"."""
@@ -63,7 +79,15 @@ class Builders:
     def signature(self, name: str) -> Mapping[str, Argument]:
         """The keyword arguments of the network `name`, in order. Raises SpecError, without a place, if there is none
         of this name."""
-        return self._signature(name, self.models(), "model")
+        return _signature(*self._place(name, self.models(), "model"))
+
+    def network(self, name: Node) -> Mapping[str, Argument]:
+        """The signature of the network that a spec names. Raises SpecError at that place for what is not a network."""
+        signature: Mapping[str, Argument] = self._at(name, self.signature)
+        missing = [key for key in FROM_DATA[:3] if key not in signature]
+        if missing:
+            name.fail(f"{called(name.value)}() does not take {' and '.join(missing)}, which the data block gives")
+        return signature
 
     def arguments(self, name: Node, given: Mapping[str, Node], *, defaults: bool = True) -> dict[str, Any]:
         """The model arguments of a spec, each of the type that the builder wants, with its `defaults` filled in.
@@ -76,10 +100,7 @@ class Builders:
         arguments = {key: argument.default for key, argument in known.items()} if defaults else {}
         for key, node in given.items():
             try:  # not `with problems.collected()`: this runs for every argument of every row
-                if key in FROM_DATA:
-                    node.fail("is filled in from the data block; leave it out")
-                if key not in known:
-                    node.fail(f"{called(name.value)}() has no such argument{did_you_mean(key, known)}")
+                self.check_argument(name.value, key, node, known)
                 arguments[key] = convert(node, known[key].hint)
             except SpecError as error:
                 problems.add(error)
@@ -90,38 +111,30 @@ class Builders:
         problems.refuse()
         return arguments
 
-    def network(self, name: Node) -> Mapping[str, Argument]:
-        """The signature of the network that a spec names. Raises SpecError at that place for what is no network."""
-        signature = self._at(name, lambda text: self.signature(text))
-        missing = [key for key in FROM_DATA[:3] if key not in signature]
-        if missing:
-            name.fail(f"{called(name.value)}() does not take {' and '.join(missing)}, which the data block gives")
-        return signature
+    def check_argument(self, network: str, key: str, node: Node, known: Mapping[str, Argument]) -> None:
+        """Refuse a key that the network does not take, or that a spec may not set."""
+        if key in FROM_DATA:
+            node.fail("is filled in from the data block; leave it out")
+        if key not in known:
+            node.fail(f"{called(network)}() has no such argument{did_you_mean(key, known)}")
 
     def method(self, name: Node) -> Mapping[str, Argument] | None:
         """The keyword arguments of the method that a spec names, a short name or `package.module:Class`, with those
         that its bases take through `**`; None where a base is not written in Python that can be found. Refuses what is
-        no class."""
+        not a class."""
         found: Mapping[str, Argument] | None = self._at(
             name, lambda text: _class_signature(*self._place(text, self.methods(), "method"))
         )
         return found
 
-    def check_choice(self, node: Node, argument: Argument) -> None:
-        """Refuse a value that is not among the few that an argument takes, where its annotation lists them."""
-        if get_origin(argument.hint) is Literal:
-            convert(node, argument.hint)
-
     def data_module(self, name: Node) -> None:
-        """Refuse what is no data module: a short name, or `package.module:Class`."""
-        self._at(
-            name, lambda text: _definition(*self._place(text, self.data_modules(), "data module"), kind=ast.ClassDef)
-        )
+        """Refuse what is not a data module: a short name, or `package.module:Class`."""
+        self._at(name, lambda text: _definition(*self._place(text, self.data_modules(), "data module"), ast.ClassDef))
 
     def metric(self, name: Node) -> str:
-        """The key under which a metric is published: its name, without the module. Refuses what is no metric, and one
-        that does not take scores, labels and the labels expected."""
-        signature = self._at(name, lambda text: self._signature(text, self.metrics(), "metric"))
+        """The key under which a metric is published: its name, without the module. Refuses what is not a metric, and
+        one that does not take scores, labels and the labels expected."""
+        signature = self._at(name, lambda text: _signature(*self._place(text, self.metrics(), "metric")))
         if list(signature) != list(METRIC_ARGUMENTS):
             name.fail(f"{called(name.value)}() takes ({', '.join(signature)}), not ({', '.join(METRIC_ARGUMENTS)})")
         return called(name.value)
@@ -129,14 +142,11 @@ class Builders:
     def _at(self, name: Node, read: Callable[[str], Any]) -> Any:
         """What `read` makes of a name, and its errors at the place where the name stands."""
         if not isinstance(name.value, str):
-            name.fail(f"must be a name, not {name.value!r}")
+            name.fail("must be a name, as text")
         try:
             return read(name.value)
         except SpecError as error:
             name.fail(str(error))
-
-    def _signature(self, name: str, known: Mapping[str, str], kind: str) -> Mapping[str, Argument]:
-        return _signature(*self._place(name, known, kind))
 
     def _place(self, name: str, known: Mapping[str, str], kind: str) -> tuple[Path, str]:
         """The file and the function or class of a name. Raises SpecError without a place."""
@@ -150,20 +160,16 @@ class Builders:
             raise SpecError(f"no {kind} is called {name!r}{hint}{own}")
         if not module or not attribute.isidentifier():
             raise SpecError(f"{name!r} must be package.module:name")
-        return _followed(module_file(module), module, attribute)
+        return _followed(module_file(module, self.home), module, attribute)
 
 
-METRIC_ARGUMENTS = ("scores", "labels", "expected_labels")
-"""What a metric is given: scores (N, C) and labels (N,) of the videos that were scored, and by keyword the labels of
-all videos that were to be tested."""
+def check_choice(node: Node, argument: Argument) -> None:
+    """Refuse a value that is not among the few that an argument takes, where its annotation lists them."""
+    if get_origin(argument.hint) is Literal:
+        convert(node, argument.hint)
 
 
-def called(name: str) -> str:
-    """The function or class of a name in a spec: "toy" of "lab.networks:toy"."""
-    return name.rpartition(":")[2]
-
-
-# ---- reading source --------------------------------------------------------------------------------------------------
+# ---- names in files --------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -171,7 +177,8 @@ def _module(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        raise SpecError(f"{shown(path)}:{error.lineno}: is not Python: {error.msg}") from error
+        line = f":{error.lineno}" if error.lineno else ""
+        raise SpecError(f"{shown(path)}{line}: is not Python: {error.msg}") from error
     except (OSError, ValueError) as error:
         raise SpecError(f"{shown(path)}: cannot be read for its signatures: {error}") from error
 
@@ -188,54 +195,79 @@ def _keys(path: Path, variable: str) -> list[str]:
 
 
 def _dict(path: Path, variable: str) -> ast.Dict:
-    value = _assigned(_module(path)).get(variable)
+    value = _bindings(path).get(variable)
     if not isinstance(value, ast.Dict):
         raise SpecError(f"{shown(path)}: holds no {variable} = {{...}}")
     return value
 
 
-def _assigned(module: ast.Module) -> dict[str, ast.expr]:
-    values = {}
-    for statement in module.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            values[statement.targets[0].id] = statement.value
+Binding = ast.FunctionDef | ast.ClassDef | ast.expr | tuple[ast.ImportFrom, str]
+"""What a name stands for: a definition, the value of an assignment, or what it is imported as from where."""
+
+
+@cache
+def _bindings(path: Path) -> dict[str, Binding]:
+    """What the names at the top of a file stand for when it has been run; `*` is what is imported by a star."""
+    found: dict[str, Binding] = {}
+    for statement in _statements(_module(path).body):
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            found[statement.name] = statement
+        elif isinstance(statement, ast.Assign):
+            found |= {target.id: statement.value for target in statement.targets if isinstance(target, ast.Name)}
         elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
-            values[statement.target.id] = statement.value
-    return values
+            found[statement.target.id] = statement.value
+        elif isinstance(statement, ast.ImportFrom):
+            found |= {alias.asname or alias.name: (statement, alias.name) for alias in statement.names}
+    return found
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a file, also those within `if`, `try` and `with`."""
+    for statement in body:
+        yield statement
+        for handler in statement.handlers if isinstance(statement, ast.Try) else ():
+            yield from _statements(handler.body)  # first, as the body is what runs as a rule
+        for inner in ("body", "orelse", "finalbody"):
+            if isinstance(statement, ast.If | ast.Try | ast.With):
+                yield from _statements(getattr(statement, inner, []))
 
 
 def _followed(path: Path, module: str, attribute: str, below: tuple[str, ...] = ()) -> tuple[Path, str]:
     """Where a name is defined, if the module itself only imports it (`from .network import toy`)."""
     if module in below:
         raise SpecError(f"{shown(path)}: {attribute} is imported in a circle")
-    for statement in _module(path).body:
-        for alias in statement.names if isinstance(statement, ast.ImportFrom) else ():
-            if (alias.asname or alias.name) != attribute:
-                continue
-            assert isinstance(statement, ast.ImportFrom)
-            source = statement.module or ""
-            if statement.level:  # `from .network`: counted from the package that the module is in, or is
-                package = module.split(".")
-                package = package[: len(package) - statement.level + (path.name == "__init__.py")]
-                source = ".".join([*package, *([source] if source else [])])
-            return _followed(module_file(source), source, alias.name, (*below, module))
-    return path, attribute
+    names = _bindings(path)
+    found = names.get(attribute, names.get("*"))
+    if not isinstance(found, tuple):
+        return path, attribute
+    statement, name = found
+    source = absolute(statement, module, is_package=path.name == "__init__.py")
+    if attribute not in names:
+        raise SpecError(f"{shown(path)}: defines no '{attribute}' that can be read: it imports * from {source}; name "
+                        f"the module that defines it")  # fmt: skip
+    inner = f"{source}.{name}"  # `from . import network` gives a module, which is no builder
+    spec = find_spec(inner)
+    if spec is not None and spec.origin:
+        raise SpecError(f"{shown(path)}: {attribute} is the module {inner}, not a function or class")
+    return _followed(module_file(source), source, name, (*below, module))
 
 
 def _definition(
     path: Path, name: str, kind: type[ast.ClassDef | ast.FunctionDef] | None = None
 ) -> ast.FunctionDef | ast.ClassDef:
-    module = _module(path)
     kinds = (kind,) if kind else (ast.FunctionDef, ast.ClassDef)
-    defined = {s.name: s for s in module.body if isinstance(s, ast.FunctionDef | ast.ClassDef)}
-    found = defined.get(name)
+    names = _bindings(path)
+    found = names.get(name)
     wanted = "class" if kind is ast.ClassDef else "function or class"
-    if found is None or not isinstance(found, kinds):
-        if found is not None or name in _assigned(module):
-            raise SpecError(f"{shown(path)}: {name} is no {wanted}")
-        fitting = [other for other, statement in defined.items() if isinstance(statement, kinds)]
-        raise SpecError(f"{shown(path)}: defines no {wanted} '{name}'{did_you_mean(name, fitting)}")
-    return found
+    if isinstance(found, ast.FunctionDef | ast.ClassDef) and isinstance(found, kinds):
+        return found
+    if found is not None:
+        raise SpecError(f"{shown(path)}: {name} is not a {wanted}")
+    fitting = [other for other, statement in names.items() if isinstance(statement, kinds)]
+    raise SpecError(f"{shown(path)}: defines no {wanted} '{name}'{did_you_mean(name, fitting)}")
+
+
+# ---- signatures ------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -243,10 +275,10 @@ def _signature(path: Path, name: str) -> Mapping[str, Argument]:
     found = _definition(path, name)
     skip = 0
     if isinstance(found, ast.ClassDef):
-        inits = [s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"]
-        if not inits:
+        init = _init(found)
+        if init is None:
             raise SpecError(f"{shown(path)}:{found.lineno}: {name} has no __init__ of its own to read arguments from")
-        found, skip = inits[-1], 1  # without self
+        found, skip = init, 1  # without self
     if found.args.vararg or found.args.kwarg:
         star, arg = ("*", found.args.vararg) if found.args.vararg else ("**", found.args.kwarg)
         raise SpecError(
@@ -256,12 +288,16 @@ def _signature(path: Path, name: str) -> Mapping[str, Argument]:
     return _arguments(path, found, name, skip)
 
 
+def _init(found: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None)
+
+
 def _arguments(
     path: Path, function: ast.FunctionDef, name: str, skip: int, *, literal: bool = True
 ) -> dict[str, Argument]:
     """The named arguments of a function but for the first `skip`. Raises SpecError for one without a name to give it
     by, and, where defaults must be `literal`, for one that is not."""
-    given, aliases = function.args, _assigned(_module(path))
+    given = function.args
     positional = [*given.posonlyargs, *given.args]
     if given.posonlyargs[skip:]:
         raise SpecError(
@@ -276,12 +312,12 @@ def _arguments(
         if default is not None:
             try:
                 value = ast.literal_eval(default)
-            except ValueError as error:
+            except (ValueError, TypeError, SyntaxError, RecursionError) as error:
                 if literal:
                     raise SpecError(
                         f"{shown(path)}:{item.lineno}: {name}({item.arg}=...): the default must be a literal"
                     ) from error
-        arguments[item.arg] = Argument(_hint(item.annotation, aliases), default is None, value)
+        arguments[item.arg] = Argument(_hint(item.annotation, path), default is None, value)
     return arguments
 
 
@@ -290,48 +326,77 @@ def _class_signature(path: Path, name: str) -> Mapping[str, Argument] | None:
     """The arguments of a class's `__init__`, and, through `**`, of the `__init__` of its first base."""
     found = _definition(path, name, kind=ast.ClassDef)
     assert isinstance(found, ast.ClassDef)
-    init = next((s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None)
+    init = _init(found)
     own = _arguments(path, init, name, skip=1, literal=False) if init else {}
     if init is not None and init.args.kwarg is None:
         return own
-    base = found.bases[0] if found.bases else None
-    place = _imported(path, base.id) if isinstance(base, ast.Name) else None
+    place = _base(path, found.bases[0]) if found.bases else None
     above = _class_signature(*place) if place else None
     return None if above is None else {**above, **own}
 
 
-def _imported(path: Path, name: str) -> tuple[Path, str] | None:
-    """Where a name that a file uses is defined: there, or in a module that it is imported from by its full name."""
-    for statement in _module(path).body:
-        if isinstance(statement, ast.ClassDef) and statement.name == name:
-            return path, name
-        if isinstance(statement, ast.ImportFrom) and statement.level == 0:
-            for alias in statement.names:
-                if (alias.asname or alias.name) == name:
-                    try:
-                        return _followed(module_file(statement.module or ""), statement.module or "", alias.name)
-                    except SpecError:
-                        return None
+def _base(path: Path, base: ast.expr) -> tuple[Path, str] | None:
+    """The file and name of a base class, given as `Base` or `module.Base`; None where it cannot be found."""
+    try:
+        if isinstance(base, ast.Name):
+            found = _bindings(path).get(base.id)
+            if isinstance(found, ast.ClassDef):
+                return path, base.id
+            if isinstance(found, tuple) and not found[0].level:
+                source = found[0].module or ""
+                return _followed(module_file(source), source, found[1])
+        elif isinstance(base, ast.Attribute):
+            module = _module_called(path, ast.unparse(base.value))
+            return _followed(module_file(module), module, base.attr) if module else None
+    except SpecError:
+        return None
     return None
 
 
-def _hint(node: ast.expr | None, aliases: Mapping[str, ast.expr]) -> Any:
-    """The type an annotation stands for; Any for all but simple types, Literal, tuple and unions."""
+def _module_called(path: Path, name: str) -> str | None:
+    """The full name of a module that a file calls `name`."""
+    for statement in _statements(_module(path).body):
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                if name == (alias.asname or alias.name):
+                    return alias.name
+        elif isinstance(statement, ast.ImportFrom) and not statement.level:
+            for alias in statement.names:
+                if name == (alias.asname or alias.name):
+                    return f"{statement.module}.{alias.name}"
+    return None
+
+
+def _hint(node: ast.expr | None, path: Path) -> Any:
+    """The type an annotation stands for; Any for all but simple types, Literal, tuples, lists and unions of them."""
+    try:
+        return _hint_of(node, path)
+    except (ValueError, TypeError, SyntaxError):  # Literal[A], of names that are known only when it runs
+        return Any
+
+
+def _hint_of(node: ast.expr | None, path: Path) -> Any:
     match node:
         case ast.Name(id=name) if name in _TYPES:
             return _TYPES[name]
-        case ast.Name(id=name) if name in aliases:
-            return _hint(aliases[name], {})
+        case ast.Name(id=name) if isinstance(alias := _bindings(path).get(name), ast.expr):
+            return Any if isinstance(alias, ast.Name) and alias.id == name else _hint_of(alias, path)
         case ast.Constant(value=None):
             return type(None)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            sides = _hint(left, aliases), _hint(right, aliases)
+            sides = _hint_of(left, path), _hint_of(right, path)
             return Any if Any in sides else sides[0] | sides[1]
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            hint = _hint_of(inner, path)
+            return Any if hint is Any else hint | None
         case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple() | ast.Constant() as inner):
             choices = ast.literal_eval(inner)
             return Literal[choices]
-        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=parts)):
-            return tuple[tuple(_hint(part, aliases) if not _dots(part) else ... for part in parts)]  # type: ignore[misc]
+        case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in _SEQUENCES:
+            return list[_hint_of(inner, path)]  # type: ignore[misc]
+        case ast.Subscript(value=ast.Name(id="tuple" | "Tuple"), slice=ast.Tuple(elts=parts)):
+            hints = tuple(_hint_of(part, path) if not _dots(part) else ... for part in parts)
+            return tuple[hints]  # type: ignore[valid-type]
     return Any
 
 

@@ -38,6 +38,8 @@ class Training:
     model: Model
     init: Start
     train: Train
+    code: str | None = None
+    """Hash of the user's modules and data set that it names; None where all of them are vtbench's own."""
 
     @property
     def key(self) -> str:
@@ -52,22 +54,20 @@ class Training:
         train["effective_batch"] = train.pop("batch_size") * train.pop("accumulate")
         arguments = {name: value for name, value in self.model.arguments.items() if value is not None}
         start = self.init.training.key if self.init.training else self.init.weights
-        return digest(
-            {
-                "seed": self.seed,
-                "data": data,
-                "augment": set_values(self.augment),
-                "model": {"name": self.model.name, **arguments},
-                "init": start,
-                "train": train,
-            }
-        )
+        content = {
+            "seed": self.seed,
+            "data": data,
+            "augment": set_values(self.augment),
+            "model": {"name": self.model.name, **arguments},
+            "init": start,
+            "train": train,
+        }
+        return digest({**content, "code": self.code} if self.code else content)
 
     @property
     def weights(self) -> list[str]:
         """The names of the files of weights it takes: what the network starts from, and the encoder of sound."""
-        encoder = "vggish" if self.data.audio_encoder == "vggish" else None
-        return [name for name in (self.init.weights, encoder) if name]
+        return [name for name in (self.init.weights, self.data.weights) if name]
 
     def ancestors(self) -> list[Training]:
         """The trainings this one starts from, the first one first."""
@@ -81,13 +81,16 @@ class Evaluation:
     training: Training
     data: Data
     eval: Eval
+    code: str | None = None
+    """Hash of the user's metrics that it names; None where all of them are vtbench's own."""
 
     @property
     def key(self) -> str:
         """12 hex digits of the sha256 of the content."""
         data = set_values(self.data)
         data.pop("limit_train", None)
-        return digest({"training": self.training.key, "data": data, "eval": set_values(self.eval)})
+        content = {"training": self.training.key, "data": data, "eval": set_values(self.eval)}
+        return digest({**content, "code": self.code} if self.code else content)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vtbench.papers.load import paper_names, read_paper
 from vtbench.papers.schema import Row
-from vtbench.papers.select import select
 from vtbench.papers.selector import Selector
 from vtbench.report.compare import compare
 from vtbench.report.speed import speeds
@@ -45,8 +45,10 @@ def report(
     Raises ResultsError when results.csv or speed.csv is not in order.
     """
     store, speed_store = Store(results), SpeedStore(results)
-    under = rows_outside(rows) if outside else {}
-    rows = _placed(rows, under)
+    placed = _placed(rows, rows_outside(rows) if outside else [])
+    if form in ("json", "csv"):  # an array of rows, not of tables: each once
+        placed = list({row.id: (row, under) for row, under in reversed(placed)}.values())[::-1]
+    rows = [row for row, _ in placed]
 
     def present(records: Iterable[Record | SpeedRecord], otherwise: Scale) -> tuple[Scale, ...]:
         if scale is not None:
@@ -58,7 +60,10 @@ def report(
         return tuple(scale for scale in smallest_first() if scale in there) or (otherwise,)
 
     comparisons = {
-        scale: [replace(c, under=under.get(c.row.id)) for c in compare(rows, store, scale, tolerance)]
+        scale: [
+            replace(comparison, under=under)
+            for comparison, (_, under) in zip(compare(rows, store, scale, tolerance), placed, strict=True)
+        ]
         for scale in present(store.read(), "mini")
     }
     measured = {scale: speeds(rows, speed_store, scale) for scale in present(speed_store.read(), "paper")}
@@ -71,23 +76,29 @@ def report(
     return draw(comparisons, measured, tolerance=tolerance, width=width, colour=colour)
 
 
-def rows_outside(rows: Sequence[Row]) -> dict[str, str]:
-    """The rows of any folder that are `like` one of these: id -> the table (paper/table) that it belongs under."""
-    ids = {row.id for row in rows}
-    found = {}
-    for row in select():
-        place = Selector.parse(row.like or "")
-        if row.like and row.id not in ids and f"{place.paper}/{place.table}:{place.row}" in ids:
-            found[row.id] = f"{place.paper}/{place.table}"
+def rows_outside(rows: Sequence[Row]) -> list[tuple[Row, str]]:
+    """The rows of any folder that are `like` one of these, maybe by way of others, each with the table (paper/table)
+    that it belongs under. Papers with a problem are passed over."""
+    read = [(paper, problems) for paper, problems in map(read_paper, paper_names()) if paper is not None]
+    every = {row.id: row for paper, _ in read for row in paper.rows}
+    asked = {row.id for row in rows}
+    found = []
+    for row in (row for paper, problems in read if not problems for row in paper.rows):
+        printed = row
+        while printed.like:
+            place = Selector.parse(printed.like)
+            printed = every[f"{place.paper}/{place.table}:{place.row}"]
+        if printed is not row and printed.id in asked:
+            found.append((row, f"{printed.paper}/{printed.table}"))
     return found
 
 
-def _placed(rows: Sequence[Row], under: Mapping[str, str]) -> list[Row]:
+def _placed(rows: Sequence[Row], under: Sequence[tuple[Row, str]]) -> list[tuple[Row, str | None]]:
     """The rows, and behind the last one of each table those that are shown under it."""
-    placed = list(rows)
-    for row in select(list(under)) if under else ():
-        tables = [under.get(other.id, f"{other.paper}/{other.table}") for other in placed]
-        placed.insert(len(tables) - tables[::-1].index(under[row.id]), row)
+    placed: list[tuple[Row, str | None]] = [(row, None) for row in rows]
+    for row, table in under:
+        tables = [shown_under or f"{other.paper}/{other.table}" for other, shown_under in placed]
+        placed.insert(len(tables) - tables[::-1].index(table), (row, table))
     return placed
 
 

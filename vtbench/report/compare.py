@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vtbench.papers.cells import ACCURACIES
 from vtbench.papers.datasets import Dataset, Split, load_dataset
 from vtbench.papers.resolve import measurements
-from vtbench.papers.schema import ACCURACIES, Row
+from vtbench.papers.schema import Row
 from vtbench.papers.signatures import called
 from vtbench.report.statistics import (
     TOLERANCE,
@@ -143,23 +144,25 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
             measured[name] = _measured(values, taken[0].videos_expected if metric in ACCURACIES else None)
             if metric in ACCURACIES:
                 chance[name] = 100 * min(int(metric.removeprefix("top")), classes) / classes
+    replaced: list[str] = []
     for mean_name, parts in row.means.items():
         for metric in (*ACCURACIES, *own_metrics(row)):
             values, videos = _means(counted, parts, metric)
             if not values:
                 continue
             name, of = row.metric(mean_name, metric), [row.metric(part, metric) for part in parts]
+            replaced += of
             if metric in ACCURACIES:
                 chance[name] = chance[of[0]]
-            for part in of:
-                del measured[part]
-                chance.pop(part, None)
             measured[name] = _measured(values, videos if metric in ACCURACIES else None)
+    for name in replaced:  # at the end, as two means may share a part
+        measured.pop(name, None)
+        chance.pop(name, None)
     for name, found in measured.items() if scale == "paper" else ():
         if name in row.published:
             cell = row.published[name]
             delta[name] = round(found.mean - cell.value, cell.decimals) + 0.0  # + 0.0 makes -0.0 a 0.0
-            if found.interval is not None:
+            if found.interval is not None and name in chance:  # of a share of the videos, not of any number
                 findings.append(compare_to_print(found.interval, cell.value, cell.decimals, tolerance))
     verdict: Verdict
     if scale != "paper":

@@ -15,10 +15,10 @@ from rich.measure import Measurement as Width
 from rich.table import Table
 from rich.text import Text
 
+from vtbench.papers.cells import ACCURACIES, MEMORY, SPEEDS
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import measurements
-from vtbench.papers.schema import ACCURACIES, MEMORY, SPEEDS
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, own_metrics
 from vtbench.report.speed import Speed
 from vtbench.report.statistics import TOLERANCE

@@ -89,6 +89,16 @@ def write_json(path: Path, content: Any) -> None:
     replace_file(path, lambda half: half.write_text(text, encoding="utf-8"))
 
 
+def _sync(folder: Path) -> None:
+    """Have what was renamed in a folder outlive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` make a file beside `path`, then rename it there: readers see the old file or the whole new one.
 
@@ -102,6 +112,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
             with half.open("rb") as file:
                 os.fsync(file.fileno())
             half.replace(path)
+            _sync(path.parent)
         except BaseException:
             half.unlink(missing_ok=True)
             raise

@@ -135,7 +135,8 @@ class Record(Line):
     """Whether the checkout held changes that are not in the commit; empty outside a checkout."""
     root: Text | None = None
     """The folders outside vtbench that papers, data sets and modules came from, each with its commit or the SHA-256 of
-    its files, as `lab@1a2b3c4;toy@sha256:5d6e7f80`; empty where there are none."""
+    its papers, data sets and Python files, as `lab@1a2b3c4d5e6f;toy@sha256:5d6e7f809a1b`; empty where there are
+    none."""
     device: Text
     """What computed it, for example `cpu` or the name of the GPU."""
     threads: Annotated[int, Field(ge=1)]

@@ -6,6 +6,7 @@ import csv
 import errno
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from vtbench.errors import ResultsError
 from vtbench.results.folders import cannot_write, replace_file
 from vtbench.results.record import COLUMNS, Line, Record, SpeedRecord, csv_line
+from vtbench.scales import Scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +121,13 @@ class _File(Generic[L]):
             os.close(descriptor)  # also gives up the lock
 
     def _replace(self, text: str) -> None:
-        replace_file(self.path, lambda half: half.write_text(text, encoding="utf-8"))
+        target = self.path.resolve()  # of a link, the file that it leads to
+
+        def write(half: Path) -> None:
+            half.write_text(text, encoding="utf-8")
+            shutil.copymode(target, half)
+
+        replace_file(target, write)
 
     def _is_current(self, descriptor: int) -> bool:
         """Whether an open file is still the one of this name."""
@@ -250,9 +258,10 @@ class Store(_File[Record]):
         lines = (r for r in reversed(self.read()) if given or r.init != "given")
         return next((r for r in lines if (r.id, r.measurement, r.scale, r.seed) == wanted), None)
 
-    def find(self, evaluation_key: str) -> list[Record]:
-        """Every line of one evaluation, in the order they were appended: rows that share it, and re-measurements."""
-        return [record for record in self.read() if record.evaluation_key == evaluation_key]
+    def find(self, evaluation_key: str, scale: Scale) -> list[Record]:
+        """Every line of one evaluation at a scale, in the order they were appended: rows that share it, and
+        re-measurements."""
+        return [r for r in self.read() if (r.evaluation_key, r.scale) == (evaluation_key, scale)]
 
 
 class SpeedStore(_File[SpeedRecord]):

@@ -94,17 +94,20 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
 
     Raises WeightsError for a file that is missing, unreadable or of another network.
     """
-    path = Path(path)
-    format_, state, left_out = read_state(path)
+    path, wanted = Path(path), model.state_dict()
+    format_, state, left_out = read_state(path, wanted)
     renamed: dict[str, str] = {}
-    if format_ == "timm":
+    as_it_is = _of_same_names(state, wanted)
+    for convert in CONVERTERS if format_ == "timm" else ():
         try:
-            for convert in CONVERTERS:
-                if converted := convert(state):
-                    format_, state, renamed = converted
+            converted = convert(state)
         except ValueError as e:
+            if as_it_is:
+                continue
             raise WeightsError(f"{path}: {e}; get the file again") from e
-    for name in [name for name in state if name.rpartition(".")[2] in BUFFERS]:
+        if converted and not (as_it_is and converted[2]):
+            format_, state, renamed = converted
+    for name in [name for name in state if name.rpartition(".")[2] in BUFFERS and name not in wanted]:
         del state[name]
         left_out[name] = "no weight, computed from the sizes"
     family = next((family for key, family in FAMILIES.items() if key in state), format_)
@@ -112,13 +115,12 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
 
     if not expect_head:
         original = {name: key for key, name in renamed.items()}
-        for name in [name for name in state if name.split(".")[0] in ("head", "pre_logits")]:
+        for name in [name for name in state if _is_head(name)]:
             del state[name]
             key = original.get(name, name)
             renamed.pop(key, None)
             left_out[key] = "head for other classes"
-    wanted = model.state_dict()
-    of_vit = None if expect_head else expand_vit(state, wanted)
+    of_vit = None if expect_head or as_it_is else expand_vit(state, wanted)
     if of_vit:
         state, served = of_vit
         renamed = {key: ", ".join(names) for key, names in served.items() if names and names != (key,)}
@@ -128,14 +130,14 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
     differences = compare(wanted, state)
     missing = differences["missing"]
     differences["missing"] = [
-        name for name in missing if expect_head or not (name.startswith("head.") or (of_vit and drawn_anew(name)))
+        name for name in missing if expect_head or not (_is_head(name) or (of_vit and drawn_anew(name)))
     ]
     if any(differences.values()):
         biases = any(BIAS_TABLE in name for name in differences["of another shape"])
         alike = "width, depth, patch size" + (", heads, frames" if biases else "")
         raise WeightsError(
             f"{path}: {content} of another network than this {type(model).__name__}: {counted(differences)}; give a "
-            f"checkpoint of the same {alike}" + (" and classes" if expect_head else "")
+            f"checkpoint of the same {alike}" + (" and classes" if expect_head else _heads(wanted, state))
         )
     model.load_state_dict(state, strict=False)
     new_names = {name for names in renamed.values() for name in names.split(", ")}
@@ -189,9 +191,26 @@ def _alike(said: dict[str, str]) -> dict[str, list[str]]:
     return {what: [key for key, other in said.items() if other == what] for what in said.values()}
 
 
-def read_state(path: Path) -> tuple[str, dict[str, Tensor], dict[str, str]]:
+def _is_head(name: str) -> bool:
+    return name.split(".")[0] in ("head", "pre_logits")
+
+
+def _of_same_names(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> bool:
+    """Whether a file has the very names of a model, but maybe for the head: then they mean what they say, whatever
+    other code they remind of."""
+    return {name for name in state if not _is_head(name)} == {name for name in wanted if not _is_head(name)}
+
+
+def _heads(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """What to say where nothing but the number of classes can differ."""
+    alike = wanted.keys() == given.keys() and all(given[name].shape[1:] == wanted[name].shape[1:] for name in wanted)
+    return "; a start leaves out the classification layer where it is called `head`" if alike else ""
+
+
+def read_state(path: Path, wanted: Mapping[str, Tensor] | None = None) -> tuple[str, dict[str, Tensor], dict[str, str]]:
     """(format, state dict without the prefixes of wrappers, key -> why it is left out) of a file, executing nothing in
-    it. Format is "lightning" for a checkpoint of ours, else "timm". Raises WeightsError if it holds no state dict."""
+    it. Format is "lightning" for a checkpoint of ours, else "timm". Prefixes stay where the state dict of the model,
+    `wanted`, has them too. Raises WeightsError if it holds no state dict."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; check the path of the weights")
     try:
@@ -217,7 +236,7 @@ def read_state(path: Path) -> tuple[str, dict[str, Tensor], dict[str, str]]:
         )
     state = dict(content)
     if not lightning:
-        for prefix in WRAPPERS:
+        for prefix in WRAPPERS if wanted is None or not _of_same_names(state, wanted) else ():
             if all(key.startswith(prefix) for key in state):
                 state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
         return "timm", state, {}

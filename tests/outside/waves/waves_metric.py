@@ -1,4 +1,4 @@
-"""A metric of one's own."""
+"""A metric of our own."""
 
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_f1_score

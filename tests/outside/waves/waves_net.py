@@ -1,4 +1,4 @@
-"""A network of one's own."""
+"""A network of our own."""
 
 from torch import Tensor, nn
 
