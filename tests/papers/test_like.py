@@ -165,3 +165,11 @@ def test_a_start_from_a_measurement_that_it_does_not_take_says_what_to_do(own_pa
         "init.measurement: 'main' is not a measurement of lab/table1:mine; it is like msca/table3:vit@events, so give "
         "it an `init` of its own"
     )
+
+
+def test_its_own_values_need_reasons_of_their_own(own_paper: OwnPaper) -> None:
+    """The reason for the row that it is like is of another value."""
+    rows = ROW.replace("}}\n", "}, mini: {train: {epochs: 3}}}\n")
+    own_paper(rows, defaults=TABLE + FROM_SCRATCH)
+    (problem,) = check("lab")[1]
+    assert problem.endswith(":6: train.epochs has no reason at mini scale; add it to `why` of the block")

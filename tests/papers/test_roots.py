@@ -316,6 +316,10 @@ def test_methods_metrics_and_data_modules_are_named_likewise(own_paper: OwnPaper
             "train.method: the method More needs extra, which the train block does not give",
         ),
         ('eval: {metrics: ["own:blance"]}', "eval.metrics[0]: {0}/own.py: defines no function or class 'blance'"),
+        (
+            'eval: {metrics: ["own:top1"]}',
+            "eval.metrics[0]: 'top1' is a metric of vtbench; give the function another name",
+        ),
         ('eval: {metrics: ["own:odd"]}', "eval.metrics[0]: odd() takes (a, b), not (scores, labels, expected_labels)"),
         (
             "eval: {metrics: [top3]}",
@@ -338,6 +342,7 @@ def test_what_is_no_method_metric_or_data_module_is_one_line(
         "class More(Full):\n    def __init__(self, network, *, extra, **kwargs): ...\n"
         "def balance(scores, labels, *, expected_labels): ...\n"
         "def odd(a, b): ...\n"
+        "def top1(scores, labels, expected_labels): ...\n"
     )
     problems = [problem for problem in check("lab")[1] if "has no source" not in problem]
     assert message.format(folder) in problems[0] and all("\n" not in problem for problem in problems)
