@@ -173,3 +173,12 @@ def test_its_own_values_need_reasons_of_their_own(own_paper: OwnPaper) -> None:
     own_paper(rows, defaults=TABLE + FROM_SCRATCH)
     (problem,) = check("lab")[1]
     assert problem.endswith(":6: train.epochs has no reason at mini scale; add it to `why` of the block")
+
+
+def test_values_of_the_other_row_for_a_scale_that_this_one_lacks_are_no_mistake(own_paper: OwnPaper) -> None:
+    rows = (
+        "  - {id: one, label: One, mini: {why: short, train: {epochs: 3}}}\n"
+        "  - {id: two, label: Two, like: 'lab/table1:one', measurements: {main: {scales: [paper]}}}\n"
+    )
+    own_paper(rows)
+    assert not [problem for problem in check("lab")[1] if "has no source" not in problem]

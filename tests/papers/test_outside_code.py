@@ -23,6 +23,14 @@ licence: ours
 num_classes: 2
 num_videos: {train: 4, test: 2}
 """
+LABELLED = DATASET + 'module: "videos:Videos"\nsplits: 2\nflip: {labels: {a: b, b: a}}\n'
+VIDEOS = """\
+from vtbench.datasets.base import VideoData
+
+class Videos(VideoData): ...
+
+class Others(VideoData): ...
+"""
 METHOD = "from vtbench.methods.base import ScheduledClassifier\n\nclass Fit(ScheduledClassifier): ...\n"
 METRIC = "def balance(scores, labels, expected_labels): ...\n"
 
@@ -49,16 +57,22 @@ def changed(row_id: str, path: Path, text: str) -> list[bool]:
 @pytest.fixture
 def folder(own_paper: OwnPaper) -> Path:
     """A paper whose row has network, method, metric and data set of its own."""
-    row = '{id: one, label: One, model: {name: "toy_net:toy"}, data: {dataset: ours}, train: {method: "fit:Fit"}, '
+    row = '{id: one, label: One, model: {name: "toy_net:toy"}, data: {dataset: ours, split: 1}, '
+    row += 'train: {method: "fit:Fit"},'
     made = own_paper(f'  - {row} eval: {{metrics: ["metric:balance"]}}}}\n')
     (made / "toy_net.py").write_text("import toy_parts\n" + NET)
     (made / "toy_parts.py").write_text("x = 1\n")
     (made / "fit.py").write_text(METHOD)
     (made / "metric.py").write_text(METRIC)
-    (made / "data_manifests" / "ours").mkdir(parents=True)
-    (made / "data_manifests" / "ours" / "dataset.yaml").write_text(DATASET)
-    (made / "data_manifests" / "ours" / "classes.txt").write_text("a\nb\n")
+    (made / "videos.py").write_text(VIDEOS)
+    data_set(made, LABELLED)
     return made
+
+
+def data_set(folder: Path, about: str = DATASET) -> None:
+    (folder / "data_manifests" / "ours").mkdir(parents=True)
+    (folder / "data_manifests" / "ours" / "dataset.yaml").write_text(about)
+    (folder / "data_manifests" / "ours" / "classes.txt").write_text("a\nb\n")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +83,11 @@ def folder(own_paper: OwnPaper) -> Path:
         ("fit.py", METHOD + "x = 1\n", [True, True, False]),
         ("metric.py", METRIC + "x = 1\n", [False, True, False]),
         ("data_manifests/ours/classes.txt", "b\na\n", [True, True, False]),
-        ("data_manifests/ours/dataset.yaml", DATASET.replace("title: Ours", "title: Mine"), [False, False, False]),
+        ("videos.py", VIDEOS + "x = 1\n", [True, True, False]),
+        ("data_manifests/ours/dataset.yaml", LABELLED.replace("videos:Videos", "videos:Others"), [True, True, False]),
+        ("data_manifests/ours/dataset.yaml", LABELLED.replace("splits: 2", "splits: 3"), [True, True, False]),
+        ("data_manifests/ours/dataset.yaml", LABELLED.replace("a: b, b: a", "a: a"), [True, True, False]),
+        ("data_manifests/ours/dataset.yaml", LABELLED.replace("title: Ours", "title: Mine"), [False, False, False]),
         ("unused.py", "x = 1\n", [False, False, False]),
         ("benchmarks/lab/paper.yaml", "title: Another\n", [False, False, False]),
     ],
@@ -91,6 +109,20 @@ def test_rows_of_vtbench_have_no_code_in_their_keys(folder: Path) -> None:
     assert training.code is None and outside.code_behind(["vit", "msca"], ["kinetics400"]) is None
 
 
+def test_a_data_set_alone_enters_the_keys(own_paper: OwnPaper) -> None:
+    made = own_paper("  - {id: one, label: One, data: {dataset: ours}}\n")
+    data_set(made)
+    classes = made / "data_manifests" / "ours" / "classes.txt"
+    assert changed("lab/table1:one", classes, "b\na\n") == [True, True, False]
+
+
+def test_the_data_set_of_a_pretraining_enters_the_keys(own_paper: OwnPaper) -> None:
+    made = own_paper("  - {id: one, label: One, init: {pretraining: {dataset: ours, model: vit}}}\n")
+    data_set(made)
+    classes = made / "data_manifests" / "ours" / "classes.txt"
+    assert changed("lab/table1:one", classes, "b\na\n") == [True, True, False]
+
+
 def behind(row_id: str) -> set[str]:
     (measurement,) = measurements(select([row_id])[0], "paper")
     return {folder.name for folder in measurement.roots}
@@ -102,8 +134,7 @@ def test_a_record_names_every_folder_that_a_row_comes_from(tmp_path: Path, inclu
     lab.write(nets, '  - {id: start, label: Start, model: {name: "a_net:toy"}}\n')
     (nets / "a_net.py").write_text("import a_part\n" + NET)
     (parts / "a_part.py").write_text("")
-    (data / "data_manifests" / "ours").mkdir(parents=True)
-    (data / "data_manifests" / "ours" / "dataset.yaml").write_text(DATASET)
+    data_set(data)
     rows = """\
   - {id: net, label: Net, model: {name: "a_net:toy"}}
   - {id: data, label: Data, data: {dataset: ours}}

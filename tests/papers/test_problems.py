@@ -31,6 +31,8 @@ def row(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("notes: [[a]]", "rows[0].notes[0]: must be text, not a list"),
+        ("means: {m: [{a: 1}, b]}, measurements: {a: {}, b: {}}", "rows[0].means.m[0]: must be text, not keys"),
         ("like: 3", "rows[0].like: must be text, not 3, which is a whole number"),
         ("model: {name: 3}", "rows[0].model.name: must be a name, as text"),
         ("model: {name: [vit]}", "rows[0].model.name: must be a name, as text"),
@@ -100,6 +102,7 @@ def test_a_mistake_in_a_row_is_one_line(own_paper: OwnPaper, text: str, expected
                                              "mean 'cycle'?"),
         ("why: small", "why: {trian: x}", "paper.yaml:3: mini.why.trian: the mini block beside it gives no value to "
                                           "'trian'; remove it"),
+        ("why: small", "why: ''", "paper.yaml:3: mini.why: must be the reason for a value, as text, not empty"),
         ("mini:\n", "mni:\n", "paper.yaml:2: mni: no such key; did you mean 'mini'?"),
         ("data: {dataset: cycle}", "data: 3", "paper.yaml:4: mini.data: must be keys and values, not 3"),
         ("title: A paper\n", "", "paper.yaml:1: title: missing; it is the title of the paper"),

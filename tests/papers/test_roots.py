@@ -115,6 +115,15 @@ def test_two_folders_with_one_paper_are_an_error_that_names_both(tmp_path: Path,
     )
 
 
+def test_a_row_cannot_be_like_one_of_two_papers_with_one_name(tmp_path: Path, include: Include) -> None:
+    for parent in ("a", "b"):
+        include(lab.write(tmp_path / parent / "lab"))
+    include(lab.write(tmp_path / "mine", "  - {id: one, label: One, like: 'lab/table1:one'}\n"))
+    (problem,) = check("mine")[1]
+    assert problem.startswith(f"{tmp_path}/mine/benchmarks/mine/table1.yaml:13: rows[0].like: ")
+    assert "is already defined by" in problem
+
+
 def test_a_folder_cannot_take_the_name_of_a_paper_or_data_set_of_vtbench(tmp_path: Path, include: Include) -> None:
     include(dataset(lab.write(tmp_path / "msca"), "ours"))
     with pytest.raises(SpecError, match=r"the paper 'msca' is already defined by benchmarks/msca \(vtbench\)"):

@@ -372,7 +372,7 @@ def described(node: Node) -> str:
         return "keys and values"
     if isinstance(value, list):
         return "a list"
-    if value is None:
+    if value is None or value == "":
         return "empty"
     kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(type(value))
     return f"{value!r}, which is {kind}" if kind else f"{value}, which is a date"

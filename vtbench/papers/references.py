@@ -20,8 +20,8 @@ def check_notes(node: Node, about: PaperFile | None, problems: Problems) -> None
         return
     for note in notes.value:
         with problems.collected():
-            if note.value not in about.decisions:
-                near = did_you_mean(str(note.value), about.decisions)
+            if isinstance(note.value, str) and note.value not in about.decisions:
+                near = did_you_mean(note.value, about.decisions)
                 note.fail(f"{note.value!r} is not a decision of paper.yaml{near}")
 
 
@@ -62,9 +62,9 @@ def check_means(row: Node, means: Mapping[str, Node], recipes: Mapping[str, RowR
             if len(set(map(str, parts))) < max(2, len(parts)):
                 node.fail(f"must be two or more measurements, each once, not {parts}")
             for part in node.value:
-                if part.value not in recipes:
+                if isinstance(part.value, str) and part.value not in recipes:
                     part.fail(f"'{part.value}' is not a measurement of row {row.value['id'].value}"
-                              f"{did_you_mean(str(part.value), recipes)}")  # fmt: skip
+                              f"{did_you_mean(part.value, recipes)}")  # fmt: skip
 
 
 def check_published(
