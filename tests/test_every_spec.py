@@ -13,9 +13,9 @@ import yaml
 from vtbench.datasets import DATASETS
 from vtbench.papers import load_all, load_paper, measurements, paper_names, select
 from vtbench.papers.check import check
+from vtbench.papers.code.signatures import Builders
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.roots import own_root
-from vtbench.papers.signatures import Builders
 from vtbench.scales import Scale
 
 TOP1 = {
@@ -234,7 +234,7 @@ def test_every_data_set_has_a_data_module_of_its_name() -> None:
 
 @pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
 def test_every_network_can_be_built(scale: Scale) -> None:
-    from vtbench.networks import impossible
+    from vtbench.run.network import impossible
 
     wanted = [m.evaluation.training for row in select() for m in measurements(row, scale)]
     trainings = {ancestor.key: ancestor for training in wanted for ancestor in (*training.ancestors(), training)}

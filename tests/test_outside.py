@@ -13,7 +13,8 @@ import pytest
 
 from vtbench.cli import main
 from vtbench.datasets import synthetic
-from vtbench.papers import outside, roots
+from vtbench.papers import roots
+from vtbench.papers.code import outside
 from vtbench.results.store import Store
 
 Include = Callable[..., roots.Root]

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from vtbench import launch, runner
 from vtbench.datasets import prepare
 from vtbench.errors import DataError, RunError
 from vtbench.models.vggish import VGGish
@@ -22,7 +21,11 @@ from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.settings import Settings
+from vtbench.run import launch
+from vtbench.run.data import data_module
+from vtbench.run.evaluate import evaluate
+from vtbench.run.settings import Settings
+from vtbench.run.train import train
 from vtbench.video.compressed import CompressedReader
 
 UCF_CLASSES = ("ApplyEyeMakeup", "BabyCrawling", "YoYo")
@@ -83,7 +86,7 @@ def measured_as(row: str, name: str) -> Measurement:
 
 
 def module_of(training: Training, sets: dict[str, Path]) -> Any:
-    data = runner._data_module(training.data, training, Settings(data=sets, num_workers=0))
+    data = data_module(training.data, training, Settings(data=sets, num_workers=0))
     data.setup()
     return data
 
@@ -154,7 +157,7 @@ def test_the_rate_follows_training_videos_that_are_held_out(sets: dict[str, Path
     accuracies = iter([50.0, 40.0, 40.0, 40.0])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(accuracies)})
-        folder = runner.train(training, Settings(results=tmp_path, data=sets))
+        folder = train(training, Settings(results=tmp_path, data=sets))
     with (folder / folders.METRICS).open() as file:
         epochs = list(csv.DictReader(file))
     assert [float(line["holdout_top1"]) for line in epochs] == [50, 40, 40, 40]
@@ -169,10 +172,10 @@ def test_held_out_videos_have_to_be_readable_and_some_have_to_be_left(sets: dict
     shutil.copytree(sets["ucf101"], copy)
     (copy / held.video_id).write_bytes(b"no video")
     with pytest.raises(RunError, match=rf"{held.video_id}.*; training needs every video: mend it or take it out"):
-        runner.train(training, Settings(results=tmp_path / "r", data={"ucf101": copy}))
+        train(training, Settings(results=tmp_path / "r", data={"ucf101": copy}))
     most = dataclasses.replace(training, train=dataclasses.replace(training.train, holdout=0.99))
     with pytest.raises(DataError, match="with 99% held out, none of 12 training videos is left to train on"):
-        runner.train(most, Settings(results=tmp_path / "r", data=sets))
+        train(most, Settings(results=tmp_path / "r", data=sets))
 
 
 def test_clips_cut_from_one_video_are_held_out_together(sets: dict[str, Path], tmp_path: Path) -> None:
@@ -195,14 +198,14 @@ def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str
     measurement = measured_as("mmvit/table1:mm-vit-iii-merged", "split3")
     training = small(measurement.evaluation.training)
     evaluation = dataclasses.replace(measurement.evaluation, training=training)
-    folder = runner.train(training, settings)
+    folder = train(training, settings)
     with (folder / folders.METRICS).open() as file:
         epochs = list(csv.DictReader(file))
     assert [line["lr"] for line in epochs] == ["0.01", "0.01"] and all("holdout_top1" in line for line in epochs)
     done = folders.read_json(folder / folders.DONE)
     # Of the 12 videos of the list a tenth is held out; only those of one class have sound.
     assert done["videos"] == 11 and done["videos_silent"] in (7, 8)
-    measured = runner.evaluate(evaluation, settings)
+    measured = evaluate(evaluation, settings)
     assert (measured["videos_expected"], measured["videos_silent"], measured["views"]) == (3, 2, 3)
     assert sorted(measured["remarks"].values()) == ["silent", "silent"]
     record = launch.record(dataclasses.replace(measurement, evaluation=evaluation), measured, settings)

@@ -10,7 +10,6 @@ from typing import Any
 import lab
 import pytest
 
-from vtbench import launch, networks, runner
 from vtbench.cli import main
 from vtbench.datasets import data_class
 from vtbench.errors import SpecError, VtbenchError
@@ -18,7 +17,13 @@ from vtbench.papers import Measurement, measurements, select
 from vtbench.papers.network import network_of
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.settings import Settings
+from vtbench.run import launch
+from vtbench.run.cost import clip_macs
+from vtbench.run.evaluate import evaluate
+from vtbench.run.network import build_network, impossible
+from vtbench.run.settings import Settings
+from vtbench.run.train import train
+from vtbench.run.weights import initialise
 
 OwnPaper = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -87,10 +92,10 @@ def ran(measurement: Measurement) -> dict[str, Any]:
     """What training and testing gives, in this process."""
     settings = Settings(results=Path("results"))
     evaluation = measurement.evaluation
-    assert networks.impossible(evaluation.training, [evaluation]) is None
+    assert impossible(evaluation.training, [evaluation]) is None
     for training in (*evaluation.training.ancestors(), evaluation.training):
-        runner.train(training, settings)
-    return runner.evaluate(evaluation, settings)
+        train(training, settings)
+    return evaluate(evaluation, settings)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +115,7 @@ def test_networks_of_any_kind_are_trained_kept_and_tested(prepared: Prepared, so
     (measurement,) = prepared(source=source)
     done = ran(measurement)
     assert done["metrics"]["top1"] >= 0 and "nothing missing" in done["loaded"]
-    assert networks.clip_macs(measurement.evaluation.training) > 0
+    assert clip_macs(measurement.evaluation.training) > 0
 
 
 def test_arguments_can_be_lists_and_keys(prepared: Prepared) -> None:
@@ -131,9 +136,9 @@ def test_a_start_leaves_the_head_out_and_takes_the_rest_by_name(prepared: Prepar
     _, two = prepared(rows, source=net(body="network"))
     ran(two)
     settings = Settings(results=Path("results"))
-    network = networks.build_network(two.evaluation.training)
+    network = build_network(two.evaluation.training)
     head = network.head.weight.clone()  # type: ignore[union-attr,operator]
-    runner._initialise(network, two.evaluation.training, settings)
+    initialise(network, two.evaluation.training, settings)
     start = two.evaluation.training.ancestors()[0]
     from safetensors.torch import load_file
 
@@ -177,7 +182,7 @@ def test_a_head_of_another_name_is_told_where_classes_differ(prepared: Prepared)
 )
 def test_a_network_that_cannot_be_trained_is_found_before_it_is(prepared: Prepared, source: str, message: str) -> None:
     (measurement,) = prepared(source=source)
-    why = networks.impossible(measurement.evaluation.training, [measurement.evaluation])
+    why = impossible(measurement.evaluation.training, [measurement.evaluation])
     with pytest.raises(SpecError, match=r"^model a_net:Net: .*" + message):
         raise SpecError(str(why))
     assert "\n" not in str(why)

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from vtbench import networks
 from vtbench.papers import load_paper, measurements, select
-from vtbench.papers.schema import Row
+from vtbench.papers.spec.schema import Row
+from vtbench.run.cost import cost
 from vtbench.scales import Scale
 
 TOP1 = {
@@ -72,7 +72,7 @@ def test_linear_rule_for_batch_and_clip_length() -> None:
 
 
 def test_every_printed_cost_of_an_own_row_is_counted_but_that_of_rb() -> None:
-    entries = networks.cost([row for row in select(["laps/table1", "laps/table3"]) if row.own])
+    entries = cost([row for row in select(["laps/table1", "laps/table3"]) if row.own])
     cells = {(e["id"], name): cell for e in entries for name, cell in e["cells"].items()}
     assert len(cells) == 2 * 18
     assert [key for key, cell in cells.items() if not cell["agrees"]] == [("laps/table3:laps-rb", "gflops")]

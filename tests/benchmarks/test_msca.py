@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vtbench.papers import select
-from vtbench.papers.recipe import Recipe
 from vtbench.papers.resolve import recipe_at
+from vtbench.papers.spec.recipe import Recipe
 
 
 def at(row_id: str, scale: str) -> Recipe:

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from vtbench import networks
 from vtbench.layers.patch_shift import PATTERNS
 from vtbench.papers import load_paper, measurements, select
-from vtbench.papers.schema import Row
+from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Training
+from vtbench.run.cost import complexity, cost
 from vtbench.scales import Scale
 
 TOP1 = {
@@ -114,9 +114,7 @@ def test_two_data_sets_in_a_line_are_two_trainings_on_them() -> None:
 
 
 def test_every_printed_gflops_is_counted_and_params_where_the_head_is_the_printed_one() -> None:
-    entries = networks.cost(
-        [row for row in select(["pst"]) if row.own and row.table in ("table2e", "table4", "table7")]
-    )
+    entries = cost([row for row in select(["pst"]) if row.own and row.table in ("table2e", "table4", "table7")])
     cells = {(e["id"], name): cell for e in entries for name, cell in e["cells"].items()}
     assert {cell["convention"] for (_, name), cell in cells.items() if name == "gflops"} == {"matmul"}
     assert {key for key, cell in cells.items() if not cell["agrees"]} == {
@@ -126,9 +124,7 @@ def test_every_printed_gflops_is_counted_and_params_where_the_head_is_the_printe
 
 
 def test_table_1_is_counted() -> None:
-    found = {
-        (e["id"].partition(":")[2], e["attention"]): e["measured"] for e in networks.complexity(select(["pst/table1"]))
-    }
+    found = {(e["id"].partition(":")[2], e["attention"]): e["measured"] for e in complexity(select(["pst/table1"]))}
     assert found == {
         ("joint", "joint"): "N^2 T^2",
         ("divide", "divided"): "N^2 T + N T^2",

@@ -9,7 +9,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from vtbench.cost.complexity import as_text, growth
 from vtbench.layers.attention import ATTENTIONS, joint_attention
-from vtbench.papers.signatures import Builders
+from vtbench.papers.code.signatures import Builders
 
 
 def spatial(q: Tensor, k: Tensor, v: Tensor, *, num_frames: int) -> Tensor:

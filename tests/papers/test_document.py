@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from vtbench.errors import SpecError
-from vtbench.papers.document import build, key, read_yaml
+from vtbench.papers.spec.document import build, key, read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)

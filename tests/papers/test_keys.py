@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vtbench.papers import measurements, select
-from vtbench.papers.recipe import Model
+from vtbench.papers.spec.recipe import Model
 from vtbench.papers.trainings import Evaluation, Start, Training
 
 

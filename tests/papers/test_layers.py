@@ -12,8 +12,8 @@ from vtbench import scales
 from vtbench.cli import main
 from vtbench.errors import SpecError
 from vtbench.papers import load_paper, measurements, select
-from vtbench.papers.recipe import Pretraining, Recipe
 from vtbench.papers.resolve import changes_at, recipe_at
+from vtbench.papers.spec.recipe import Pretraining, Recipe
 from vtbench.scales import layered, smallest_first
 
 OwnPaper = Callable[..., Path]

@@ -9,7 +9,7 @@ import pytest
 
 from vtbench.errors import SpecError, UsageError
 from vtbench.papers import load_paper, measurements, select
-from vtbench.papers.cells import Published
+from vtbench.papers.spec.cells import Published
 
 Edit = Callable[[str, str, str], int]
 REPOSITORY = Path(__file__).resolve().parents[2]

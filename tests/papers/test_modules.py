@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import SpecError
-from vtbench.papers import modules
-from vtbench.papers.modules import digest_of, find_spec, module_file, sources
+from vtbench.papers.code import modules
+from vtbench.papers.code.modules import digest_of, find_spec, module_file, sources
 
 Write = Callable[[dict[str, str]], Path]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from vtbench.papers import select
 from vtbench.papers.network import Network, network_of
-from vtbench.papers.schema import Row
+from vtbench.papers.spec.schema import Row
 
 Edit = Callable[[str, str, str], int]
 

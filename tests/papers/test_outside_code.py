@@ -8,7 +8,8 @@ from pathlib import Path
 import lab
 import pytest
 
-from vtbench.papers import measurements, modules, outside, roots, select
+from vtbench.papers import measurements, roots, select
+from vtbench.papers.code import modules, outside
 from vtbench.papers.datasets import _load_dataset
 from vtbench.papers.network import network_of
 

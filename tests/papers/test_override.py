@@ -10,7 +10,7 @@ from vtbench.errors import UsageError
 from vtbench.papers import measurements, select
 from vtbench.papers.override import with_settings
 from vtbench.papers.resolve import changes_at, recipe_at
-from vtbench.papers.schema import Row
+from vtbench.papers.spec.schema import Row
 from vtbench.scales import Scale
 
 

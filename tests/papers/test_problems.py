@@ -142,7 +142,8 @@ def test_rows_in_one_line_with_a_baseline_are_told_apart(own_paper: OwnPaper) ->
 
 
 def load_paper_rows(folder: Path, rows: str) -> list[object]:
-    from vtbench.papers import load, tables
+    from vtbench.papers import load
+    from vtbench.papers.spec import tables
 
     load._read_paper.cache_clear()
     tables.reader.cache_clear()

@@ -367,7 +367,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_the_state_of_a_folder_is_its_commit_or_the_hash_of_its_files(tmp_path: Path) -> None:
-    from vtbench import provenance
+    from vtbench.results import provenance
 
     def state() -> Any:
         provenance._state.cache_clear()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from vtbench.errors import SpecError
-from vtbench.papers.document import Node
-from vtbench.papers.signatures import Builders
+from vtbench.papers.code.signatures import Builders
+from vtbench.papers.spec.document import Node
 
 NETWORK = """
 import torch_is_not_here

@@ -12,9 +12,9 @@ import pytest
 from records import COMMON
 
 from vtbench.papers import select
-from vtbench.papers.cells import SPEEDS, Published
 from vtbench.papers.network import network_of
-from vtbench.report import report
+from vtbench.papers.spec.cells import SPEEDS, Published
+from vtbench.report.report import report
 from vtbench.report.speed import printed_ratio, speeds
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore, Store

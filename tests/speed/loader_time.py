@@ -29,9 +29,9 @@ from compressed_time import RATE, TIMED, moving_pictures
 from vtbench.datasets import build_data
 from vtbench.datasets.base import VideoData
 from vtbench.methods import build_method
-from vtbench.networks import build_audio_encoder, build_network
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Training
+from vtbench.run.network import build_audio_encoder, build_network
 
 ROW = "mmvit/table1:mm-vit-iii-merged"
 

@@ -24,7 +24,7 @@ import av
 import numpy as np
 
 from vtbench.errors import VideoError
-from vtbench.media import BAD_INPUT, reason
+from vtbench.video.files import BAD_INPUT, reason
 
 __all__ = ["LONGEST_S", "SAMPLE_RATE", "Sound", "read_sound"]
 

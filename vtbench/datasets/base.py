@@ -28,8 +28,8 @@ from vtbench.clips import Clips, each
 from vtbench.datasets import triplets
 from vtbench.datasets.triplets import SILENT, TripletSource
 from vtbench.errors import DataError, VideoError, did_you_mean
-from vtbench.media import version
 from vtbench.video.decode import VideoReader
+from vtbench.video.files import version
 from vtbench.video.modalities import TestModalities, TrainModalities
 from vtbench.video.sampling import segment_clip, test_clips, train_clip
 from vtbench.video.transforms import TestTransform, TrainTransform

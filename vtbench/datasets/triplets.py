@@ -20,8 +20,8 @@ from torch import Tensor
 
 from vtbench.audio.logmel import segments
 from vtbench.audio.waveform import read_sound
-from vtbench.media import version
 from vtbench.video.compressed import CompressedReader
+from vtbench.video.files import version
 
 __all__ = ["DAMAGED_SOUND", "SILENT", "TripletSource", "clear_cache", "predicted_frames"]
 

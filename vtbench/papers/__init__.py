@@ -7,8 +7,8 @@
 from vtbench.papers.load import load_all, load_paper, paper_names
 from vtbench.papers.resolve import measurements
 from vtbench.papers.roots import include
-from vtbench.papers.schema import Paper, Row, Table
 from vtbench.papers.select import select
+from vtbench.papers.spec.schema import Paper, Row, Table
 from vtbench.papers.trainings import Evaluation, Measurement, Training
 
 __all__ = [

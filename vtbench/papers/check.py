@@ -8,13 +8,13 @@ from functools import partial
 
 from vtbench.errors import DataError, SpecError, did_you_mean
 from vtbench.papers.datasets import NO_FLIP, dataset_names, load_dataset
-from vtbench.papers.document import Problems, read_yaml
-from vtbench.papers.layers import reason, setter
 from vtbench.papers.load import read_paper
 from vtbench.papers.resolve import measurements
 from vtbench.papers.roots import shown
-from vtbench.papers.schema import Paper, Row, Table
 from vtbench.papers.sources import place, source_key
+from vtbench.papers.spec.document import Problems, read_yaml
+from vtbench.papers.spec.layers import reason, setter
+from vtbench.papers.spec.schema import Paper, Row, Table
 from vtbench.papers.trainings import Measurement
 from vtbench.scales import SCALES, Scale, at_scale
 

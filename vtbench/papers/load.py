@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
-from vtbench.papers.document import Problems
-from vtbench.papers.references import check_shared
+from vtbench.papers.code.signatures import Builders
 from vtbench.papers.roots import Root, papers, refuse_conflict
-from vtbench.papers.schema import Paper
-from vtbench.papers.signatures import Builders
-from vtbench.papers.tables import builders_of, read_about, reader, table_files
+from vtbench.papers.spec.document import Problems
+from vtbench.papers.spec.references import check_shared
+from vtbench.papers.spec.schema import Paper
+from vtbench.papers.spec.tables import builders_of, read_about, reader, table_files
 
 
 def paper_names() -> list[str]:

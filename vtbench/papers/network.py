@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vtbench.papers.code.outside import code_behind
 from vtbench.papers.datasets import load_dataset
-from vtbench.papers.outside import code_behind
-from vtbench.papers.recipe import Data, Model
 from vtbench.papers.resolve import recipe_at
-from vtbench.papers.schema import Row
+from vtbench.papers.spec.recipe import Data, Model
+from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import digest
 from vtbench.scales import Scale
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import yaml
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
-from vtbench.papers.document import Node, node_of, writable
-from vtbench.papers.layers import Layer, RowRecipe
-from vtbench.papers.recipe import BLOCKS
-from vtbench.papers.schema import Row
-from vtbench.papers.signatures import FROM_DATA
+from vtbench.papers.code.signatures import FROM_DATA
+from vtbench.papers.spec.document import Node, node_of, writable
+from vtbench.papers.spec.layers import Layer, RowRecipe
+from vtbench.papers.spec.recipe import BLOCKS
+from vtbench.papers.spec.schema import Row
 
 CHANGEABLE = ("data", "model", "eval")
 """The blocks that matter to given weights: how they were trained is over."""

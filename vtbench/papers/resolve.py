@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
-from vtbench.papers.document import Node, convert
-from vtbench.papers.layers import Layer, Merged, RowRecipe, merge, read_recipe, reason, setter
+from vtbench.papers.code.outside import code_behind, folders_behind
+from vtbench.papers.code.signatures import called
 from vtbench.papers.load import paper_names, read_paper
-from vtbench.papers.outside import code_behind, folders_behind
-from vtbench.papers.recipe import Recipe, pretraining_blocks
-from vtbench.papers.schema import Row
 from vtbench.papers.selector import Selector
-from vtbench.papers.signatures import called
-from vtbench.papers.tables import row_named
+from vtbench.papers.spec.document import Node, convert
+from vtbench.papers.spec.layers import Layer, Merged, RowRecipe, merge, read_recipe, reason, setter
+from vtbench.papers.spec.recipe import Recipe, pretraining_blocks
+from vtbench.papers.spec.schema import Row
+from vtbench.papers.spec.tables import row_named
 from vtbench.papers.trainings import Evaluation, Measurement, Start, Training
 from vtbench.scales import Scale, at_scale, layered
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
-from vtbench.papers.modules import find_spec
+from vtbench.papers.code.modules import find_spec
 
 PACKAGE = Path(__file__).resolve().parent.parent
 """The folder of vtbench's modules."""

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from vtbench.errors import UsageError, did_you_mean
-from vtbench.papers.cells import ACCURACIES
 from vtbench.papers.load import load_all, load_paper, paper_names
-from vtbench.papers.schema import Row, Table
 from vtbench.papers.selector import Selector
+from vtbench.papers.spec.cells import ACCURACIES
+from vtbench.papers.spec.schema import Row, Table
 
 
 def select(selectors: Sequence[str] = ()) -> list[Row]:

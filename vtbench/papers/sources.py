@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vtbench.papers.layers import RowRecipe, setter
 from vtbench.papers.load import load_paper
-from vtbench.papers.recipe import Recipe
-from vtbench.papers.schema import Paper, Row, Source
 from vtbench.papers.selector import Selector
+from vtbench.papers.spec.layers import RowRecipe, setter
+from vtbench.papers.spec.recipe import Recipe
+from vtbench.papers.spec.schema import Paper, Row, Source
 from vtbench.scales import Scale
 
 

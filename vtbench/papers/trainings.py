@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtbench.papers.recipe import Augment, Data, Eval, Model, Train, set_values
+from vtbench.papers.spec.recipe import Augment, Data, Eval, Model, Train, set_values
 from vtbench.scales import Scale
 
 

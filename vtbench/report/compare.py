@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vtbench.papers.cells import ACCURACIES
+from vtbench.papers.code.signatures import called
 from vtbench.papers.datasets import Dataset, Split, load_dataset
 from vtbench.papers.resolve import measurements
-from vtbench.papers.schema import Row
-from vtbench.papers.signatures import called
+from vtbench.papers.spec.cells import ACCURACIES
+from vtbench.papers.spec.schema import Row
 from vtbench.report.statistics import (
     TOLERANCE,
     Finding,

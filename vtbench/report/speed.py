@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vtbench.papers.cells import SPEEDS, Published
 from vtbench.papers.load import load_paper
 from vtbench.papers.network import network_of
-from vtbench.papers.schema import Row
 from vtbench.papers.select import select
+from vtbench.papers.spec.cells import SPEEDS, Published
+from vtbench.papers.spec.schema import Row
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
 from vtbench.scales import Scale

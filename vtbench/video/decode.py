@@ -31,8 +31,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from vtbench.errors import VideoError
-from vtbench.media import BAD_INPUT, reason
 from vtbench.video.containers import broken_at, declared_size
+from vtbench.video.files import BAD_INPUT, reason
 
 __all__ = ["VideoReader"]
 

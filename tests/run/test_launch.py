@@ -1,0 +1,345 @@
+"""Many trainings: the graph, the processes, one line per result, and what happens when something breaks."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from vtbench.errors import ResultsError
+from vtbench.papers import measurements, select
+from vtbench.papers.override import with_settings
+from vtbench.report.compare import compare
+from vtbench.results import folders
+from vtbench.results.store import Store
+from vtbench.run import launch
+from vtbench.run.network import build_network
+from vtbench.run.settings import Settings
+
+VIT = "msca/table2:vit"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Synthetic sets are generated below the working folder, once for this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, working_folder: Any) -> Path:
+    """A results folder in which three rows, two of them one evaluation, ran at smoke scale."""
+    results = tmp_path_factory.mktemp("finished")
+    rows = select(["msca/table1:vit", VIT, "msca/table2:tokenshift"])
+    outcome = launch.run(rows, Settings(results=results), "smoke", [0], workers=2)
+    assert outcome.failed == []
+    assert len(outcome.written) == 3
+    return results
+
+
+@pytest.fixture
+def results(finished: Path, tmp_path: Path) -> Path:
+    """A copy of `finished` that a test may spoil."""
+    shutil.copytree(finished, tmp_path / "results")
+    return tmp_path / "results"
+
+
+class Recording(launch.Display):
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.trained: list[str] = []
+
+    def start(self, jobs: Any) -> None:
+        self.started = [job.key for job in jobs]
+
+    def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+        if phase == "train" and loss is not None:
+            self.trained.append(key)
+
+
+def test_one_line_per_row_and_shared_evaluations_share_their_key(finished: Path) -> None:
+    records = Store(finished).read()
+    assert sorted(r.id for r in records) == ["msca/table1:vit", "msca/table2:tokenshift", VIT]
+    keys = {r.id: r.evaluation_key for r in records}
+    assert keys["msca/table1:vit"] == keys[VIT] != keys["msca/table2:tokenshift"]
+    record = records[0]
+    assert (record.scale, record.measurement, record.seed, record.views, record.threads) == ("smoke", "main", 0, 6, 1)
+    assert record.selection == "recipe of the small scales: cycle validation in sight; last epoch"
+    assert record.train_videos == 8
+    assert record.init.startswith("training:")
+    assert "torch=" in record.versions and record.top1 is not None
+
+
+def test_what_is_measured_is_not_measured_again(results: Path) -> None:
+    before = (results / "results.csv").read_bytes()
+    display = Recording()
+    outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], display=display)
+    assert (outcome.already, outcome.written, outcome.failed) == (1, [], [])
+    assert display.started == []
+    assert (results / "results.csv").read_bytes() == before
+
+
+def test_a_lost_line_comes_back_from_its_run_folder_without_training(results: Path) -> None:
+    path = results / "results.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    lost = next(line for line in lines if "tokenshift" in line)
+    path.write_text("".join(line for line in lines if line != lost))
+    display = Recording()
+    outcome = launch.run(select(["msca/table2:tokenshift"]), Settings(results=results), "smoke", [0], display=display)
+    assert display.trained == []
+    assert [r.id for r in outcome.written] == ["msca/table2:tokenshift"]
+    assert path.read_text().splitlines()[-1] == lost.strip()
+
+
+def test_a_row_whose_evaluation_is_recorded_for_another_row_gets_its_line_at_once(results: Path) -> None:
+    display = Recording()
+    outcome = launch.run(select(["msca/table3:vit"]), Settings(results=results, data={"events": Path("nowhere")}),
+                         "smoke", [0], display=display)  # fmt: skip
+    main = next(r for r in outcome.written if r.measurement == "main")
+    assert main.evaluation_key == Store(results).newest(VIT, "main", "smoke", 0).evaluation_key  # type: ignore[union-attr]
+
+
+def test_again_measures_anew_and_keeps_what_was(results: Path) -> None:
+    display = Recording()
+    key = Store(results).newest(VIT, "main", "smoke", 0).training_key  # type: ignore[union-attr]
+    outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], again=True, display=display)
+    assert display.trained == [key]
+    assert len(outcome.written) == 1
+    lines = [r for r in Store(results).read() if r.id == VIT]
+    assert len(lines) == 2
+    assert lines[0].weights_sha256 == lines[1].weights_sha256, "the same training gives the same weights"
+    assert folders.is_done(folders.training_folder(results, f"{key}.1"))
+
+
+def test_test_again_tests_anew_without_training(results: Path) -> None:
+    display = Recording()
+    outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], test_again=True, display=display)
+    assert (display.trained, len(outcome.written)) == ([], 1)
+    before, after = (r for r in Store(results).read() if r.id == VIT)
+    assert (before.top1, before.evaluation_key) == (after.top1, after.evaluation_key)
+    assert folders.is_done(folders.evaluation_folder(results, f"{before.evaluation_key}.1"))
+
+
+def test_a_record_names_the_file_of_its_weights() -> None:
+    (paper,) = measurements(select([VIT])[0], "paper", 0)
+    start = launch._start(paper.evaluation.training.init, {"init_sha256": "e5005f0a" + 56 * "0"})
+    assert start == "vit_base_patch16_224.orig_in21k@e5005f0a"
+    assert launch._selection(paper.evaluation.training) == "none: last epoch"
+
+
+def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path) -> None:
+    path = results / "results.csv"
+    path.write_text(path.read_text()[:-40])
+    display = Recording()
+    with pytest.raises(ResultsError, match=r"results\.csv:4: the last line is cut short"):
+        launch.run(select(["msca/table2:msca-q"]), Settings(results=results), "smoke", [0], display=display)
+    assert display.started == []
+
+
+def test_what_fails_does_not_stop_the_rest(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    settings = Settings(results=results, data={"events": tmp_path / "file"})
+    outcome = launch.run(select(["msca/table3:msca-kv-4"]), settings, "smoke", [0])
+    assert [r.measurement for r in outcome.written] == ["main"]
+    (failure,) = outcome.failed
+    assert "events" in failure.title and str(tmp_path / "file") in failure.reason
+    assert failure.exit_code == 2, "wrong input"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("levels: [1, 2, 3]", "levels: [1, 2, 4]", r"level R = 4 of num_frames=8: .* allowed for R: one of 1, 2, 3"),
+        ("shift_fraction: 0.125", "shift_fraction: 0.6", r"shift_fraction=0\.6: must be in \[0, 0\.5\]"),
+        ("shift_fraction: 0.125", "shift_fraction: 0.1", r"shift_fraction=0\.1: is no whole number of the 8 channels"),
+    ],
+)
+def test_an_impossible_network_is_told_before_anything_is_trained_or_written(
+    edit: Any, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    setting = "levels: [1, 2, 3], loop: depth,\n       shift: periodic, shift_fraction: 0.125"
+    edit("laps/table1.yaml", setting, setting.replace(old, new))
+    outcome = launch.run(select(["laps/table1:laps"]), Settings(results=tmp_path / "results"), "smoke", [0])
+    assert [failure.exit_code for failure in outcome.failed] == [2, 2]
+    assert re.search(message, outcome.failed[0].reason) and "\n" not in outcome.failed[0].reason
+    assert outcome.failed[0].title == "laps/table1:laps"
+    assert not list((tmp_path / "results").glob("**/*.safetensors")) and not (tmp_path / "results" / "runs").exists()
+
+
+def test_paper_scale_without_data_is_blocked_by_name(tmp_path: Path) -> None:
+    outcome = launch.run(select([VIT]), Settings(results=tmp_path), "paper", [0])
+    (failure,) = outcome.failed
+    assert failure.title == VIT
+    assert failure.reason == "blocked: data folder of kinetics400 (--data kinetics400=PATH)"
+    assert failure.exit_code == 2
+
+
+def test_a_killed_worker_fails_its_training_and_the_next_run_finishes_it(results: Path) -> None:
+    class Killer(launch.Display):
+        def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGKILL)  # type: ignore[arg-type]
+
+    rows, settings = select(["msca/table2:msca-v"]), Settings(results=results)
+    outcome = launch.run(rows, settings, "smoke", [0], display=Killer())
+    (failure,) = outcome.failed
+    assert "killed by signal 9" in failure.reason
+    assert launch.run(rows, settings, "smoke", [0]).failed == []
+
+
+def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(results: Path) -> None:
+    class Interrupt(launch.Display):
+        def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+            raise KeyboardInterrupt
+
+    before = (results / "results.csv").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        launch.run(select(["msca/table2:msca-k"]), Settings(results=results), "smoke", [0], display=Interrupt())
+    assert multiprocessing.active_children() == []
+    assert (results / "results.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("after", [0.0, 0.3, 2.0])
+def test_ctrl_c_in_a_terminal_is_one_line_and_exit_code_1(tmp_path: Path, after: float) -> None:
+    """Also while the workers start, when Python itself would answer."""
+    # Python leaves SIGINT ignored where it finds it so, as in a job that a script put into the background.
+    script = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from vtbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, "run", VIT, "--scale", "mini", "--results", str(tmp_path)]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stderr is not None
+    assert "2 to do" in process.stderr.readline()
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and its workers
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.strip().splitlines() == ["vtbench: interrupted; the same command goes on from what is finished"]
+
+
+class Telling(launch.Display):
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+        self.told.append((done, total))
+
+    def finish(self, key: str, records: Any, error: str | None) -> None:
+        self.told.append("finished")
+
+
+def test_given_weights_are_recorded_as_given(results: Path) -> None:
+    key = Store(results).newest(VIT, "main", "smoke", 0).training_key  # type: ignore[union-attr]
+    weights = folders.training_folder(results, key) / "weights.safetensors"
+    display = Telling()
+    rows = select([VIT, "msca/table1:vit"])
+    line, other = launch.evaluate_checkpoint(rows, Settings(results=results), "smoke", weights, display)
+    assert display.told == [(4, 4), "finished"], "one evaluation for both rows, of four videos"
+    assert (line.id, other.id, other.evaluation_key) == ("msca/table1:vit", VIT, line.evaluation_key)
+    assert line.init == "given"
+    assert line.training_key.startswith("file:")
+    assert line.train_wall_s is None
+
+
+def test_wandb_offline_keeps_a_run_per_training_and_per_row(tmp_path: Path) -> None:
+    settings = Settings(results=tmp_path, wandb="offline")
+    outcome = launch.run(select([VIT]), settings, "smoke", [0])
+    assert outcome.failed == []
+    found = sorted(p.name.split("-", 3)[3] for p in tmp_path.rglob("wandb/offline-run-*"))
+    (record,) = outcome.written
+    pretraining = record.init.removeprefix("training:")
+    evaluation, *trainings = found
+    assert trainings == sorted([f"train-{record.training_key}", f"train-{pretraining}"])
+    assert evaluation.startswith(f"eval-{record.evaluation_key}-")
+
+
+def test_the_wandb_module_is_not_imported_unless_asked_for(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom vtbench.run.train import train\nfrom vtbench.run.settings import Settings\n"
+        "from vtbench.papers import measurements, select\n"
+        f"t = measurements(select(['{VIT}'])[0], 'smoke', 0)[0].evaluation.training.init.training\n"
+        f"train(t, Settings(results=Path({str(tmp_path)!r})))\n"
+        "assert not {'wandb', 'vtbench.report.wandb'} & set(sys.modules)\n"
+        "import wandb\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_path: Path) -> None:
+    row = select(["laps/table1:laps"])[0]
+    training = measurements(row, "smoke")[0].evaluation.training
+    network = build_network(training)
+    norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    official = {
+        f"module.base_model.{owner}.bn.{leaf}" if owner in norms else f"module.base_model.{owner}.{leaf}": tensor
+        for (owner, _, leaf), tensor in ((name.rpartition("."), t) for name, t in network.state_dict().items())
+    }
+    official = {name.replace("base_model..", "base_model."): tensor for name, tensor in official.items()}
+    torch.save({"epoch": 18, "state_dict": official, "best_acc1": 76.0}, tmp_path / "best_ckpt_e17.pth")
+    records = launch.evaluate_checkpoint(
+        [row], Settings(results=tmp_path / "results"), "smoke", tmp_path / "best_ckpt_e17.pth"
+    )
+    assert [record.measurement for record in records] == ["main", "events"]
+    folder = folders.evaluation_folder(tmp_path / "results", records[0].evaluation_key)
+    loaded = folders.read_json(folder / folders.DONE)["loaded"]
+    assert loaded.startswith("laps-visformer checkpoint: ") and loaded.endswith("nothing missing")
+    used, renamed = (int(n) for n in re.findall(r"(\d+) keys used, (\d+) renamed", loaded)[0])
+    assert used + renamed == len(official) and renamed == 5 * len(norms)
+
+
+def own_weights(results: Path) -> Path:
+    training = measurements(select([VIT])[0], "smoke")[0].evaluation.training
+    return folders.training_folder(results, training.key) / folders.WEIGHTS
+
+
+def test_weights_tested_by_other_settings_are_neither_the_rows_result_nor_stale(results: Path) -> None:
+    row, settings = select([VIT])[0], Settings(results=results)
+    changed = with_settings([row], ["eval.clips=1"])
+    launch.evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
+    assert not compare([row], Store(results), "smoke")[0].stale
+    again = launch.run([row], settings, "smoke", [0])
+    assert (again.already, again.written, again.failed) == (1, [], [])
+    (results / "results.csv").unlink()
+    launch.evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
+    alone = compare([row], Store(results), "smoke")[0]
+    assert not alone.counted and not alone.stale
+
+
+def test_given_weights_are_tested_again_when_the_test_videos_changed(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, settings = select([VIT])[0], Settings(results=results)
+    first = launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
+    assert (
+        launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0].finished_at == first.finished_at
+    )
+    monkeypatch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
+    other = launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
+    assert other.data_fingerprint == "another" != first.data_fingerprint
+    aside = folders.evaluation_folder(results, first.evaluation_key + ".1")
+    assert folders.read_json(aside / folders.DONE)["data_fingerprint"] == first.data_fingerprint
+
+
+def test_a_record_says_when_the_test_set_chose_the_epoch() -> None:
+    for scale in ("mini", "paper"):
+        training = measurements(select([VIT])[0], scale)[0].evaluation.training
+        chosen = dataclasses.replace(training, train=dataclasses.replace(training.train, keep="best_on_test"))
+        assert "last epoch" in launch._selection(training)
+        assert "on the test set of" in launch._selection(chosen) and "last epoch" not in launch._selection(chosen)

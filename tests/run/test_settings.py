@@ -1,0 +1,130 @@
+"""Options first, vtbench.yaml second, defaults last."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vtbench.errors import SpecError, UsageError
+from vtbench.papers import select
+from vtbench.papers.resolve import weight_names
+from vtbench.run.plan import all_measurements, blockers, graph
+from vtbench.run.settings import load_settings
+
+VIT = "vit_base_patch16_224.orig_in21k"
+
+
+def test_without_options_or_file_the_defaults_hold(tmp_path: Path) -> None:
+    settings = load_settings(folder=tmp_path)
+    assert (settings.results, settings.data, settings.weights) == (Path("results"), {}, {})
+    assert (settings.wandb, settings.batch_size) == ("off", None)
+
+
+def test_the_file_gives_folders_relative_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "vtbench.yaml").write_text(
+        f"data: {{kinetics400: k400, cycle: /c}}\nweights: {{{VIT}: w.pth}}\nresults: out\n"
+    )
+    settings = load_settings(folder=tmp_path)
+    assert settings.data == {"kinetics400": tmp_path / "k400", "cycle": Path("/c")}
+    assert settings.weights == {VIT: tmp_path / "w.pth"}
+    assert settings.results == tmp_path / "out"
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    (tmp_path / "vtbench.yaml").write_text("data: {cycle: ~/c}\nresults: ~/out\n")
+    settings = load_settings(folder=tmp_path, data=["events=~/e"])
+    assert settings.data == {"cycle": Path("/home/me/c"), "events": Path("/home/me/e")}
+    assert settings.results == Path("/home/me/out")
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "place"),
+    [
+        ("data: {cycle: ~no-such-user/c}\n", {}, "vtbench.yaml:1: data.cycle"),
+        ("weights: {vggish: ~no-such-user/v}\n", {}, "vtbench.yaml:1: weights.vggish"),
+        ("results: ~no-such-user/r\n", {}, "vtbench.yaml: results"),
+        ("", {"data": ["cycle=~no-such-user/c"]}, "--data cycle"),
+        ("", {"results": "~no-such-user/r"}, "--results"),
+    ],
+)
+def test_the_home_of_nobody_is_an_error_that_says_where(
+    tmp_path: Path, text: str, given: dict[str, Any], place: str
+) -> None:
+    (tmp_path / "vtbench.yaml").write_text(text)
+    with pytest.raises(UsageError, match=rf"{re.escape(place)}: ~no-such-user/\w: no such user; give the whole path"):
+        load_settings(folder=tmp_path, **given)
+
+
+def test_an_option_overrides_its_entry_of_the_file_only(tmp_path: Path) -> None:
+    (tmp_path / "vtbench.yaml").write_text("data: {kinetics400: k400, cycle: /c}\nresults: out\n")
+    settings = load_settings(folder=tmp_path, data=["cycle=/other"], results="elsewhere")
+    assert settings.data == {"kinetics400": tmp_path / "k400", "cycle": Path("/other")}
+    assert settings.results == Path("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {}\nresult: out\n", r"vtbench\.yaml:2: result: no such key; did you mean 'results'\?"),
+        ("data: k400\n", r"vtbench\.yaml:1: data: must be keys and values"),
+        ("results: 3\n", r"vtbench\.yaml:1: results: must be text, not 3"),
+    ],
+)
+def test_a_broken_file_is_one_line_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "vtbench.yaml").write_text(text)
+    with pytest.raises(SpecError, match=message):
+        load_settings(folder=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["kinetics400", "kinetics400=", "=/data"])
+def test_a_folder_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"--data .*must be NAME=PATH"):
+        load_settings(folder=tmp_path, data=[text])
+
+
+def test_a_misspelt_data_set_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--data kinetcs400: no data set of that name; did you mean 'kinetics400'"):
+        load_settings(folder=tmp_path, data=["kinetcs400=/k400"])
+    (tmp_path / "vtbench.yaml").write_text("data: {cylce: /c}\n")
+    with pytest.raises(
+        SpecError, match=r"vtbench\.yaml:1: data\.cylce: no data set of that name; did you mean 'cycle'"
+    ):
+        load_settings(folder=tmp_path)
+
+
+def test_the_file_that_the_readme_shows_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (shown,) = [block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if block.startswith("data:")]
+    (tmp_path / "vtbench.yaml").write_text(shown)
+    settings = load_settings(folder=tmp_path)
+    assert settings.weights["vggish"] == Path("/weights/vggish-10086976.pth")
+    assert settings.data["sthv2"] == Path("/datasets/something-v2")
+
+
+def test_every_name_of_weights_that_a_run_asks_for_can_be_given(tmp_path: Path) -> None:
+    jobs = graph(all_measurements(select(), "paper", [0])).values()
+    settings = load_settings(
+        folder=tmp_path,
+        data=[f"{name}={tmp_path}" for name in sorted({job.training.data.dataset for job in jobs})],
+        weights=[f"{name}={__file__}" for name in weight_names()],
+    )
+    assert {reason for job in jobs for reason in blockers(job, settings)} == set()
+
+
+def test_misspelt_weights_name_the_nearest(tmp_path: Path) -> None:
+    wrong = VIT.replace("in21k", "in1k")
+    with pytest.raises(UsageError, match=rf"--weights {wrong}: no row asks for weights.*did you mean '{VIT}'"):
+        load_settings(folder=tmp_path, weights=[f"{wrong}=w.pth"])
+    (tmp_path / "vtbench.yaml").write_text(f"\nweights:\n  {wrong}: w.pth\n")
+    with pytest.raises(SpecError, match=rf"vtbench\.yaml:3: weights\.{wrong}: no row asks for weights.*'{VIT}'"):
+        load_settings(folder=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_an_empty_file_says_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "vtbench.yaml").write_text(text)
+    assert load_settings(folder=tmp_path) == load_settings(folder=tmp_path / "none")

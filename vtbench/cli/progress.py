@@ -1,0 +1,84 @@
+"""What `run` and `eval` show while they work: a bar per running job and one for all, and a line for each that ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from vtbench.results.record import Record
+from vtbench.run.launch import Display
+from vtbench.run.plan import Job
+
+LINE_EVERY = 30.0
+"""Seconds between two lines about one job, where output goes to a file."""
+
+
+class TerminalDisplay(Display):
+    """Bars on a terminal; lines where output goes to a file: how far a job is twice a minute, and how it ended."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.titles: dict[str, str] = {}
+        self.told: dict[str, float] = {}
+        self.ended = 0
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Name the jobs and draw the bar for all of them."""
+        self.titles = {job.key: f"{job.title}, seed {job.training.seed}" for job in jobs}
+        if jobs:
+            self.console.print(f"{len(jobs)} to do")
+        self.bars.start()
+        self.all = self.bars.add_task("all", total=len(jobs), note="")
+
+    def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+        """Move the bar of one job: epochs while it trains, videos while it is tested."""
+        note = phase if loss is None else f"{phase}, loss {loss:.3f}"
+        if not self.console.is_terminal:
+            self._tell_now_and_then(key, f"{done}/{total} {note}")
+            return
+        if key not in self.tasks:
+            self.tasks[key] = self.bars.add_task(self.titles.get(key, key), total=total, note=note)
+        self.bars.update(self.tasks[key], completed=done, total=total, note=note)
+
+    def _tell_now_and_then(self, key: str, what: str) -> None:
+        now = time.monotonic()
+        if now - self.told.setdefault(key, now) >= LINE_EVERY:
+            self.told[key] = now
+            self._line(f"{self.titles.get(key, key)}: {what}")
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def finish(self, key: str, records: Sequence[Record], error: str | None) -> None:
+        """One line for a job that ended: its accuracies by measurement, or what went wrong."""
+        if key in self.tasks:
+            self.bars.remove_task(self.tasks.pop(key))
+        self.ended += 1
+        self.bars.update(self.all, completed=self.ended)
+        results = ", ".join(dict.fromkeys(map(_accuracy, records)))
+        outcome = "failed" if error else results or "trained"  # why it failed is told at the end, with the exit code
+        line = f"[{self.ended}/{len(self.titles)}] {self.titles.get(key, key)}: {outcome}"
+        self._line(line)
+
+    def stop(self) -> None:
+        """Take the bars away."""
+        self.bars.stop()
+
+
+def _accuracy(record: Record) -> str:
+    unread = f" ({record.videos_failed} of {record.videos_expected} videos unreadable)" if record.videos_failed else ""
+    silent = f" ({record.videos_silent} without sound)" if record.videos_silent else ""
+    return f"{record.measurement} top-1 {record.top1:.2f}{unread}{silent}"

@@ -1,0 +1,1 @@
+"""What a spec names as `package.module:name`: found, read and hashed from its source. Nothing of it is imported."""

@@ -1,0 +1,404 @@
+"""What builders of networks and methods accept, read from their source with `ast`: nothing is imported, torch least.
+
+A spec names a builder of the package by its short name, or any other as `package.module:name`, a function or a class
+whose `__init__` takes the arguments.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_origin
+
+from vtbench.errors import SpecError, did_you_mean
+from vtbench.papers.code.modules import absolute, find_spec, module_file
+from vtbench.papers.roots import PACKAGE, shown
+from vtbench.papers.spec.document import Node, Problems, convert
+
+FROM_DATA = ("num_classes", "num_frames", "img_size", "modalities")
+"""Arguments that are filled in from the data block; a spec may not set them. The last one goes only to networks that
+have it."""
+METRIC_ARGUMENTS = ("scores", "labels", "expected_labels")
+"""What a metric is given: scores (N, C) and labels (N,) of the videos that were scored, and by keyword the labels of
+all videos that were to be tested."""
+OF_THE_RUNNER = ("network", "lr", "audio_encoder")
+"""Arguments of a method that are given whatever the spec says."""
+
+_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
+_SEQUENCES = ("list", "List", "Sequence", "Iterable")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One keyword of a builder: its annotated type (Any where the annotation is not a simple one) and its default."""
+
+    hint: Any
+    required: bool
+    default: Any = None
+
+
+def called(name: str) -> str:
+    """The function or class of a name in a spec: "toy" of "lab.networks:toy"."""
+    return name.rpartition(":")[2]
+
+
+@dataclass(frozen=True)
+class Builders:
+    """The networks, methods, data modules and metrics that a spec can name.
+
+    - package: the folder that holds models/, methods/, ... (vtbench itself)
+    - home: the folder that the spec is in, where its own modules lie
+    """
+
+    package: Path = PACKAGE
+    home: Path | None = None
+
+    def models(self) -> Mapping[str, str]:
+        """MODELS of models/__init__.py: name -> "module:function"."""
+        return _names(self.package / "models" / "__init__.py", "MODELS")
+
+    def methods(self) -> Mapping[str, str]:
+        """METHODS of methods/__init__.py: name -> "module:class"."""
+        return _names(self.package / "methods" / "__init__.py", "METHODS")
+
+    def data_modules(self) -> Mapping[str, str]:
+        """DATASETS of datasets/__init__.py: name -> "module:class"."""
+        return _names(self.package / "datasets" / "__init__.py", "DATASETS")
+
+    def metrics(self) -> Mapping[str, str]:
+        """METRICS of evaluation/__init__.py: name -> "module:function"."""
+        return _names(self.package / "evaluation" / "__init__.py", "METRICS")
+
+    def attentions(self) -> list[str]:
+        """The names in ATTENTIONS of layers/attention.py, whose growth can be counted."""
+        return _keys(self.package / "layers" / "attention.py", "ATTENTIONS")
+
+    def signature(self, name: str) -> Mapping[str, Argument]:
+        """The keyword arguments of the network `name`, in order. Raises SpecError, without a place, if there is none
+        of this name."""
+        return _signature(*self._place(name, self.models(), "model"))
+
+    def network(self, name: Node) -> Mapping[str, Argument]:
+        """The signature of the network that a spec names. Raises SpecError at that place for what is not a network."""
+        signature: Mapping[str, Argument] = self._at(name, self.signature)
+        missing = [key for key in FROM_DATA[:3] if key not in signature]
+        if missing:
+            name.fail(f"{called(name.value)}() does not take {' and '.join(missing)}, which the data block gives")
+        return signature
+
+    def arguments(self, name: Node, given: Mapping[str, Node], *, defaults: bool = True) -> dict[str, Any]:
+        """The model arguments of a spec, each of the type that the builder wants, with its `defaults` filled in.
+
+        Raises SpecError for an unknown builder or argument, a wrong type or choice, and a required argument left out.
+        """
+        signature = self.network(name)
+        problems = Problems()
+        known = {key: argument for key, argument in signature.items() if key not in FROM_DATA}
+        arguments = {key: argument.default for key, argument in known.items()} if defaults else {}
+        for key, node in given.items():
+            try:  # not `with problems.collected()`: this runs for every argument of every row
+                self.check_argument(name.value, key, node, known)
+                arguments[key] = convert(node, known[key].hint)
+            except SpecError as error:
+                problems.add(error)
+        for key, argument in known.items():
+            if argument.required and key not in given:
+                with problems.collected():
+                    name.fail(f"{called(name.value)}() needs the argument '{key}', which is not given")
+        problems.refuse()
+        return arguments
+
+    def check_argument(self, network: str, key: str, node: Node, known: Mapping[str, Argument]) -> None:
+        """Refuse a key that the network does not take, or that a spec may not set."""
+        if key in FROM_DATA:
+            node.fail("is filled in from the data block; leave it out")
+        if key not in known:
+            node.fail(f"{called(network)}() has no such argument{did_you_mean(key, known)}")
+
+    def method(self, name: Node) -> Mapping[str, Argument] | None:
+        """The keyword arguments of the method that a spec names, a short name or `package.module:Class`, with those
+        that its bases take through `**`; None where a base is not written in Python that can be found. Refuses what is
+        not a class."""
+        found: Mapping[str, Argument] | None = self._at(
+            name, lambda text: _class_signature(*self._place(text, self.methods(), "method"))
+        )
+        return found
+
+    def data_module(self, name: Node) -> None:
+        """Refuse what is not a data module: a short name, or `package.module:Class`."""
+        self._at(name, lambda text: _definition(*self._place(text, self.data_modules(), "data module"), ast.ClassDef))
+
+    def metric(self, name: Node) -> str:
+        """The key under which a metric is published: its name, without the module. Refuses what is not a metric, and
+        one that does not take scores, labels and the labels expected."""
+        signature = self._at(name, lambda text: _signature(*self._place(text, self.metrics(), "metric")))
+        if list(signature) != list(METRIC_ARGUMENTS):
+            name.fail(f"{called(name.value)}() takes ({', '.join(signature)}), not ({', '.join(METRIC_ARGUMENTS)})")
+        return called(name.value)
+
+    def _at(self, name: Node, read: Callable[[str], Any]) -> Any:
+        """What `read` makes of a name, and its errors at the place where the name stands."""
+        if not isinstance(name.value, str):
+            name.fail("must be a name, as text")
+        try:
+            return read(name.value)
+        except SpecError as error:
+            name.fail(str(error))
+
+    def _place(self, name: str, known: Mapping[str, str], kind: str) -> tuple[Path, str]:
+        """The file and the function or class of a name. Raises SpecError without a place."""
+        if name in known:
+            module, _, attribute = known[name].partition(":")
+            return self.package.joinpath(*module.split(".")[1:]).with_suffix(".py"), attribute
+        module, colon, attribute = name.partition(":")
+        if not colon:
+            hint = did_you_mean(name, known)
+            own = "" if "did you mean" in hint else "; your own is named as package.module:name"
+            raise SpecError(f"no {kind} is called {name!r}{hint}{own}")
+        if not module or not attribute.isidentifier():
+            raise SpecError(f"{name!r} must be package.module:name")
+        return _followed(module_file(module, self.home), module, attribute)
+
+
+def check_choice(node: Node, argument: Argument) -> None:
+    """Refuse a value that is not among the few that an argument takes, where its annotation lists them."""
+    if get_origin(argument.hint) is Literal:
+        convert(node, argument.hint)
+
+
+# ---- names in files --------------------------------------------------------------------------------------------------
+
+
+@cache
+def _module(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        line = f":{error.lineno}" if error.lineno else ""
+        raise SpecError(f"{shown(path)}{line}: is not Python: {error.msg}") from error
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{shown(path)}: cannot be read for its signatures: {error}") from error
+
+
+@cache
+def _names(path: Path, variable: str) -> Mapping[str, str]:
+    names: Mapping[str, str] = ast.literal_eval(_dict(path, variable))
+    return names
+
+
+@cache
+def _keys(path: Path, variable: str) -> list[str]:
+    return [ast.literal_eval(key) for key in _dict(path, variable).keys if key is not None]
+
+
+def _dict(path: Path, variable: str) -> ast.Dict:
+    value = _bindings(path).get(variable)
+    if not isinstance(value, ast.Dict):
+        raise SpecError(f"{shown(path)}: holds no {variable} = {{...}}")
+    return value
+
+
+Binding = ast.FunctionDef | ast.ClassDef | ast.expr | tuple[ast.ImportFrom, str]
+"""What a name stands for: a definition, the value of an assignment, or what it is imported as from where."""
+
+
+@cache
+def _bindings(path: Path) -> dict[str, Binding]:
+    """What the names at the top of a file stand for when it has been run; `*` is what is imported by a star."""
+    found: dict[str, Binding] = {}
+    for statement in _statements(_module(path).body):
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            found[statement.name] = statement
+        elif isinstance(statement, ast.Assign):
+            found |= {target.id: statement.value for target in statement.targets if isinstance(target, ast.Name)}
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+            found[statement.target.id] = statement.value
+        elif isinstance(statement, ast.ImportFrom):
+            found |= {alias.asname or alias.name: (statement, alias.name) for alias in statement.names}
+    return found
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a file, also those within `if`, `try` and `with`."""
+    for statement in body:
+        yield statement
+        for handler in statement.handlers if isinstance(statement, ast.Try) else ():
+            yield from _statements(handler.body)  # first, as the body is what runs as a rule
+        for inner in ("body", "orelse", "finalbody"):
+            if isinstance(statement, ast.If | ast.Try | ast.With):
+                yield from _statements(getattr(statement, inner, []))
+
+
+def _followed(path: Path, module: str, attribute: str, below: tuple[str, ...] = ()) -> tuple[Path, str]:
+    """Where a name is defined, if the module itself only imports it (`from .network import toy`)."""
+    if module in below:
+        raise SpecError(f"{shown(path)}: {attribute} is imported in a circle")
+    names = _bindings(path)
+    found = names.get(attribute, names.get("*"))
+    if not isinstance(found, tuple):
+        return path, attribute
+    statement, name = found
+    source = absolute(statement, module, is_package=path.name == "__init__.py")
+    if attribute not in names:
+        raise SpecError(f"{shown(path)}: defines no '{attribute}' that can be read: it imports * from {source}; name "
+                        f"the module that defines it")  # fmt: skip
+    inner = f"{source}.{name}"  # `from . import network` gives a module, which is no builder
+    spec = find_spec(inner)
+    if spec is not None and spec.origin:
+        raise SpecError(f"{shown(path)}: {attribute} is the module {inner}, not a function or class")
+    return _followed(module_file(source), source, name, (*below, module))
+
+
+def _definition(
+    path: Path, name: str, kind: type[ast.ClassDef | ast.FunctionDef] | None = None
+) -> ast.FunctionDef | ast.ClassDef:
+    kinds = (kind,) if kind else (ast.FunctionDef, ast.ClassDef)
+    names = _bindings(path)
+    found = names.get(name)
+    wanted = "class" if kind is ast.ClassDef else "function or class"
+    if isinstance(found, ast.FunctionDef | ast.ClassDef) and isinstance(found, kinds):
+        return found
+    if found is not None:
+        raise SpecError(f"{shown(path)}: {name} is not a {wanted}")
+    fitting = [other for other, statement in names.items() if isinstance(statement, kinds)]
+    raise SpecError(f"{shown(path)}: defines no {wanted} '{name}'{did_you_mean(name, fitting)}")
+
+
+# ---- signatures ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _signature(path: Path, name: str) -> Mapping[str, Argument]:
+    found = _definition(path, name)
+    skip = 0
+    if isinstance(found, ast.ClassDef):
+        init = _init(found)
+        if init is None:
+            raise SpecError(f"{shown(path)}:{found.lineno}: {name} has no __init__ of its own to read arguments from")
+        found, skip = init, 1  # without self
+    if found.args.vararg or found.args.kwarg:
+        star, arg = ("*", found.args.vararg) if found.args.vararg else ("**", found.args.kwarg)
+        raise SpecError(
+            f"{shown(path)}:{found.lineno}: {name} takes {star}{arg.arg if arg else ''}, so its arguments cannot be "
+            "checked; name each of them"
+        )
+    return _arguments(path, found, name, skip)
+
+
+def _init(found: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None)
+
+
+def _arguments(
+    path: Path, function: ast.FunctionDef, name: str, skip: int, *, literal: bool = True
+) -> dict[str, Argument]:
+    """The named arguments of a function but for the first `skip`. Raises SpecError for one without a name to give it
+    by, and, where defaults must be `literal`, for one that is not."""
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    if given.posonlyargs[skip:]:
+        raise SpecError(
+            f"{shown(path)}:{function.lineno}: {name} has arguments that cannot be given by name; remove the '/'"
+        )
+    defaults: list[ast.expr | None] = [*[None] * (len(positional) - len(given.defaults)), *given.defaults]
+    pairs = [*zip(positional, defaults, strict=True)][skip:]
+    pairs += zip(given.kwonlyargs, given.kw_defaults, strict=True)
+    arguments = {}
+    for item, default in pairs:
+        value = None
+        if default is not None:
+            try:
+                value = ast.literal_eval(default)
+            except (ValueError, TypeError, SyntaxError, RecursionError) as error:
+                if literal:
+                    raise SpecError(
+                        f"{shown(path)}:{item.lineno}: {name}({item.arg}=...): the default must be a literal"
+                    ) from error
+        arguments[item.arg] = Argument(_hint(item.annotation, path), default is None, value)
+    return arguments
+
+
+@cache
+def _class_signature(path: Path, name: str) -> Mapping[str, Argument] | None:
+    """The arguments of a class's `__init__`, and, through `**`, of the `__init__` of its first base."""
+    found = _definition(path, name, kind=ast.ClassDef)
+    assert isinstance(found, ast.ClassDef)
+    init = _init(found)
+    own = _arguments(path, init, name, skip=1, literal=False) if init else {}
+    if init is not None and init.args.kwarg is None:
+        return own
+    place = _base(path, found.bases[0]) if found.bases else None
+    above = _class_signature(*place) if place else None
+    return None if above is None else {**above, **own}
+
+
+def _base(path: Path, base: ast.expr) -> tuple[Path, str] | None:
+    """The file and name of a base class, given as `Base` or `module.Base`; None where it cannot be found."""
+    try:
+        if isinstance(base, ast.Name):
+            found = _bindings(path).get(base.id)
+            if isinstance(found, ast.ClassDef):
+                return path, base.id
+            if isinstance(found, tuple) and not found[0].level:
+                source = found[0].module or ""
+                return _followed(module_file(source), source, found[1])
+        elif isinstance(base, ast.Attribute):
+            module = _module_called(path, ast.unparse(base.value))
+            return _followed(module_file(module), module, base.attr) if module else None
+    except SpecError:
+        return None
+    return None
+
+
+def _module_called(path: Path, name: str) -> str | None:
+    """The full name of a module that a file calls `name`."""
+    for statement in _statements(_module(path).body):
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                if name == (alias.asname or alias.name):
+                    return alias.name
+        elif isinstance(statement, ast.ImportFrom) and not statement.level:
+            for alias in statement.names:
+                if name == (alias.asname or alias.name):
+                    return f"{statement.module}.{alias.name}"
+    return None
+
+
+def _hint(node: ast.expr | None, path: Path) -> Any:
+    """The type an annotation stands for; Any for all but simple types, Literal, tuples, lists and unions of them."""
+    try:
+        return _hint_of(node, path)
+    except (ValueError, TypeError, SyntaxError):  # Literal[A], of names that are known only when it runs
+        return Any
+
+
+def _hint_of(node: ast.expr | None, path: Path) -> Any:
+    match node:
+        case ast.Name(id=name) if name in _TYPES:
+            return _TYPES[name]
+        case ast.Name(id=name) if isinstance(alias := _bindings(path).get(name), ast.expr):
+            return Any if isinstance(alias, ast.Name) and alias.id == name else _hint_of(alias, path)
+        case ast.Constant(value=None):
+            return type(None)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            sides = _hint_of(left, path), _hint_of(right, path)
+            return Any if Any in sides else sides[0] | sides[1]
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            hint = _hint_of(inner, path)
+            return Any if hint is Any else hint | None
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple() | ast.Constant() as inner):
+            choices = ast.literal_eval(inner)
+            return Literal[choices]
+        case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in _SEQUENCES:
+            return list[_hint_of(inner, path)]  # type: ignore[misc]
+        case ast.Subscript(value=ast.Name(id="tuple" | "Tuple"), slice=ast.Tuple(elts=parts)):
+            hints = tuple(_hint_of(part, path) if not _dots(part) else ... for part in parts)
+            return tuple[hints]  # type: ignore[valid-type]
+    return Any
+
+
+def _dots(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is ...

@@ -1,0 +1,418 @@
+"""Blocks on blocks: what paper.yaml, `defaults`, a row and a measurement say, merged to one recipe at a scale.
+
+The recipe at paper scale is `defaults`, the row and the measurement, in this order; later keys replace earlier ones. A
+smaller scale lays the blocks that stand under its name (`mini:`, `smoke:`) on top: of paper.yaml, of `defaults`, of the
+row and of the measurement. An empty value removes a key, and `init`, which is one choice, is replaced as a whole.
+
+What paper.yaml and `defaults` say of a small scale is meant for many rows: there an argument that a row's network does
+not have, and a block that the row does not have, are passed over. What a row says of itself must fit.
+"""
+
+# ruff: noqa: RUF009 (key() makes a dataclasses.field)
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeVar
+
+from vtbench.errors import DataError, SpecError, did_you_mean
+from vtbench.papers.code.signatures import OF_THE_RUNNER, Builders, called, check_choice
+from vtbench.papers.datasets import load_dataset, wrong_split
+from vtbench.papers.roots import datasets
+from vtbench.papers.spec.cells import METRICS
+from vtbench.papers.spec.document import Node, Problems, build, described, is_required, key, writable
+from vtbench.papers.spec.recipe import BLOCKS, METHOD_OPTIONS, Data, Model, Recipe, check_keys
+from vtbench.scales import Scale, at_scale, layered, small_scales
+
+T = TypeVar("T")
+
+NAMES = (*BLOCKS, "model")
+"""The blocks of a recipe."""
+
+Blocks = Mapping[str, Mapping[str, Node]]
+"""Block -> key -> value, with where it stands."""
+
+BELOW_PAPER = ("data", "model")
+"""The blocks that a row with nothing to train must have."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What one place of a file says of one scale."""
+
+    scale: Scale
+    blocks: Blocks
+    shared: bool = False
+    """Whether it is meant for several rows."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Block or dotted key -> the reason for its values; "" -> the one for all others of this layer."""
+    like: str | None = None
+    """The row that it is taken from, as paper/table:row@measurement, for a row that is `like` another."""
+
+    def values(self) -> Iterator[tuple[str, Node]]:
+        """Dotted key and value of everything it says."""
+        for block, values in self.blocks.items():
+            for name, node in values.items():
+                yield f"{block}.{name}", node
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def raw(node: Node) -> Node:
+    """A value of a file as it stands, for blocks, which are merged before they are read."""
+    return node
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlocksFile:
+    """The blocks as they may stand in a file."""
+
+    data: Node | None = key("see Data", default=None, read=raw)
+    augment: Node | None = key("see Augment", default=None, read=raw)
+    model: Node | None = key("name of the network and its builder's arguments", default=None, read=raw)
+    init: Node | None = key("see Init", default=None, read=raw)
+    train: Node | None = key("see Train", default=None, read=raw)
+    eval: Node | None = key("see Eval", default=None, read=raw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LayerFile(BlocksFile):
+    why: Node | None = key("the reason for all values, or reasons by block or dotted key", default=None, read=raw)
+
+
+def read_file(cls: type[T], node: Node, problems: Problems, *, shared: bool) -> tuple[T | None, list[Layer]]:
+    """A dataclass from a place of a file, and the layers that stand there, of the paper's own scale first.
+
+    What does not fit goes to `problems`, and a key that is wrong is as if it were not there; None where the place holds
+    no keys at all.
+    """
+    if not isinstance(node.value, dict):
+        with problems.collected():
+            node.fail(f"must be keys and values, not {described(node)}")
+        return None, []
+    small = small_scales()
+    values = {name: inner for name, inner in node.value.items() if name not in small}
+    read = build(cls, node, values, also=small, problems=problems)
+    layers = [Layer("paper", _read_blocks(node, problems), shared=shared)] if issubclass(cls, BlocksFile) else []
+    layers += [_read_layer(s, node.value[s], problems, shared=shared) for s in small if s in node.value]
+    return read, layers
+
+
+def _read_blocks(node: Node, problems: Problems) -> dict[str, Mapping[str, Node]]:
+    """The blocks that stand in a place. Their keys are checked when they are merged."""
+    blocks: dict[str, Mapping[str, Node]] = {}
+    for name in NAMES:
+        inner = node.value.get(name)
+        if inner is None:
+            continue
+        if isinstance(inner.value, dict):
+            blocks[name] = inner.value
+        else:
+            with problems.collected():
+                inner.fail(f"must be keys and values, not {described(inner)}")
+    return blocks
+
+
+def _read_layer(scale: Scale, node: Node, problems: Problems, *, shared: bool) -> Layer:
+    """The layer of a small scale: blocks, and `why`, a text or texts by block or dotted key."""
+    if not isinstance(node.value, dict):
+        with problems.collected():
+            node.fail(f"must be blocks, as {{train: {{epochs: 5}}}}, not {described(node)}")
+        return Layer(scale, {}, shared=shared)
+    build(_LayerFile, node, problems=problems)
+    blocks = _read_blocks(node, problems)
+    misspelt = set()
+    for name, values in blocks.items():
+        try:
+            check_keys(name, values)
+        except SpecError as error:
+            problems.add(error)
+            misspelt.add(name)
+            blocks[name] = {word: node for word, node in values.items() if word in writable(BLOCKS[name])}
+    layer = Layer(scale, blocks, shared=shared, why=_read_why(node.value.get("why"), problems))
+    given = {dotted for dotted, _ in layer.values()} | set(blocks)
+    for name in layer.why:
+        if name and name not in given and name.partition(".")[0] not in misspelt:
+            with problems.collected():
+                node.value["why"].value[name].fail(f"the {scale} block beside it gives no value to '{name}'; remove it")
+    return layer
+
+
+def _read_why(node: Node | None, problems: Problems) -> dict[str, str]:
+    if node is None:
+        return {}
+    texts = {}
+    for name, text in (node.value if isinstance(node.value, dict) else {"": node}).items():
+        if isinstance(text.value, str) and text.value:
+            texts[name] = text.value
+            continue
+        with problems.collected():
+            text.fail(f"must be the reason for a value, as text, not {described(text)}")
+    return texts
+
+
+# ---- merging ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One set of blocks from several layers."""
+
+    blocks: dict[str, dict[str, Node]]
+    removed: dict[str, dict[str, Node]]
+    """The keys that an empty value took away."""
+
+
+def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
+    """Blocks from layers in their order. Raises SpecError for a block that a row gives to a small scale but not to the
+    paper's, and for an empty value of a key that does not exist."""
+    merged: dict[str, dict[str, Node]] = {}
+    for layer in layers:
+        for block, values in layer.blocks.items():
+            small = layer.scale != "paper"
+            if small and block not in merged:
+                if not layer.shared and values:
+                    node = next(iter(values.values()))
+                    node.fail(f"the row has no block `{block}` at paper scale, so nothing for {layer.scale} to change")
+                continue
+            if block == "init":  # one choice, not a set of keys
+                merged[block] = dict(values)
+            elif block == "model" and small and layer.shared:
+                name = values.get("name") or merged[block].get("name")
+                known = builders.network(name) if name else {}
+                taken = {word: node for word, node in values.items() if word == "name" or word in known}
+                merged[block].update(taken)
+            else:
+                merged.setdefault(block, {}).update(values)
+    kept: dict[str, dict[str, Node]] = {}
+    removed: dict[str, dict[str, Node]] = {}
+    for block, values in merged.items():
+        kept[block] = {name: node for name, node in values.items() if node.value is not None}
+        if len(kept[block]) < len(values):
+            removed[block] = {name: node for name, node in values.items() if node.value is None}
+    for block, values in removed.items():
+        _check_removed(block, values, kept, builders)
+    return Merged(kept, removed)
+
+
+def _check_removed(block: str, values: Mapping[str, Node], kept: Blocks, builders: Builders) -> None:
+    if block != "model":
+        check_keys(block, values)
+        return
+    name = kept[block].get("name")
+    known = builders.network(name) if name else {}
+    for word, node in values.items():
+        if name and word != "name":
+            builders.check_argument(name.value, word, node, known)
+
+
+def setter(layers: Sequence[Layer], dotted: str) -> Layer | None:
+    """The layer that a value of the merged recipe comes from, or that removed it; None for a builder's default."""
+    block, _, name = dotted.partition(".")
+    for layer in reversed(layers):
+        if block in layer.blocks and (block == "init" or name in layer.blocks[block]):
+            return layer
+    return None
+
+
+def reason(layers: Sequence[Layer], dotted: str) -> tuple[str, Layer] | None:
+    """Why a value of the merged recipe is what it is, and the layer that says so: the one that it comes from, or, where
+    that one is silent about it, what a layer further down says of the key or its block at the same scale. None for a
+    value that no layer gives, and where nobody says."""
+    here = setter(layers, dotted)
+    if here is None:
+        return None
+    names = (dotted, dotted.partition(".")[0])
+    below = [one for one in layers[: layers.index(here)] if (one.scale, one.like) == (here.scale, here.like)]
+    for layer in (here, *reversed(below)):
+        for name in (*names, "") if layer is here else names:
+            if name in layer.why:
+                return layer.why[name], layer
+    return None
+
+
+# ---- reading what was merged -----------------------------------------------------------------------------------------
+
+
+def read_recipe(
+    layers: Sequence[Layer],
+    row: Node,
+    *,
+    complete: bool,
+    builders: Builders,
+    at: str = "",
+    merged: Merged | None = None,
+    defaults: bool = True,
+) -> Recipe:
+    """The recipe that layers make.
+
+    - row: where a missing key is reported
+    - complete: all blocks are needed, not only data and model
+    - at: which recipe it is, for messages (" at mini scale")
+    - merged: what the layers come to, where it is known
+    - defaults: whether arguments of the network that no block gives are filled in
+
+    Raises SpecError with everything that does not fit.
+    """
+    merged = merged or merge(layers, builders)
+    blocks = merged.blocks
+    problems = Problems()
+    read: dict[str, Any] = {}
+
+    def together(what: str) -> NoReturn:
+        """Keys that do not go together are reported at the last of them that the file sets."""
+        _place(what, layers, row).fail(f"{what}{at}")
+
+    for block in NAMES if complete else BELOW_PAPER:
+        if not blocks.get(block):
+            with problems.collected():
+                for node in merged.removed.get(block, {}).values():
+                    node.fail(f"is removed here{at}, and nothing of the block is left")
+                row.fail(f"missing{at}, in the row and in defaults", below=block)
+    for block, values in blocks.items():
+        with problems.collected():
+            if block == "model" and values:
+                if "name" not in values:
+                    if removed := merged.removed.get("model", {}).get("name"):
+                        removed.fail(f"is removed here{at}, and cannot be missing; it is the name of a network")
+                    row.fail(f"missing{at}; it is the name of a network", below="model.name")
+                given = {name: node for name, node in values.items() if name != "name"}
+                arguments = builders.arguments(values["name"], given, defaults=defaults)
+                read["model"] = Model(name=values["name"].value, arguments=arguments)
+            elif values:
+                where = Node(None, row.file, row.line, f"{row.key}.{block}")
+                gone = merged.removed.get(block, {})
+                read[block] = build(BLOCKS[block], where, values, removed=gone, together=together)
+    if "train" in blocks and "method" in blocks["train"]:
+        with problems.collected():
+            _check_method(blocks["train"], builders)
+    if "metrics" in blocks.get("eval", {}):
+        with problems.collected():
+            _check_metrics(blocks["eval"]["metrics"], builders)
+    if "data" in read:
+        with problems.collected():
+            _check_data(read["data"], blocks["data"], at)
+    if "data" in read and "model" in read:
+        takes = "modalities" in builders.signature(read["model"].name)
+        if takes != (read["data"].modalities is not None):
+            what = "needs it" if takes else "takes decoded frames alone; leave it out"
+            with problems.collected():
+                (blocks["data"].get("modalities") or blocks["model"]["name"]).fail(
+                    f"data.modalities: the network {read['model'].name} {what}{at}"
+                )
+    problems.refuse()
+    try:
+        return Recipe(**read)
+    except ValueError as error:  # what a recipe says about blocks that do not go together
+        together(str(error))
+
+
+def _place(what: str, layers: Sequence[Layer], row: Node) -> Node:
+    """Of the keys that a message names, the one that the last layer sets; else what the last layer says of the block
+    that it names; else the row."""
+    named = re.findall(r"\b(data|augment|model|init|train|eval)\.(\w+)", what)
+    for layer in reversed(layers):
+        for block, name in named:
+            if name in layer.blocks.get(block, {}):
+                return layer.blocks[block][name]
+    block = what.partition(".")[0].partition(" ")[0]
+    for layer in reversed(layers):
+        if layer.blocks.get(block):
+            first = next(iter(layer.blocks[block].values()))
+            return Node(None, first.file, first.line, first.key.rpartition(".")[0])
+    return row
+
+
+def _check_data(data: Data, block: Mapping[str, Node], at: str) -> None:
+    """The data set exists, and has the official split that is asked for."""
+    known = datasets()
+    dataset = block["dataset"]
+    if data.dataset not in known:
+        dataset.fail(f"no data set is called {data.dataset!r}{did_you_mean(data.dataset, known)}")
+    try:
+        wrong = wrong_split(load_dataset(data.dataset), data.split)
+    except (DataError, SpecError) as error:
+        dataset.fail(str(error))
+    if wrong:
+        block.get("split", dataset).fail(f"data.split {wrong}{at}")
+
+
+def _check_metrics(metrics: Node, builders: Builders) -> None:
+    """Each exists, and is published under a name of its own."""
+    problems = Problems()
+    names: dict[str, str] = {}
+    for item in metrics.value if isinstance(metrics.value, list) else ():
+        with problems.collected():
+            name = builders.metric(item)
+            if name in METRICS:
+                item.fail(f"'{name}' is a metric of vtbench; give the function another name")
+            if name in names:
+                item.fail(f"'{name}' is the name of {names[name]} too; give one of them another name")
+            names[name] = item.value
+    problems.refuse()
+
+
+def _check_method(train: Mapping[str, Node], builders: Builders) -> None:
+    """The method exists, takes the options that are set, and needs no others."""
+    signature = builders.method(train["method"])
+    if signature is None:
+        return
+    method = called(train["method"].value)
+    problems = Problems()
+    given = [name for name in METHOD_OPTIONS if name in train and train[name].value is not None]
+    required = {name for name, (field_, _) in writable(BLOCKS["train"]).items() if is_required(field_)}
+    unknown = [name for name in given if name not in signature]
+    if needed := [name for name in unknown if name in required]:
+        with problems.collected():
+            train["method"].fail(
+                f"the method {method} does not take {', '.join(needed)}, which every recipe has; derive it from "
+                "vtbench.methods.base.ScheduledClassifier, or take them in __init__"
+            )
+    for name in given:
+        with problems.collected():
+            if name in unknown and name not in required:
+                train[name].fail(f"the method {method} has no such option; leave it out")
+            if name in signature:
+                check_choice(train[name], signature[name])
+    asked = [name for name, argument in signature.items() if argument.required and name not in (*OF_THE_RUNNER, *given)]
+    if asked:
+        with problems.collected():
+            train["method"].fail(f"the method {method} needs {', '.join(asked)}, which the train block does not give")
+    problems.refuse()
+
+
+# ---- a recipe at a scale ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class RowRecipe:
+    """What one measurement of a row is, at paper scale and at those below."""
+
+    recipe: Recipe
+    """At paper scale."""
+    scales: tuple[Scale, ...]
+    """The scales at which it exists."""
+    layers: tuple[Layer, ...]
+    """What its blocks at every scale are made of, in the order in which they lie on each other at one scale."""
+    row: Node
+    complete: bool
+    builders: Builders
+
+    def layers_at(self, scale: Scale) -> list[Layer]:
+        """The layers of a scale, the paper's first."""
+        return layers_at(self.layers, scale)
+
+    def at(self, scale: Scale, changed: Layer | None = None) -> Recipe:
+        """The recipe at a scale, with `changed` (what `--set` says) on top. Raises SpecError for what does not fit."""
+        if scale == "paper" and changed is None:
+            return self.recipe
+        layers = [*self.layers_at(scale), *([changed] if changed else [])]
+        return read_recipe(layers, self.row, complete=self.complete, builders=self.builders, at=at_scale(scale))
+
+
+def layers_at(layers: Sequence[Layer], scale: Scale) -> list[Layer]:
+    """Of all layers those that make up a scale, the paper's first."""
+    return [layer for part in layered(scale) for layer in layers if layer.scale == part]

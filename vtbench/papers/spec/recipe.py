@@ -1,0 +1,374 @@
+"""The recipe of one measurement: its blocks (data, augment, model, init, train, eval).
+
+Every class is frozen; a field made with `key()` can be written in a file, with the meaning, unit and range given there.
+"""
+
+# ruff: noqa: RUF009 (key() makes a dataclasses.field)
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vtbench.errors import did_you_mean
+from vtbench.papers.spec.document import Node, Problems, described, key, writable
+
+Modality = Literal["iframe", "motion", "residual", "audio"]
+
+MODALITIES = ("iframe", "motion", "residual", "audio")
+"""What a compressed video holds, in the order in which a spec names it."""
+
+# ---- the blocks of a recipe ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which clips: the data set and how frames are taken from a video."""
+
+    dataset: str = key("the name of a folder in data_manifests/")
+    num_frames: int = key("frames of a clip", unit="frames", at_least=1)
+    stride: int | None = key("distance between the frames of a clip", unit="frames", default=None, at_least=1)
+    sampling: Literal["segments"] | None = key(
+        "one frame of each of num_frames equal segments of the whole video (drawn in it when training, its middle when "
+        "testing); not set: frames `stride` apart",
+        default=None,
+    )
+    size: int = key("side of the square crop that the network sees", unit="pixels", at_least=1)
+    split: int | None = key("number of the official split, where a data set has several", default=None, at_least=1)
+    limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
+    limit_test: int | None = key("test on the first so many videos only", unit="videos", default=None, at_least=1)
+    modalities: tuple[Modality, ...] | None = key(
+        "what a clip takes from the compressed file at each of its frames: I-frame, motion vectors, residual, sound; "
+        "not set: the decoded frame",
+        default=None,
+    )
+    motion: Literal["previous", "iframe"] | None = key(
+        "what motion vectors and residuals are counted from: the previous frame, or (accumulated) the I-frame",
+        default=None,
+    )
+    audio_encoder: Literal["vggish", "mel"] | None = key(
+        "what makes 128 numbers of the second of sound around each frame, and is never trained: VGGish, whose weights "
+        "are given as `vggish`, or (small scales) mean and standard deviation of each of its 64 mel bands",
+        default=None,
+    )
+
+    def __post_init__(self) -> None:
+        if (self.stride is None) == (self.sampling is None):
+            raise ValueError("data must hold exactly one of stride (a number of frames) and sampling: segments")
+        given = self.modalities or ()
+        if self.modalities is not None and (not given or tuple(m for m in MODALITIES if m in given) != given):
+            raise ValueError(
+                f"data.modalities is [{', '.join(given)}]; it holds one or more of {', '.join(MODALITIES)}, each once, "
+                "in this order"
+            )
+        if ("motion" in given or "residual" in given) != (self.motion is not None):
+            raise ValueError("data.motion belongs to the modalities motion and residual, which need it")
+        if ("audio" in given) != (self.audio_encoder is not None):
+            raise ValueError("data.audio_encoder belongs to the modality audio, which needs it")
+
+    @property
+    def weights(self) -> str | None:
+        """The name of the file of weights that the encoder of sound takes."""
+        return "vggish" if self.audio_encoder == "vggish" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """What happens to the pixels of a training clip, and the normalisation of all clips."""
+
+    short_side: tuple[int, int] = key("range of the random short side", unit="pixels", at_least=1)
+    flip: float = key("probability of a horizontal flip", at_least=0, at_most=1)
+    crop: Literal["resized"] | None = key(
+        "training crop of random area (8 to 100 %) and aspect (3/4 to 4/3), resized to data.size; not set: a square of "
+        "data.size",
+        default=None,
+    )
+    auto_augment: Literal["imagenet"] | None = key(
+        "AutoAugment's policy (Cubuk et al., arXiv:1805.09501); not set: none", default=None
+    )
+    color: float | None = key(
+        "probability of each of the four colour changes; set with their four ranges or not at all",
+        default=None,
+        at_least=0,
+        at_most=1,
+    )
+    brightness: tuple[float, float] | None = key("range of the brightness factor", default=None, at_least=0)
+    saturation: tuple[float, float] | None = key("range of the saturation factor", default=None, at_least=0)
+    gamma: tuple[float, float] | None = key("range of the exponent of the gamma correction", default=None, above=0)
+    hue: tuple[float, float] | None = key(
+        "range of the hue rotation", unit="turns", default=None, at_least=-0.5, at_most=0.5
+    )
+    erasing: float | None = key(
+        "probability of erasing one rectangle; not set: none", default=None, at_least=0, at_most=1
+    )
+    interpolation: Literal["bilinear", "bicubic"] = key("interpolation of every resize")
+    mean: float | tuple[float, float, float] = key(
+        "mean of the normalisation, pixels in [0, 1], of all channels or of red, green and blue"
+    )
+    std: float | tuple[float, float, float] = key("standard deviation of the normalisation, likewise", above=0)
+
+    def __post_init__(self) -> None:
+        for name in ("short_side", "brightness", "saturation", "gamma", "hue"):
+            limits = getattr(self, name)
+            if limits is not None and limits[0] > limits[1]:
+                raise ValueError(f"augment.{name} is [{limits[0]}, {limits[1]}], the smaller number comes first")
+        unset = [name for name in ("color", "brightness", "saturation", "gamma", "hue") if getattr(self, name) is None]
+        if 0 < len(unset) < 5:
+            raise ValueError(
+                "augment.color, brightness, saturation, gamma and hue are set together or not at all; not set: "
+                + ", ".join(unset)
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """Which network: a name of vtbench.models.MODELS and its builder's arguments, defaults filled in."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """A smaller start than a file of weights: a network that sees single frames is trained on a data set first.
+
+    It has the arguments that the row's network has too, and trains by the row's recipe at the same scale but for what
+    `settings` changes.
+    """
+
+    dataset: str
+    model: str
+    settings: Mapping[str, Mapping[str, Any]]
+    """Block (data, augment, model, train) -> key -> value that differs from the row's; None removes the key."""
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.dataset}"
+
+
+PRETRAINING_BLOCKS = ("data", "augment", "model", "train")
+"""What may be said of a pretraining besides its data set."""
+
+
+def pretraining_blocks(node: Node) -> dict[str, dict[str, Node]]:
+    """What `init.pretraining` gives: `dataset` and `model` (a name, or the block with what differs from the row's) and
+    maybe the blocks data, augment and train, as blocks of nodes. Raises SpecError at the key that does not fit."""
+    if not isinstance(node.value, dict):
+        node.fail(f"must be keys and values, as {{dataset: NAME, model: NAME}}, not {described(node)}")
+    known = ("dataset", *PRETRAINING_BLOCKS)
+    blocks: dict[str, dict[str, Node]] = {"data": {}, "model": {}}
+    for name, inner in node.value.items():
+        if name not in known:
+            inner.fail(f"no such key{did_you_mean(name, known)}")
+        if name == "dataset":
+            blocks["data"]["dataset"] = inner
+        elif name == "data" and isinstance(inner.value, dict) and "dataset" in inner.value:
+            inner.value["dataset"].fail("stands beside `data`, as init.pretraining.dataset; move it there")
+        elif name == "model" and isinstance(inner.value, str):
+            blocks["model"]["name"] = inner
+        elif not isinstance(inner.value, dict):
+            inner.fail(f"must be {'a name or ' if name == 'model' else ''}keys and values, not {described(inner)}")
+        else:
+            check_keys(name, inner.value)
+            blocks[name] = {**blocks.get(name, {}), **inner.value}
+    for block, name in (("data", "dataset"), ("model", "name")):
+        if name not in blocks[block]:
+            node.fail(f"missing; a pretraining names its {'data set' if block == 'data' else 'network'}", name)
+        if not isinstance(blocks[block][name].value, str):
+            blocks[block][name].fail(f"must be a name, not {described(blocks[block][name])}")
+    return blocks
+
+
+def _read_pretraining(node: Node) -> Pretraining | None:
+    if node.value is None:
+        return None
+    blocks = pretraining_blocks(node)
+    settings = {block: {name: inner.plain() for name, inner in values.items()} for block, values in blocks.items()}
+    dataset, model = settings["data"].pop("dataset"), settings["model"].pop("name")
+    return Pretraining(
+        dataset=dataset, model=model, settings={block: values for block, values in settings.items() if values}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Init:
+    """What the weights are before training: exactly one of the keys."""
+
+    scratch: bool = key("true: random weights", default=False)
+    weights: str | None = key("a file of weights, given by --weights NAME=FILE", default=None)
+    row: str | None = key("the weights that training another row gives, as paper/table:row", default=None)
+    measurement: str | None = key("the weights that training for another measurement of this row gives", default=None)
+    pretraining: Pretraining | None = key(
+        "the weights that training a network of single frames on a data set gives, as {dataset: NAME, model: NAME}",
+        default=None,
+        read=_read_pretraining,
+    )
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.scratch, self.weights, self.row, self.measurement, self.pretraining))) != 1:
+            raise ValueError("init must hold exactly one of scratch: true, weights, row, measurement, pretraining")
+
+
+_OF_SCHEDULES = {
+    "milestones": ("step",),
+    "gamma": ("step", "plateau"),
+    "patience": ("plateau",),
+    "holdout": ("plateau",),
+}
+"""Key of `train` -> the schedules that need it; others do without."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """The recipe of one training."""
+
+    method: str = key("a name of vtbench.methods.METHODS")
+    optimizer: Literal["sgd", "adamw"] = key("the optimiser")
+    lr: float = key("initial learning rate at the effective batch below", above=0)
+    momentum: float | None = key("momentum of sgd", default=None, at_least=0, at_most=1)
+    weight_decay: float = key("weight decay of all parameters", at_least=0)
+    epochs: int = key("passes over the training videos", unit="epochs", at_least=1)
+    warmup_epochs: float = key("linear warm-up of the learning rate from 0", unit="epochs", at_least=0)
+    schedule: Literal["step", "cosine", "plateau"] = key(
+        "how the learning rate falls: once per optimiser step, or on a plateau of the top-1 on held-out training videos"
+    )
+    milestones: tuple[int, ...] | None = key("epochs after which a step falls", unit="epochs", default=None, at_least=1)
+    gamma: float | None = key("factor of each step of the schedules step and plateau", default=None, above=0)
+    patience: int | None = key(
+        "epochs without a new best after which the rate still stays; it falls after one more",
+        unit="epochs",
+        default=None,
+        at_least=1,
+    )
+    holdout: float | None = key(
+        "share of the training videos that the plateau is watched on, and that are not trained on",
+        default=None,
+        above=0,
+    )
+    batch_size: int = key("clips per forward pass, over all devices", unit="clips", at_least=1)
+    accumulate: int = key("forward passes per update", at_least=1)
+    label_smoothing: float = key("label smoothing", at_least=0, at_most=1)
+    clip_grad_norm: float | None = key("upper limit of the gradient norm", default=None, above=0)
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key("arithmetic, in Lightning's words")
+    backbone_lr: float | None = key(
+        "factor of the learning rate of all but the head and the tables of position biases", default=None, above=0
+    )
+    precise_bn: int | None = key(
+        "batches of training clips over which the statistics of batch norm are measured when the training is over",
+        default=None,
+        at_least=1,
+    )
+    keep: Literal["best_on_test"] | None = key(
+        "the epoch with the best top-1 on the test set (1 clip, 3 crops); not set: the last epoch",
+        default=None,
+    )
+
+    def __post_init__(self) -> None:
+        if (self.optimizer == "sgd") != (self.momentum is not None):
+            raise ValueError("train.momentum belongs to the optimizer sgd, which needs it")
+        for name, schedules in _OF_SCHEDULES.items():
+            if (self.schedule in schedules) != (getattr(self, name) is not None):
+                one = f"the schedule {schedules[0]}, which needs it"
+                several = f"the schedules {' and '.join(schedules)}, which need it"
+                raise ValueError(f"train.{name} belongs to {one if len(schedules) == 1 else several}")
+        if self.holdout is not None and self.holdout >= 1:
+            raise ValueError(f"train.holdout is {self.holdout}, must be below 1")
+        if self.schedule == "plateau" and self.warmup_epochs:
+            raise ValueError(f"train.warmup_epochs is {self.warmup_epochs}, must be 0 with the schedule plateau")
+        if self.holdout is not None and self.keep:
+            raise ValueError(
+                f"train.keep {self.keep} and train.holdout exclude each other: an epoch has one validation"
+            )
+
+    @property
+    def effective_batch(self) -> int:
+        """Clips per update."""
+        return self.batch_size * self.accumulate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval:
+    """The test protocol: which views of a video, and how their scores become one."""
+
+    clips: int = key("clips per video", at_least=1)
+    crops: int = key("crops per clip along the longer side", at_least=1)
+    clip_sampling: Literal["uniform", "random"] = key("where the clips start")
+    clip_seed: int | None = key("seed of random clip starts", default=None, at_least=0)
+    short_side: int = key("short side before the crop", unit="pixels", at_least=1)
+    average: Literal["logits", "probabilities"] = key("what is averaged over the views")
+    metrics: tuple[str, ...] | None = key(
+        "measured besides top-1 and top-5: names of vtbench.evaluation.METRICS, or package.module:function",
+        default=None,
+    )
+
+    def __post_init__(self) -> None:
+        if (self.clip_sampling == "random") != (self.clip_seed is not None):
+            raise ValueError("eval.clip_seed belongs to clip_sampling: random, which needs it")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All blocks of one measurement at one scale. Rows with nothing to train may lack all but data and model."""
+
+    data: Data
+    model: Model
+    augment: Augment | None = None
+    init: Init | None = None
+    train: Train | None = None
+    eval: Eval | None = None
+
+    def __post_init__(self) -> None:
+        shortest = {"augment": self.augment.short_side[0]} if self.augment else {}
+        shortest |= {"eval": self.eval.short_side} if self.eval else {}
+        for block, pixels in shortest.items():
+            if pixels < self.data.size:
+                raise ValueError(f"{block}.short_side is {pixels}, a crop of data.size {self.data.size} does not fit")
+        if self.data.sampling and self.eval and (self.eval.clips, self.eval.clip_sampling) != (1, "uniform"):
+            raise ValueError(
+                "data.sampling: segments makes one clip of the whole video; set eval.clips: 1 and eval.clip_sampling: "
+                f"uniform, not {self.eval.clips} and {self.eval.clip_sampling}"
+            )
+
+    def leaves(self) -> dict[str, Any]:
+        """Every value by dotted key ("train.lr", "model.depth"); keys that are not set are left out."""
+        leaves: dict[str, Any] = {}
+        for block in dataclasses.fields(self):
+            value = getattr(self, block.name)
+            if isinstance(value, Model):
+                leaves["model.name"] = value.name
+                leaves |= {
+                    f"model.{name}": argument for name, argument in value.arguments.items() if argument is not None
+                }
+            elif value is not None:
+                leaves |= {f"{block.name}.{name}": leaf for name, leaf in set_values(value).items()}
+        return leaves
+
+
+METHOD_OPTIONS = (
+    *("optimizer", "momentum", "weight_decay", "epochs", "warmup_epochs", "schedule", "milestones", "gamma"),
+    *("label_smoothing", "precise_bn", "backbone_lr", "patience"),
+)
+"""The keys of `train` that are arguments of the method; the others are the runner's."""
+
+BLOCKS: dict[str, Any] = {"data": Data, "augment": Augment, "init": Init, "train": Train, "eval": Eval}
+"""The blocks of a recipe that are dataclasses; `model` is checked against its builder instead."""
+
+
+def set_values(block: Any) -> dict[str, Any]:
+    """The keys of a block that are set."""
+    unset = (None, False) if isinstance(block, Init) else (None,)
+    values = {field.name: getattr(block, field.name) for field in dataclasses.fields(block)}
+    return {name: value for name, value in values.items() if not any(value is empty for empty in unset)}
+
+
+def check_keys(block: str, values: Mapping[str, Node]) -> None:
+    """Refuse keys that a block cannot have; the arguments of `model` depend on the network and are checked with it."""
+    if block == "model":
+        return
+    fields, problems = writable(BLOCKS[block]), Problems()
+    for name, node in values.items():
+        if name not in fields:
+            with problems.collected():
+                node.fail(f"no such key{did_you_mean(name, fields)}")
+    problems.refuse()

@@ -1,0 +1,218 @@
+"""The graph of trainings behind some rows: what is done, what is to do, what blocks it, and how much work it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from vtbench.errors import SpecError, UsageError
+from vtbench.papers.datasets import load_dataset
+from vtbench.papers.resolve import measurements
+from vtbench.papers.spec.schema import Row
+from vtbench.papers.trainings import Evaluation, Measurement, Training
+from vtbench.results import folders
+from vtbench.results.record import Record
+from vtbench.results.store import Store
+from vtbench.run.settings import Settings
+from vtbench.scales import SCALES, Scale
+
+# ---- the graph -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Job:
+    """One training and the evaluations that need it. `needs` is the key of the training it starts from."""
+
+    training: Training
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return self.training.key
+
+    @property
+    def needs(self) -> str | None:
+        return self.training.init.training.key if self.training.init.training else None
+
+    @property
+    def where(self) -> str:
+        """File and line of the first row that asks for it; empty for a pretraining."""
+        return self.measurements[0].where if self.measurements else ""
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders outside vtbench that anything of it comes from."""
+        return tuple(sorted({folder for m in self.measurements for folder in m.roots}))
+
+    @property
+    def title(self) -> str:
+        """For the display: the first row that asks for it, and how many others do."""
+        if not self.measurements:
+            return f"pretraining on {self.training.data.dataset}"
+        first, rows = self.measurements[0], {m.row_id for m in self.measurements}
+        name = first.row_id if first.name == "main" else f"{first.row_id} ({first.name})"
+        return name + (f" +{len(rows) - 1}" if len(rows) > 1 else "")
+
+
+def graph(measurements: Iterable[Measurement]) -> dict[str, Job]:
+    """The distinct trainings behind some measurements, each after the one it starts from."""
+    jobs: dict[str, Job] = {}
+    for measurement in measurements:
+        evaluation = measurement.evaluation
+        for training in (*evaluation.training.ancestors(), evaluation.training):
+            jobs.setdefault(training.key, Job(training))
+        job = jobs[evaluation.training.key]
+        job.evaluations.setdefault(evaluation.key, evaluation)
+        job.measurements.append(measurement)
+    return jobs
+
+
+def all_measurements(rows: Sequence[Row], scale: Scale, seeds: Sequence[int]) -> list[Measurement]:
+    """Every measurement of every runnable row, seed by seed."""
+    return [measurement for seed in seeds for row in rows for measurement in measurements(row, scale, seed)]
+
+
+def require_work(rows: Sequence[Row], scale: Scale) -> None:
+    """Raise UsageError, saying why, where none of the rows has anything to train and test at this scale."""
+    if any(scale in spec.scales for row in rows if row.status == "runnable" for spec in row.asked_recipes.values()):
+        return
+    reasons = {
+        "published-only": "numbers quoted from other work",
+        "analytic": "nothing to train",
+        "runnable": f"measured at {_scales_of(rows)} scale only",
+    }
+    by_status: dict[str, list[str]] = {}
+    for row in rows:
+        by_status.setdefault(row.status, []).append(row.id)
+    why = "; ".join(f"{_few(ids)}: {reasons[status]}" for status, ids in by_status.items())
+    raise UsageError(f"nothing to run at {scale} scale: {why}")
+
+
+def _scales_of(rows: Sequence[Row]) -> str:
+    found = {scale for row in rows for spec in row.asked_recipes.values() for scale in spec.scales}
+    return " and ".join(scale for scale in SCALES if scale in found)
+
+
+def _few(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+
+
+# ---- plan ------------------------------------------------------------------------------------------------------------
+
+
+def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """One entry per distinct training, in an order that respects `init`: state, what blocks it, how much work it is.
+
+    `state` is `done` (every evaluation is recorded, or the weights are there and nothing is left to evaluate), `to do`,
+    or `blocked` with the reasons in `blocked_by`. `macs` estimates the training as 3 forward passes per clip plus the
+    test views; `seconds` follows from it where trainings of this scale were timed on this kind of machine before.
+    """
+    store = Store(settings.results)
+    records = store.read()
+    recorded = {record.evaluation_key for record in records if record.scale == scale}
+    jobs = graph(all_measurements(rows, scale, seeds))
+    work = {key: _macs(job) for key, job in jobs.items()}
+    speed = _measured_speed(records, jobs, work, scale)
+    needed = _needed(jobs, recorded, settings)
+    entries: list[dict[str, Any]] = []
+    blocked: set[str] = set()
+    for key, job in jobs.items():
+        macs, reasons = work[key], blockers(job, settings) if key in needed else []
+        if job.needs in blocked:
+            reasons.append(f"training {job.needs}")
+        if reasons:
+            blocked.add(key)
+        entries.append(
+            {
+                "training": key,
+                "needs": job.needs,
+                "rows": sorted({m.row_id for m in job.measurements}),
+                "title": job.title,
+                "model": job.training.model.name,
+                "dataset": job.training.data.dataset,
+                "seed": job.training.seed,
+                "scale": job.training.scale,
+                "state": "blocked" if reasons else "to do" if key in needed else "done",
+                "blocked_by": reasons,
+                "evaluations": sorted(job.evaluations),
+                "macs": macs,
+                "seconds": round(macs / speed, 1) if speed and macs is not None else None,
+            }
+        )
+    return entries
+
+
+def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set[str]:
+    """The trainings with something left to do: an evaluation without a record, or weights that such a one needs."""
+    needed: set[str] = set()
+    for key, job in reversed(jobs.items()):
+        trained = is_trained(job, settings)
+        open_evaluations = any(evaluation not in recorded for evaluation in job.evaluations)
+        wanted_by = [other for other in needed if jobs[other].needs == key and not is_trained(jobs[other], settings)]
+        if open_evaluations or (wanted_by and not trained):
+            needed.add(key)
+    return needed
+
+
+def is_trained(job: Job, settings: Settings) -> bool:
+    """Whether the weights of a job are there."""
+    return folders.is_trained(folders.training_folder(settings.results, job.key))
+
+
+def blockers(job: Job, settings: Settings) -> list[str]:
+    """What a job lacks to run, with the option that gives it, and what of it cannot work at all; nothing if it can
+    run."""
+    reasons = []
+    for name in sorted({job.training.data.dataset, *(e.data.dataset for e in job.evaluations.values())}):
+        folder = settings.data.get(name)
+        if folder is None and not load_dataset(name).synthetic:
+            reasons.append(f"data folder of {name} (--data {name}=PATH)")
+        elif folder is not None and not folder.is_dir() and not load_dataset(name).synthetic:
+            reasons.append(f"data folder of {name}: {folder} does not exist")
+    for weights in job.training.weights:
+        if weights not in settings.weights:
+            from vtbench.run.weights import can_download
+
+            if not can_download(weights):
+                reasons.append(f"weights {weights} (--weights {weights}=FILE)")
+        elif not settings.weights[weights].is_file():
+            reasons.append(f"weights {weights}: {settings.weights[weights]} does not exist")
+    from vtbench.run.network import impossible
+
+    if wrong := impossible(job.training, job.evaluations.values()):
+        reasons.append(f"{wrong} ({job.where})" if job.where else wrong)
+    return reasons
+
+
+def _macs(job: Job) -> int | None:
+    """Multiply-adds of a training and its tests: 3 forward passes per training clip (the way back costs two). None
+    where the network cannot be built or counted."""
+    from vtbench.run.cost import clip_macs
+
+    training = job.training
+    try:
+        one = clip_macs(training)
+    except SpecError:
+        return None
+    videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
+    total = 3 * one * videos * training.train.epochs
+    for evaluation in job.evaluations.values():
+        tested = load_dataset(evaluation.data.dataset).num_videos("test", limit=evaluation.data.limit_test)
+        total += one * tested * evaluation.eval.clips * evaluation.eval.crops
+    return total
+
+
+def _measured_speed(
+    records: Sequence[Record], jobs: dict[str, Job], work: dict[str, int | None], scale: Scale
+) -> float | None:
+    """MACs per second of earlier runs of these trainings at this scale, the median, or None."""
+    speeds = [
+        macs / (record.train_wall_s + (record.eval_wall_s or 0))
+        for record in records
+        if record.scale == scale and record.train_wall_s and (macs := work.get(record.training_key))
+    ]
+    return median(speeds) if speeds else None

@@ -1,0 +1,83 @@
+"""What holds while Lightning runs one training or one evaluation: threads, its notices, and errors as one line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from vtbench.errors import RunError, VtbenchError, in_one_line
+from vtbench.papers.trainings import Training
+from vtbench.results import provenance
+
+ERROR = "error.txt"
+
+
+def environment() -> dict[str, Any]:
+    """Commit, versions, device and CPU threads of this process, under the names that results.csv uses."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {**provenance.environment(), "device": device, "threads": torch.get_num_threads()}
+
+
+def one_thread_below_paper_scale(training: Training) -> None:
+    """Small networks gain nothing from threads, and with one the numbers do not depend on the machine's cores."""
+    if training.scale != "paper":
+        torch.set_num_threads(1)
+
+
+def quiet_trainer(training: Training, folder: Path) -> dict[str, Any]:
+    """What every Trainer here has in common: vtbench draws its own progress and keeps its own checkpoints."""
+    return {
+        "accelerator": "auto" if training.scale == "paper" else "cpu",
+        "devices": 1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "num_sanity_val_steps": 0,
+        "default_root_dir": folder,
+        "use_distributed_sampler": False,
+    }
+
+
+@contextlib.contextmanager
+def errors_in_one_line(folder: Path) -> Iterator[None]:
+    """Keep Lightning's notices out of the display; tell an error that is not ours in one line, with its traceback kept
+    in the folder. Ctrl-C and SIGTERM come out as KeyboardInterrupt."""
+    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning(\.|$)")
+            warnings.filterwarnings(
+                "ignore",
+                message=r".*(does not have many workers|LeafSpec|GPU available but not used|create .* worker).*",
+            )
+            yield
+    except VtbenchError:
+        raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, SIGTERMException) or _is_ctrl_c(error):
+            raise KeyboardInterrupt from None
+        log = folder / ERROR
+        with contextlib.suppress(OSError):
+            log.write_text(traceback.format_exc())
+        raise RunError(f"{folder}: {in_one_line(error)} (traceback in {log})") from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Whether it is the SystemExit that Lightning makes of Ctrl-C, not one of the code that ran."""
+    return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)

@@ -1,0 +1,127 @@
+"""What a command needs to know besides rows: folders, weights and machine. From options, else from vtbench.yaml."""
+
+from __future__ import annotations
+
+# ruff: noqa: RUF009 (key() makes a dataclasses.field)
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vtbench.errors import UsageError, did_you_mean
+from vtbench.papers.datasets import dataset_names
+from vtbench.papers.resolve import weight_names
+from vtbench.papers.roots import include
+from vtbench.papers.spec.document import Node, build, key, read_yaml
+
+FILE = "vtbench.yaml"
+Wandb = Literal["off", "offline", "online"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders, weights and machine of one command."""
+
+    results: Path = Path("results")
+    data: dict[str, Path] = field(default_factory=dict)
+    """Data set -> folder of its videos and lists."""
+    weights: dict[str, Path] = field(default_factory=dict)
+    """Name in `init.weights` -> file."""
+    batch_size: int | None = None
+    """Clips per forward pass; None is the recipe's. The effective batch stays the recipe's."""
+    num_workers: int = 4
+    """Processes that read videos, per training, at paper scale."""
+    wandb: Wandb = "off"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SettingsFile:
+    data: dict[str, str] = key("data set -> folder", default={})
+    weights: dict[str, str] = key("name of weights -> file", default={})
+    results: str | None = key("folder of results.csv and of the runs", default=None)
+    include: tuple[str, ...] = key("folders with benchmarks/ or data_manifests/ of your own", default=())
+
+
+def include_folders(given: Sequence[str] = (), folder: Path | None = None) -> None:
+    """Add the folders that vtbench.yaml names, relative to it, and those of --include, relative to the working folder.
+    Before any row is selected.
+
+    Raises UsageError for a folder that is not there or defines nothing, SpecError for what the file may not hold.
+    """
+    top, file = _read(folder)
+    for number, path in enumerate(file.include):
+        assert top is not None
+        node = top.value["include"].value[number]
+        named_by = f"{node.file}:{node.line}: {node.key}"
+        include((folder or Path()) / _path(path, named_by), named_by)
+    for path in given:
+        include(path, f"--include {path}")
+
+
+def load_settings(
+    *,
+    results: str | None = None,
+    data: Sequence[str] = (),
+    weights: Sequence[str] = (),
+    batch_size: int | None = None,
+    num_workers: int | None = None,
+    wandb: Wandb = "off",
+    folder: Path | None = None,
+) -> Settings:
+    """Settings from options as written ("NAME=PATH"), else from vtbench.yaml in `folder` (the working folder).
+
+    Paths in the file are relative to it. Raises UsageError for an option without "=", SpecError for what the file may
+    not hold.
+    """
+    top, file = _read(folder)
+    base = folder or Path()
+    in_file = None if file.results is None else base / _path(file.results, f"{FILE}: results")
+    return Settings(
+        results=_path(results, "--results") if results else in_file or Settings.results,
+        data=_from_file("data", top, base, dataset_names) | _pairs("data", data, dataset_names),
+        weights=_from_file("weights", top, base, weight_names) | _pairs("weights", weights, weight_names),
+        batch_size=batch_size,
+        num_workers=Settings.num_workers if num_workers is None else num_workers,
+        wandb=wandb,
+    )
+
+
+def _read(folder: Path | None) -> tuple[Node | None, _SettingsFile]:
+    path = (folder or Path()) / FILE
+    top = read_yaml(path) if path.exists() else None
+    return top, build(_SettingsFile, top) if top else _SettingsFile()
+
+
+def _path(text: str, named_by: str) -> Path:
+    """A path, `~` being the home folder. Raises UsageError, saying what named it, for `~nobody`."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{named_by}: {text}: no such user; give the whole path") from error
+
+
+_WHAT = {"data": "no data set", "weights": "no row asks for weights"}
+
+
+def _from_file(block: str, top: Node | None, base: Path, known: Callable[[], Collection[str]]) -> dict[str, Path]:
+    """The names and paths of a block of vtbench.yaml."""
+    if top is None or block not in top.value:
+        return {}
+    nodes, names = top.value[block].value, known()
+    for name, node in nodes.items():
+        if name not in names:
+            node.fail(f"{_WHAT[block]} of that name{did_you_mean(name, names)}")
+    return {name: base / _path(node.value, f"{node.file}:{node.line}: {node.key}") for name, node in nodes.items()}
+
+
+def _pairs(option: str, given: Sequence[str], known: Callable[[], Collection[str]]) -> dict[str, Path]:
+    pairs: dict[str, Path] = {}
+    names = known() if given else ()
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"--{option} {text}: must be NAME=PATH")
+        if name not in names:
+            raise UsageError(f"--{option} {name}: {_WHAT[option]} of that name{did_you_mean(name, names)}")
+        pairs[name] = _path(value, f"--{option} {name}")
+    return pairs
