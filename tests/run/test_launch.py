@@ -271,7 +271,8 @@ def test_wandb_offline_keeps_a_run_per_training_and_per_row(tmp_path: Path) -> N
 
 def test_the_wandb_module_is_not_imported_unless_asked_for(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom vtbench.run.train import train\nfrom vtbench.run.settings import Settings\n"
+        "import sys\nfrom pathlib import Path\nfrom vtbench.run.train import train\n"
+        "from vtbench.run.settings import Settings\n"
         "from vtbench.papers import measurements, select\n"
         f"t = measurements(select(['{VIT}'])[0], 'smoke', 0)[0].evaluation.training.init.training\n"
         f"train(t, Settings(results=Path({str(tmp_path)!r})))\n"
