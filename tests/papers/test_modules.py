@@ -77,3 +77,9 @@ def test_the_digest_is_of_content_and_place_below_the_folder(tmp_path: Path) -> 
     assert digests["a"] == digests["b"]
     assert len({digests["a"], digests["c"], digests["d"]}) == 3
     assert digest_of([], [tmp_path]) is None
+
+
+def test_importing_a_module_runs_the_packages_above_it(write: Write) -> None:
+    folder = write({"above/__init__.py": "import beside\n", "above/net.py": "", "beside.py": ""})
+    found = [path.relative_to(folder).as_posix() for path in sources("above.net", [folder])]
+    assert found == ["above/__init__.py", "above/net.py", "beside.py"]
