@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
+
+from vtbench.papers.trainings import Training
 
 PAPER = "title: A paper\n"
 DEFAULTS = """\
@@ -19,6 +23,15 @@ defaults:
   eval: {clips: 1, crops: 1, clip_sampling: uniform, short_side: 224, average: logits}
 """
 ROW = '  - {id: one, label: One, published: {top1: "50.0"}}\n'
+
+
+def with_train(training: Training, **changed: Any) -> Training:
+    """A training with other keys of `train`; None for one that is left out."""
+    fields = {field.name for field in dataclasses.fields(training.train)}
+    arguments = {**training.train.arguments, **{k: v for k, v in changed.items() if k not in fields}}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    own = {name: value for name, value in changed.items() if name in fields}
+    return dataclasses.replace(training, train=dataclasses.replace(training.train, arguments=arguments, **own))
 
 
 def write(folder: Path, rows: str = ROW, *, paper: str = PAPER, defaults: str = DEFAULTS) -> Path:

@@ -13,9 +13,11 @@ import encoded
 import numpy as np
 import pytest
 import torch
+from lab import with_train
 
 from vtbench.datasets import prepare
 from vtbench.errors import DataError, RunError
+from vtbench.methods.base import Validation
 from vtbench.models.vggish import VGGish
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Measurement, Training
@@ -86,7 +88,9 @@ def measured_as(row: str, name: str) -> Measurement:
 
 
 def module_of(training: Training, sets: dict[str, Path]) -> Any:
-    data = data_module(training.data, training, Settings(data=sets, num_workers=0))
+    holdout = training.train.arguments.get("holdout")
+    validation = Validation(holdout=holdout) if holdout else None
+    data = data_module(training.data, training, Settings(data=sets, num_workers=0), validation=validation)
     data.setup()
     return data
 
@@ -136,9 +140,7 @@ def small(training: Training) -> Training:
 
 def test_the_rate_follows_training_videos_that_are_held_out(sets: dict[str, Path], tmp_path: Path) -> None:
     training = small(measured_as("mmvit/table3:no-audio", "split1").evaluation.training)
-    training = dataclasses.replace(
-        training, train=dataclasses.replace(training.train, holdout=0.3, patience=1, epochs=4)
-    )
+    training = with_train(training, holdout=0.3, patience=1, epochs=4)
     module = module_of(training, sets)
     held, trained = ({e.video_id for e in part} for part in (module.holdout_entries, module.train_entries))
     listed_videos = {e.video_id for e in module._list("train")}
@@ -156,11 +158,11 @@ def test_the_rate_follows_training_videos_that_are_held_out(sets: dict[str, Path
 
     accuracies = iter([50.0, 40.0, 40.0, 40.0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(accuracies)})
+        patch.setattr("vtbench.methods.base.measure", lambda *_, **__: {"top1": next(accuracies)})
         folder = train(training, Settings(results=tmp_path, data=sets))
     with (folder / folders.METRICS).open() as file:
         epochs = list(csv.DictReader(file))
-    assert [float(line["holdout_top1"]) for line in epochs] == [50, 40, 40, 40]
+    assert [float(line["val_top1"]) for line in epochs] == [50, 40, 40, 40]
     # patience 1: the second epoch without a new best lowers the rate, that of the epoch after it.
     assert [float(line["lr"]) for line in epochs] == pytest.approx([0.01, 0.01, 0.01, 0.001])
 
@@ -171,9 +173,9 @@ def test_held_out_videos_have_to_be_readable_and_some_have_to_be_left(sets: dict
     copy = tmp_path / "ucf"
     shutil.copytree(sets["ucf101"], copy)
     (copy / held.video_id).write_bytes(b"no video")
-    with pytest.raises(RunError, match=rf"{held.video_id}.*; training needs every video: mend it or take it out"):
+    with pytest.raises(RunError, match=rf"{held.video_id}.*; training needs every video: repair it or take it out"):
         train(training, Settings(results=tmp_path / "r", data={"ucf101": copy}))
-    most = dataclasses.replace(training, train=dataclasses.replace(training.train, holdout=0.99))
+    most = with_train(training, holdout=0.99)
     with pytest.raises(DataError, match="with 99% held out, none of 12 training videos is left to train on"):
         train(most, Settings(results=tmp_path / "r", data=sets))
 
@@ -201,7 +203,7 @@ def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str
     folder = train(training, settings)
     with (folder / folders.METRICS).open() as file:
         epochs = list(csv.DictReader(file))
-    assert [line["lr"] for line in epochs] == ["0.01", "0.01"] and all("holdout_top1" in line for line in epochs)
+    assert [line["lr"] for line in epochs] == ["0.01", "0.01"] and all("val_top1" in line for line in epochs)
     done = folders.read_json(folder / folders.DONE)
     # Of the 12 videos of the list a tenth is held out; only those of one class have sound.
     assert done["videos"] == 11 and done["videos_silent"] in (7, 8)

@@ -18,12 +18,12 @@ from vtbench.papers.network import network_of
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.run import launch
+from vtbench.run.assemble import assemble
 from vtbench.run.cost import clip_macs
 from vtbench.run.evaluate import evaluate
-from vtbench.run.network import build_network, impossible
+from vtbench.run.network import impossible
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
-from vtbench.run.weights import initialise
 
 OwnPaper = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -136,9 +136,10 @@ def test_a_start_leaves_the_head_out_and_takes_the_rest_by_name(prepared: Prepar
     _, two = prepared(rows, source=net(body="network"))
     ran(two)
     settings = Settings(results=Path("results"))
-    network = build_network(two.evaluation.training)
+    parts = assemble(two.evaluation.training, settings)
+    network = parts.network
     head = network.head.weight.clone()  # type: ignore[union-attr,operator]
-    initialise(network, two.evaluation.training, settings)
+    parts.load_start()
     start = two.evaluation.training.ancestors()[0]
     from safetensors.torch import load_file
 
@@ -209,7 +210,7 @@ class Fit(ScheduledClassifier):
         ),
         ("training_step(self, batch, index)", "sys.exit(3)", r"SystemExit: 3 \(traceback in .*error\.txt\)"),
         ("configure_optimizers(self)", "raise TypeError('boom')", r"TypeError: boom \(traceback in .*error\.txt\)"),
-        ("finish(self, data, device)", "raise TypeError('boom')", r"TypeError: boom \(traceback in .*error\.txt\)"),
+        ("on_fit_end(self)", "raise TypeError('boom')", r"TypeError: boom \(traceback in .*error\.txt\)"),
         (
             "__init__(self, network, **options)",
             "raise TypeError('boom')",

@@ -1,8 +1,8 @@
-"""LAPS's recipe: the paper's schedule, and batch norm measured anew."""
+"""LAPS's recipe: batch norm measured after the last epoch and before a validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import lightning as L
 import pytest
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, SequentialSampler
 
-from vtbench.methods import build_method
+from vtbench.methods.base import Validation
 from vtbench.methods.laps import LAPS
 
 
@@ -48,41 +48,42 @@ class Clips(L.LightningDataModule):
         return DataLoader(self.items, batch_size=4, sampler=self.sampler)
 
 
-@pytest.fixture
-def trained() -> Iterator[tuple[LAPS, Clips]]:
+def trained(precise_bn: int | None, **options: Any) -> tuple[LAPS, Clips]:
     torch.manual_seed(0)
-    method, clips = LAPS(OneNorm(), lr=0.01, epochs=2, milestones=(1,), precise_bn=3), Clips()
+    method = LAPS(
+        OneNorm(), optimizer="sgd", lr=0.01, momentum=0.9, weight_decay=0.0, epochs=2, schedule="step", milestones=(1,),
+        gamma=0.1, precise_bn=precise_bn, **options,
+    )  # fmt: skip
+    clips = Clips()
     trainer = L.Trainer(
         max_epochs=2, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0,
     )  # fmt: skip
     trainer.fit(method, clips)
-    yield method, clips
+    return method, clips
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_statistics_are_the_plain_average_over_the_batches(trained: tuple[LAPS, Clips]) -> None:
-    method, clips = trained
+def test_statistics_are_the_plain_average_over_the_batches() -> None:
+    method, clips = trained(precise_bn=3)
     norm = method.network.norm
-    before = norm.running_mean.clone()
-    method.finish(clips, torch.device("cpu"))
     pixels = [torch.stack([clip.mean(dim=(0, 2, 3)) for clip, _ in clips.items[i : i + 4]]) for i in (0, 4, 8)]
     torch.testing.assert_close(norm.running_mean, torch.stack([x.mean(0) for x in pixels]).mean(0))
     torch.testing.assert_close(norm.running_var, torch.stack([x.var(0) for x in pixels]).mean(0))
-    assert not torch.allclose(before, norm.running_mean), "the running average still remembers its start"
     assert norm.momentum == 0.1 and norm.num_batches_tracked == 3
     assert clips.sampler.epochs[-1] >= 2, "clips that no epoch of the training draws"
+    running = trained(precise_bn=None)[0].network.norm.running_mean
+    assert not torch.allclose(running, norm.running_mean), "the running average still remembers its start"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_without_precise_bn_nothing_changes(trained: tuple[LAPS, Clips]) -> None:
-    method, clips = trained
-    method.precise_bn = None
-    before = {name: tensor.clone() for name, tensor in method.network.state_dict().items()}
-    method.finish(clips, torch.device("cpu"))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in method.network.state_dict().items())
+def test_without_precise_bn_the_running_averages_stay() -> None:
+    norm = trained(precise_bn=None)[0].network.norm
+    assert norm.num_batches_tracked == 12
 
 
-def test_the_defaults_are_the_papers_schedule() -> None:
-    method = build_method("laps", OneNorm())
-    assert (method.epochs, method.milestones, method.gamma) == (18, [10, 15], 0.1)
+def test_the_code_keeps_the_best_epoch_on_the_test_set_where_the_spec_says_so() -> None:
+    common = {"optimizer": "adamw", "lr": 0.01, "weight_decay": 0.0, "epochs": 2, "schedule": "cosine"}
+    best, last = LAPS(OneNorm(), **common, keep="best_on_test"), LAPS(OneNorm(), **common)
+    assert best.validation == Validation(crops=3, keep_best=True) and last.validation is None
+    assert (best.selection, last.selection) == ("best of 2 epochs on the test set", "last epoch")

@@ -10,10 +10,12 @@ from torch.utils.data import DataLoader
 
 from vtbench.errors import UsageError
 from vtbench.methods import METHODS, build_method
-from vtbench.methods.base import VideoClassifier, lr_factor
+from vtbench.methods.base import VideoClassifier
 from vtbench.methods.msca import MSCA
+from vtbench.methods.optimizers import lr_factor
 
-PAPER = {"epochs": 12, "schedule": "step", "milestones": [10], "gamma": 0.1, "warmup_epochs": 0.0}
+PAPER = {"epochs": 12, "schedule": "step", "milestones": (10,), "gamma": 0.1, "warmup_epochs": 0.0}
+RECIPE = {**PAPER, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "label_smoothing": 0.1}
 
 
 class MeanPixel(nn.Module):
@@ -53,7 +55,7 @@ def test_learning_rate_falls_tenfold_at_epoch_ten_of_twelve() -> None:
 
 
 def test_cosine_goes_from_one_to_zero_after_a_linear_warmup() -> None:
-    cosine = PAPER | {"schedule": "cosine", "epochs": 10, "warmup_epochs": 2.0}
+    cosine = {"schedule": "cosine", "epochs": 10, "warmup_epochs": 2.0}
     assert lr_factor(1.0, **cosine) == pytest.approx(0.5)
     assert lr_factor(2.0, **cosine) == pytest.approx(1.0)
     assert lr_factor(6.0, **cosine) == pytest.approx(0.5)
@@ -62,7 +64,7 @@ def test_cosine_goes_from_one_to_zero_after_a_linear_warmup() -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_msca_steps_with_sgd_without_weight_decay_as_section_4_1_says() -> None:
-    method = MSCA(MeanPixel())
+    method = MSCA(MeanPixel(), **RECIPE)
     made = fit(method, batches=3, epochs=12)
     optimizer = made.optimizers[0]
     assert isinstance(optimizer, torch.optim.SGD)
@@ -77,7 +79,7 @@ def test_accumulation_gives_the_step_of_the_whole_batch() -> None:
     moved = []
     for batch_size, accumulate in ((20, 1), (2, 10)):
         torch.manual_seed(0)
-        method = MSCA(MeanPixel(), epochs=1, milestones=(10,))
+        method = MSCA(MeanPixel(), **{**RECIPE, "epochs": 1})
         made = trainer(max_epochs=1, accumulate_grad_batches=accumulate)
         made.fit(method, loader(20 // batch_size, batch_size))
         assert made.global_step == 1
@@ -105,17 +107,19 @@ def test_every_view_is_scored_as_if_alone(views_per_forward: int) -> None:
         {"video_id": "b", "label": 1, "views": torch.randn(2, 2, 3, 4, 4)},
     ]
     with torch.no_grad():
-        method.test_step(videos, 0)
-        names, scores = method.view_scores.video_scores(2, average="logits")
-        expected = {v["video_id"]: network(v["views"]).mean(dim=0) for v in videos if "views" in v}
-    assert sorted(names) == ["a", "b"]
-    for name, score in zip(names, scores, strict=True):
-        torch.testing.assert_close(score, expected[name])
+        scored = method.test_step(videos, 0)["videos"]
+        expected = {v["video_id"]: network(v["views"]) for v in videos if "views" in v}
+    assert [video["video_id"] for video in scored] == ["a", "broken", "b"]
+    for video in scored:
+        if "error" not in video:
+            torch.testing.assert_close(video["views"], expected[video["video_id"]])
+            torch.testing.assert_close(video["scores"], expected[video["video_id"]].mean(dim=0))
     assert method.failures == {"broken": "moov atom not found"}
-    assert method.labels == {"a": 0, "broken": 1, "b": 1}
+    assert {name: video["label"] for name, video in method.tested.items()} == {"a": 0, "broken": 1, "b": 1}
+    assert all("views" not in video for video in method.tested.values()), "scores of views are not kept"
 
 
 def test_unknown_method_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no method 'mcsa'; did you mean 'msca'"):
-        build_method("mcsa", MeanPixel())
+        build_method("mcsa", MeanPixel(), **RECIPE)
     assert set(METHODS) == {"msca", "laps", "pst", "mmvit"}

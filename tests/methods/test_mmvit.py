@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from vtbench.errors import UsageError
 from vtbench.methods import build_method
 from vtbench.methods.mmvit import MMViT
 
 B, T, K = 4, 2, 3
+SGD = {"optimizer": "sgd", "lr": 0.5, "momentum": 0.0, "weight_decay": 0.0, "epochs": 30}
+PLATEAU = {**SGD, "schedule": "plateau", "gamma": 0.1, "patience": 1, "holdout": 0.1}
 
 
 class Network(nn.Module):
@@ -63,10 +66,10 @@ class Data(L.LightningDataModule):
 
 def method(monkeypatch: pytest.MonkeyPatch, accuracies: list[float], **recipe: Any) -> MMViT:
     """One whose accuracy on the held-out videos is what the test says."""
-    made = build_method("mmvit", Network(), audio_encoder=Ear(), patience=1, **recipe)
+    made = build_method("mmvit", Network(), audio_encoder=Ear(), **{**PLATEAU, **recipe})
     assert isinstance(made, MMViT)
-    told = iter(accuracies)
-    monkeypatch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(told)})
+    found = iter(accuracies)
+    monkeypatch.setattr("vtbench.methods.base.measure", lambda *_, **__: {"top1": next(found)})
     return made
 
 
@@ -97,7 +100,7 @@ def test_the_rate_falls_when_the_accuracy_has_not_risen_for_longer_than_patience
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_training_that_goes_on_remembers_its_plateau(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_training_remembers_its_plateau(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accuracies = [50.0, 40, 40, 40, 40, 40]
     whole = method(monkeypatch, accuracies, lr=0.5)
     whole.network.load_state_dict(Network().state_dict() | {"head.bias": torch.zeros(K)})
@@ -110,14 +113,14 @@ def test_a_training_that_goes_on_remembers_its_plateau(tmp_path: Path, monkeypat
     second = method(monkeypatch, accuracies[2:], lr=0.5)
     half += fit(second, tmp_path, 6, checkpoint=tmp_path / "last.ckpt")
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
-    assert set(saved) == {"network.head.weight", "network.head.bias"}  # the encoder of sound is given, not kept
+    assert set(saved) == {"network.head.weight", "network.head.bias"}  # the audio encoder is given, not kept
     assert half == pytest.approx(rates) and rates[-1] < rates[0]
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, second.network.state_dict()[name])
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_encoder_of_sound_is_not_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_audio_encoder_is_not_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = method(monkeypatch, [1, 2], lr=0.5)
     before = made.network.head.weight.detach().clone()
     fit(made, tmp_path, 2)
@@ -127,25 +130,38 @@ def test_the_encoder_of_sound_is_not_trained(tmp_path: Path, monkeypatch: pytest
 
 
 def test_other_schedules_are_those_of_every_method() -> None:
-    made = build_method("mmvit", Network(), schedule="cosine", optimizer="adamw", lr=1e-3, warmup_epochs=0.5)
+    recipe = {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.0, "epochs": 3}
+    made = build_method("mmvit", Network(), schedule="cosine", warmup_epochs=0.5, **recipe)
     assert isinstance(made, MMViT) and not made.on_plateau and made.schedule == "cosine"
 
 
-@pytest.mark.parametrize("recipe", [{}, {"patience": 1, "warmup_epochs": 1.0}])
-def test_a_plateau_needs_its_patience_and_no_warm_up(recipe: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="the schedule plateau needs patience, and no warm-up"):
-        build_method("mmvit", Network(), **recipe)
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"patience": None}, "patience belongs to the schedule plateau, which needs it; it is missing"),
+        ({"holdout": None}, "holdout belongs to the schedule plateau, which needs it; it is missing"),
+        ({"gamma": None}, "gamma belongs to the schedule step and plateau, which needs it; it is missing"),
+        ({"warmup_epochs": 1.0}, "warmup_epochs is 1.0, must be 0 with the schedule plateau"),
+        (
+            {"schedule": "cosine", "gamma": None},
+            "patience belongs to the schedule plateau.*; it is given with",
+        ),
+        ({"schedule": "plato"}, "schedule is 'plato', must be one of plateau, step, cosine, constant; did you mean"),
+    ],
+)
+def test_a_plateau_needs_what_it_is_watched_by_and_no_warm_up(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build_method("mmvit", Network(), **{**PLATEAU, **changed})
 
 
 def test_views_are_scored_whatever_the_size_of_the_parts() -> None:
     scores = []
     for size in (1, 3, 32):
-        made = build_method("mmvit", Network(), audio_encoder=Ear(), patience=1)
+        made = build_method("mmvit", Network(), audio_encoder=Ear(), **PLATEAU)
         made.views_per_forward = size
         made.network.load_state_dict({"head.weight": torch.ones(K, 2), "head.bias": torch.arange(K).float()})
-        made.on_test_start()
         unreadable = {"video_id": "b", "label": 1, "error": "no"}
-        made.test_step([{"video_id": "a", "label": 0, "views": clips(0)}, unreadable], 0)
-        assert made.views_per_video == B and made.failures == {"b": "no"}
-        scores.append(made.view_scores.video_scores(B)[1])
+        video, _ = made.test_step([{"video_id": "a", "label": 0, "views": clips(0)}, unreadable], 0)["videos"]
+        assert video["views"].shape == (B, K) and made.failures == {"b": "no"}
+        scores.append(video["scores"])
     assert torch.allclose(scores[0], scores[1]) and torch.allclose(scores[0], scores[2])

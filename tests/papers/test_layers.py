@@ -160,8 +160,8 @@ def test_shared_values_are_passed_over_where_a_row_lacks_the_block(own_paper: Ow
         ("mini: {data: {size: 300}}", "augment.short_side is 256, a crop of data.size 300 does not fit at mini scale"),
         ("mini: {data: {sampling: segments}}", "data must hold exactly one of stride"),
         (
-            "mini: {train: {schedule: plateau}}",
-            "train.gamma belongs to the schedules step and plateau, which need it at mini scale",
+            "mini: {train: {schedule: step}}",
+            "train.milestones belongs to the schedule step, which needs it at mini scale",
         ),
         ("mini: {data: {dataset: cycel}}", "no data set is called 'cycel'; did you mean 'cycle'?"),
     ],

@@ -48,7 +48,7 @@ def test_a_key_in_defaults_is_reported_in_defaults(edit: Edit) -> None:
         ("method: msca", "method: mcsa", "train.method: no method is called 'mcsa'; did you mean 'msca'?"),
         ("momentum: 0.9, ", "", "train.momentum belongs to the optimizer sgd, which needs it"),
         ("schedule: step", "schedule: cosine", "train.milestones belongs to the schedule step"),
-        ("schedule: step", "schedule: stp", "is 'stp', must be one of step, cosine, plateau; did you mean 'step'?"),
+        ("schedule: step", "schedule: stp", "is 'stp', must be one of step, cosine, constant; did you mean 'step'?"),
         ("[244, 330]", "[330, 244]", "augment.short_side is [330, 244], the smaller number comes first"),
         ("clip_sampling: uniform", "clip_sampling: random", "eval.clip_seed belongs to clip_sampling: random"),
         ("stride: 32, ", "", "data must hold exactly one of stride (a number of frames) and sampling: segments"),
@@ -148,7 +148,7 @@ def test_an_empty_value_in_a_row_removes_the_default(edit: Edit) -> None:
 def test_a_row_merges_key_by_key_over_the_defaults_except_init(edit: Edit) -> None:
     edit(TABLE2, "- id: vit\n", "- id: vit\n    train: {lr: 0.05}\n    init: {scratch: true}\n")
     recipe = select(["msca/table2:vit"])[0].recipes["main"].recipe
-    assert (recipe.train.lr, recipe.train.momentum) == (0.05, 0.9)
+    assert (recipe.train.lr, recipe.train.arguments["momentum"]) == (0.05, 0.9)
     assert recipe.init.scratch
     assert recipe.init.weights is None
 
@@ -280,10 +280,18 @@ def test_a_line_can_print_the_mean_over_its_measurements() -> None:
         ("{name: mmvit,", "{name: mmvit, modalities: [iframe],", "is filled in from the data block; leave it out"),
         ("patience: 2, ", "", "train.patience belongs to the schedule plateau, which needs it"),
         ("gamma: 0.1, ", "", "train.gamma belongs to the schedules step and plateau, which need it"),
-        ("holdout: 0.1", "holdout: 1.0", "train.holdout is 1.0, must be below 1"),
-        ("holdout: 0.1", "holdout: 0.1, keep: best_on_test", "train.keep best_on_test and train.holdout exclude each"),
+        ("holdout: 0.1", "holdout: 1.0", "train.holdout: is 1.0, must be below 1"),
+        (
+            "holdout: 0.1",
+            "holdout: 0.1, keep: best_on_test",
+            "train.keep: the method mmvit has no such argument; leave it out",
+        ),
         ("warmup_epochs: 0.0", "warmup_epochs: 1.0", "train.warmup_epochs is 1.0, must be 0 with the schedule plateau"),
-        ("method: mmvit", "method: msca", "defaults.train.schedule: is 'plateau', must be one of step, cosine"),
+        (
+            "method: mmvit",
+            "method: msca",
+            "defaults.train.patience: the method msca has no such argument; leave it out",
+        ),
     ],
 )
 def test_what_compressed_videos_cannot_have_is_one_line(edit: Edit, old: str, new: str, message: str) -> None:

@@ -312,12 +312,12 @@ def test_methods_metrics_and_data_modules_are_named_likewise(own_paper: OwnPaper
         ("train: {method: mcsa}", "train.method: no method is called 'mcsa'; did you mean 'msca'?"),
         (
             'train: {method: "own:Fit"}',
-            "method Fit does not take weight_decay, epochs, warmup_epochs, schedule, label_smoothing, which every "
-            "recipe has; derive it from vtbench.methods.base.ScheduledClassifier, or take them in __init__",
+            "method Fit does not take epochs, which every recipe has; derive it from "
+            "vtbench.methods.base.ScheduledClassifier, or take them in __init__",
         ),
         (
             'train: {method: "own:Full", precise_bn: 3}',
-            "train.precise_bn: the method Full has no such option; leave it",
+            "train.precise_bn: the method Full has no such argument; leave it",
         ),
         ('train: {method: "own:Choosy"}', "defaults.train.schedule: is 'cosine', must be one of step"),
         (

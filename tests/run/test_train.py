@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from lab import with_train
 
 from vtbench.datasets import base
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
@@ -18,14 +19,16 @@ from vtbench.evaluation.multiview import ViewScores
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Evaluation, Training
 from vtbench.results import folders
-from vtbench.run import callbacks as journals
+from vtbench.run import assemble as assembling
+from vtbench.run import callbacks
 from vtbench.run import data as data_of_runs
-from vtbench.run import evaluate as evaluating
+from vtbench.run.assemble import assemble
+from vtbench.run.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.cost import agrees, clip_macs, cost
 from vtbench.run.data import Batches, data_module, split_batch
 from vtbench.run.evaluate import evaluate
 from vtbench.run.settings import Settings
-from vtbench.run.train import _train, train
+from vtbench.run.train import _fit, train
 from vtbench.run.weights import weights_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
@@ -39,11 +42,11 @@ def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
-def smoke(row: str = "msca/table2:msca-kv", **train: Any) -> Training:
+def smoke(row: str = "msca/table2:msca-kv", **changed: Any) -> Training:
     """The smoke training of a row, from random weights so that it is one training and not two."""
     training = measurements(select([row])[0], "smoke", 0)[0].evaluation.training
     start = dataclasses.replace(training.init, training=None)
-    return dataclasses.replace(training, init=start, train=dataclasses.replace(training.train, **train))
+    return with_train(dataclasses.replace(training, init=start), **changed)
 
 
 ROW_WITH_NORMS = "laps/table1:p-shift"
@@ -120,9 +123,9 @@ def test_a_training_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path)
 def test_the_best_epoch_on_the_test_set_is_kept_where_that_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when the training is broken off after it: the second of three epochs is best here."""
+    """Also when the training is interrupted after it: the second of three epochs is best here."""
     top1 = iter([10.0, 30.0, 20.0])
-    monkeypatch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(top1)})
+    monkeypatch.setattr("vtbench.methods.base.measure", lambda *_, **__: {"top1": next(top1)})
     training, last = smoke(ROW_WITH_NORMS, epochs=3, keep="best_on_test"), smoke(ROW_WITH_NORMS, epochs=3)
 
     def stop_in_the_third_epoch(phase: str, done: int, total: int, loss: float | None) -> None:
@@ -137,7 +140,7 @@ def test_the_best_epoch_on_the_test_set_is_kept_where_that_is_asked(
     done = folders.read_json(folder / folders.DONE)
     assert (done["kept_epoch"], done["kept_top1"]) == (2, 30.0)
     assert (folder / folders.WEIGHTS).read_bytes() == second and not (folder / folders.BEST).exists()
-    assert [line["test_top1"] for line in csv.DictReader((folder / folders.METRICS).open())] == ["10.0", "30.0", "20.0"]
+    assert [line["val_top1"] for line in csv.DictReader((folder / folders.METRICS).open())] == ["10.0", "30.0", "20.0"]
     train(last, Settings(results=tmp_path))
     assert weights_hash(tmp_path, last) != weights_hash(tmp_path, training)
     assert "kept_epoch" not in folders.read_json(folders.training_folder(tmp_path, last.key) / folders.DONE)
@@ -157,8 +160,8 @@ def test_no_epoch_is_chosen_on_test_videos_that_cannot_be_read(tmp_path: Path, m
     assert not folders.is_done(folders.training_folder(tmp_path, training.key))
 
 
-def test_batch_norm_is_measured_anew_also_when_only_that_was_left(tmp_path: Path) -> None:
-    """A training whose epochs are all done, broken off before its weights were written."""
+def test_batch_norm_is_measured_also_when_only_that_was_left(tmp_path: Path) -> None:
+    """A training whose epochs are all done, interrupted before its weights were written."""
     training, whole, broken = smoke(ROW_WITH_NORMS), Settings(results=tmp_path / "a"), Settings(results=tmp_path / "b")
     train(training, whole)
 
@@ -186,7 +189,9 @@ def test_a_training_is_not_continued_on_other_videos(tmp_path: Path, monkeypatch
         train(training, settings, stop_after_the_first_epoch)
     with monkeypatch.context() as patch:
         patch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
-        with pytest.raises(RunError, match=r"was begun with other training videos .*, now another\); bring them back"):
+        with pytest.raises(
+            RunError, match=r"was started with other training videos .*, now another\); bring them back"
+        ):
             train(training, settings)
     train(training, settings)
 
@@ -203,10 +208,10 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
     first = ViewScores.load(folder / folders.SCORES)
     shutil.rmtree(folder)
 
-    monkeypatch.setattr(journals, "PART_EVERY", 0.0)
-    monkeypatch.setattr(evaluating, "data_module", lambda *a, **k: _one_by_one(data_module(*a, **k)))
+    monkeypatch.setattr(callbacks, "PART_EVERY", 0.0)
+    monkeypatch.setattr(assembling, "data_module", lambda *a, **k: _one_by_one(data_module(*a, **k)))
 
-    def stop_after(count: int) -> journals.Progress:
+    def stop_after(count: int) -> Progress:
         def progress(phase: str, done: int, total: int, loss: float | None) -> None:
             seen.append(done)
             if done == count:
@@ -219,7 +224,7 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
         with pytest.raises(RunError, match="power"):
             evaluate(evaluation, settings, stop_after(count))
     assert len(list(folder.glob("scores.part-*.npz"))) == 3
-    assert len(journals.TestJournal(folder, folders.read_json(folder / folders.CONFIG), print).labels) == 3
+    assert len(ScoreParts(folder, folders.read_json(folder / folders.CONFIG), 4, no_progress).labels) == 3
     again = evaluate(evaluation, settings, stop_after(99))
     assert seen == [1, 2, 3, 4], "no video is tested twice"
     changing = ("wall_s", "finished_at")
@@ -232,24 +237,18 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
     assert list(folder.glob("*.part*")) == []
 
 
-def test_scores_of_other_weights_are_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_test_does_not_resume_from_scores_of_other_weights(tmp_path: Path) -> None:
     part = ViewScores()
     part.add("v", 0, torch.zeros(4))
     part.save(tmp_path / folders.SCORES_PART.format(0), labels={"v": 1})
     folders.write_json(tmp_path / folders.CONFIG, {"weights_sha256": "old", "data_fingerprint": "same"})
-    journal = journals.TestJournal(
-        tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, journals.no_progress
-    )
-    assert journal.labels == {"v": 1} and not journal.all_remarks  # as older versions left it
+    parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
+    assert parts.labels == {"v": 1} and not parts.all_remarks  # as older versions left it
     folders.write_json(tmp_path / folders.REMARKS, {"v": "silent"})
-    journal = journals.TestJournal(
-        tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, journals.no_progress
-    )
-    assert journal.all_remarks and journal.remarks == {"v": "silent"}
-    journal = journals.TestJournal(
-        tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, journals.no_progress
-    )
-    assert journal.labels == {} and list(tmp_path.glob("*.part*")) == [] and journal.all_remarks
+    parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
+    assert parts.all_remarks and parts.remarks == {"v": "silent"}
+    parts = ScoreParts(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, 1, no_progress)
+    assert parts.labels == {} and list(tmp_path.glob("*.part*")) == [] and parts.all_remarks
 
 
 def _one_by_one(data: Any) -> Any:
@@ -467,7 +466,7 @@ def test_two_processes_share_one_training(tmp_path: Path) -> None:
         other.start()
         other.join(timeout=1)
         assert other.is_alive() and trained == []
-        _train(training, settings, journals.no_progress, folder)
+        _fit(assemble(training, settings), settings, no_progress, folder)
     other.join(timeout=60)
     assert not other.is_alive() and trained == []
 

@@ -5,7 +5,7 @@ N videos that were scored, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from jaxtyping import Float, Int
@@ -40,6 +40,17 @@ def mean_class_accuracy(
     present = expected.nonzero().flatten()
     hits = recall[present] * scored[present]  # recall is over the scored videos; the expected ones are what counts
     return float(100 * (hits / expected[present]).mean())
+
+
+def measure(
+    scores: Float[Tensor, "N C"], labels: Int[Tensor, " N"], *, expected_labels: Collection[int], names: Iterable[str]
+) -> dict[str, float]:
+    """Metrics by name."""
+    found = accuracy(scores, labels, expected=len(expected_labels))
+    return {
+        name: found[name] if name in found else mean_class_accuracy(scores, labels, expected_labels=expected_labels)
+        for name in names
+    }
 
 
 def coverage(expected: int, decoded: int) -> dict[str, int]:

@@ -22,6 +22,14 @@ from torch import Tensor
 from vtbench.errors import ResultsError, RunError
 
 
+def average_views(
+    views: Float[Tensor, "V C"], average: Literal["logits", "probabilities"] = "logits"
+) -> Float[Tensor, " C"]:
+    """The mean over the views of one video of its logits, or of their softmax; summed in float64, given in float32."""
+    views = views.double()
+    return (views.softmax(dim=1) if average == "probabilities" else views).mean(dim=0).float()
+
+
 class ViewScores:
     """Collects the scores of single views by video id, in any order, and averages them per video."""
 
@@ -77,10 +85,7 @@ class ViewScores:
                 )
             if len(views) > expected_views:
                 raise RunError(f"video {video_id}: {len(views)} views were scored, {expected_views} are expected")
-            stacked = torch.stack([views[view] for view in range(expected_views)]).double()  # (V, C)
-            if average == "probabilities":
-                stacked = stacked.softmax(dim=1)
-            means.append(stacked.mean(dim=0).float())
+            means.append(average_views(torch.stack([views[view] for view in range(expected_views)]), average))
         return self.video_ids, torch.stack(means) if means else torch.zeros(0, self._num_classes or 0)
 
     def save(self, path: Path, *, labels: Mapping[str, int]) -> None:

@@ -1,138 +1,237 @@
 """The steps that every method shares (VideoClassifier), and the optimisation that most share (ScheduledClassifier).
 What a paper does differently is in its own file.
 
-B clips, T frames, V views of one video, K classes. Clips are what vtbench.clips says.
+B clips, T frames, V views of one video, K classes. Clips are what vtbench.clips says. All of it works with a plain
+`lightning.Trainer`:
+
+    module = MSCA({"name": "vit", "num_classes": 4, ...}, **recipe)
+    trainer.fit(module, data)          # logs train_loss, train_top1; val_top1, val_top5 where `data` holds videos out
+    trainer.test(module, data)         # logs test_top1, test_top5, test_videos_failed
+    trainer.predict(module, data)      # scores of every view and every video
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import lightning as L
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.clips import Clips, each, split
-from vtbench.evaluation.metrics import accuracy
-from vtbench.evaluation.multiview import ViewScores
+from vtbench.errors import UsageError
+from vtbench.evaluation.metrics import measure
+from vtbench.evaluation.multiview import average_views
+from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
+from vtbench.models import build
+
+__all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "refuse_mismatch"]
+
+
+class ScoredVideo(TypedDict, total=False):
+    """One tested video, as `test_step` and `predict_step` give it."""
+
+    video_id: str
+    label: int
+    views: Tensor
+    """Logits (V, K) of its views, float32 on the CPU; not there if it could not be read."""
+    scores: Tensor
+    """Scores (K,) of the video: the mean over its views."""
+    error: str
+    """Why it could not be read."""
+    remark: str
+    """What is to be said of a video that could be read, a missing audio track for example."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a run validates on after every epoch, because the recipe of a paper needs it."""
+
+    holdout: float | None = None
+    """Share of the training videos that is held out for it; None: the test videos, as some official codes do."""
+    crops: int = 1
+    """Crops of each clip, along its longer side."""
+    keep_best: bool = False
+    """Whether the weights of the epoch with the best `val_top1` are the result; otherwise those of the last epoch."""
 
 
 class VideoClassifier(L.LightningModule):
-    """Cross-entropy on clips in training, per-view scores by video in testing.
-
-    The network is given; it maps clips (B, T, 3, H, W) to logits (B, K), or clips by modality. Their `audio` reaches it
-    as features (B, T, D), which `audio_encoder`, never trained itself, makes of log-mel patches. After `Trainer.test`,
-    `view_scores` holds the logits of every view of every readable video, `labels` their labels, `failures` the reason
-    for every video that could not be read, and `remarks` what was to be said of some that could. Validation does the
-    same, and logs its accuracy as `held_out`: `test_top1`, for `train.keep: best_on_test`, which looks at the test set,
-    unless a method holds training videos out.
-    """
-
-    held_out: ClassVar[str] = "test_top1"
+    """Cross-entropy on clips in training; scores of videos, from several views each, in validation and testing."""
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | Mapping[str, Any],
         *,
-        label_smoothing: float = 0.0,
+        label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0,
+        average: Literal["logits", "probabilities"] = "logits",
+        metrics: Sequence[str] = ("top1", "top5"),
         views_per_forward: int = 32,
         audio_encoder: nn.Module | None = None,
     ) -> None:
-        """`views_per_forward` bounds the memory of a test step; it does not change the scores beyond rounding."""
+        """
+        - network: maps clips (B, T, 3, H, W) to logits (B, K), or clips by modality; or its name and arguments, as
+          {"name": "vit", "num_classes": 4, ...} for vtbench.models.build. With the latter, `load_from_checkpoint` needs
+          nothing but the file.
+        - label_smoothing: of the training loss
+        - average: what is averaged over the views of a video
+        - metrics: what is logged as `val_*` and `test_*`, names of vtbench.metrics.METRICS
+        - views_per_forward: bounds the memory of a test step; it does not change the scores beyond rounding
+        - audio_encoder: makes features (B, T, D) of the log-mel patches in clips; never trained
+
+        All but modules are hyperparameters, kept in a checkpoint as plain values.
+        """
         super().__init__()
-        self.network = network
+        ignore = ["audio_encoder", "network"] if isinstance(network, nn.Module) else ["audio_encoder"]
+        self.save_hyperparameters(ignore=ignore, logger=False)
+        self.network = network if isinstance(network, nn.Module) else build(**network)
         self.audio_encoder = None if audio_encoder is None else audio_encoder.requires_grad_(False)
         self.label_smoothing = label_smoothing
+        self.average = average
+        self.metrics = tuple(metrics)
         self.views_per_forward = views_per_forward
-        self.views_per_video = 0
-        self.view_scores = ViewScores()
-        self.labels: dict[str, int] = {}
-        self.failures: dict[str, str] = {}
-        self.remarks: dict[str, str] = {}
+        self._tested: dict[str, ScoredVideo] = {}
+
+    @property
+    def validation(self) -> Validation | None:
+        """What a run validates on; None: on nothing."""
+        return None
+
+    @property
+    def selection(self) -> str:
+        """What the choices behind the final weights looked at, in the words of results.csv."""
+        return "last epoch"
 
     def forward(self, clips: Clips) -> Tensor:
         """Clips to logits (B, K)."""
         if not isinstance(clips, Tensor) and "audio" in clips:
-            clips = {**clips, "audio": self._hear(clips["audio"])}
+            clips = {**clips, "audio": self._encode_audio(clips["audio"])}
         logits: Tensor = self.network(clips)
         return logits
 
     @torch.no_grad()
-    def _hear(self, patches: Tensor) -> Tensor:
+    def _encode_audio(self, patches: Tensor) -> Tensor:
         """Log-mel patches (B, T, 96, 64) to features (B, T, D)."""
-        assert self.audio_encoder is not None
+        if self.audio_encoder is None:
+            raise UsageError("the clips have audio; give the method an audio_encoder")
         features: Tensor = self.audio_encoder.eval()(patches.flatten(0, 1))
         return features.unflatten(0, patches.shape[:2])
+
+    def _logits(self, clips: Clips) -> Tensor:
+        """Logits of clips. Raises UsageError where the network was built for another number of classes."""
+        logits = self(clips)
+        classes = getattr(getattr(self._trainer, "datamodule", None), "num_classes", None)
+        if classes is not None and logits.shape[-1] != classes:
+            raise UsageError(
+                f"the network gives {logits.shape[-1]} scores for a clip, and the data set has {classes} classes; "
+                f"build it with num_classes={classes}"
+            )
+        return logits
+
+    # ---- training ----------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: tuple[Clips, Tensor], batch_idx: int) -> Tensor:
         """Mean cross-entropy of a batch of clips and labels (B,)."""
         clips, labels = batch
-        logits = self(clips)
+        logits = self._logits(clips)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         correct = (logits.detach().argmax(dim=1) == labels).float().mean()
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
         self.log("train_top1", 100 * correct, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
-    def on_test_start(self) -> None:
-        """A fresh start: scores of an earlier test must not mix with this one's."""
-        self.view_scores, self.labels, self.failures, self.remarks = ViewScores(), {}, {}, {}
+    # ---- validation, test, prediction --------------------------------------------------------------------------------
 
-    def test_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:
+    @property
+    def tested(self) -> Mapping[str, ScoredVideo]:
+        """The videos of the last validation or test by id, without the logits of their views."""
+        return self._tested
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Of the last validation or test, the videos that could not be read -> why."""
+        return {name: video["error"] for name, video in self._tested.items() if "error" in video}
+
+    def test_step(self, batch: list[dict[str, Any]], batch_idx: int) -> dict[str, list[ScoredVideo]]:
         """Score every view of some videos; each has `video_id`, `label`, and `views` (V, T, 3, H, W), maybe with a
-        `remark`, or `error`."""
+        `remark`, or `error`. Gives them as `videos`."""
+        scored = self._score(batch)
+        for video in scored:
+            kept = {name: value for name, value in video.items() if name != "views"}
+            self._tested[video["video_id"]] = kept  # type: ignore[assignment]
+        return {"videos": scored}
+
+    def validation_step(self, batch: list[dict[str, Any]], batch_idx: int) -> dict[str, list[ScoredVideo]]:
+        """As a test step."""
+        return self.test_step(batch, batch_idx)
+
+    def predict_step(self, batch: list[dict[str, Any]], batch_idx: int) -> list[ScoredVideo]:
+        """The scores of some videos and of each of their views."""
+        return self._score(batch)
+
+    def _score(self, batch: Sequence[Mapping[str, Any]]) -> list[ScoredVideo]:
+        scored = []
         for video in batch:
-            self.labels[video["video_id"]] = int(video["label"])
-            if "error" in video:
-                self.failures[video["video_id"]] = video["error"]
-            if "remark" in video:
-                self.remarks[video["video_id"]] = video["remark"]
-        readable = [video for video in batch if "error" not in video]
-        if not readable:
+            given = {name: value for name, value in video.items() if name != "views"}
+            scored.append(ScoredVideo(**{**given, "label": int(video["label"])}))  # type: ignore[typeddict-item]
+        readable = [(video, one["views"]) for video, one in zip(scored, batch, strict=True) if "error" not in one]
+        if readable:
+            together = each(
+                lambda *several: torch.cat(several), *(views for _, views in readable)
+            )  # (sum of V, T, ...)
+            logits = torch.cat([self._logits(part) for part in split(together, self.views_per_forward)]).float().cpu()
+            for (video, _), views in zip(readable, logits.chunk(len(readable)), strict=True):
+                video["views"] = views.clone()
+                video["scores"] = average_views(views, self.average)
+        return scored
+
+    def on_test_start(self) -> None:
+        """Forget the videos of an earlier test."""
+        self._tested = {}
+
+    def on_validation_start(self) -> None:
+        """Forget the videos of an earlier validation."""
+        self._tested = {}
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of all videos, in percent; one that could not be read is a miss."""
+        self._log_metrics("test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of all videos, in percent; one that could not be read is a miss."""
+        self._log_metrics("val")
+
+    def _log_metrics(self, stage: str) -> None:
+        scored = [video for video in self._tested.values() if "scores" in video]
+        if not scored:
             return
-        views = each(lambda *each: torch.cat(each), *(video["views"] for video in readable))  # (sum of V, T, ...)
-        logits = torch.cat([self(part) for part in split(views, self.views_per_forward)]).float().cpu()
-        self.views_per_video = len(logits) // len(readable)
-        start = 0
-        for video in readable:
-            for view in range(self.views_per_video):
-                self.view_scores.add(video["video_id"], view, logits[start + view])
-            start += self.views_per_video
+        values = measure(
+            torch.stack([video["scores"] for video in scored]),
+            torch.tensor([video["label"] for video in scored]),
+            expected_labels=[video["label"] for video in self._tested.values()],
+            names=self.metrics,
+        )
+        for name, value in (*values.items(), ("videos_failed", float(len(self.failures)))):
+            self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True)
+
+    # ---- checkpoints and devices -------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Without the encoder of sound, which does not change and may be larger than the network."""
+        """Leave out the audio encoder, which does not change and may be larger than the network."""
         for name in [name for name in checkpoint["state_dict"] if name.startswith("audio_encoder.")]:
             del checkpoint["state_dict"][name]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The encoder of sound is the one that was given."""
+        """Keep the audio encoder that was given."""
         if self.audio_encoder is not None:
             encoder = self.audio_encoder.state_dict()
             checkpoint["state_dict"] |= {f"audio_encoder.{name}": tensor for name, tensor in encoder.items()}
 
-    def on_validation_start(self) -> None:
-        """As before a test."""
-        self.on_test_start()
-
-    def validation_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:
-        """As a test step."""
-        self.test_step(batch, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the top-1 in percent of all videos, each with every view it was given."""
-        names, scores = self.view_scores.video_scores(self.views_per_video, average="logits")
-        labels = torch.tensor([self.labels[name] for name in names], dtype=torch.int64)
-        top1 = accuracy(scores, labels, expected=len(self.labels))["top1"]
-        self.log(self.held_out, top1, on_step=False, on_epoch=True)
-
-    def finish(self, data: L.LightningDataModule, device: torch.device) -> None:
-        """What the network still needs after the last epoch, from training clips of `data`; nothing by default. Not a
-        hook of the trainer, which has none where a training goes on after its last epoch."""
-
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Tensors move to the device; a test video's id, label and error stay where they are."""
+        """Move tensors to the device; a test video's id, label and error stay where they are."""
         if isinstance(batch, list) and batch and isinstance(batch[0], dict):
             return [
                 {**video, "views": each(lambda x: x.to(device), video["views"])} if "views" in video else video
@@ -145,29 +244,52 @@ class ScheduledClassifier(VideoClassifier):
     """One optimiser, with one parameter group unless a method says otherwise, and one schedule, evaluated after every
     optimiser step, that multiplies the learning rate of every group."""
 
+    needs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "momentum": ("optimizer", "sgd"),
+        "milestones": ("schedule", "step"),
+        "gamma": ("schedule", "step"),
+    }
+    """Argument -> another argument, and those of its values that need the first; with others it must be left out. A
+    class says only what it adds to, or changes of, its base. `vtbench check` reads it too."""
+    forbids: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Argument -> another argument, and those of its values with which the first must be 0 or left out."""
+
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | Mapping[str, Any],
         *,
-        optimizer: Literal["sgd", "adamw"],
-        lr: float,
-        momentum: float = 0.0,
-        weight_decay: float,
-        epochs: int,
-        warmup_epochs: float,
-        schedule: Literal["step", "cosine"],
-        milestones: tuple[int, ...] = (),
-        gamma: float = 1.0,
-        label_smoothing: float,
-        audio_encoder: nn.Module | None = None,
+        optimizer: Optimizer,
+        lr: Annotated[float, Gt(0)],
+        weight_decay: Annotated[float, Ge(0)],
+        epochs: Annotated[int, Ge(1)],
+        schedule: Schedule,
+        warmup_epochs: Annotated[float, Ge(0)] = 0.0,
+        momentum: Annotated[float, Ge(0), Le(1)] | None = None,
+        milestones: Annotated[tuple[int, ...], Ge(1)] | None = None,
+        gamma: Annotated[float, Gt(0)] | None = None,
+        **common: Any,
     ) -> None:
-        """`lr` is for the batch in use (the caller applies the scaling rule). `momentum`, `milestones` and `gamma` are
-        SGD's and the schedule step's; AdamW keeps torch's betas, 0.9 and 0.999."""
-        super().__init__(network, label_smoothing=label_smoothing, audio_encoder=audio_encoder)
+        """
+        - network: see VideoClassifier, as `common`, the rest of its arguments
+        - optimizer: a name of vtbench.methods.optimizers.Optimizer
+        - lr: initial learning rate for the batch in use; the caller applies the scaling rule
+        - weight_decay: of all parameters, unless the method has groups of its own
+        - epochs: passes over the training videos that the schedule spans
+        - schedule: see vtbench.methods.optimizers.lr_factor
+        - warmup_epochs: linear warm-up of the learning rate from 0
+        - momentum: of sgd
+        - milestones, gamma: of the schedule step: the epochs after which the rate is multiplied by gamma
+
+        Raises UsageError for an unknown optimizer or schedule and for arguments that do not go together.
+        """
+        known_name("schedule", schedule, ("step", "cosine", "constant"))
+        given = {"optimizer": optimizer, "schedule": schedule, "momentum": momentum}
+        refuse_mismatch(ScheduledClassifier, {**given, "milestones": milestones, "gamma": gamma})
+        super().__init__(network, **common)
         self.optimizer_name = optimizer
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.epochs, self.warmup_epochs = epochs, warmup_epochs
-        self.schedule, self.milestones, self.gamma = schedule, list(milestones), gamma
+        self.schedule, self.milestones, self.gamma = schedule, tuple(milestones or ()), gamma
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What is optimised, as torch's optimisers take it: a group's own `lr` and `weight_decay` go before the
@@ -176,13 +298,13 @@ class ScheduledClassifier(VideoClassifier):
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule evaluated after every optimiser step."""
-        optimizer: torch.optim.Optimizer
-        if self.optimizer_name == "sgd":
-            optimizer = torch.optim.SGD(
-                self.parameter_groups(), lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
-            )
-        else:
-            optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.lr, weight_decay=self.weight_decay)
+        optimizer = build_optimizer(
+            self.optimizer_name,
+            self.parameter_groups(),
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+        )
         steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / self.epochs, 1)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
@@ -191,30 +313,20 @@ class ScheduledClassifier(VideoClassifier):
                 epochs=self.epochs,
                 schedule=self.schedule,
                 milestones=self.milestones,
-                gamma=self.gamma,
+                gamma=1.0 if self.gamma is None else self.gamma,
                 warmup_epochs=self.warmup_epochs,
             ),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-def lr_factor(
-    epoch: float,
-    *,
-    epochs: int,
-    schedule: Literal["step", "cosine"],
-    milestones: list[int],
-    gamma: float,
-    warmup_epochs: float,
-) -> float:
-    """What the learning rate is multiplied by after `epoch` epochs (a fraction inside an epoch), in (0, 1].
-
-    `step` multiplies by `gamma` at every whole epoch of `milestones`; `cosine` falls from 1 to 0 over the epochs after
-    the warm-up. The warm-up is linear from 0 in both.
-    """
-    if epoch < warmup_epochs:
-        return max(epoch, 1e-3) / warmup_epochs
-    if schedule == "step":
-        return gamma ** sum(epoch >= milestone for milestone in milestones)
-    progress = (epoch - warmup_epochs) / max(epochs - warmup_epochs, 1e-9)
-    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+def refuse_mismatch(method: type[ScheduledClassifier], given: Mapping[str, Any]) -> None:
+    """Raise UsageError for arguments that do not go together, by `needs` and `forbids` of a method. `given`: arguments
+    by name, None for one that is left out; rules for others are not looked at."""
+    for name, (other, *values) in method.needs.items():
+        if name in given and other in given and (given[other] in values) != (given[name] is not None):
+            found = "missing" if given[name] is None else f"given with {given[other]}"
+            raise UsageError(f"{name} belongs to the {other} {' and '.join(values)}, which needs it; it is {found}")
+    for name, (other, *values) in method.forbids.items():
+        if name in given and given[name] and given.get(other) in values:
+            raise UsageError(f"{name} is {given[name]}, must be 0 with the {other} {given[other]}")

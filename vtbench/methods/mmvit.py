@@ -9,63 +9,88 @@ set.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from vtbench.errors import RunError
-from vtbench.methods.base import ScheduledClassifier
-
-SECTION_4_1: dict[str, Any] = {
-    "optimizer": "sgd",
-    "lr": 0.5,
-    "weight_decay": 0.0,
-    "epochs": 30,
-    "warmup_epochs": 0.0,
-    "label_smoothing": 0.0,
-}
-"""The arguments of ScheduledClassifier that a recipe leaves out."""
+from vtbench.methods.base import ScheduledClassifier, Validation, refuse_mismatch
+from vtbench.methods.optimizers import known_name
 
 
 class MMViT(ScheduledClassifier):
     """One optimiser, one parameter group, and a rate that falls when the accuracy on held-out videos stops rising; any
     of ScheduledClassifier's schedules in place of that."""
 
-    held_out = "holdout_top1"
+    needs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "gamma": ("schedule", "step", "plateau"),
+        "patience": ("schedule", "plateau"),
+        "holdout": ("schedule", "plateau"),
+    }
+    forbids: ClassVar[dict[str, tuple[str, ...]]] = {"warmup_epochs": ("schedule", "plateau")}
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | Mapping[str, Any],
         *,
-        schedule: Literal["plateau", "step", "cosine"] = "plateau",
-        gamma: float = 0.1,
-        patience: int | None = None,
+        schedule: Literal["plateau", "step", "cosine", "constant"],
+        gamma: Annotated[float, Gt(0)] | None = None,
+        patience: Annotated[int, Ge(1)] | None = None,
+        holdout: Annotated[float, Gt(0), Lt(1)] | None = None,
+        warmup_epochs: Annotated[float, Ge(0)] = 0.0,
         **recipe: Any,
     ) -> None:
-        """`gamma`: what the rate is multiplied by after `patience` epochs, and one more, without a new best. Raises
-        ValueError for a plateau without patience or with a warm-up, which is measured by the schedules' own clock."""
-        recipe = {**SECTION_4_1, **recipe}
+        """
+        - schedule: `plateau`, or one of ScheduledClassifier's
+        - gamma: what the rate is multiplied by, on a plateau or at each of the schedule step's milestones
+        - patience: epochs without a new best after which the rate still stays; it falls after one more
+        - holdout: share of the training videos that the plateau is watched on, and that are not trained on
+        - warmup_epochs: as in ScheduledClassifier; 0 with a plateau, whose clock is the validation
+        - recipe: the other arguments of ScheduledClassifier
+
+        Raises UsageError as ScheduledClassifier does.
+        """
+        known_name("schedule", schedule, ("plateau", "step", "cosine", "constant"))
+        given = {"gamma": gamma, "patience": patience, "holdout": holdout, "warmup_epochs": warmup_epochs}
+        refuse_mismatch(MMViT, {"schedule": schedule, **given})
         self.on_plateau = schedule == "plateau"
-        if self.on_plateau and (patience is None or recipe["warmup_epochs"]):
-            raise ValueError("the schedule plateau needs patience, and no warm-up")
-        # Between steps without milestones the rate stays as it is: the plateau alone changes it.
-        super().__init__(network, schedule="step" if schedule == "plateau" else schedule, gamma=gamma, **recipe)
-        self.patience = patience
+        super().__init__(
+            network,
+            schedule="constant" if schedule == "plateau" else schedule,
+            gamma=None if schedule == "plateau" else gamma,
+            warmup_epochs=warmup_epochs,
+            **recipe,
+        )
+        self.factor, self.patience, self.holdout = gamma, patience, holdout
         self.plateau: ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
 
+    @property
+    def validation(self) -> Validation | None:
+        """Training videos that are held out, where the rate follows them."""
+        return None if self.holdout is None else Validation(holdout=self.holdout)
+
+    @property
+    def selection(self) -> str:
+        """Whether held-out videos set the rate."""
+        if self.holdout is None:
+            return super().selection
+        return f"rate by {self.holdout:.0%} of the training videos, held out; last epoch"
+
     def configure_optimizers(self) -> Any:
         """The optimiser. The plateau is watched here and not by Lightning, which would take the step of an epoch after
-        the epoch's checkpoint: a training that goes on from there would have lost it."""
+        the epoch's checkpoint: a run that resumes from there would have lost it."""
         configured = super().configure_optimizers()
         if not self.on_plateau:
             return configured
         optimizer: torch.optim.Optimizer = configured["optimizer"]
-        assert self.patience is not None
+        assert self.patience is not None and self.factor is not None
         self.plateau = ReduceLROnPlateau(
-            optimizer, mode="max", factor=self.gamma, patience=self.patience, threshold=0.0, threshold_mode="abs"
+            optimizer, mode="max", factor=self.factor, patience=self.patience, threshold=0.0, threshold_mode="abs"
         )
         if self._plateau_state is not None:
             self.plateau.load_state_dict(self._plateau_state)
@@ -75,10 +100,12 @@ class MMViT(ScheduledClassifier):
         """Log the accuracy on the held-out videos, and lower the rate if it has not risen for long enough. Raises
         RunError if one cannot be read: the rate must not follow what happens to be readable."""
         if self.failures:
-            raise RunError(f"{next(iter(self.failures.values()))}; training needs every video: mend it or take it out")
+            raise RunError(
+                f"{next(iter(self.failures.values()))}; training needs every video: repair it or take it out"
+            )
         super().on_validation_epoch_end()
         if self.plateau is not None:
-            self.plateau.step(float(self.trainer.callback_metrics[self.held_out]))
+            self.plateau.step(float(self.trainer.callback_metrics["val_top1"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Also how long the plateau is so far."""

@@ -2,36 +2,35 @@
 Recognition", Section 4.2.
 
 The paper gives optimiser, rates, epochs, weight decay and batch size; the factors of the parameter groups and the label
-smoothing are the official code's (https://github.com/MartinXM/TPS at e913d2a, configs/recognition/tps/).
+smoothing are the official code's (https://github.com/MartinXM/TPS at e913d2a, configs/recognition/tps/). The numbers
+stand in benchmarks/pst/, each with its source.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
+from annotated_types import Gt
 from torch import nn
 
 from vtbench.methods.base import ScheduledClassifier
-
-SECTION_4_2: dict[str, Any] = {
-    "optimizer": "adamw",
-    "lr": 1e-3,
-    "weight_decay": 0.02,
-    "epochs": 30,
-    "warmup_epochs": 2.5,
-    "schedule": "cosine",
-    "label_smoothing": 0.0,
-}
-"""The arguments of ScheduledClassifier that a recipe leaves out, for PST-T."""
 
 
 class PST(ScheduledClassifier):
     """2D and video Swin, PST and DeiT: one optimiser, three parameter groups, one schedule for all of them."""
 
-    def __init__(self, network: nn.Module, *, backbone_lr: float = 1.0, **recipe: Any) -> None:
-        """`backbone_lr`: factor of the learning rate of everything but the head and the tables of position biases."""
-        super().__init__(network, **{**SECTION_4_2, **recipe})
-        self.backbone_lr = backbone_lr
+    def __init__(
+        self,
+        network: nn.Module | Mapping[str, Any],
+        *,
+        backbone_lr: Annotated[float, Gt(0)] | None = None,
+        **recipe: Any,
+    ) -> None:
+        """`backbone_lr`: factor of the learning rate of everything but the head and the tables of position biases;
+        None is 1. `recipe`: the arguments of ScheduledClassifier."""
+        super().__init__(network, **recipe)
+        self.backbone_lr = 1.0 if backbone_lr is None else backbone_lr
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Head, tables of relative position biases, and the rest.

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from vtbench.errors import UsageError
@@ -30,6 +27,17 @@ MODELS: dict[str, str] = {
 }
 """Name in a spec -> `module:builder`. A builder takes keyword arguments only and returns the network."""
 
+AUDIO_ENCODERS: dict[str, str] = {
+    "vggish": "vtbench.models.vggish:VGGish",
+    "mel": "vtbench.models.vggish:MelStatistics",
+}
+AUDIO_WEIGHTS: dict[str, str] = {"vggish": "vtbench.weights.vggish:load_vggish"}
+
+
+def build_audio_encoder(name: str) -> nn.Module:
+    encoder: nn.Module = load(name, AUDIO_ENCODERS, "audio encoder")()
+    return encoder
+
 
 def build(name: str, **arguments: Any) -> nn.Module:
     """The network `name`, of MODELS or `package.module:builder`, with the keyword arguments of its builder.
@@ -38,25 +46,10 @@ def build(name: str, **arguments: Any) -> nn.Module:
     imported and for a builder that gives no network, ValueError for impossible arguments and TypeError for arguments
     that the builder does not have.
     """
-    with _timm_without_wandb():
-        builder = load(name, MODELS, "model")
+    builder = load(name, MODELS, "model")
     if not callable(builder):
         raise UsageError(f"model {name}: is no builder; name a function or a class that gives a torch.nn.Module")
     network: nn.Module = builder(**arguments)
     if not hasattr(network, "named_parameters"):
         raise UsageError(f"model {name}: gave {type(network).__name__}, not a torch.nn.Module")
     return network
-
-
-@contextlib.contextmanager
-def _timm_without_wandb() -> Iterator[None]:
-    """timm imports wandb where it is installed, for a logger of its own: a second in every process that nobody asked
-    for. Told that there is none, it does without."""
-    if "wandb" in sys.modules:
-        yield
-        return
-    sys.modules["wandb"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["wandb"]

@@ -1,4 +1,4 @@
-"""What a training and a test write down while they go on, so that one that was broken off goes on from there."""
+"""What Lightning calls while it trains and tests: checkpoints, so that an interrupted run resumes, and progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from safetensors.torch import save_file
 
 from vtbench.errors import ResultsError, RunError
 from vtbench.evaluation.multiview import ViewScores
-from vtbench.methods.base import VideoClassifier
 from vtbench.results import folders
 
 Progress = Callable[[str, int, int, float | None], None]
@@ -30,8 +29,8 @@ def no_progress(phase: str, done: int, total: int, loss: float | None) -> None:
     """Report to nobody."""
 
 
-class EpochJournal(L.Callback):
-    """After every epoch: one line of metrics, and a checkpoint from which the training goes on bit for bit.
+class EpochCheckpoint(L.Callback):
+    """After every epoch: one line of metrics, and a checkpoint from which the training resumes bit for bit.
 
     Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file.
     """
@@ -66,13 +65,13 @@ class EpochJournal(L.Callback):
         self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
         if state_dict["batch_size"] != self.batch_size:
             raise RunError(
-                f"{self.folder}: was begun with {state_dict['batch_size']} clips per forward pass; continue with "
-                f"--batch-size {state_dict['batch_size']}, or remove the folder to begin anew"
+                f"{self.folder}: was started with {state_dict['batch_size']} clips per forward pass; continue with "
+                f"--batch-size {state_dict['batch_size']}, or remove the folder to start over"
             )
         if state_dict["data_fingerprint"] != self.data_fingerprint:
             raise RunError(
-                f"{self.folder}: was begun with other training videos (fingerprint {state_dict['data_fingerprint']}, "
-                f"now {self.data_fingerprint}); bring them back, or remove the folder to begin anew"
+                f"{self.folder}: was started with other training videos (fingerprint {state_dict['data_fingerprint']}, "
+                f"now {self.data_fingerprint}); bring them back, or remove the folder to start over"
             )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -96,13 +95,14 @@ class EpochJournal(L.Callback):
         if not math.isfinite(metrics["train_loss"]):
             raise RunError(
                 f"{self.folder}: the loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}; "
-                "the training cannot go on: lower train.lr or clip the gradient"
+                "training stops here: lower train.lr or clip the gradient"
             )
         self.lines.append(
             {"epoch": trainer.current_epoch + 1, **metrics, "lr": self._rate, "elapsed_s": round(self.elapsed_s, 3)}
         )
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(self.lines[0]), lineterminator="\n")
+        columns = dict.fromkeys(name for line in self.lines for name in line)
+        writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.lines)
         folders.replace_file(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
@@ -110,8 +110,8 @@ class EpochJournal(L.Callback):
         self.progress("train", trainer.current_epoch + 1, self.epochs, metrics["train_loss"])
 
 
-class BestEpoch(L.Callback):
-    """Keeps the weights of the epoch that is best on the test set (`train.keep: best_on_test`), the first of equals."""
+class BestWeights(L.Callback):
+    """Keeps the weights of the epoch with the best `val_top1` on the test videos, the first of equals."""
 
     def __init__(self, folder: Path, data_fingerprint: str) -> None:
         """`data_fingerprint` is that of the test videos."""
@@ -131,22 +131,22 @@ class BestEpoch(L.Callback):
             raise RunError(
                 f"{self.path.parent}: its best epoch was chosen on other test videos (fingerprint "
                 f"{state_dict['data_fingerprint']}, now {self.data_fingerprint}); bring them back, or remove the "
-                "folder to begin anew"
+                "folder to start over"
             )
         if self.epoch and not self.path.exists():
             raise ResultsError(
-                f"{self.path}: the weights of epoch {self.epoch} are gone; remove the folder to begin anew"
+                f"{self.path}: the weights of epoch {self.epoch} are gone; remove the folder to start over"
             )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        # Before the journal's checkpoint of this epoch: a training broken off between the two does the epoch again.
+        # Before the checkpoint of this epoch: a training interrupted between the two repeats the epoch.
         self.failures = pl_module.failures
-        if len(self.failures) == len(pl_module.labels):
+        if len(self.failures) == len(pl_module.tested):
             raise RunError(
                 f"{self.path.parent}: no test video could be read, so no epoch can be chosen; the first: "
                 f"{next(iter(self.failures.values()), 'there is none')}"
             )
-        top1 = float(trainer.callback_metrics["test_top1"])
+        top1 = float(trainer.callback_metrics["val_top1"])
         if top1 > self.top1:
             self.epoch, self.top1 = trainer.current_epoch + 1, top1
             folders.replace_file(self.path, lambda half: save_network(pl_module.network, half))
@@ -165,27 +165,30 @@ def save_network(network: torch.nn.Module, path: Path) -> None:
     save_file(tensors, path)
 
 
-class TestJournal(L.Callback):
-    """Counts the tested videos, and keeps their scores in parts, so that a test that was broken off goes on from there.
+class ScoreParts(L.Callback):
+    """Collects the scores of tested videos, and writes them in parts, from which an interrupted test resumes. Videos
+    that could not be read are in no part: they are tried again."""
 
-    `tested` says what is tested, in keys of config.json: parts of other weights or videos are dropped. `labels` are of
-    the videos in the parts that the run folder holds. Videos that could not be read are in no part: they are tried
-    again.
-    """
-
-    __test__ = False
-
-    def __init__(self, folder: Path, tested: dict[str, str], progress: Progress) -> None:
-        self.folder, self.progress = folder, progress
+    def __init__(self, folder: Path, tested: dict[str, str], expected: int, progress: Progress) -> None:
+        """
+        - tested: what is tested, in keys of config.json; parts of other weights or videos are dropped
+        - expected: the number of videos to test, those in earlier parts included
+        """
+        self.folder, self.expected, self.progress = folder, expected, progress
         self.scores = ViewScores()
+        """Of all views, those in earlier parts included."""
         self.labels: dict[str, int] = {}
+        """Of all videos tested, readable or not."""
+        self.failures: dict[str, str] = {}
+        """Videos that could not be read -> why."""
         self.remarks: dict[str, str] = {}
         self.all_remarks = True
         """Whether the remarks are of all videos: parts of an older version come without."""
+        self._unsaved = ViewScores()
         config = folder / folders.CONFIG
         before = folders.read_json(config) if config.exists() else {}
         if {key: before.get(key) for key in tested} != tested:
-            self.remove_parts()
+            self.remove()
         for path in self._parts():
             part, labels = ViewScores.load(path)
             self.scores.update(part)
@@ -196,27 +199,33 @@ class TestJournal(L.Callback):
             self.all_remarks = False
         self._saved = time.monotonic()
 
-    def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+    def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
+        for video in outputs["videos"]:
+            self.labels[video["video_id"]] = video["label"]
+            if "error" in video:
+                self.failures[video["video_id"]] = video["error"]
+            if "remark" in video:
+                self.remarks[video["video_id"]] = video["remark"]
+            for view, scores in enumerate(video.get("views", ())):
+                self._unsaved.add(video["video_id"], view, scores)
         if time.monotonic() - self._saved >= PART_EVERY:
-            part, pl_module.view_scores = pl_module.view_scores, ViewScores()
-            labels = {name: pl_module.labels[name] for name in part.video_ids}
-            self.remarks |= pl_module.remarks
+            labels = {name: self.labels[name] for name in self._unsaved.video_ids}
             folders.write_json(self.folder / folders.REMARKS, self.remarks)
             path = self.folder / folders.SCORES_PART.format(len(self._parts()))
-            folders.replace_file(path, lambda half: part.save(half, labels=labels))
-            self.scores.update(part)
-            self.labels |= labels
+            folders.replace_file(path, lambda half: self._unsaved.save(half, labels=labels))
+            self._merge()
             self._saved = time.monotonic()
-        tested = len(self.labels.keys() | pl_module.labels.keys())
-        self.progress("test", tested, len(trainer.datamodule.test_entries), None)  # type: ignore[attr-defined]
+        self.progress("test", len(self.labels), self.expected, None)
 
-    def all(self, method: VideoClassifier) -> tuple[ViewScores, dict[str, int], dict[str, str]]:
-        """All view scores, labels and remarks, when the test is over."""
-        self.scores.update(method.view_scores)
-        return self.scores, self.labels | method.labels, self.remarks | method.remarks
+    def on_test_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._merge()
 
-    def remove_parts(self) -> None:
-        """Drop them: their scores are in one file now, or are of something else."""
+    def _merge(self) -> None:
+        self.scores.update(self._unsaved)
+        self._unsaved = ViewScores()
+
+    def remove(self) -> None:
+        """Remove the parts: their scores are in one file now, or are of something else."""
         for path in self._parts():
             path.unlink()
         (self.folder / folders.REMARKS).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from vtbench.datasets import build_data
 from vtbench.errors import DataError, SpecError
+from vtbench.methods.base import Validation
 from vtbench.naming import guarded
 from vtbench.papers.datasets import NO_FLIP, Dataset, load_dataset, wrong_split
 from vtbench.papers.spec.recipe import Data
@@ -73,14 +74,22 @@ def numbers(facts: Dataset, train: int | None, test: int | None) -> dict[str, in
     return {"num_train": facts.num_videos("train", train), "num_test": facts.num_videos("test", test)}
 
 
-def data_module(data: Data, training: Training, settings: Settings, *, evaluation: Evaluation | None = None) -> Any:
+def data_module(
+    data: Data,
+    training: Training,
+    settings: Settings,
+    *,
+    evaluation: Evaluation | None = None,
+    validation: Validation | None = None,
+) -> Any:
     facts = load_dataset(data.dataset)
     if training.augment.flip and not facts.flip_allowed:
         raise SpecError(f"augment.flip is {training.augment.flip}: {NO_FLIP.format(data.dataset)}")
     protocol = evaluation.eval if evaluation else None
-    crops = protocol.crops if protocol else 3 if training.train.keep == "best_on_test" else 1
+    crops = protocol.crops if protocol else validation.crops if validation else 1
+    holdout = validation.holdout if validation else None
     # Held-out videos are seen at the size that is trained on, where they are the only ones that a training tests.
-    size = training.augment.short_side[0] if training.train.holdout else data.size
+    size = training.augment.short_side[0] if holdout else data.size
     arguments = {
         **videos(data, settings),
         "num_classes": facts.num_classes,
@@ -100,7 +109,7 @@ def data_module(data: Data, training: Training, settings: Settings, *, evaluatio
         "eval_batch_size": 1 if training.scale == "paper" else 8,
         "modalities": data.modalities,
         "motion": data.motion,
-        "holdout": training.train.holdout,
+        "holdout": holdout,
     }
     with guarded(facts.module, "data module", "change its __init__"):
         return build_data(data.dataset, module=facts.module, **arguments)

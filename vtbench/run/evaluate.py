@@ -1,4 +1,4 @@
-"""One evaluation, top to bottom: build, load the weights, test every view of every video, measure."""
+"""One evaluation, top to bottom: assemble, load the weights, test every view of every video, measure."""
 
 from __future__ import annotations
 
@@ -16,18 +16,15 @@ from vtbench.datasets.triplets import SILENT
 from vtbench.errors import RunError
 from vtbench.evaluation import METRICS
 from vtbench.evaluation.metrics import accuracy, coverage
-from vtbench.methods.base import VideoClassifier
 from vtbench.naming import guarded, load
 from vtbench.papers.code.signatures import called
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
-from vtbench.run.callbacks import Progress, TestJournal, no_progress
-from vtbench.run.data import data_module
-from vtbench.run.network import build_network
-from vtbench.run.session import ERROR, environment, errors_in_one_line, one_thread_below_paper_scale, quiet_trainer
+from vtbench.run.assemble import Assembly, assemble
+from vtbench.run.callbacks import Progress, ScoreParts, no_progress
+from vtbench.run.session import ERROR, environment, errors_in_one_line
 from vtbench.run.settings import Settings
-from vtbench.run.weights import audio_encoder
 from vtbench.weights import load_weights, sha256_of
 
 
@@ -44,18 +41,17 @@ def evaluate(
     sha256 = sha256_of(checkpoint) if checkpoint else ""
     key = given_weights_key(evaluation, sha256) if checkpoint else evaluation.key
     folder = folders.evaluation_folder(settings.results, key)
-    if folders.is_done(folder):
-        done = dict(folders.read_json(folder / folders.DONE))
-        if not checkpoint:
-            return done
+    done = dict(folders.read_json(folder / folders.DONE)) if folders.is_done(folder) else None
+    if done is not None and not checkpoint:
+        return done
+    parts = assemble(evaluation.training, settings, evaluation=evaluation)
+    if done is not None:
         # Given weights are tested on what is there now, not on what was there when they were tested before.
-        data = data_module(evaluation.data, evaluation.training, settings, evaluation=evaluation)
-        if data.fingerprint("test") == done["data_fingerprint"]:
+        if parts.data.fingerprint("test") == done["data_fingerprint"]:
             return done
         folders.set_aside(folder)
-    network = build_network(evaluation.training)
     # Before there is a run folder: a file that does not fit leaves none behind.
-    loaded = load_weights(network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
+    loaded = load_weights(parts.network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
     origin = {
         "loaded": str(loaded),
         "evaluation_key": key,
@@ -65,57 +61,56 @@ def evaluate(
     with folders.locked(folder):
         if not folders.is_done(folder):
             with errors_in_one_line(folder):
-                _evaluate(evaluation, settings, progress, folder, network, origin)
+                measure_network(parts, evaluation, folder, origin, progress)
         return dict(folders.read_json(folder / folders.DONE))
 
 
-def _evaluate(
+def measure_network(
+    parts: Assembly,
     evaluation: Evaluation,
-    settings: Settings,
-    progress: Progress,
     folder: Path,
-    network: torch.nn.Module,
     origin: dict[str, str],
+    progress: Progress = no_progress,
 ) -> None:
-    training = evaluation.training
-    one_thread_below_paper_scale(training)
-    L.seed_everything(training.seed, workers=True, verbose=False)
-    data = data_module(evaluation.data, training, settings, evaluation=evaluation)
-    method = VideoClassifier(network, audio_encoder=audio_encoder(evaluation.data, settings))
+    """Test the network of `parts` as it is, and write what was measured to done.json of `folder`, a run folder.
+
+    `origin` goes into done.json, and its `weights_sha256` decides whether parts of an earlier test are of the same.
+    """
+    method, data = parts.method, parts.data
     tested = {"weights_sha256": origin["weights_sha256"], "data_fingerprint": data.fingerprint("test")}
-    journal = TestJournal(folder, tested, progress)
+    expected = len(data.test_entries)
+    parts_of_scores = ScoreParts(folder, tested, expected, progress)
     folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
-    data.tested = journal.labels.keys()
+    data.tested = parts_of_scores.labels.keys()
     started = time.monotonic()
-    trainer = L.Trainer(callbacks=[journal], logger=False, **quiet_trainer(training, folder))
+    trainer = L.Trainer(callbacks=[parts_of_scores], logger=False, default_root_dir=folder, **parts.trainer)
     trainer.test(method, data, verbose=False)
     views = evaluation.eval.clips * evaluation.eval.crops
-    expected = len(data.test_entries)
-    view_scores, labels_of, remarks = journal.all(method)
+    labels_of, failures, remarks = parts_of_scores.labels, parts_of_scores.failures, parts_of_scores.remarks
     if len(labels_of) < len({entry.video_id for entry in data.test_entries}):
         raise RunError(
             f"data module {load_dataset(evaluation.data.dataset).module}: {len(labels_of)} of {expected} test videos "
             "were tested; its test_dataloader must give every video of test_entries, readable or not"
         )
-    if method.failures and len(method.failures) == len(labels_of):
-        name, reason = next(iter(method.failures.items()))
+    if failures and len(failures) == len(labels_of):
+        name, reason = next(iter(failures.items()))
         raise RunError(
             f"{data.root}: none of {expected} test videos could be read, so nothing was measured; the first: {name}: "
             f"{reason}; check the folder given with --data {evaluation.data.dataset}=PATH"
         )
-    seen = coverage(expected, len(labels_of) - len(method.failures))
-    names, scores = view_scores.video_scores(views, average=evaluation.eval.average)
+    names, scores = parts_of_scores.scores.video_scores(views, average=evaluation.eval.average)
     labels = torch.tensor([labels_of[name] for name in names], dtype=torch.int64)
-    folders.replace_file(folder / folders.SCORES, lambda half: view_scores.save(half, labels=labels_of))
+    folders.replace_file(folder / folders.SCORES, lambda half: parts_of_scores.scores.save(half, labels=labels_of))
     metrics = accuracy(scores, labels, expected=expected)
     metrics |= _own_metrics(evaluation, scores, labels, list(labels_of.values()))
+    silent = list(remarks.values()).count(SILENT) if data.sound and parts_of_scores.all_remarks else None
     done = {
         **origin,
         "metrics": metrics,
         "views": views,
-        **seen,
-        "videos_silent": list(remarks.values()).count(SILENT) if data.sound and journal.all_remarks else None,
-        "failures": method.failures,
+        **coverage(expected, len(labels_of) - len(failures)),
+        "videos_silent": silent,
+        "failures": failures,
         "remarks": remarks,
         "wall_s": round(time.monotonic() - started, 3),
         "data_fingerprint": tested["data_fingerprint"],
@@ -123,7 +118,7 @@ def _evaluate(
         **environment(),
     }
     folders.write_json(folder / folders.DONE, done)
-    journal.remove_parts()
+    parts_of_scores.remove()
     (folder / ERROR).unlink(missing_ok=True)
 
 

@@ -21,13 +21,16 @@ from vtbench.errors import SpecError, UsageError, VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.papers.spec.cells import ACCURACIES
 from vtbench.papers.spec.schema import Row
-from vtbench.papers.trainings import Measurement, Start, Training
+from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.run.plan import Job, all_measurements, blockers, graph, is_trained, require_work
 from vtbench.run.settings import Settings
 from vtbench.scales import Scale
+
+LAST = "last epoch"
+"""What a method says of its choice of weights that makes none."""
 
 
 @dataclass
@@ -370,8 +373,8 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
         batch_size=done.get("batch_size"),
         accumulate=done.get("accumulate"),
         lr=done.get("lr"),
-        init=_start(training.init, done) if ours else "given",
-        selection=_selection(training) if ours else "unknown: given weights",
+        init=_start(training, done) if ours else "given",
+        selection=_selection(training, done) if ours else "unknown: given weights",
         data_fingerprint=measured["data_fingerprint"],
         weights_sha256=measured["weights_sha256"],
         commit=measured["commit"],
@@ -390,27 +393,24 @@ def _own_metrics(metrics: dict[str, float]) -> str | None:
     return ";".join(f"{name}={value!r}" for name, value in own.items()) or None
 
 
-def _start(start: Start, done: dict[str, Any]) -> str:
+def _start(training: Training, done: dict[str, Any]) -> str:
     """`scratch`, `training:<key>`, or the name of the weights and the first 8 digits of the file's SHA-256; the same of
-    VGGish's weights behind it, where sound goes through them."""
+    the audio encoder's weights behind it, where it has any."""
+    start = training.init
     if start.training:
         began = f"training:{start.training.key}"
     else:
         began = f"{start.weights}@{done['init_sha256'][:8]}" if start.weights else "scratch"
-    heard = done.get("vggish_sha256")
-    return f"{began};vggish@{heard[:8]}" if heard else began
+    audio = done.get("audio_sha256")
+    return f"{began};{training.data.audio_encoder}@{audio[:8]}" if audio else began
 
 
-def _selection(training: Training) -> str:
+def _selection(training: Training, done: dict[str, Any]) -> str:
     """What drove the choices behind the weights. At paper scale the recipe is the paper's own."""
-    epoch = "last epoch"
-    if training.train.holdout:
-        epoch = f"rate by {training.train.holdout:.0%} of the training videos, held out; last epoch"
-    if training.train.keep == "best_on_test":
-        epoch = f"best of {training.train.epochs} epochs on the test set of {training.data.dataset}"
+    chosen = done.get("selection", LAST)  # not in trainings by an older version
     if training.scale == "paper":
-        return epoch if training.train.keep or training.train.holdout else f"none: {epoch}"
-    return f"recipe of the small scales: {training.data.dataset} validation in sight; {epoch}"
+        return f"none: {chosen}" if chosen == LAST else chosen
+    return f"recipe of the small scales: {training.data.dataset} validation in sight; {chosen}"
 
 
 def evaluate_checkpoint(

@@ -16,11 +16,9 @@ from vtbench.errors import SpecError, UsageError, VtbenchError
 from vtbench.evaluation import METRICS
 from vtbench.methods import method_class
 from vtbench.models import build
-from vtbench.models.vggish import MelStatistics, VGGish
 from vtbench.naming import guarded, load
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.network import Network
-from vtbench.papers.spec.recipe import Data
 from vtbench.papers.trainings import Evaluation, Training
 
 
@@ -41,13 +39,6 @@ def built(network: Network) -> torch.nn.Module:
         raise SpecError(str(error)) from error
     except ValueError as error:  # of a builder of ours; anything else would be a mistake of ours
         raise SpecError(f"model {network.name}: {error}; {CHANGE}") from error
-
-
-def build_audio_encoder(data: Data) -> torch.nn.Module | None:
-    """What turns log-mel patches into features where clips have sound: VGGish, weights still to be loaded, or plain
-    statistics of them."""
-    encoders = {"vggish": VGGish, "mel": MelStatistics}
-    return encoders[data.audio_encoder]() if data.audio_encoder else None
 
 
 def impossible(training: Training, evaluations: Iterable[Evaluation] = ()) -> str | None:

@@ -1,4 +1,4 @@
-"""What holds while Lightning runs one training or one evaluation: threads, its notices, and errors as one line."""
+"""What holds while Lightning runs one training or one evaluation: its notices, errors as one line, the environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vtbench.errors import RunError, VtbenchError, in_one_line
-from vtbench.papers.trainings import Training
 from vtbench.results import provenance
 
 ERROR = "error.txt"
@@ -26,30 +25,10 @@ def environment() -> dict[str, Any]:
     return {**provenance.environment(), "device": device, "threads": torch.get_num_threads()}
 
 
-def one_thread_below_paper_scale(training: Training) -> None:
-    """Small networks gain nothing from threads, and with one the numbers do not depend on the machine's cores."""
-    if training.scale != "paper":
-        torch.set_num_threads(1)
-
-
-def quiet_trainer(training: Training, folder: Path) -> dict[str, Any]:
-    """What every Trainer here has in common: vtbench draws its own progress and keeps its own checkpoints."""
-    return {
-        "accelerator": "auto" if training.scale == "paper" else "cpu",
-        "devices": 1,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "enable_checkpointing": False,
-        "num_sanity_val_steps": 0,
-        "default_root_dir": folder,
-        "use_distributed_sampler": False,
-    }
-
-
 @contextlib.contextmanager
 def errors_in_one_line(folder: Path) -> Iterator[None]:
-    """Keep Lightning's notices out of the display; tell an error that is not ours in one line, with its traceback kept
-    in the folder. Ctrl-C and SIGTERM come out as KeyboardInterrupt."""
+    """Keep Lightning's notices out of the display; report an unexpected error as one line, with its traceback kept in
+    the folder. Ctrl-C and SIGTERM come out as KeyboardInterrupt."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

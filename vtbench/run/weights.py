@@ -1,45 +1,39 @@
-"""The weights that a training starts from, and those of the encoder of sound: the files, and loading them."""
+"""The files of weights that a training needs: what it starts from, and those of its audio encoder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import torch
+from torch import nn
 
 from vtbench.errors import WeightsError
-from vtbench.papers.spec.recipe import Data
+from vtbench.models import AUDIO_WEIGHTS, build_audio_encoder
+from vtbench.naming import load
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
-from vtbench.run.network import build_audio_encoder
 from vtbench.run.settings import Settings
-from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
-from vtbench.weights.vggish import load_vggish
+from vtbench.weights import HOSTED, hosted_file
 
 
-def initialise(network: torch.nn.Module, training: Training, settings: Settings) -> str | None:
-    """Load what the training starts from; gives the SHA-256 of that file, None for random weights."""
+def start_file(training: Training, settings: Settings) -> Path | None:
+    """What a training starts from: the weights of another training, or named ones; None for random weights."""
     start = training.init
     if start.training is not None:
-        path = folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS
-    elif start.weights is not None:
-        path = weights_file(start.weights, settings)
-    else:
-        return None
-    load_weights(network, path)
-    return sha256_of(path)
+        return folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS
+    return None if start.weights is None else weights_file(start.weights, settings)
 
 
-def audio_encoder(data: Data, settings: Settings) -> torch.nn.Module | None:
-    """What turns the sound of clips into features, where they have any, with the weights given as `vggish` where it is
-    VGGish. It is never trained. Raises WeightsError."""
-    encoder = build_audio_encoder(data)
-    if encoder is not None and data.audio_encoder == "vggish":
-        load_vggish(encoder, weights_file(data.audio_encoder, settings))
-    return encoder
+def audio_encoder(name: str, settings: Settings) -> tuple[nn.Module, Path | None]:
+    """An audio encoder with the weights given under its own name, and their file; None for one that has none.
 
-
-def vggish_sha256(data: Data, settings: Settings) -> str | None:
-    return sha256_of(weights_file("vggish", settings)) if data.audio_encoder == "vggish" else None
+    Raises WeightsError for a file that is not given or does not fit.
+    """
+    encoder = build_audio_encoder(name)
+    if name not in AUDIO_WEIGHTS:
+        return encoder, None
+    path = weights_file(name, settings)
+    load(name, AUDIO_WEIGHTS, "audio encoder")(encoder, path)
+    return encoder, path
 
 
 def weights_file(name: str, settings: Settings) -> Path:

@@ -7,11 +7,14 @@ whose `__init__` takes the arguments.
 from __future__ import annotations
 
 import ast
+import contextlib
+import dataclasses
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_origin
+from typing import Any, Literal
 
 from vtbench.errors import SpecError, did_you_mean
 from vtbench.papers.code.modules import absolute, find_spec, module_file
@@ -24,8 +27,10 @@ have it."""
 METRIC_ARGUMENTS = ("scores", "labels", "expected_labels")
 """What a metric is given: scores (N, C) and labels (N,) of the videos that were scored, and by keyword the labels of
 all videos that were to be tested."""
-OF_THE_RUNNER = ("network", "lr", "audio_encoder")
-"""Arguments of a method that are given whatever the spec says."""
+OF_EVERY_METHOD = ("lr", "epochs")
+"""Arguments that every method takes; in a spec they are keys of every recipe."""
+GIVEN_TO_METHODS = ("network", "audio_encoder", "average", "metrics", "views_per_forward")
+"""Arguments of a method that a spec does not give in `train`."""
 
 _TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 _SEQUENCES = ("list", "List", "Sequence", "Iterable")
@@ -38,6 +43,8 @@ class Argument:
     hint: Any
     required: bool
     default: Any = None
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """`ge`, `gt`, `le`, `lt`, where the annotation is Annotated with bounds of annotated_types."""
 
 
 def called(name: str) -> str:
@@ -71,6 +78,14 @@ class Builders:
     def metrics(self) -> Mapping[str, str]:
         """METRICS of evaluation/__init__.py: name -> "module:function"."""
         return _names(self.package / "evaluation" / "__init__.py", "METRICS")
+
+    def audio_encoders(self) -> Mapping[str, str]:
+        """AUDIO_ENCODERS of models/__init__.py: name -> "module:class"."""
+        return _names(self.package / "models" / "__init__.py", "AUDIO_ENCODERS")
+
+    def audio_weights(self) -> Mapping[str, str]:
+        """AUDIO_WEIGHTS of models/__init__.py: audio encoder that takes a file of weights -> what loads it."""
+        return _names(self.package / "models" / "__init__.py", "AUDIO_WEIGHTS")
 
     def attentions(self) -> list[str]:
         """The names in ATTENTIONS of layers/attention.py, whose growth can be counted."""
@@ -127,6 +142,53 @@ class Builders:
         )
         return found
 
+    def method_arguments(
+        self, name: Node, given: Mapping[str, Node], removed: Mapping[str, Node], at: str = ""
+    ) -> dict[str, Any]:
+        """What a spec gives to its method, each of the type and in the range that its `__init__` wants.
+
+        - given: the keys of `train` that the trainer does not take
+        - removed: keys that an empty value took away
+
+        Raises SpecError for an unknown method or argument, for one left out that it needs, for a wrong type, choice or
+        range, and for arguments that do not go together (`needs` and `forbids` of vtbench.methods.base).
+        """
+        signature = self.method(name)
+        if signature is None:  # a base that cannot be read: Python will say what does not fit
+            return {key: convert(node, Any) for key, node in given.items()}
+        method, problems = called(name.value), Problems()
+        known = {key: argument for key, argument in signature.items() if key not in GIVEN_TO_METHODS}
+        if lacking := [key for key in OF_EVERY_METHOD if key not in known]:
+            with problems.collected():
+                name.fail(
+                    f"the method {method} does not take {' and '.join(lacking)}, which every recipe has; derive it "
+                    "from vtbench.methods.base.ScheduledClassifier, or take them in __init__"
+                )
+        arguments = {}
+        for key, node in given.items():
+            with problems.collected():
+                if key not in known:
+                    hint = did_you_mean(key, known)
+                    node.fail(f"no such key{hint}" if "did you mean" in hint
+                              else f"the method {method} has no such argument; leave it out")  # fmt: skip
+                arguments[key] = convert(node, known[key].hint)
+                _check_limits(node, arguments[key], known[key].limits)
+        missing = [key for key, argument in known.items()
+                   if argument.required and key not in given and key not in OF_EVERY_METHOD]  # fmt: skip
+        for key in (key for key in missing if key in removed):
+            with problems.collected():
+                removed[key].fail(f"is removed here{at}, and the method {method} needs it")
+        if asked := [key for key in missing if key not in removed]:
+            with problems.collected():
+                name.fail(f"the method {method} needs {', '.join(asked)}, which the train block does not give")
+        problems.refuse()
+        return arguments
+
+    def rules(self, method: str, name: str) -> Mapping[str, tuple[str, ...]]:
+        """`needs` or `forbids` of a method: argument -> another argument and those of its values that need, or forbid,
+        the first (see vtbench.methods.base). What a class says lies on what its first base says."""
+        return _class_rules(*self._place(method, self.methods(), "method"), name)
+
     def data_module(self, name: Node) -> None:
         """Refuse what is not a data module: a short name, or `package.module:Class`."""
         self._at(name, lambda text: _definition(*self._place(text, self.data_modules(), "data module"), ast.ClassDef))
@@ -163,10 +225,14 @@ class Builders:
         return _followed(module_file(module, self.home), module, attribute)
 
 
-def check_choice(node: Node, argument: Argument) -> None:
-    """Refuse a value that is not among the few that an argument takes, where its annotation lists them."""
-    if get_origin(argument.hint) is Literal:
-        convert(node, argument.hint)
+def _check_limits(node: Node, value: Any, limits: Mapping[str, float]) -> None:
+    words = {"ge": ("at_least", operator.ge), "gt": ("above", operator.gt), "le": ("at_most", operator.le),
+             "lt": ("below", operator.lt)}  # fmt: skip
+    for name, limit in limits.items():
+        word, holds = words[name]
+        for number in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(number, int | float) and not holds(number, limit):
+                node.fail(f"is {number}, must be {word.replace('_', ' ')} {limit:g}")
 
 
 # ---- names in files --------------------------------------------------------------------------------------------------
@@ -317,7 +383,8 @@ def _arguments(
                     raise SpecError(
                         f"{shown(path)}:{item.lineno}: {name}({item.arg}=...): the default must be a literal"
                     ) from error
-        arguments[item.arg] = Argument(_hint(item.annotation, path), default is None, value)
+        hint, limits = _without_limits(item.annotation)
+        arguments[item.arg] = Argument(_hint(hint, path), default is None, value, limits)
     return arguments
 
 
@@ -333,6 +400,25 @@ def _class_signature(path: Path, name: str) -> Mapping[str, Argument] | None:
     place = _base(path, found.bases[0]) if found.bases else None
     above = _class_signature(*place) if place else None
     return None if above is None else {**above, **own}
+
+
+@cache
+def _class_rules(path: Path, name: str, variable: str) -> Mapping[str, tuple[str, ...]]:
+    """A dictionary of literals that a class has under a name, on that of its first base."""
+    found = _definition(path, name, kind=ast.ClassDef)
+    assert isinstance(found, ast.ClassDef)
+    place = _base(path, found.bases[0]) if found.bases else None
+    rules = dict(_class_rules(*place, variable)) if place else {}
+    for statement in found.body:
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+            continue
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        if variable in (target.id for target in targets if isinstance(target, ast.Name)):
+            try:
+                rules |= ast.literal_eval(statement.value)
+            except (ValueError, TypeError) as error:
+                raise SpecError(f"{shown(path)}:{statement.lineno}: {name}.{variable} must be a literal") from error
+    return rules
 
 
 def _base(path: Path, base: ast.expr) -> tuple[Path, str] | None:
@@ -365,6 +451,27 @@ def _module_called(path: Path, name: str) -> str | None:
                 if name == (alias.asname or alias.name):
                     return f"{statement.module}.{alias.name}"
     return None
+
+
+def _without_limits(node: ast.expr | None) -> tuple[ast.expr | None, dict[str, float]]:
+    """An annotation without its bounds, and the bounds: those of Annotated[float, Gt(0), Le(1)] or of
+    Annotated[float, Interval(ge=0, lt=1)], also beside `| None`."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        left, limits = _without_limits(node.left)
+        assert left is not None
+        return ast.BinOp(left, node.op, node.right), limits
+    is_annotated = isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Annotated"
+    if not (is_annotated and isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple)):
+        return node, {}
+    hint, *bounds = node.slice.elts
+    limits = {}
+    for bound in bounds:
+        if isinstance(bound, ast.Call) and isinstance(bound.func, ast.Name):
+            with contextlib.suppress(ValueError):  # a bound that is known only when it runs
+                if bound.args:
+                    limits[bound.func.id.lower()] = ast.literal_eval(bound.args[0])
+                limits |= {word.arg: ast.literal_eval(word.value) for word in bound.keywords if word.arg}
+    return hint, {name: limit for name, limit in limits.items() if name in ("ge", "gt", "le", "lt")}
 
 
 def _hint(node: ast.expr | None, path: Path) -> Any:

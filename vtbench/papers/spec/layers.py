@@ -12,18 +12,19 @@ not have, and a block that the row does not have, are passed over. What a row sa
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from vtbench.errors import DataError, SpecError, did_you_mean
-from vtbench.papers.code.signatures import OF_THE_RUNNER, Builders, called, check_choice
+from vtbench.papers.code.signatures import Builders
 from vtbench.papers.datasets import load_dataset, wrong_split
 from vtbench.papers.roots import datasets
 from vtbench.papers.spec.cells import METRICS
-from vtbench.papers.spec.document import Node, Problems, build, described, is_required, key, writable
-from vtbench.papers.spec.recipe import BLOCKS, METHOD_OPTIONS, Data, Model, Recipe, check_keys
+from vtbench.papers.spec.document import Node, Problems, build, described, key, writable
+from vtbench.papers.spec.recipe import BLOCKS, Data, Model, Recipe, Train, check_keys, set_values
 from vtbench.scales import Scale, at_scale, layered, small_scales
 
 T = TypeVar("T")
@@ -199,14 +200,20 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
 
 
 def _check_removed(block: str, values: Mapping[str, Node], kept: Blocks, builders: Builders) -> None:
-    if block != "model":
+    if block == "model":
+        name = kept[block].get("name")
+        known = builders.network(name) if name else {}
+        for word, node in values.items():
+            if name and word != "name":
+                builders.check_argument(name.value, word, node, known)
+    elif block == "train":
+        method = kept[block].get("method")
+        signature = builders.method(method) if method else None
+        for word, node in values.items():
+            if signature is not None and word not in signature and word not in writable(Train):
+                node.fail(f"no such key{did_you_mean(word, [*writable(Train), *signature])}")
+    else:
         check_keys(block, values)
-        return
-    name = kept[block].get("name")
-    known = builders.network(name) if name else {}
-    for word, node in values.items():
-        if name and word != "name":
-            builders.check_argument(name.value, word, node, known)
 
 
 def setter(layers: Sequence[Layer], dotted: str) -> Layer | None:
@@ -285,16 +292,20 @@ def read_recipe(
             elif values:
                 where = Node(None, row.file, row.line, f"{row.key}.{block}")
                 gone = merged.removed.get(block, {})
-                read[block] = build(BLOCKS[block], where, values, removed=gone, together=together)
-    if "train" in blocks and "method" in blocks["train"]:
-        with problems.collected():
-            _check_method(blocks["train"], builders)
+                fields = writable(BLOCKS[block])
+                others = {word: node for word, node in values.items() if word not in fields} if block == "train" else {}
+                own = {word: node for word, node in values.items() if word not in others}
+                read[block] = build(BLOCKS[block], where, own, removed=gone, together=together)
+                if block == "train":
+                    arguments = builders.method_arguments(values["method"], others, gone, at)
+                    read[block] = dataclasses.replace(read[block], arguments=arguments)
+                    _check_together(read[block], builders, together)
     if "metrics" in blocks.get("eval", {}):
         with problems.collected():
             _check_metrics(blocks["eval"]["metrics"], builders)
     if "data" in read:
         with problems.collected():
-            _check_data(read["data"], blocks["data"], at)
+            _check_data(read["data"], blocks["data"], builders, at)
     if "data" in read and "model" in read:
         takes = "modalities" in builders.signature(read["model"].name)
         if takes != (read["data"].modalities is not None):
@@ -326,9 +337,13 @@ def _place(what: str, layers: Sequence[Layer], row: Node) -> Node:
     return row
 
 
-def _check_data(data: Data, block: Mapping[str, Node], at: str) -> None:
-    """The data set exists, and has the official split that is asked for."""
-    known = datasets()
+def _check_data(data: Data, block: Mapping[str, Node], builders: Builders, at: str) -> None:
+    """The data set exists, and has the official split that is asked for; so does the audio encoder."""
+    known, encoders = datasets(), builders.audio_encoders()
+    if data.audio_encoder is not None and data.audio_encoder not in encoders:
+        block["audio_encoder"].fail(
+            f"no audio encoder is called {data.audio_encoder!r}{did_you_mean(data.audio_encoder, encoders)}"
+        )
     dataset = block["dataset"]
     if data.dataset not in known:
         dataset.fail(f"no data set is called {data.dataset!r}{did_you_mean(data.dataset, known)}")
@@ -355,33 +370,17 @@ def _check_metrics(metrics: Node, builders: Builders) -> None:
     problems.refuse()
 
 
-def _check_method(train: Mapping[str, Node], builders: Builders) -> None:
-    """The method exists, takes the options that are set, and needs no others."""
-    signature = builders.method(train["method"])
-    if signature is None:
-        return
-    method = called(train["method"].value)
-    problems = Problems()
-    given = [name for name in METHOD_OPTIONS if name in train and train[name].value is not None]
-    required = {name for name, (field_, _) in writable(BLOCKS["train"]).items() if is_required(field_)}
-    unknown = [name for name in given if name not in signature]
-    if needed := [name for name in unknown if name in required]:
-        with problems.collected():
-            train["method"].fail(
-                f"the method {method} does not take {', '.join(needed)}, which every recipe has; derive it from "
-                "vtbench.methods.base.ScheduledClassifier, or take them in __init__"
-            )
-    for name in given:
-        with problems.collected():
-            if name in unknown and name not in required:
-                train[name].fail(f"the method {method} has no such option; leave it out")
-            if name in signature:
-                check_choice(train[name], signature[name])
-    asked = [name for name, argument in signature.items() if argument.required and name not in (*OF_THE_RUNNER, *given)]
-    if asked:
-        with problems.collected():
-            train["method"].fail(f"the method {method} needs {', '.join(asked)}, which the train block does not give")
-    problems.refuse()
+def _check_together(train: Train, builders: Builders, fail: Callable[[str], NoReturn]) -> None:
+    """An argument that another one needs is there, and one that it has no use for is not."""
+    values = set_values(train)
+    for name, (other, *needing) in builders.rules(train.method, "needs").items():
+        if (values.get(other) in needing) != (name in values):
+            one = f"the {other} {needing[0]}, which needs it"
+            several = f"the {other}s {' and '.join(needing)}, which need it"
+            fail(f"train.{name} belongs to {one if len(needing) == 1 else several}")
+    for name, (other, *forbidding) in builders.rules(train.method, "forbids").items():
+        if values.get(other) in forbidding and values.get(name):
+            fail(f"train.{name} is {values[name]}, must be 0 with the {other} {values[other]}")
 
 
 # ---- a recipe at a scale ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vtbench.errors import did_you_mean
+from vtbench.papers.code.signatures import Builders
 from vtbench.papers.spec.document import Node, Problems, described, key, writable
 
 Modality = Literal["iframe", "motion", "residual", "audio"]
@@ -48,9 +49,9 @@ class Data:
         "what motion vectors and residuals are counted from: the previous frame, or (accumulated) the I-frame",
         default=None,
     )
-    audio_encoder: Literal["vggish", "mel"] | None = key(
-        "what makes 128 numbers of the second of sound around each frame, and is never trained: VGGish, whose weights "
-        "are given as `vggish`, or (small scales) mean and standard deviation of each of its 64 mel bands",
+    audio_encoder: str | None = key(
+        "what makes a vector of the second of audio around each frame, and is never trained: a name of "
+        "vtbench.models.AUDIO_ENCODERS",
         default=None,
     )
 
@@ -70,8 +71,8 @@ class Data:
 
     @property
     def weights(self) -> str | None:
-        """The name of the file of weights that the encoder of sound takes."""
-        return "vggish" if self.audio_encoder == "vggish" else None
+        """The name of the file of weights that the audio encoder takes."""
+        return self.audio_encoder if self.audio_encoder in Builders().audio_weights() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,76 +211,19 @@ class Init:
             raise ValueError("init must hold exactly one of scratch: true, weights, row, measurement, pretraining")
 
 
-_OF_SCHEDULES = {
-    "milestones": ("step",),
-    "gamma": ("step", "plateau"),
-    "patience": ("plateau",),
-    "holdout": ("plateau",),
-}
-"""Key of `train` -> the schedules that need it; others do without."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """The recipe of one training."""
+    """The recipe of one training: the method with its arguments, and what the trainer is given."""
 
-    method: str = key("a name of vtbench.methods.METHODS")
-    optimizer: Literal["sgd", "adamw"] = key("the optimiser")
+    method: str = key("a name of vtbench.methods.METHODS, or package.module:Class; its arguments stand beside it")
     lr: float = key("initial learning rate at the effective batch below", above=0)
-    momentum: float | None = key("momentum of sgd", default=None, at_least=0, at_most=1)
-    weight_decay: float = key("weight decay of all parameters", at_least=0)
     epochs: int = key("passes over the training videos", unit="epochs", at_least=1)
-    warmup_epochs: float = key("linear warm-up of the learning rate from 0", unit="epochs", at_least=0)
-    schedule: Literal["step", "cosine", "plateau"] = key(
-        "how the learning rate falls: once per optimiser step, or on a plateau of the top-1 on held-out training videos"
-    )
-    milestones: tuple[int, ...] | None = key("epochs after which a step falls", unit="epochs", default=None, at_least=1)
-    gamma: float | None = key("factor of each step of the schedules step and plateau", default=None, above=0)
-    patience: int | None = key(
-        "epochs without a new best after which the rate still stays; it falls after one more",
-        unit="epochs",
-        default=None,
-        at_least=1,
-    )
-    holdout: float | None = key(
-        "share of the training videos that the plateau is watched on, and that are not trained on",
-        default=None,
-        above=0,
-    )
     batch_size: int = key("clips per forward pass, over all devices", unit="clips", at_least=1)
     accumulate: int = key("forward passes per update", at_least=1)
-    label_smoothing: float = key("label smoothing", at_least=0, at_most=1)
     clip_grad_norm: float | None = key("upper limit of the gradient norm", default=None, above=0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key("arithmetic, in Lightning's words")
-    backbone_lr: float | None = key(
-        "factor of the learning rate of all but the head and the tables of position biases", default=None, above=0
-    )
-    precise_bn: int | None = key(
-        "batches of training clips over which the statistics of batch norm are measured when the training is over",
-        default=None,
-        at_least=1,
-    )
-    keep: Literal["best_on_test"] | None = key(
-        "the epoch with the best top-1 on the test set (1 clip, 3 crops); not set: the last epoch",
-        default=None,
-    )
-
-    def __post_init__(self) -> None:
-        if (self.optimizer == "sgd") != (self.momentum is not None):
-            raise ValueError("train.momentum belongs to the optimizer sgd, which needs it")
-        for name, schedules in _OF_SCHEDULES.items():
-            if (self.schedule in schedules) != (getattr(self, name) is not None):
-                one = f"the schedule {schedules[0]}, which needs it"
-                several = f"the schedules {' and '.join(schedules)}, which need it"
-                raise ValueError(f"train.{name} belongs to {one if len(schedules) == 1 else several}")
-        if self.holdout is not None and self.holdout >= 1:
-            raise ValueError(f"train.holdout is {self.holdout}, must be below 1")
-        if self.schedule == "plateau" and self.warmup_epochs:
-            raise ValueError(f"train.warmup_epochs is {self.warmup_epochs}, must be 0 with the schedule plateau")
-        if self.holdout is not None and self.keep:
-            raise ValueError(
-                f"train.keep {self.keep} and train.holdout exclude each other: an epoch has one validation"
-            )
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The arguments of the method that the spec gives, besides `lr` and `epochs`, which every method takes."""
 
     @property
     def effective_batch(self) -> int:
@@ -345,26 +289,25 @@ class Recipe:
         return leaves
 
 
-METHOD_OPTIONS = (
-    *("optimizer", "momentum", "weight_decay", "epochs", "warmup_epochs", "schedule", "milestones", "gamma"),
-    *("label_smoothing", "precise_bn", "backbone_lr", "patience"),
-)
-"""The keys of `train` that are arguments of the method; the others are the runner's."""
-
 BLOCKS: dict[str, Any] = {"data": Data, "augment": Augment, "init": Init, "train": Train, "eval": Eval}
-"""The blocks of a recipe that are dataclasses; `model` is checked against its builder instead."""
+"""The blocks of a recipe that are dataclasses. `model` is checked against its builder instead, and what of `train` is
+no field of Train against its method."""
+
+OPEN_BLOCKS = ("model", "train")
+"""The blocks whose keys depend on what they name."""
 
 
 def set_values(block: Any) -> dict[str, Any]:
     """The keys of a block that are set."""
     unset = (None, False) if isinstance(block, Init) else (None,)
     values = {field.name: getattr(block, field.name) for field in dataclasses.fields(block)}
+    values |= values.pop("arguments", {})
     return {name: value for name, value in values.items() if not any(value is empty for empty in unset)}
 
 
 def check_keys(block: str, values: Mapping[str, Node]) -> None:
-    """Refuse keys that a block cannot have; the arguments of `model` depend on the network and are checked with it."""
-    if block == "model":
+    """Refuse keys that a block cannot have; those of OPEN_BLOCKS are checked with what they name."""
+    if block in OPEN_BLOCKS:
         return
     fields, problems = writable(BLOCKS[block]), Problems()
     for name, node in values.items():

@@ -1,0 +1,66 @@
+"""Optimisers by name, and how the learning rate changes over the epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args
+
+import timm.optim
+import torch
+
+from vtbench.errors import UsageError, did_you_mean
+
+Optimizer = Literal["sgd", "adam", "adamw", "nadamw", "lamb", "lion"]
+"""Names of timm's factory, which gives torch's own class where torch has one. A new one is one more name here."""
+
+Schedule = Literal["step", "cosine", "constant"]
+"""See `lr_factor`."""
+
+
+def build_optimizer(
+    name: Optimizer, groups: Iterable[Mapping[str, Any]], *, lr: float, weight_decay: float, momentum: float | None
+) -> torch.optim.Optimizer:
+    """The optimiser `name` over parameter groups, which may have an `lr` and a `weight_decay` of their own.
+
+    All else is the class's default, AdamW's betas of 0.9 and 0.999 for example; SGD is without Nesterov momentum.
+    """
+    known_name("optimizer", name, get_args(Optimizer))
+    optimizer = timm.optim.get_optimizer_class(name, bind_defaults=False)
+    options = {} if momentum is None else {"momentum": momentum}
+    made: torch.optim.Optimizer = optimizer(list(groups), lr=lr, weight_decay=weight_decay, **options)
+    return made
+
+
+def known_name(argument: str, name: str, known: Iterable[str]) -> None:
+    """Raise UsageError, with the nearest right name, for a name that is not among the known ones."""
+    choices = tuple(known)
+    if name not in choices:
+        raise UsageError(f"{argument} is {name!r}, must be one of {', '.join(choices)}{did_you_mean(name, choices)}")
+
+
+def lr_factor(
+    epoch: float,
+    *,
+    epochs: int,
+    schedule: Schedule,
+    milestones: Iterable[int] = (),
+    gamma: float = 1.0,
+    warmup_epochs: float = 0.0,
+) -> float:
+    """What the learning rate is multiplied by after `epoch` epochs (a fraction inside an epoch), in (0, 1].
+
+    - step: multiplies by `gamma` at every whole epoch of `milestones`
+    - cosine: falls from 1 to 0 over the epochs after the warm-up
+    - constant: stays 1
+
+    The warm-up is linear from 0 in all of them.
+    """
+    if epoch < warmup_epochs:
+        return max(epoch, 1e-3) / warmup_epochs
+    if schedule == "constant":
+        return 1.0
+    if schedule == "step":
+        return gamma ** sum(epoch >= milestone for milestone in milestones)
+    progress = (epoch - warmup_epochs) / max(epochs - warmup_epochs, 1e-9)
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
