@@ -30,9 +30,6 @@ from vtbench.results.store import SpeedStore
 from vtbench.run.network import built, check_network
 from vtbench.scales import Scale
 
-OnProgress = Callable[[str], None]
-"""Called with one line of text about what was measured or how far a measurement is."""
-
 WORK: Mapping[str, Work] = {
     "latency_ms": "latency",
     "throughput_vps": "infer",
@@ -119,21 +116,25 @@ def measure(
     options: SpeedOptions,
     *,
     against: str | None = None,
-    on_progress: OnProgress = lambda line: None,
+    on_progress: Callable[[str], None] = lambda line: None,
 ) -> SpeedOutcome:
-    """Measure the networks of rows, and append a line per row and metric as soon as it is measured.
+    """Measure the networks of rows, and append a line per row and metric to `store` as soon as it is measured.
 
-    Every row is measured in turns with its baseline row, or with the row `against` (paper/table:row), which is measured
-    too if it was not selected. Rows that share a network and a baseline share the measurement. If memory does not
-    suffice, the batch halves. A failure is reported, and the rest is still measured. Raises ResultsError before any
-    measurement if lines could not be written, SpecError for a network that cannot be built.
+    - `against`: the row (paper/table:row) to measure every row against; by default each row's own `baseline`. It is
+      measured too if it was not selected.
+    - `on_progress`: called with one line of text about each value, and now and then about how far a measurement is
+
+    A row takes turns with its baseline. Rows that share a network and a baseline share the measurement. If memory does
+    not suffice, the batch halves. A failure is reported, and the rest is still measured. Raises ResultsError before any
+    measurement if lines could not be written, SpecError for a network that cannot be built, UsageError for a baseline
+    that is no row or has no network.
     """
     store.check()
     provenance.commit()  # now, before somebody commits while we measure
     outcome = SpeedOutcome()
     groups: dict[Network, list[_Target]] = {}
     for target in _targets(rows, scale, against, outcome):
-        _root(target)  # likewise
+        _root(target)  # now, before somebody changes a file there
         groups.setdefault(target.against_network or target.network, []).append(target)
     memory = _PeakMemory(options.machine)
     on_step = _throttled(on_progress)
@@ -163,11 +164,11 @@ def _value_and_ratio(line: SpeedRecord) -> str:
     return value if line.ratio is None else f"{value}, ratio {line.ratio:.3f}"
 
 
-def _prefixed(on_progress: OnProgress, title: str, step: str) -> None:
+def _prefixed(on_progress: Callable[[str], None], title: str, step: str) -> None:
     on_progress(f"{title}: {step}")
 
 
-def _throttled(on_progress: OnProgress) -> OnProgress:
+def _throttled(on_progress: Callable[[str], None]) -> Callable[[str], None]:
     """`on_progress` for lines about how far a measurement is: at most one every LINE_EVERY seconds."""
     last = time.monotonic()
 
@@ -239,7 +240,11 @@ class _PeakMemory:
 
 
 def _measure_metric(
-    metric: str, networks: Sequence[Network], options: SpeedOptions, memory: _PeakMemory, on_progress: OnProgress
+    metric: str,
+    networks: Sequence[Network],
+    options: SpeedOptions,
+    memory: _PeakMemory,
+    on_progress: Callable[[str], None],
 ) -> tuple[_WithBaseline, dict[Network, str]]:
     """One metric of several networks, the first of which is the baseline; and why some could not be measured."""
     failures: dict[Network, str] = {}
@@ -268,7 +273,7 @@ def _measure_metric(
 
 
 def _time_together(
-    metric: str, batches: Mapping[Network, int], options: SpeedOptions, on_progress: OnProgress
+    metric: str, batches: Mapping[Network, int], options: SpeedOptions, on_progress: Callable[[str], None]
 ) -> tuple[dict[Network, _Samples], dict[Network, str]]:
     """Time networks in turns, with all of them loaded; and why some could not be timed."""
     by_key = {network.key: network for network in batches}
@@ -297,7 +302,7 @@ def _time_in_pairs(
     failed: dict[Network, str],
     baseline: Network,
     options: SpeedOptions,
-    on_progress: OnProgress,
+    on_progress: Callable[[str], None],
 ) -> tuple[_WithBaseline, dict[Network, str]]:
     """Time again what did not fit beside the others (everything, if that was the baseline): each network with only the
     baseline loaded, and with fewer clips in both if even that does not fit."""
