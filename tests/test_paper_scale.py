@@ -23,9 +23,9 @@ from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run import launch
 from vtbench.run.data import data_module
 from vtbench.run.evaluate import evaluate
+from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
 from vtbench.video.compressed import CompressedReader
@@ -210,7 +210,7 @@ def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str
     measured = evaluate(evaluation, settings)
     assert (measured["videos_expected"], measured["videos_silent"], measured["views"]) == (3, 2, 3)
     assert sorted(measured["remarks"].values()) == ["silent", "silent"]
-    record = launch.record(dataclasses.replace(measurement, evaluation=evaluation), measured, settings)
+    record = to_record(dataclasses.replace(measurement, evaluation=evaluation), measured, settings)
     assert record.init.startswith("scratch;vggish@") and "held out" in record.selection
     assert (record.scale, record.videos_silent, record.device) == ("paper", 2, measured["device"])
     store = Store(settings.results)

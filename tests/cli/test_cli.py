@@ -16,7 +16,8 @@ import encoded
 import pytest
 
 import vtbench
-from vtbench.cli import COMMANDS, main
+from vtbench.cli import main
+from vtbench.cli.commands import COMMANDS
 from vtbench.errors import ResultsError
 from vtbench.run import launch
 
@@ -68,8 +69,8 @@ def test_list_json_has_the_fields_of_the_contract_in_printed_order(capsys: Captu
 
 
 def test_list_counts_distinct_trainings_at_the_scale_asked_for(capsys: Capture) -> None:
-    assert "33 rows, 25 distinct trainings at paper scale" in answer(capsys, "list", "msca")
-    assert "33 rows, 31 distinct trainings at mini scale" in answer(capsys, "list", "msca", "--scale", "mini")
+    assert "33 rows, 25 distinct training runs at paper scale" in answer(capsys, "list", "msca")
+    assert "33 rows, 31 distinct training runs at mini scale" in answer(capsys, "list", "msca", "--scale", "mini")
     rows = json.loads(answer(capsys, "list", "msca", "--format", "json", "--scale", "mini"))
     assert len({key for row in rows for key in row["trainings"]}) == 31
 
@@ -125,7 +126,10 @@ def test_show_as_csv_has_a_line_per_setting(capsys: Capture) -> None:
 
 def test_check_counts_what_it_found_in_order(capsys: Capture) -> None:
     text = answer(capsys, "check", "msca")
-    assert "5 tables, 33 rows; trainings: 25 at paper, 31 and 2 pretrainings at mini, 31 and 2" in text
+    assert (
+        "5 tables, 33 rows; training runs: 25 at paper, 31 (+2 pretraining) at mini, 31 (+2 pretraining) at smoke scale"
+        in text
+    )
     assert text.endswith(": ok\n")
 
 
@@ -156,11 +160,11 @@ def test_a_broken_spec_ends_other_commands_with_2_and_one_line(capsys: Capture, 
         (["check", "msca/table2:nothing"], "no row 'msca/table2:nothing'"),
         (["list", "--scale", "maxi"], "invalid choice: 'maxi'"),
         (["list", "--formt", "json"], "unrecognized arguments: --formt"),
-        (["run", "--seeds", "a"], "'a' is no list of seeds"),
+        (["run", "--seeds", "a"], "'a' is not a list of seeds"),
         (["run", "--seed", "4294967296"], "the highest seed is 4294967295"),
         (["run", "--again", "--test-again"], "not allowed with"),
         (["run", "--seeds", "1", "--seed", "2"], "not allowed with"),
-        (["run", "--workers", "0"], "'0' is no number above 0"),
+        (["run", "--workers", "0"], "'0' is not a whole number above 0"),
         (["run", "--data", "kinetics400"], "--data kinetics400: must be NAME=PATH"),
         (["eval", "msca/table2:vit"], "--checkpoint"),
         (["eval", "--checkpoint", "x.pth"], "eval needs a selector"),
@@ -258,7 +262,7 @@ def test_run_is_given_rows_scale_seeds_and_settings(capsys: Capture, monkeypatch
     settings = call["settings"]
     assert (settings.results, settings.data, settings.batch_size) == (Path("out"), {"cycle": Path("/c")}, 7)
     assert settings.wandb == "offline"
-    assert "0 results written to out/results.csv, 2 there already, 0 failed" in capsys.readouterr().out
+    assert "0 results written to out/results.csv, 2 already there, 0 failed" in capsys.readouterr().out
 
 
 def test_a_training_that_failed_ends_with_1_and_a_line_each(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,12 +275,12 @@ def test_a_training_that_failed_ends_with_1_and_a_line_each(capsys: Capture, mon
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (KeyboardInterrupt(), "interrupted; the same command goes on from what is finished"),
+        (KeyboardInterrupt(), "interrupted; run the same command again to resume"),
         (ResultsError("results: cannot be written"), "results: cannot be written"),
         (PermissionError(13, "Permission denied", "results/results.csv"), "results/results.csv: Permission denied"),
     ],
 )
-def test_what_breaks_a_run_off_is_one_line_and_exit_code_1(
+def test_what_interrupts_a_run_is_one_line_and_exit_code_1(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, error: BaseException, words: str
 ) -> None:
     monkeypatch.setattr(launch, "run", Calls(error))
@@ -290,7 +294,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert done.stdout.startswith("msca/table1:vit")
 
 
-def test_a_folder_is_encoded_anew_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_is_reencoded_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "source"
     source.mkdir()
     encoded.encode(source / "a.mp4", map(encoded.numbered_frame, range(14)))
@@ -298,11 +302,11 @@ def test_a_folder_is_encoded_anew_once(tmp_path: Path, capsys: pytest.CaptureFix
     command = ["data", "prepare", "--mpeg4", str(source), str(tmp_path / "target")]
     assert main(command) == 1
     captured = capsys.readouterr()
-    assert captured.out == "1 videos encoded, 0 there already, 1 failed\n"
+    assert captured.out == "1 videos encoded, 0 already there, 1 failed\n"
     assert captured.err.startswith("vtbench: ") and "b.mp4" in captured.err and captured.err.count("\n") == 1
     (source / "b.mp4").unlink()
     assert main(command) == 0
-    assert capsys.readouterr().out == "0 videos encoded, 1 there already, 0 failed\n"
+    assert capsys.readouterr().out == "0 videos encoded, 1 already there, 0 failed\n"
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def test_another_scale_is_one_line_of_python(
     assert main(["show", "lab/table1:one", "--scale", "lab"]) == 0
     assert "train.epochs                50 -> 12  (hours)" in capsys.readouterr().out
     assert main(["plan", "lab/table1:one", "--scale", "lab"]) == 0
-    assert "1 distinct trainings at lab scale" in capsys.readouterr().out
+    assert "1 distinct training runs at lab scale" in capsys.readouterr().out
 
 
 def test_a_measurement_can_be_limited_to_scales(own_paper: OwnPaper) -> None:

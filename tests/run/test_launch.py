@@ -24,6 +24,8 @@ from vtbench.report.compare import compare
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.run import launch
+from vtbench.run.display import Display
+from vtbench.run.evaluate_checkpoint import evaluate_checkpoint
 from vtbench.run.network import build_network
 from vtbench.run.settings import Settings
 
@@ -56,7 +58,7 @@ def results(finished: Path, tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-class Recording(launch.Display):
+class Recording(Display):
     def __init__(self) -> None:
         self.started: list[str] = []
         self.trained: list[str] = []
@@ -111,7 +113,7 @@ def test_a_row_whose_evaluation_is_recorded_for_another_row_gets_its_line_at_onc
     assert main.evaluation_key == Store(results).newest(VIT, "main", "smoke", 0).evaluation_key  # type: ignore[union-attr]
 
 
-def test_again_measures_anew_and_keeps_what_was(results: Path) -> None:
+def test_again_measures_again_and_keeps_what_was(results: Path) -> None:
     display = Recording()
     key = Store(results).newest(VIT, "main", "smoke", 0).training_key  # type: ignore[union-attr]
     outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], again=True, display=display)
@@ -123,20 +125,13 @@ def test_again_measures_anew_and_keeps_what_was(results: Path) -> None:
     assert folders.is_done(folders.training_folder(results, f"{key}.1"))
 
 
-def test_test_again_tests_anew_without_training(results: Path) -> None:
+def test_test_again_tests_without_training(results: Path) -> None:
     display = Recording()
     outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], test_again=True, display=display)
     assert (display.trained, len(outcome.written)) == ([], 1)
     before, after = (r for r in Store(results).read() if r.id == VIT)
     assert (before.top1, before.evaluation_key) == (after.top1, after.evaluation_key)
     assert folders.is_done(folders.evaluation_folder(results, f"{before.evaluation_key}.1"))
-
-
-def test_a_record_names_the_file_of_its_weights() -> None:
-    (paper,) = measurements(select([VIT])[0], "paper", 0)
-    start = launch._start(paper.evaluation.training, {"init_sha256": "e5005f0a" + 56 * "0"})
-    assert start == "vit_base_patch16_224.orig_in21k@e5005f0a"
-    assert launch._selection(paper.evaluation.training, {"selection": "last epoch"}) == "none: last epoch"
 
 
 def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path) -> None:
@@ -187,7 +182,7 @@ def test_paper_scale_without_data_is_blocked_by_name(tmp_path: Path) -> None:
 
 
 def test_a_killed_worker_fails_its_training_and_the_next_run_finishes_it(results: Path) -> None:
-    class Killer(launch.Display):
+    class Killer(Display):
         def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
             for child in multiprocessing.active_children():
                 os.kill(child.pid, signal.SIGKILL)  # type: ignore[arg-type]
@@ -200,7 +195,7 @@ def test_a_killed_worker_fails_its_training_and_the_next_run_finishes_it(results
 
 
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(results: Path) -> None:
-    class Interrupt(launch.Display):
+    class Interrupt(Display):
         def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
             raise KeyboardInterrupt
 
@@ -229,27 +224,27 @@ def test_ctrl_c_in_a_terminal_is_one_line_and_exit_code_1(tmp_path: Path, after:
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the parent and its workers
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert errors.strip().splitlines() == ["vtbench: interrupted; the same command goes on from what is finished"]
+    assert errors.strip().splitlines() == ["vtbench: interrupted; run the same command again to resume"]
 
 
-class Telling(launch.Display):
+class Logging(Display):
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.log: list[Any] = []
 
     def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
-        self.told.append((done, total))
+        self.log.append((done, total))
 
     def finish(self, key: str, records: Any, error: str | None) -> None:
-        self.told.append("finished")
+        self.log.append("finished")
 
 
 def test_given_weights_are_recorded_as_given(results: Path) -> None:
     key = Store(results).newest(VIT, "main", "smoke", 0).training_key  # type: ignore[union-attr]
     weights = folders.training_folder(results, key) / "weights.safetensors"
-    display = Telling()
+    display = Logging()
     rows = select([VIT, "msca/table1:vit"])
-    line, other = launch.evaluate_checkpoint(rows, Settings(results=results), "smoke", weights, display)
-    assert display.told == [(4, 4), "finished"], "one evaluation for both rows, of four videos"
+    line, other = evaluate_checkpoint(rows, Settings(results=results), "smoke", weights, display)
+    assert display.log == [(4, 4), "finished"], "one evaluation for both rows, of four videos"
     assert (line.id, other.id, other.evaluation_key) == ("msca/table1:vit", VIT, line.evaluation_key)
     assert line.init == "given"
     assert line.training_key.startswith("file:")
@@ -268,14 +263,15 @@ def test_wandb_offline_keeps_a_run_per_training_and_per_row(tmp_path: Path) -> N
     assert evaluation.startswith(f"eval-{record.evaluation_key}-")
 
 
-def test_the_logging_to_wandb_is_not_imported_unless_asked_for(tmp_path: Path) -> None:
+def test_the_wandb_module_is_not_imported_unless_asked_for(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom vtbench.run.train import train\n"
         "from vtbench.run.settings import Settings\n"
         "from vtbench.papers import measurements, select\n"
         f"t = measurements(select(['{VIT}'])[0], 'smoke', 0)[0].evaluation.training.init.training\n"
         f"train(t, Settings(results=Path({str(tmp_path)!r})))\n"
-        "assert not {'vtbench.run.tracking', 'vtbench.report.wandb'} & set(sys.modules)\n"
+        "assert not {'wandb', 'vtbench.report.wandb'} & set(sys.modules)\n"
+        "import wandb\n"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -292,7 +288,7 @@ def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_p
     }
     official = {name.replace("base_model..", "base_model."): tensor for name, tensor in official.items()}
     torch.save({"epoch": 18, "state_dict": official, "best_acc1": 76.0}, tmp_path / "best_ckpt_e17.pth")
-    records = launch.evaluate_checkpoint(
+    records = evaluate_checkpoint(
         [row], Settings(results=tmp_path / "results"), "smoke", tmp_path / "best_ckpt_e17.pth"
     )
     assert [record.measurement for record in records] == ["main", "events"]
@@ -311,12 +307,12 @@ def own_weights(results: Path) -> Path:
 def test_weights_tested_by_other_settings_are_neither_the_rows_result_nor_stale(results: Path) -> None:
     row, settings = select([VIT])[0], Settings(results=results)
     changed = with_settings([row], ["eval.clips=1"])
-    launch.evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
+    evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
     assert not compare([row], Store(results), "smoke")[0].stale
     again = launch.run([row], settings, "smoke", [0])
     assert (again.already, again.written, again.failed) == (1, [], [])
     (results / "results.csv").unlink()
-    launch.evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
+    evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
     alone = compare([row], Store(results), "smoke")[0]
     assert not alone.counted and not alone.stale
 
@@ -325,21 +321,10 @@ def test_given_weights_are_tested_again_when_the_test_videos_changed(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row, settings = select([VIT])[0], Settings(results=results)
-    first = launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
-    assert (
-        launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0].finished_at == first.finished_at
-    )
+    first = evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
+    assert evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0].finished_at == first.finished_at
     monkeypatch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
-    other = launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
+    other = evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
     assert other.data_fingerprint == "another" != first.data_fingerprint
     aside = folders.evaluation_folder(results, first.evaluation_key + ".1")
     assert folders.read_json(aside / folders.DONE)["data_fingerprint"] == first.data_fingerprint
-
-
-def test_a_record_says_when_the_test_set_chose_the_epoch() -> None:
-    for scale in ("mini", "paper"):
-        training = measurements(select([VIT])[0], scale)[0].evaluation.training
-        last, best = ({"selection": text} for text in ("last epoch", "best of 3 epochs on the test set"))
-        assert "last epoch" in launch._selection(training, last)
-        chosen = launch._selection(training, best)
-        assert "on the test set" in chosen and "last epoch" not in chosen

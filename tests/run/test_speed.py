@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vtbench.cli import main
-from vtbench.cost.speed import Case, Machine
+from vtbench.cost.passes import Case, Machine
 from vtbench.errors import RunError, SpecError, UsageError
 from vtbench.papers import select
 from vtbench.papers.spec.cells import SPEEDS
@@ -24,7 +24,7 @@ VIT, SHIFT, KV = "msca/table2:vit", "msca/table2:tokenshift", "msca/table2:msca-
 
 
 class Machinery:
-    """Stands for vtbench.cost.speed: a network's seconds, largest batches and GB are those that a test gives it."""
+    """Stands for vtbench.cost.timing and memory: seconds, largest batches and GB of a network are what a test says."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
@@ -54,7 +54,7 @@ class Machinery:
         peaks = self.gigabytes.get(self.name(case), [1.0])
         return peaks.pop(0) if len(peaks) > 1 else peaks[0]
 
-    def prepare(self, case: Case, work: str, batch: int, machine: Machine) -> tuple[str, int]:
+    def build_pass(self, case: Case, work: str, batch: int, machine: Machine) -> tuple[str, int]:
         return self.name(case), batch
 
     def time_in_turns(
@@ -81,7 +81,7 @@ class Machinery:
 @pytest.fixture
 def machinery(monkeypatch: pytest.MonkeyPatch) -> Machinery:
     made = Machinery()
-    for name in ("largest_batch", "peak_memory_gb", "prepare", "time_in_turns"):
+    for name in ("largest_batch", "peak_memory_gb", "build_pass", "time_in_turns"):
         monkeypatch.setattr(f"vtbench.run.speed.{name}", getattr(made, name))
     return made
 
@@ -91,11 +91,13 @@ def store(tmp_path: Path) -> SpeedStore:
     return SpeedStore(tmp_path / "results")
 
 
-def measured(store: SpeedStore, *rows: str, **options: Any) -> tuple[dict[tuple[str, str], SpeedRecord], speed.Outcome]:
+def measured(
+    store: SpeedStore, *rows: str, **options: Any
+) -> tuple[dict[tuple[str, str], SpeedRecord], speed.SpeedOutcome]:
     """Lines by row and metric."""
     against = options.pop("against", None)
-    wanted = speed.Wanted(Machine("cpu", threads=1), **{"rounds": 2, **options})
-    outcome = speed.measure(select(rows), store, "smoke", wanted, against=against)
+    how = speed.SpeedOptions(Machine("cpu", threads=1), **{"rounds": 2, **options})
+    outcome = speed.measure(select(rows), store, "smoke", how, against=against)
     assert store.read() == outcome.written
     return {(line.id, line.metric): line for line in outcome.written}, outcome
 
@@ -165,9 +167,9 @@ def test_out_of_memory_halves_the_batch_and_the_record_says_so(machinery: Machin
     assert (line.batch, lines[VIT, "throughput_vps"].batch, line.ratio) == (2, 4, None)
     assert line.value == 2.0  # clips a second, at two clips a pass
     assert outcome.notes == [
-        f"{SHIFT}: throughput_vps: out of memory at batch 4, so 2",
+        f"{SHIFT}: throughput_vps: out of memory at batch 4, measured at 2",
         f"{SHIFT}: throughput_vps: no ratio to {VIT}, which was measured at batch 4; "
-        "--throughput-batch 2 measures both alike",
+        "--throughput-batch 2 measures both at the same batch",
     ]
     assert not outcome.failed
 
@@ -177,8 +179,8 @@ def test_what_does_not_fit_is_one_line_and_the_others_are_measured(machinery: Ma
     lines, outcome = measured(store, SHIFT, KV, against=VIT, metrics=("train_step_ms", "train_memory_gb"))
     assert {row for row, _ in lines} == {KV, VIT}
     assert outcome.failed == [
-        f"{SHIFT}: {metric}: out of memory (as the test has it) with one clip; a smaller --scale or a device with more "
-        "memory may do"
+        f"{SHIFT}: {metric}: out of memory (as the test has it) with one clip; try a smaller --scale or a "
+        "device with more memory"
         for metric in ("train_step_ms", "train_memory_gb")
     ]
 
@@ -188,7 +190,7 @@ def test_without_the_baseline_there_is_no_ratio_but_a_line(machinery: Machinery,
     lines, outcome = measured(store, SHIFT, against=VIT, metrics=("latency_ms",))
     assert lines[SHIFT, "latency_ms"].ratio is None
     assert outcome.notes == [f"{SHIFT}: latency_ms: no ratio to {VIT}, which could not be measured"]
-    assert outcome.failed == [f"{VIT}: latency_ms: out of memory (no); a device with more memory may do"]
+    assert outcome.failed == [f"{VIT}: latency_ms: out of memory (no); try a device with more memory"]
 
 
 def test_what_does_not_fit_beside_the_others_is_measured_with_the_baseline_alone(
@@ -207,7 +209,7 @@ def test_both_have_fewer_clips_where_two_networks_do_not_fit(machinery: Machiner
     lines, outcome = measured(store, SHIFT, against=VIT, metrics=("throughput_vps",))
     shift = lines[SHIFT, "throughput_vps"]
     assert (shift.batch, shift.ratio, lines[VIT, "throughput_vps"].batch) == (2, 1.0, 4)
-    assert outcome.notes == [f"{SHIFT}: throughput_vps: out of memory at batch 4, so 2"]
+    assert outcome.notes == [f"{SHIFT}: throughput_vps: out of memory at batch 4, measured at 2"]
 
 
 def test_two_networks_that_never_fit_are_told(machinery: Machinery, store: SpeedStore) -> None:
@@ -215,11 +217,11 @@ def test_two_networks_that_never_fit_are_told(machinery: Machinery, store: Speed
     lines, outcome = measured(store, SHIFT, against=VIT, metrics=("latency_ms",))
     assert [row for row, _ in lines] == [VIT]
     assert outcome.failed == [
-        f"{SHIFT}: latency_ms: out of memory (no room) with its baseline loaded; a device with more memory may do"
+        f"{SHIFT}: latency_ms: out of memory (no room) with its baseline loaded; try a device with more memory"
     ]
 
 
-def test_breaking_off_before_the_first_line_says_so(
+def test_an_interruption_before_the_first_line_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
@@ -246,7 +248,7 @@ def test_a_row_without_a_network_is_skipped_with_a_line(machinery: Machinery, st
     edit("msca/table2.yaml", "    model: {name: vit}\n", "    quoted: true\n")
     lines, outcome = measured(store, VIT, SHIFT, metrics=("latency_ms",))
     assert [row for row, _ in lines] == [SHIFT]
-    assert outcome.notes == [f"{VIT}: skipped, it has no network at smoke scale (published-only)"]
+    assert outcome.notes == [f"{VIT}: skipped: no network at smoke scale (published-only)"]
     with pytest.raises(UsageError, match=f"{VIT} has no network at smoke scale to measure against"):
         measured(SpeedStore(store.folder / "other"), SHIFT, against=VIT)
 
@@ -267,23 +269,23 @@ def test_a_network_that_cannot_be_built_is_told_before_anything_is_written(
 def test_a_gpu_that_is_not_there_is_one_line(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match=f"--device {device}: torch finds no CUDA GPU; choose another device"):
-        speed.machine(device, "32-true")
-    assert speed.machine("auto", "32-true", 3) == Machine("cpu", "32-true", 3)
+        speed.find_machine(device, "32-true")
+    assert speed.find_machine("auto", "32-true", 3) == Machine("cpu", "32-true", 3)
 
 
 def test_a_gpu_number_is_held_against_those_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert speed.machine("auto", "16-mixed", 1).device == "cuda:0"
-    assert speed.machine("cuda:1", "32-true", 1).device == "cuda:1"
-    with pytest.raises(UsageError, match="--device cuda:2: cuda:0 to cuda:1 are there"):
-        speed.machine("cuda:2", "32-true")
+    assert speed.find_machine("auto", "16-mixed", 1).device == "cuda:0"
+    assert speed.find_machine("cuda:1", "32-true", 1).device == "cuda:1"
+    with pytest.raises(UsageError, match="--device cuda:2: torch finds cuda:0 to cuda:1"):
+        speed.find_machine("cuda:2", "32-true")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1"])
 def test_a_device_that_is_none_is_refused(device: str) -> None:
     with pytest.raises(UsageError, match="must be auto, cpu, cuda or cuda:N"):
-        speed.machine(device, "32-true")
+        speed.find_machine(device, "32-true")
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
@@ -293,7 +295,7 @@ def test_the_command_measures_writes_and_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vtbench.run.speed.LINE_EVERY", 1e9)  # on a busy machine it would tell how far it is
+    monkeypatch.setattr("vtbench.run.speed.LINE_EVERY", 1e9)  # on a busy machine it would print how far it is
     command = f"speed {SHIFT} --scale smoke --device cpu --threads 1 --rounds 3 --only latency --against {VIT}"
     assert main([*command.split(), "--format", "json"]) == 0
     captured = capsys.readouterr()
@@ -336,15 +338,15 @@ def test_the_table_has_a_line_per_row_and_says_under_what_it_was_measured(
     complaints = [line for line in captured.err.splitlines() if line.startswith("vtbench: ")]
     assert complaints == [
         f"vtbench: {SHIFT}: memory_gb: no ratio to {VIT}, which could not be measured",
-        f"vtbench: {VIT}: memory_gb: out of memory (as the test has it) with one clip; a smaller --scale or a device "
-        "with more memory may do",
+        f"vtbench: {VIT}: memory_gb: out of memory (as the test has it) with one clip; try a smaller --scale or a "
+        "device with more memory",
     ]
 
 
 def test_train_is_the_step_and_its_memory() -> None:
-    from vtbench.cli import SPEED_WORDS
+    from vtbench.cli.speed import METRICS
 
-    assert sorted(metric for metrics in SPEED_WORDS.values() for metric in metrics) == sorted(SPEEDS)
+    assert sorted(metric for metrics in METRICS.values() for metric in metrics) == sorted(SPEEDS)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +354,7 @@ def test_train_is_the_step_and_its_memory() -> None:
     [
         ([], "speed needs a selector"),
         ([VIT, "--only", "latencies"], "no measurement 'latencies'; did you mean 'latency'?"),
-        ([VIT, "--rounds", "0"], "'0' is no number above 0"),
+        ([VIT, "--rounds", "0"], "'0' is not a whole number above 0"),
         ([VIT, "--against", "msca/table2"], "must name one row, as paper/table:row"),
         ([VIT, "--against", "msca/table2:vti"], "no row 'msca/table2:vti'; did you mean"),
         ([VIT, "--precision", "8"], "invalid choice: '8'"),

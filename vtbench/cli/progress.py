@@ -1,4 +1,4 @@
-"""What `run` and `eval` show while they work: a bar per running job and one for all, and a line for each that ends."""
+"""What `run` and `eval` show while they work: a bar per running job, one for all jobs, and a line as each job ends."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from vtbench.results.record import Record
-from vtbench.run.launch import Display
+from vtbench.run.display import Display
 from vtbench.run.plan import Job
 
 LINE_EVERY = 30.0
-"""Seconds between two lines about one job, where output goes to a file."""
+"""Seconds between two lines about one job, if output goes to a file."""
 
 
 class TerminalDisplay(Display):
-    """Bars on a terminal; lines where output goes to a file: how far a job is twice a minute, and how it ended."""
+    """Bars on a terminal. In a file, lines: twice a minute how far a job is, and how it ended."""
 
     def __init__(self, console: Console | None = None) -> None:
+        """`console` is where everything is drawn; by default stderr."""
         self.console = console or Console(stderr=True, highlight=False)
         self.bars = Progress(
             TextColumn("{task.description}"),
@@ -32,11 +33,12 @@ class TerminalDisplay(Display):
         )
         self.tasks: dict[str, TaskID] = {}
         self.titles: dict[str, str] = {}
-        self.told: dict[str, float] = {}
+        self.last_line: dict[str, float] = {}
+        """Job's key -> when its last line was printed."""
         self.ended = 0
 
     def start(self, jobs: Sequence[Job]) -> None:
-        """Name the jobs and draw the bar for all of them."""
+        """Print how many jobs there are, and draw the bar for all of them."""
         self.titles = {job.key: f"{job.title}, seed {job.training.seed}" for job in jobs}
         if jobs:
             self.console.print(f"{len(jobs)} to do")
@@ -47,38 +49,37 @@ class TerminalDisplay(Display):
         """Move the bar of one job: epochs while it trains, videos while it is tested."""
         note = phase if loss is None else f"{phase}, loss {loss:.3f}"
         if not self.console.is_terminal:
-            self._tell_now_and_then(key, f"{done}/{total} {note}")
+            self._print_throttled(key, f"{done}/{total} {note}")
             return
         if key not in self.tasks:
             self.tasks[key] = self.bars.add_task(self.titles.get(key, key), total=total, note=note)
         self.bars.update(self.tasks[key], completed=done, total=total, note=note)
 
-    def _tell_now_and_then(self, key: str, what: str) -> None:
+    def _print_throttled(self, key: str, text: str) -> None:
         now = time.monotonic()
-        if now - self.told.setdefault(key, now) >= LINE_EVERY:
-            self.told[key] = now
-            self._line(f"{self.titles.get(key, key)}: {what}")
+        if now - self.last_line.setdefault(key, now) >= LINE_EVERY:
+            self.last_line[key] = now
+            self._print(f"{self.titles.get(key, key)}: {text}")
 
-    def _line(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
 
     def finish(self, key: str, records: Sequence[Record], error: str | None) -> None:
-        """One line for a job that ended: its accuracies by measurement, or what went wrong."""
+        """Print one line for a job that ended: its accuracies by measurement, or that it failed."""
         if key in self.tasks:
             self.bars.remove_task(self.tasks.pop(key))
         self.ended += 1
         self.bars.update(self.all, completed=self.ended)
         results = ", ".join(dict.fromkeys(map(_accuracy, records)))
-        outcome = "failed" if error else results or "trained"  # why it failed is told at the end, with the exit code
-        line = f"[{self.ended}/{len(self.titles)}] {self.titles.get(key, key)}: {outcome}"
-        self._line(line)
+        outcome = "failed" if error else results or "trained"  # the reason is printed at the end, with the exit code
+        self._print(f"[{self.ended}/{len(self.titles)}] {self.titles.get(key, key)}: {outcome}")
 
     def stop(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self.bars.stop()
 
 
 def _accuracy(record: Record) -> str:
     unread = f" ({record.videos_failed} of {record.videos_expected} videos unreadable)" if record.videos_failed else ""
-    silent = f" ({record.videos_silent} without sound)" if record.videos_silent else ""
+    silent = f" ({record.videos_silent} without audio)" if record.videos_silent else ""
     return f"{record.measurement} top-1 {record.top1:.2f}{unread}{silent}"

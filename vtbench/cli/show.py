@@ -1,35 +1,53 @@
-"""A row as `vtbench list` and `vtbench show` print it: every setting, its source, and what it is at a smaller scale."""
+"""`vtbench show`: every setting of a row, where it comes from, and what it is at a smaller scale."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vtbench.papers import Paper, Row, measurements
-from vtbench.papers.resolve import Change, changes_at
-from vtbench.papers.sources import value_sources
-from vtbench.papers.spec.recipe import Recipe
-from vtbench.report.printing import cell_text
+from vtbench.cli.list import list_entry
+from vtbench.cli.options import Parser, add_format, add_scale, add_selectors, selected_rows
+from vtbench.report.printing import cell_text, print_json, print_rows
 from vtbench.scales import Scale
 
+if TYPE_CHECKING:
+    from vtbench.papers import Paper, Row
+    from vtbench.papers.resolve import Change
 
-def list_entry(row: Row, scale: Scale) -> dict[str, Any]:
-    """The row's entry in `vtbench list --format json`."""
-    return {
-        "id": row.id,
-        "paper": row.paper,
-        "table": row.table,
-        "row": row.name,
-        "label": row.label,
-        "own": row.own,
-        "published": {name: cell.text for name, cell in row.published.items()},
-        "trainings": list(dict.fromkeys(m.evaluation.training.key for m in measurements(row, scale))),
-        "status": row.status,
-    }
+SUMMARY = "Show every setting of a row: value, source, and value at a smaller scale"
+
+
+def options(parser: Parser) -> None:
+    """SEL, --format, --scale."""
+    add_selectors(parser)
+    add_format(parser)
+    add_scale(parser, "mini")
+
+
+def call(args: argparse.Namespace) -> int:
+    """Print one block per row, or one line per setting."""
+    from vtbench.papers import load_paper
+
+    entries = [show_entry(load_paper(row.paper), row, args.scale) for row in selected_rows(args)]
+    if args.format == "json":
+        print_json(entries)
+    elif args.format == "table":
+        for entry in entries:
+            print_entry(entry)
+    else:
+        columns = ("id", "measurement", "key", "paper", "source", args.scale, "why")
+        print_rows([line for entry in entries for line in flat_lines(entry)], columns, args.format)
+    return 0
 
 
 def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
     """The row's entry in `vtbench show --format json`."""
+    from vtbench.papers import measurements
+    from vtbench.papers.resolve import changes_at
+    from vtbench.papers.sources import value_sources
+    from vtbench.papers.spec.recipe import Recipe
+
     table = next(table for table in paper.tables if table.name == row.table)
     entry: dict[str, Any] = {
         **list_entry(row, scale),
@@ -78,12 +96,12 @@ def _change(change: Change) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as JSON has it."""
+    """A setting as a value that JSON has."""
     return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def print_entry(entry: dict[str, Any]) -> None:
-    """Print what `show_entry` gave, for a reader."""
+    """Print what `show_entry` returned, for a reader."""
     print(f"{entry['id']}  {entry['label']}  ({'own' if entry['own'] else 'quoted'}, {entry['status']})")
     print(f"  {entry['title']}, {entry['table']}: {entry['caption']}")
     if entry["table_reconstructed"]:
@@ -94,9 +112,9 @@ def print_entry(entry: dict[str, Any]) -> None:
     for name, parts in entry["means"].items():
         print(f"  published {'accuracies' if name == 'main' else name} are means over {', '.join(parts)}")
     if entry["like"]:
-        print(f"  like {entry['like']}, but for the network")
+        print(f"  like {entry['like']}, except for the network")
     if entry["baseline"]:
-        print(f"  baseline {entry['baseline']} (of latency, throughput and memory)")
+        print(f"  baseline {entry['baseline']} (for latency, throughput and memory)")
     for note, decision in entry["notes"].items():
         print(f"  {note}: {decision}")
     for measurement in entry["measurements"]:
@@ -124,13 +142,13 @@ def _only(scales: list[str]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(cell_text, value))}]"
-    if isinstance(value, dict):  # a pretraining; what else it says is in the recipe that it starts from
+    if isinstance(value, dict):  # a pretraining; the rest of it is in the recipe of `starts_from`
         return f"{value['model']} on {value['dataset']}"
     return cell_text(value) or "not set"
 
 
 def flat_lines(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """What `show_entry` gave as one line per measurement and key, for CSV and Markdown."""
+    """What `show_entry` returned, as one line per measurement and key, for CSV and Markdown."""
     lines = []
     for measurement in entry["measurements"]:
         changes = {change["key"]: change for change in measurement["changes"]}

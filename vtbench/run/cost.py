@@ -26,15 +26,22 @@ from vtbench.scales import Scale
 
 def clip_macs(training: Training) -> int:
     """Multiply-adds of one forward pass of one clip (convention `matmul`), counted on the meta device."""
-    return _cost(Network.of(training.data, training.model))["gmacs"]["matmul"]
+    return _count(Network.of(training.data, training.model))["gmacs"]["matmul"]
 
 
 def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
     """Parameters and multiply-adds of each row's network, on the meta device: no weights, no data, no GPU.
 
-    One entry per row with something to build: `id`, `params_m` (millions, under the convention that reproduces the
-    print, else all parameters), `params_by_convention`, `gmacs` by convention (1e9 multiply-adds per clip),
-    `published`, and `cells`: per printed cost cell `{printed, measured, convention, agrees}`.
+    One entry per row that has a network at this scale:
+
+    - `id`
+    - `params_m`: millions, under the convention that reproduces the printed cell, else all parameters
+    - `params_by_convention`: millions
+    - `gmacs`: by convention, 1e9 multiply-adds per clip
+    - `published`: the row's printed cells
+    - `cells`: per printed cost cell `{printed, measured, convention, agrees}`
+
+    Raises SpecError for a network that cannot be built or run.
     """
     entries = []
     for row in rows:
@@ -43,7 +50,7 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
             continue
         training = wanted[0].evaluation.training
         try:
-            counted = _cost(Network.of(training.data, training.model))
+            counted = _count(Network.of(training.data, training.model))
         except SpecError as error:
             raise SpecError(f"{row.where}: {error}") from error
         params = {name: count / 1e6 for name, count in counted["params"].items()}
@@ -75,8 +82,11 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
 
 
 def complexity(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """How the attentions of rows that print it grow: `id`, `attention`, `measured` (the polynomial in N places and T
-    frames that counted multiply-adds follow, in pairs of tokens), `printed` (the row's cells)."""
+    """How attention grows with the number of tokens, for the rows that print it.
+
+    Per row and attention `id`, `attention`, `measured` (the polynomial in N places and T frames that counted
+    multiply-adds follow, in pairs of tokens) and `printed` (the row's cells).
+    """
     return [
         {"id": row.id, "attention": name, "measured": as_text(growth(ATTENTIONS[name])), "printed": dict(row.printed)}
         for row in rows
@@ -85,8 +95,8 @@ def complexity(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _cost_cell(cell: Published, measured: dict[str, float], convention: str) -> dict[str, Any]:
-    """The count under the paper's own convention where it agrees with the printed digits (rounded or cut), else under
-    one that does; where none does, under its own."""
+    """The count under the paper's own convention if that agrees with the printed digits (rounded or cut), else under
+    the nearest one that agrees, else under its own."""
     agreeing = [name for name, value in measured.items() if agrees(value, cell)]
     if agreeing and convention not in agreeing:
         convention = min(agreeing, key=lambda name: abs(measured[name] - cell.value))
@@ -99,13 +109,13 @@ def _cost_cell(cell: Published, measured: dict[str, float], convention: str) -> 
 
 
 def agrees(measured: float, cell: Published) -> bool:
-    """Whether `measured`, rounded or cut to the digits that the print vouches for, is the printed number."""
+    """Whether `measured`, rounded or cut to the printed digits, is the printed number."""
     unit = 10.0**-cell.decimals
     return abs(measured - cell.value) <= 0.5 * unit * (1 + 1e-9) or 0 <= measured - cell.value < unit
 
 
 @functools.cache
-def _cost(network: Network) -> dict[str, dict[str, int]]:
+def _count(network: Network) -> dict[str, dict[str, int]]:
     model = outline(network)
     one_clip = each(lambda shape: (1, *shape), network.clip_shape)
     try:

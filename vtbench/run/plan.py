@@ -1,4 +1,4 @@
-"""The graph of trainings behind some rows: what is done, what is to do, what blocks it, and how much work it is."""
+"""The graph of trainings behind some rows: what is done, to do or blocked, and how much work it is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vtbench.scales import SCALES, Scale
 
 @dataclass
 class Job:
-    """One training and the evaluations that need it. `needs` is the key of the training it starts from."""
+    """One training and the evaluations of it."""
 
     training: Training
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
@@ -32,25 +32,27 @@ class Job:
 
     @property
     def key(self) -> str:
+        """The key of the training."""
         return self.training.key
 
     @property
     def needs(self) -> str | None:
+        """The key of the training that it starts from, if it starts from one."""
         return self.training.init.training.key if self.training.init.training else None
 
     @property
     def where(self) -> str:
-        """File and line of the first row that asks for it; empty for a pretraining."""
+        """File and line of the first row that asks for it; "" for a pretraining."""
         return self.measurements[0].where if self.measurements else ""
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """The folders outside vtbench that anything of it comes from."""
+        """The folders outside vtbench that its papers, data sets and modules come from."""
         return tuple(sorted({folder for m in self.measurements for folder in m.roots}))
 
     @property
     def title(self) -> str:
-        """For the display: the first row that asks for it, and how many others do."""
+        """For display: the first row that asks for it, and how many others do."""
         if not self.measurements:
             return f"pretraining on {self.training.data.dataset}"
         first, rows = self.measurements[0], {m.row_id for m in self.measurements}
@@ -77,7 +79,7 @@ def all_measurements(rows: Sequence[Row], scale: Scale, seeds: Sequence[int]) ->
 
 
 def require_work(rows: Sequence[Row], scale: Scale) -> None:
-    """Raise UsageError, saying why, where none of the rows has anything to train and test at this scale."""
+    """Raise UsageError, saying why, if none of the rows has anything to train and test at this scale."""
     if any(scale in spec.scales for row in rows if row.status == "runnable" for spec in row.asked_recipes.values()):
         return
     reasons = {
@@ -105,11 +107,14 @@ def _few(ids: Sequence[str]) -> str:
 
 
 def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """One entry per distinct training, in an order that respects `init`: state, what blocks it, how much work it is.
+    """One entry per distinct training, each after the one that it starts from.
 
-    `state` is `done` (every evaluation is recorded, or the weights are there and nothing is left to evaluate), `to do`,
-    or `blocked` with the reasons in `blocked_by`. `macs` estimates the training as 3 forward passes per clip plus the
-    test views; `seconds` follows from it where trainings of this scale were timed on this kind of machine before.
+    - `training`, `needs`: its key, and the key of the training that it starts from
+    - `rows`, `title`, `model`, `dataset`, `seed`, `scale`, `evaluations`: what it is for
+    - `state`: `done` (every evaluation is recorded, or the weights exist and nothing is left to evaluate), `to do`, or
+      `blocked`, with the reasons in `blocked_by`
+    - `macs`: an estimate, 3 forward passes per training clip plus the test views; None if it cannot be counted
+    - `seconds`: an estimate from `macs` and the records of trainings of this selection and scale; None without any
     """
     store = Store(settings.results)
     records = store.read()
@@ -147,25 +152,26 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
 
 
 def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set[str]:
-    """The trainings with something left to do: an evaluation without a record, or weights that such a one needs."""
+    """The keys of trainings with something left to do: an evaluation without a record, or missing weights that another
+    such training starts from."""
     needed: set[str] = set()
     for key, job in reversed(jobs.items()):
-        trained = is_trained(job, settings)
+        trained = has_weights(job, settings)
         open_evaluations = any(evaluation not in recorded for evaluation in job.evaluations)
-        wanted_by = [other for other in needed if jobs[other].needs == key and not is_trained(jobs[other], settings)]
+        wanted_by = [other for other in needed if jobs[other].needs == key and not has_weights(jobs[other], settings)]
         if open_evaluations or (wanted_by and not trained):
             needed.add(key)
     return needed
 
 
-def is_trained(job: Job, settings: Settings) -> bool:
-    """Whether the weights of a job are there."""
+def has_weights(job: Job, settings: Settings) -> bool:
+    """Whether the training of a job is done and its weights still exist."""
     return folders.is_trained(folders.training_folder(settings.results, job.key))
 
 
 def blockers(job: Job, settings: Settings) -> list[str]:
-    """What a job lacks to run, with the option that gives it, and what of it cannot work at all; nothing if it can
-    run."""
+    """Why a job cannot run: what it lacks, with the option that gives it, or what cannot work on any data. Empty if it
+    can run."""
     reasons = []
     for name in sorted({job.training.data.dataset, *(e.data.dataset for e in job.evaluations.values())}):
         folder = settings.data.get(name)
@@ -189,8 +195,8 @@ def blockers(job: Job, settings: Settings) -> list[str]:
 
 
 def _macs(job: Job) -> int | None:
-    """Multiply-adds of a training and its tests: 3 forward passes per training clip (the way back costs two). None
-    where the network cannot be built or counted."""
+    """Multiply-adds of a training and its tests: 3 forward passes per training clip (the backward pass costs two). None
+    if the network cannot be built or counted."""
     from vtbench.run.cost import clip_macs
 
     training = job.training
@@ -209,7 +215,7 @@ def _macs(job: Job) -> int | None:
 def _measured_speed(
     records: Sequence[Record], jobs: dict[str, Job], work: dict[str, int | None], scale: Scale
 ) -> float | None:
-    """MACs per second of earlier runs of these trainings at this scale, the median, or None."""
+    """Median MACs per second over the records of these trainings at this scale; None without any."""
     speeds = [
         macs / (record.train_wall_s + (record.eval_wall_s or 0))
         for record in records

@@ -1,7 +1,7 @@
 """Latency, throughput, training steps and memory of the rows' networks, against a baseline row in the same run.
 
-Rows become networks, and what vtbench.cost.speed measures becomes lines of
-speed.csv. Weights are random and clips are noise: neither data nor checkpoints are needed.
+Rows become networks, and what vtbench.cost.timing and vtbench.cost.memory measure becomes lines of speed.csv. Weights
+are random and clips are noise: neither data nor checkpoints are needed.
 """
 
 from __future__ import annotations
@@ -15,18 +15,9 @@ from typing import Any
 
 import torch
 
-from vtbench.cost.speed import (
-    OUT_OF_MEMORY,
-    Case,
-    Machine,
-    Precision,
-    Work,
-    largest_batch,
-    peak_memory_gb,
-    prepare,
-    spread,
-    time_in_turns,
-)
+from vtbench.cost.memory import largest_batch, peak_memory_gb
+from vtbench.cost.passes import OUT_OF_MEMORY, Case, Machine, Precision, Work, build_pass
+from vtbench.cost.timing import spread, time_in_turns
 from vtbench.errors import RunError, SpecError, UsageError
 from vtbench.papers.code.outside import folders_behind
 from vtbench.papers.network import Network, network_of
@@ -38,8 +29,6 @@ from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
 from vtbench.run.network import built, check_network
 from vtbench.scales import Scale
-
-Tell = Callable[[str], None]
 
 WORK: Mapping[str, Work] = {
     "latency_ms": "latency",
@@ -53,11 +42,11 @@ MEMORY_ROUNDS = 3
 """Processes that measure the memory of one network."""
 
 LINE_EVERY = 10.0
-"""Seconds between two lines about how far a measurement is."""
+"""Seconds between two lines about how far a measurement is, at least."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SpeedOptions:
     """What is measured and how. The batches are PST's (Section 4.4): 1 for latency and memory, 4 for throughput."""
 
     machine: Machine
@@ -67,15 +56,15 @@ class Wanted:
     train_batch: int = 1
 
     def batch(self, metric: str) -> int:
-        """The clips per pass, where memory suffices."""
+        """Clips per pass of a metric, if memory suffices."""
         if metric == "throughput_vps":
             return self.throughput_batch
         return self.train_batch if WORK[metric] == "train" else 1
 
 
 @dataclass
-class Outcome:
-    """What a command did: lines written, what there is to say about them, and what could not be measured."""
+class SpeedOutcome:
+    """The lines written, notes about them (one sentence each), and what could not be measured and why."""
 
     written: list[SpeedRecord] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -84,7 +73,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Target:
-    """A row to measure and the one it is measured against, with their networks."""
+    """A row to measure and the row it is compared with, with their networks."""
 
     row: Row
     network: Network
@@ -93,26 +82,29 @@ class _Target:
 
 
 @dataclass(frozen=True)
-class _Series:
-    """One metric of one network: the clips per pass, and a number per round."""
+class _Samples:
+    """One metric of one network: the clips per pass, and one value per round."""
 
     batch: int
     values: list[float]
 
 
-Measured = dict[Network, tuple[_Series, _Series | None]]
-"""One metric by network: its own series, and that of the baseline measured in turns with it."""
+_WithBaseline = dict[Network, tuple[_Samples, _Samples | None]]
+"""By network: its samples, and those of the baseline from the same rounds."""
 
 
-def machine(device: str, precision: Precision, threads: int | None = None) -> Machine:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as a device that is there. Raises UsageError for one that is not."""
+def find_machine(device: str, precision: Precision, threads: int | None = None) -> Machine:
+    """The machine to measure on. `device` is `auto`, `cpu`, `cuda` or `cuda:N`; `threads` defaults to torch's.
+
+    Raises UsageError for a device that does not exist.
+    """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     kind, colon, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdigit())):
         raise UsageError(f"--device {device}: must be auto, cpu, cuda or cuda:N")
     if kind == "cuda" and int(number or 0) >= gpus:
-        there = f"cuda:0 to cuda:{gpus - 1} are there" if gpus else "torch finds no CUDA GPU"
-        raise UsageError(f"--device {device}: {there}; choose another device, as --device cpu")
+        found = f"torch finds cuda:0 to cuda:{gpus - 1}" if gpus else "torch finds no CUDA GPU"
+        raise UsageError(f"--device {device}: {found}; choose another device, such as --device cpu")
     on_gpu = kind == "cuda" or (kind == "auto" and gpus)
     return Machine(f"cuda:{number or 0}" if on_gpu else "cpu", precision, threads or torch.get_num_threads())
 
@@ -121,112 +113,76 @@ def measure(
     rows: Sequence[Row],
     store: SpeedStore,
     scale: Scale,
-    wanted: Wanted,
+    options: SpeedOptions,
     *,
     against: str | None = None,
-    tell: Tell = lambda line: None,
-) -> Outcome:
-    """Measure the networks of rows, and append a line per row and metric as soon as it is measured.
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> SpeedOutcome:
+    """Measure the networks of rows, and append a line per row and metric to `store` as soon as it is measured.
 
-    Every row is measured in turns with its baseline row, or with the row called `against` (paper/table:row), which is
-    measured too where it was not selected. Rows that share a network and a baseline share the measurement. Where memory
-    does not suffice the batch halves. What fails is reported and the rest goes on. Raises ResultsError at once when
-    lines could not be written, SpecError for a network that cannot be built.
+    - `against`: the row (paper/table:row) to measure every row against; by default each row's own `baseline`. It is
+      measured too if it was not selected.
+    - `on_progress`: called with one line of text about each value, and now and then about how far a measurement is
+
+    A row takes turns with its baseline. Rows that share a network and a baseline share the measurement. If memory does
+    not suffice, the batch halves. A failure is reported, and the rest is still measured. Raises ResultsError before any
+    measurement if lines could not be written, SpecError for a network that cannot be built, UsageError for a baseline
+    that is no row or has no network.
     """
     store.check()
     provenance.commit()  # now, before somebody commits while we measure
-    outcome = Outcome()
+    outcome = SpeedOutcome()
     groups: dict[Network, list[_Target]] = {}
     for target in _targets(rows, scale, against, outcome):
-        _root(target)  # now, likewise
+        _root(target)  # now, before somebody changes a file there
         groups.setdefault(target.against_network or target.network, []).append(target)
-    memory = _Memory(wanted.machine)
-    now_and_then = _now_and_then(tell)
-    if wanted.machine.device != "cpu":
-        torch.cuda.set_device(wanted.machine.device)  # the one that torch's benchmark synchronises
+    memory = _PeakMemory(options.machine)
+    on_step = _throttled(on_progress)
+    if options.machine.device != "cpu":
+        torch.cuda.set_device(options.machine.device)  # the one that torch's benchmark synchronises
     for baseline, members in groups.items():
         networks = list(dict.fromkeys([baseline, *(target.network for target in members)]))
         title = members[0].row.id + (f" +{len(networks) - 1}" if len(networks) > 1 else "")
-        for metric in wanted.metrics:
-            told = functools.partial(_prefixed, now_and_then, f"{title}: {metric}")
-            series, failures = _measure(metric, networks, wanted, memory, told)
+        for metric in options.metrics:
+            on_metric = functools.partial(_prefixed, on_step, f"{title}: {metric}")
+            samples, failures = _measure_metric(metric, networks, options, memory, on_metric)
             for target in members:
                 if target.network in failures:
                     outcome.failed.append(f"{target.row.id}: {metric}: {failures[target.network]}")
                     continue
-                own, other = series[target.network]
-                line = _record(target, metric, scale, own, other if target.against else None, wanted.machine)
+                own, other = samples[target.network]
+                line = _record(target, metric, scale, own, other if target.against else None, options.machine)
                 store.append(line)
                 outcome.written.append(line)
-                outcome.notes += _notes(line, wanted, other)
-                tell(f"{line.id}: {_in_words(line)}")
+                outcome.notes += _notes(line, options, other)
+                on_progress(f"{line.id}: {_value_and_ratio(line)}")
     return outcome
 
 
-# ---- for a reader ----------------------------------------------------------------------------------------------------
-
-
-def side_by_side(lines: Sequence[SpeedRecord]) -> list[dict[str, str]]:
-    """One entry per row: `id`, each metric, `against`, and each metric's ratio; quartiles in brackets."""
-    entries: dict[str, dict[str, str]] = {}
-    metrics = [metric for metric in SPEEDS if any(line.metric == metric for line in lines)]
-    for row_id in dict.fromkeys(line.id for line in lines):
-        own: dict[str, SpeedRecord] = {line.metric: line for line in lines if line.id == row_id}
-        entry = {"id": row_id}
-        for metric in metrics:
-            line = own.get(metric)
-            entry[metric] = _number(line.value, line.q1, line.q3) if line else ""
-        if any(line.against for line in lines):
-            entry["against"] = next(iter(own.values())).against or ""
-            for metric in metrics:
-                line = own.get(metric)
-                ratio = _number(line.ratio, line.ratio_q1, line.ratio_q3) if line and line.ratio is not None else ""
-                entry[f"{metric.rpartition('_')[0]} ratio"] = ratio
-        entries[row_id] = entry
-    return list(entries.values())
-
-
-def conditions(lines: Sequence[SpeedRecord]) -> str:
-    """Under what the lines of one command were measured."""
-    first = lines[0]
-    batches = {line.metric: {other.batch for other in lines if other.metric == line.metric} for line in lines}
-    said = ", ".join(f"{metric} {'/'.join(map(str, sorted(found)))}" for metric, found in batches.items())
-    times = [f"rounds {line.rounds}" for line in lines if line.metric not in MEMORY]
-    memory = [f"{line.rounds} processes for memory" for line in lines if line.metric in MEMORY]
-    return (
-        f"{first.device}, {first.precision}, threads {first.threads}, {', '.join(times[:1] + memory[:1])}; "
-        f"median (quartiles); GB = 1e9 bytes; clips per pass: {said}"
-    )
-
-
-def _number(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:.4g}" if low is None else f"{value:.4g} ({low:.4g}-{high:.4g})"
-
-
-def _in_words(line: SpeedRecord) -> str:
+def _value_and_ratio(line: SpeedRecord) -> str:
     value = f"{line.metric} {line.value:.4g}"
     return value if line.ratio is None else f"{value}, ratio {line.ratio:.3f}"
 
 
-def _prefixed(tell: Tell, title: str, what: str) -> None:
-    tell(f"{title}: {what}")
+def _prefixed(on_progress: Callable[[str], None], title: str, step: str) -> None:
+    on_progress(f"{title}: {step}")
 
 
-def _now_and_then(tell: Tell) -> Tell:
-    """`tell` for lines that only say that it goes on: one every LINE_EVERY seconds."""
+def _throttled(on_progress: Callable[[str], None]) -> Callable[[str], None]:
+    """`on_progress` for lines about how far a measurement is: at most one every LINE_EVERY seconds."""
     last = time.monotonic()
 
-    def told(line: str) -> None:
+    def call(line: str) -> None:
         nonlocal last
         if time.monotonic() - last >= LINE_EVERY:
             last = time.monotonic()
-            tell(line)
+            on_progress(line)
 
-    return told
+    return call
 
 
-def _targets(rows: Sequence[Row], scale: Scale, against: str | None, outcome: Outcome) -> list[_Target]:
-    """The rows with a network, and the baselines that are not among them."""
+def _targets(rows: Sequence[Row], scale: Scale, against: str | None, outcome: SpeedOutcome) -> list[_Target]:
+    """The rows with a network, and their baselines that are not among them. Skipped rows become notes."""
     if against and ":" not in against:
         raise UsageError(f"--against {against}: must name one row, as paper/table:row")
     baselines: dict[str, Row] = {}
@@ -241,7 +197,7 @@ def _targets(rows: Sequence[Row], scale: Scale, against: str | None, outcome: Ou
         if network is None:
             if row in baselines.values():
                 raise UsageError(f"{row.id} has no network at {scale} scale to measure against; choose --against ROW")
-            outcome.notes.append(f"{row.id}: skipped, it has no network at {scale} scale ({row.status})")
+            outcome.notes.append(f"{row.id}: skipped: no network at {scale} scale ({row.status})")
             continue
         try:
             check_network(network)
@@ -258,114 +214,117 @@ def _targets(rows: Sequence[Row], scale: Scale, against: str | None, outcome: Ou
 # ---- measuring -------------------------------------------------------------------------------------------------------
 
 
-class _Memory:
-    """Peak memory by network, work and batch, each measured once, also where it did not suffice."""
+class _PeakMemory:
+    """Peak memory by network, work and batch, each measured once, also if it does not fit."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.found: dict[tuple[Network, Work, int], tuple[int, list[float]] | str] = {}
 
     def __call__(self, network: Network, work: Work, batch: int, rounds: int = 1) -> tuple[int, list[float]] | str:
-        """The batch that fits, halved from `batch`, and its peak in GB in `rounds` processes or more; or why there is
-        none."""
-        what = network, work, batch
+        """The batch that fits, halved from `batch`, and its peak in GB in at least `rounds` processes; or why none
+        fits."""
+        key = network, work, batch
         try:
-            if what not in self.found:
+            if key not in self.found:
                 fits, peak = largest_batch(_case(network), work, batch, self.machine)
-                self.found[what] = fits, [peak]
-            found = self.found[what]
+                self.found[key] = fits, [peak]
+            found = self.found[key]
             while not isinstance(found, str) and len(found[1]) < rounds:
                 found[1].append(peak_memory_gb(_case(network), work, found[0], self.machine))
         except MemoryError as error:
-            self.found[what] = f"{error} with one clip; a smaller --scale or a device with more memory may do"
+            self.found[key] = f"{error} with one clip; try a smaller --scale or a device with more memory"
         except RunError as error:
-            self.found[what] = str(error)
-        return self.found[what]
+            self.found[key] = str(error)
+        return self.found[key]
 
 
-def _measure(
-    metric: str, networks: Sequence[Network], wanted: Wanted, memory: _Memory, told: Tell
-) -> tuple[Measured, dict[Network, str]]:
-    """One metric of several networks, the first of which is the baseline, and why it could not be measured of the
-    others."""
+def _measure_metric(
+    metric: str,
+    networks: Sequence[Network],
+    options: SpeedOptions,
+    memory: _PeakMemory,
+    on_progress: Callable[[str], None],
+) -> tuple[_WithBaseline, dict[Network, str]]:
+    """One metric of several networks, the first of which is the baseline; and why some could not be measured."""
     failures: dict[Network, str] = {}
     fitting: dict[Network, int] = {}
-    peaks: dict[Network, _Series] = {}
-    rounds = min(wanted.rounds, MEMORY_ROUNDS) if metric in MEMORY else 1
+    peaks: dict[Network, _Samples] = {}
+    rounds = min(options.rounds, MEMORY_ROUNDS) if metric in MEMORY else 1
     for number, network in enumerate(networks, start=1):
-        # Whether a batch fits is found out in other processes: the system may end one without an error.
-        fitting[network] = wanted.batch(metric)
+        # Other processes find out whether a batch fits: the system may kill one without an error.
+        fitting[network] = options.batch(metric)
         if metric != "latency_ms":
-            told(f"memory of network {number} of {len(networks)}")
-            found = memory(network, WORK[metric], wanted.batch(metric), rounds)
+            on_progress(f"memory of network {number} of {len(networks)}")
+            found = memory(network, WORK[metric], options.batch(metric), rounds)
             if isinstance(found, str):
                 failures[network] = found
                 del fitting[network]
             else:
                 fitting[network] = found[0]
-                peaks[network] = _Series(found[0], found[1][:rounds])
+                peaks[network] = _Samples(found[0], found[1][:rounds])
     if metric in MEMORY:
         return {network: (own, peaks.get(networks[0])) for network, own in peaks.items()}, failures
-    measured, failed = _time(metric, fitting, wanted, told)
-    series: Measured = {network: (own, measured.get(networks[0])) for network, own in measured.items()}
+    timed, failed = _time_together(metric, fitting, options, on_progress)
+    samples: _WithBaseline = {network: (own, timed.get(networks[0])) for network, own in timed.items()}
     if any(why.startswith(OUT_OF_MEMORY) for why in failed.values()):
-        series, failed = _time_in_pairs(metric, fitting, series, failed, networks[0], wanted, told)
-    return series, failures | failed
+        samples, failed = _time_in_pairs(metric, fitting, samples, failed, networks[0], options, on_progress)
+    return samples, failures | failed
 
 
-def _time(
-    metric: str, batches: Mapping[Network, int], wanted: Wanted, told: Tell
-) -> tuple[dict[Network, _Series], dict[Network, str]]:
-    """Networks in turns, all of them loaded, and why one could not be measured."""
+def _time_together(
+    metric: str, batches: Mapping[Network, int], options: SpeedOptions, on_progress: Callable[[str], None]
+) -> tuple[dict[Network, _Samples], dict[Network, str]]:
+    """Time networks in turns, with all of them loaded; and why some could not be timed."""
     by_key = {network.key: network for network in batches}
     seconds, failed = time_in_turns(
         {
-            network.key: functools.partial(prepare, _case(network), WORK[metric], batch, wanted.machine)
+            network.key: functools.partial(build_pass, _case(network), WORK[metric], batch, options.machine)
             for network, batch in batches.items()
         },
-        wanted.rounds,
-        threads=wanted.machine.threads,
-        told=lambda turn: told(f"round {turn} of {wanted.rounds}"),
+        options.rounds,
+        threads=options.machine.threads,
+        on_round=lambda finished: on_progress(f"round {finished} of {options.rounds}"),
     )
-    series = {}
+    samples = {}
     for key, times in seconds.items():
         network = by_key[key]
         batch = batches[network]
         values = [batch / one if metric == "throughput_vps" else 1e3 * one for one in times]
-        series[network] = _Series(batch, values)
-    return series, {by_key[key]: why for key, why in failed.items()}
+        samples[network] = _Samples(batch, values)
+    return samples, {by_key[key]: why for key, why in failed.items()}
 
 
 def _time_in_pairs(
     metric: str,
     fitting: Mapping[Network, int],
-    series: Measured,
+    samples: _WithBaseline,
     failed: dict[Network, str],
     baseline: Network,
-    wanted: Wanted,
-    told: Tell,
-) -> tuple[Measured, dict[Network, str]]:
-    """Again what did not fit beside the others: with the baseline alone, and with fewer clips in both where that does
-    not fit either. Where the baseline did not fit, all of them."""
+    options: SpeedOptions,
+    on_progress: Callable[[str], None],
+) -> tuple[_WithBaseline, dict[Network, str]]:
+    """Time again what did not fit beside the others (everything, if that was the baseline): each network with only the
+    baseline loaded, and with fewer clips in both if even that does not fit."""
     short = [network for network, why in failed.items() if why.startswith(OUT_OF_MEMORY)]
-    series, failed = dict(series), {network: why for network, why in failed.items() if network not in short}
+    samples, failed = dict(samples), {network: why for network, why in failed.items() if network not in short}
     for network in [*fitting] if baseline in short else short:
         if network in failed:
             continue
         pair = list(dict.fromkeys([baseline, network] if baseline in fitting and baseline not in failed else [network]))
         batch = min(fitting[one] for one in pair)
         while True:
-            measured, missing = _time(metric, dict.fromkeys(pair, batch), wanted, told)
+            timed, missing = _time_together(metric, dict.fromkeys(pair, batch), options, on_progress)
             if batch == 1 or not any(why.startswith(OUT_OF_MEMORY) for why in missing.values()):
                 break
             batch //= 2
-        if network in measured:
-            series[network] = measured[network], measured.get(baseline)
+        if network in timed:
+            samples[network] = timed[network], timed.get(baseline)
         else:
             beside = " with its baseline loaded" if len(pair) > 1 else ""
-            failed[network] = f"{missing[network]}{beside}; a device with more memory may do"
-            series.pop(network, None)
-    return series, failed
+            failed[network] = f"{missing[network]}{beside}; try a device with more memory"
+            samples.pop(network, None)
+    return samples, failed
 
 
 def _case(network: Network) -> Case:
@@ -377,7 +336,7 @@ def _root(target: _Target) -> str | None:
 
 
 def _record(
-    target: _Target, metric: str, scale: Scale, own: _Series, other: _Series | None, machine: Machine
+    target: _Target, metric: str, scale: Scale, own: _Samples, other: _Samples | None, machine: Machine
 ) -> SpeedRecord:
     ratios = []
     if other and other.batch == own.batch and all(other.values):
@@ -407,14 +366,16 @@ def _record(
     return SpeedRecord(**line)
 
 
-def _notes(line: SpeedRecord, wanted: Wanted, other: _Series | None) -> list[str]:
-    """What a reader of a line should know: a batch that had to halve, a ratio that could not be taken."""
+def _notes(line: SpeedRecord, options: SpeedOptions, other: _Samples | None) -> list[str]:
+    """What a reader of a line should know: that the batch had to halve, or why there is no ratio."""
     notes = []
-    if line.batch < wanted.batch(line.metric):
-        notes.append(f"{line.id}: {line.metric}: out of memory at batch {wanted.batch(line.metric)}, so {line.batch}")
+    if line.batch < options.batch(line.metric):
+        notes.append(
+            f"{line.id}: {line.metric}: out of memory at batch {options.batch(line.metric)}, measured at {line.batch}"
+        )
     if line.against and line.ratio is None:
         why = f"which was measured at batch {other.batch}" if other else "which could not be measured"
         option = "--throughput-batch" if line.metric == "throughput_vps" else "--train-batch"
-        remedy = f"; {option} {min(line.batch, other.batch)} measures both alike" if other else ""
+        remedy = f"; {option} {min(line.batch, other.batch)} measures both at the same batch" if other else ""
         notes.append(f"{line.id}: {line.metric}: no ratio to {line.against}, {why}{remedy}")
     return notes

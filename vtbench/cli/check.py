@@ -1,0 +1,84 @@
+"""`vtbench check`: every problem of every spec file, one line each."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from vtbench.cli.options import Parser, add_format, add_selectors, selected_rows
+from vtbench.errors import UsageError, did_you_mean, printable
+from vtbench.report.printing import print_rows
+from vtbench.scales import SCALES
+
+if TYPE_CHECKING:
+    from vtbench.papers import Paper
+
+SUMMARY = "Validate every spec file: keys, values, arguments of networks, sources"
+
+
+def options(parser: Parser) -> None:
+    """SEL, --format."""
+    add_selectors(parser)
+    add_format(parser)
+
+
+def call(args: argparse.Namespace) -> int:
+    """Print the problems and counts of each paper, and without SEL of the data sets; 2 if there is a problem."""
+    from vtbench.papers import paper_names
+    from vtbench.papers.check import check, check_datasets
+    from vtbench.papers.datasets import dataset_names
+    from vtbench.papers.selector import Selector
+
+    names = list(dict.fromkeys(Selector.parse(text).paper for text in args.selectors)) or paper_names()
+    for name in names:
+        if name not in paper_names():
+            raise UsageError(f"no paper '{name}'{did_you_mean(name, paper_names())}")
+    entries: list[dict[str, Any]] = []
+    for name in names:
+        paper, problems = check(name)
+        entries.append({"paper": name, **_counts(None if problems else paper), "problems": problems})
+    if not args.selectors:
+        entries.append({"paper": None, "data_sets": len(dataset_names()), "problems": check_datasets()})
+    elif not any(entry["problems"] for entry in entries):
+        selected_rows(args)  # a table or row that does not exist is an error
+    if args.format == "table":
+        for entry in entries:
+            for problem in entry["problems"]:
+                print(printable(problem))
+            parts = (entry["paper"], _counts_text(entry), _verdict(entry["problems"]))
+            print(": ".join(part for part in parts if part))
+    else:
+        columns = dict.fromkeys(name for entry in entries for name in entry if name != "problems")
+        print_rows(entries, (*columns, "problems"), args.format)
+    return 2 if any(entry["problems"] for entry in entries) else 0
+
+
+def _counts(paper: Paper | None) -> dict[str, int]:
+    """The numbers of tables, rows and training runs of each scale; pretrainings, from which others start, apart."""
+    if paper is None:
+        return {}
+    from vtbench.papers import measurements
+
+    counts = {"tables": len(paper.tables), "rows": len(paper.rows)}
+    for scale in SCALES:
+        trainings = [m.evaluation.training for row in paper.rows for m in measurements(row, scale)]
+        keys = {training.key for training in trainings}
+        before = {start.key for training in trainings for start in training.ancestors()} - keys
+        counts[f"trainings_at_{scale}_scale"] = len(keys)
+        if before:
+            counts[f"pretrainings_at_{scale}_scale"] = len(before)
+    return counts
+
+
+def _counts_text(entry: dict[str, Any]) -> str:
+    words = [f"{entry[name]} {name.replace('_', ' ')}" for name in ("data_sets", "tables", "rows") if name in entry]
+    runs = []
+    for scale in SCALES if "rows" in entry else ():
+        before = entry.get(f"pretrainings_at_{scale}_scale")
+        several = f" (+{before} pretraining)" if before else ""
+        runs.append(f"{entry[f'trainings_at_{scale}_scale']}{several} at {scale}")
+    return ", ".join(words) + (f"; training runs: {', '.join(runs)} scale" if runs else "")
+
+
+def _verdict(problems: list[str]) -> str:
+    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "ok"

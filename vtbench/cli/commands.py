@@ -1,0 +1,125 @@
+"""The table of verbs, and `main`: parse the arguments, call the verb, report errors as one line.
+
+Nothing heavy is imported before a verb is called: `--help` imports none of what the verbs need, and `list`, `show`,
+`check` and `report` never import torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from vtbench import __version__
+from vtbench.cli.messages import print_message
+from vtbench.cli.options import SELECTORS, Parser
+from vtbench.errors import UsageError, VtbenchError, did_you_mean
+
+
+class Verb(Protocol):
+    """What the file of a verb defines. It imports at its head only what is quick to import."""
+
+    SUMMARY: str
+    """One line for `vtbench --help`, an imperative without a full stop."""
+
+    def options(self, parser: Parser) -> None:
+        """Add the verb's options."""
+
+    def call(self, args: argparse.Namespace) -> int:
+        """Run the verb with its parsed options; returns the exit code."""
+
+
+COMMANDS = {
+    "list": "vtbench.cli.list",
+    "show": "vtbench.cli.show",
+    "check": "vtbench.cli.check",
+    "cost": "vtbench.cli.cost",
+    "plan": "vtbench.cli.plan",
+    "run": "vtbench.cli.run",
+    "eval": "vtbench.cli.eval",
+    "speed": "vtbench.cli.speed",
+    "report": "vtbench.cli.report",
+    "data": "vtbench.cli.data",
+}
+"""Verb -> the module that defines it, in the order of `vtbench --help`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. User-fixable errors are one line on stderr, never a traceback.
+
+    `argv` is the command without the program's name; by default that of this process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # print what the terminal's encoding lacks as escapes
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except VtbenchError as error:
+        more = len(getattr(error, "others", ()))
+        several = f" ({more} more problem{'s' if more > 1 else ''}: see `vtbench check`)" if more else ""
+        print_message(f"{error}{several}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        repeating = {"--again", "--test-again"} & set(arguments)
+        without = f" without {repeating.pop()}" if repeating else " again"
+        print_message(f"interrupted; run the same command{without} to resume")
+        return 1
+    except BrokenPipeError:  # the reader of our output (head, less) has gone; Python would complain when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print_message(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"vtbench {__version__}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        raise UsageError(f"no command '{name}'{did_you_mean(name, COMMANDS)}")
+    verb = _verb(name)
+    parser = Parser(prog=f"vtbench {name}", description=f"{verb.SUMMARY}.", allow_abbrev=False)
+    verb.options(parser)
+    try:
+        args = parser.parse_intermixed_args(arguments[1:])
+    except SystemExit as end:  # --help has printed itself
+        return int(end.code or 0)
+    if "include" in args:
+        from vtbench.run.settings import include_folders
+
+        include_folders(args.include)
+    return verb.call(args)
+
+
+def _verb(name: str) -> Verb:
+    return cast(Verb, importlib.import_module(COMMANDS[name]))
+
+
+def _help() -> str:
+    verbs = [f"  {name:<8}{_verb(name).SUMMARY}" for name in COMMANDS]
+    return "\n".join(
+        [
+            "usage: vtbench COMMAND [SEL ...] [options]",
+            "",
+            "Run the results tables of four video-transformer papers and compare with the printed numbers.",
+            "",
+            *verbs,
+            "",
+            *textwrap.wrap(f"SEL selects rows: {SELECTORS}.", 100, subsequent_indent="    ", break_on_hyphens=False),
+            "Options of a command: vtbench COMMAND --help. Version: vtbench --version.",
+            "Exit codes: 0 done; 1 something failed to run; 2 wrong usage or wrong input.",
+        ]
+    )

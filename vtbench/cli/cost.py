@@ -1,0 +1,56 @@
+"""`vtbench cost`: parameters and multiply-adds of each row's network, counted without weights, data or a GPU."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from vtbench.cli.options import Parser, add_format, add_scale, add_selectors, add_set, selected_rows
+from vtbench.report.printing import print_json, print_rows
+
+SUMMARY = "Count parameters and multiply-adds of each row's network"
+
+
+def options(parser: Parser) -> None:
+    """SEL, --format, --scale, --set."""
+    add_selectors(parser)
+    add_format(parser)
+    add_scale(parser, "paper")
+    add_set(parser, "the printed cells stay those of the rows as they are")
+
+
+def call(args: argparse.Namespace) -> int:
+    """Print one line per row with a network, and one per row that prints how its attention grows."""
+    rows = selected_rows(args)
+    from vtbench.run import cost
+
+    entries, growths = cost.cost(rows, args.scale), cost.complexity(rows)
+    if args.format == "json":
+        print_json(entries + growths)
+        return 0
+    if entries or not growths:
+        columns = ("id", "params_m", "gmacs fvcore", "gmacs matmul", "gmacs thop", "printed")
+        print_rows([_line(entry) for entry in entries], columns, args.format)
+    if growths:
+        if args.format == "table":
+            print(
+                "\n" * bool(entries)
+                + "pairs of tokens that attend to each other, N places in T frames, fitted to counted MACs:"
+            )
+        print_rows(growths, ("id", "attention", "measured", "printed"), args.format)
+    if args.set and args.format == "table":
+        print(f"\ncounted with --set {' '.join(args.set)}; the printed cells are those of the rows as they are")
+    return 0
+
+
+def _line(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of run.cost.cost as one line of a table."""
+    return {
+        "id": entry["id"],
+        "params_m": f"{entry['params_m']:.4f}",
+        **{f"gmacs {name}": f"{value:.4f}" for name, value in entry["gmacs"].items()},
+        "printed": {
+            name: f"{cell['printed']} ({cell['convention'] if cell['agrees'] else 'no convention agrees'})"
+            for name, cell in entry["cells"].items()
+        },
+    }

@@ -1,0 +1,61 @@
+"""`vtbench eval`: a row's test protocol on given weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vtbench.cli.options import (
+    Parser,
+    add_folders,
+    add_format,
+    add_machine,
+    add_scale,
+    add_selectors,
+    add_set,
+    selected_rows,
+    settings_of,
+)
+from vtbench.errors import UsageError
+from vtbench.report.printing import print_rows
+
+SUMMARY = "Apply a row's test protocol to given weights"
+
+
+def options(parser: Parser) -> None:
+    """SEL, --format, --scale, --set, folders, machine, --checkpoint."""
+    add_selectors(parser)
+    add_format(parser)
+    add_scale(parser, "paper")
+    add_set(parser, "results obtained with --set are never reported as the row's result")
+    add_folders(parser)
+    add_machine(parser)
+    parser.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="FILE",
+        help="weights: vtbench's, timm's, torchvision's, or those of the official code of a paper",
+    )
+
+
+def call(args: argparse.Namespace) -> int:
+    """Test, print one line per measurement, and say what became of the keys of the checkpoint."""
+    if not args.selectors:
+        raise UsageError("eval needs a selector: the rows whose test protocol is applied")
+    rows, settings = selected_rows(args), settings_of(args)
+    from vtbench.cli.progress import TerminalDisplay
+    from vtbench.papers.spec.cells import ACCURACIES
+    from vtbench.results import folders
+    from vtbench.run.evaluate_checkpoint import evaluate_checkpoint
+
+    records = evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
+    measured = dict.fromkeys(name for record in records for name in record.all_measured())
+    others = [name for name in measured if name not in ACCURACIES]
+    columns = ("id", "measurement", *ACCURACIES, *others, "videos_expected", "videos_failed", "evaluation_key")
+    lines = [{**record.model_dump(include=set(columns)), **record.all_measured()} for record in records]
+    print_rows(lines, columns, args.format)
+    if args.format == "table":
+        done = [folders.evaluation_folder(settings.results, r.evaluation_key) / folders.DONE for r in records]
+        for loaded in sorted({folders.read_json(path).get("loaded", "") for path in done} - {""}):
+            print(f"\n{args.checkpoint}: {loaded}")
+    return 0

@@ -1,0 +1,164 @@
+"""The options that several verbs share, and the rows and settings that they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, NoReturn
+
+from vtbench.errors import UsageError
+from vtbench.report.printing import FORMATS
+from vtbench.scales import smallest_first
+
+if TYPE_CHECKING:
+    from vtbench.papers import Row
+    from vtbench.run.settings import Settings
+
+MAX_SEED = 2**32 - 1
+"""The highest seed that numpy and Lightning take."""
+
+SELECTORS = (
+    '"msca", "msca/table2" or "msca/table2:msca-kv", or only one of their measurements, as in '
+    '"pst/table3:pst-t-in1k-1x1@sthv2"; several may be given; default: all rows'
+)
+"""How SEL selects rows, for the help."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that raises UsageError, which is printed as one line like any other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+# ---- options ---------------------------------------------------------------------------------------------------------
+
+
+def add_selectors(parser: Parser) -> None:
+    """SEL ... and --include: which rows."""
+    parser.add_argument("selectors", nargs="*", metavar="SEL", help=f"rows: {SELECTORS}")
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder with your own benchmarks/ or data_manifests/; may be repeated; or `include` in vtbench.yaml",
+    )
+
+
+def add_format(parser: Parser) -> None:
+    """--format."""
+    parser.add_argument("--format", choices=FORMATS, default="table", help="output format; default: table")
+
+
+def add_scale(parser: Parser, default: str) -> None:
+    """--scale."""
+    parser.add_argument(
+        "--scale",
+        choices=smallest_first(),
+        default=default,
+        help=f"size of the experiment: paper is the printed recipe; default: {default}",
+    )
+
+
+def add_seeds(parser: Parser) -> None:
+    """--seeds and --seed."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--seeds", type=seed_list, metavar="N,N,...", help="such as 0,1,2 or 0-2; default: 0")
+    group.add_argument("--seed", type=seed_list, dest="seeds", metavar="N", help="the same as --seeds N")
+    parser.set_defaults(seeds=[0])
+
+
+def add_set(parser: Parser, effect: str) -> None:
+    """--set. `effect` says what it does to the results."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the rows, such as model.first=next (blocks data, model and eval); may be repeated; "
+        + effect,
+    )
+
+
+def add_results(parser: Parser) -> None:
+    """--results."""
+    parser.add_argument("--results", metavar="DIR", help="folder of results.csv and the run folders; default: results")
+
+
+def add_folders(parser: Parser) -> None:
+    """--results, --data and --weights."""
+    add_results(parser)
+    parser.add_argument(
+        "--data", action="append", default=[], metavar="NAME=PATH", help="folder of a data set; may be repeated"
+    )
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="file of pretrained weights; may be repeated",
+    )
+
+
+def add_machine(parser: Parser) -> None:
+    """--batch-size and --data-workers: what the machine can take."""
+    parser.add_argument(
+        "--batch-size",
+        type=positive,
+        metavar="N",
+        help="clips per forward pass; the batch per update stays as close to the recipe's as whole passes allow",
+    )
+    parser.add_argument(
+        "--data-workers", type=positive, metavar="N", help="processes that read videos, at paper scale; default: 4"
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, as an argparse type."""
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def seed_list(text: str) -> list[int]:
+    """The distinct seeds of "0,1,2" or "0-2", as an argparse type."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds such as 0,1,2 or 0-2")
+        if int(last or first) > MAX_SEED:
+            raise argparse.ArgumentTypeError(f"{text!r}: the highest seed is {MAX_SEED}")
+        seeds.extend(range(int(first), int(last or first) + 1))
+    return list(dict.fromkeys(seeds))
+
+
+# ---- what they stand for ---------------------------------------------------------------------------------------------
+
+
+def selected_rows(args: argparse.Namespace) -> list[Row]:
+    """The rows that SEL names, with what --set changes. Raises UsageError for a selector or a key of nothing."""
+    from vtbench.papers import select
+
+    rows = select(args.selectors)
+    if settings := getattr(args, "set", []):
+        from vtbench.papers.override import with_settings
+
+        rows = with_settings(rows, settings)
+    return rows
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Folders, weights and machine, from those of the options that the verb has, else from vtbench.yaml."""
+    from vtbench.run.settings import load_settings
+
+    options = vars(args)
+    return load_settings(
+        results=options.get("results"),
+        data=options.get("data", ()),
+        weights=options.get("weights", ()),
+        batch_size=options.get("batch_size"),
+        num_workers=options.get("data_workers"),
+        wandb=options.get("wandb", "off"),
+    )

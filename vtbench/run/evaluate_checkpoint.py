@@ -1,0 +1,59 @@
+"""A row's test protocol on given weights, which no training of ours made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vtbench.errors import SpecError
+from vtbench.papers.spec.schema import Row
+from vtbench.results import provenance
+from vtbench.results.record import Record
+from vtbench.results.store import Store
+from vtbench.run.display import Display
+from vtbench.run.evaluate import evaluate
+from vtbench.run.network import impossible
+from vtbench.run.plan import all_measurements, graph, require_work
+from vtbench.run.recording import to_record
+from vtbench.run.settings import Settings
+from vtbench.scales import Scale
+
+
+def evaluate_checkpoint(
+    rows: Sequence[Row], settings: Settings, scale: Scale, checkpoint: Path, display: Display | None = None
+) -> list[Record]:
+    """Apply each row's test protocol to the weights in `checkpoint`; one line per measurement, marked as given weights.
+
+    Rows that share an evaluation share its result. Raises UsageError if none of the rows can be tested, SpecError for a
+    network that cannot be built, WeightsError if the file belongs to another network. Lines written before that stay.
+    """
+    provenance.commit()  # now, before somebody commits while we test
+    display = display or Display()
+    store = Store(settings.results)
+    store.check()
+    require_work(rows, scale)
+    jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
+    for job in jobs:
+        provenance.outside(job.roots)
+        if reason := impossible(job.training, job.evaluations.values()):
+            raise SpecError(f"{job.where}: {job.title}: {reason}")
+    written: list[Record] = []
+    display.start(jobs)
+    try:
+        for job in jobs:
+
+            def on_progress(phase: str, done: int, total: int, loss: float | None, key: str = job.key) -> None:
+                display.progress(key, phase, done, total, loss)
+
+            measured = {
+                key: evaluate(evaluation, settings, on_progress, checkpoint=checkpoint)
+                for key, evaluation in job.evaluations.items()
+            }
+            lines = [to_record(m, measured[m.evaluation.key], settings) for m in job.measurements]
+            for line in lines:
+                store.append(line)
+            written += lines
+            display.finish(job.key, lines, None)
+    finally:
+        display.stop()
+    return written

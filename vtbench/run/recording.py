@@ -1,0 +1,89 @@
+"""From what an evaluation measured to the line of results.csv of each row that asked for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vtbench.papers.spec.cells import ACCURACIES
+from vtbench.papers.trainings import Measurement, Training
+from vtbench.results import folders, provenance
+from vtbench.results.record import Record
+from vtbench.run.settings import Settings
+
+LAST_EPOCH = "last epoch"
+"""What a method says of its choice of weights where it makes none."""
+
+
+def to_record(measurement: Measurement, measured: dict[str, Any], settings: Settings) -> Record:
+    """The line of one row's measurement, from what `evaluate` returned and the training's run folder."""
+    evaluation = measurement.evaluation
+    training = evaluation.training
+    trained = folders.training_folder(settings.results, training.key)
+    ours = measured["training_key"] == training.key
+    done = folders.read_json(trained / folders.DONE) if ours else {}
+    return Record(
+        id=measurement.row_id,
+        measurement=measurement.name,
+        scale=training.scale,
+        seed=training.seed,
+        training_key=measured["training_key"],
+        evaluation_key=measured["evaluation_key"],
+        top1=measured["metrics"]["top1"],
+        top5=measured["metrics"]["top5"],
+        metrics=_other_metrics(measured["metrics"]),
+        videos_expected=measured["videos_expected"],
+        videos_decoded=measured["videos_decoded"],
+        videos_failed=measured["videos_failed"],
+        videos_silent=measured.get("videos_silent"),  # missing in evaluations older than the column
+        views=measured["views"],
+        train_wall_s=done.get("wall_s"),
+        eval_wall_s=measured["wall_s"],
+        train_videos=done.get("videos"),
+        epochs=done.get("epochs"),
+        batch_size=done.get("batch_size"),
+        accumulate=done.get("accumulate"),
+        lr=done.get("lr"),
+        init=_init_text(training, done) if ours else "given",
+        selection=_selection_text(training, done) if ours else "unknown: given weights",
+        data_fingerprint=measured["data_fingerprint"],
+        weights_sha256=measured["weights_sha256"],
+        commit=measured["commit"],
+        dirty=measured["dirty"],
+        root=provenance.outside(measurement.roots),
+        device=measured["device"],
+        threads=measured["threads"],
+        versions=measured["versions"],
+        finished_at=measured["finished_at"],
+    )
+
+
+def shared_record(record: Record, measurement: Measurement) -> Record:
+    """The line of another measurement that asks for the evaluation that `record` is of."""
+    root = provenance.outside(measurement.roots)
+    return record.model_copy(update={"id": measurement.row_id, "measurement": measurement.name, "root": root})
+
+
+def _other_metrics(metrics: dict[str, float]) -> str | None:
+    """The metrics besides top-1 and top-5, as `name=value` joined by semicolons."""
+    other = {name: value for name, value in metrics.items() if name not in ACCURACIES}
+    return ";".join(f"{name}={value!r}" for name, value in other.items()) or None
+
+
+def _init_text(training: Training, done: dict[str, Any]) -> str:
+    """`scratch`, `training:<key>`, or the name of the weights and the first 8 digits of the file's SHA-256. The same of
+    the audio encoder's weights is appended if it has any."""
+    start = training.init
+    if start.training:
+        text = f"training:{start.training.key}"
+    else:
+        text = f"{start.weights}@{done['init_sha256'][:8]}" if start.weights else "scratch"
+    audio = done.get("audio_sha256")
+    return f"{text};{training.data.audio_encoder}@{audio[:8]}" if audio else text
+
+
+def _selection_text(training: Training, done: dict[str, Any]) -> str:
+    """What drove the choices behind the weights. At paper scale the recipe is the paper's own."""
+    selection: str = done.get("selection", LAST_EPOCH)  # missing in training runs older than the key
+    if training.scale == "paper":
+        return f"none: {selection}" if selection == LAST_EPOCH else selection
+    return f"recipe of the small scales: {training.data.dataset} validation in sight; {selection}"

@@ -1,0 +1,261 @@
+"""Jobs in worker processes of this machine: several at once, each after the one that it starts from.
+
+launch.py uses `run_jobs` and `JobResult` alone: it decides what runs and writes the results down. Whatever else can
+run jobs, a cluster for example, offers the same function, and calls `run_job` where the work is done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from vtbench.errors import VtbenchError, in_one_line
+from vtbench.papers.roots import include, included
+from vtbench.results import provenance
+from vtbench.run.plan import Job
+from vtbench.run.settings import Settings
+
+OnProgress = Callable[[str, str, int, int, float | None], None]
+"""Called with (job's key, phase, done, total, loss): phase is `train` (counting epochs) or `test` (videos)."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How the job `key` ended: with what `evaluate` returned, by the evaluation's key, or with an error."""
+
+    key: str
+    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+    error: str | None = None
+    """Why it failed, in one line; None if it did not."""
+    exit_code: int = 0
+    """Of that kind of error; 0 if it did not fail."""
+
+
+def run_jobs(
+    jobs: Mapping[str, Job], settings: Settings, *, workers: int, on_progress: OnProgress
+) -> Generator[JobResult, None, None]:
+    """Train and evaluate jobs in `workers` processes, and yield each result as soon as it is known.
+
+    `jobs` are ordered as by plan.graph: each after the one that it starts from, if that is among them. A job that
+    starts from a failed one fails too; the others still run. A worker that dies fails its own job only. Closing the
+    generator stops the workers.
+    """
+    waiting = dict(jobs)
+    finished: set[str] = set()
+    prepared = False
+    with contextlib.closing(_Pool(workers, settings)) as pool:
+        while waiting or pool.at_work:
+            for key, job in list(waiting.items()):
+                if pool.has_room and (job.needs in finished or job.needs not in jobs):
+                    pool.start(_Task("run", (waiting.pop(key),)))
+            if waiting and not prepared and pool.has_room:
+                # Every job waits for one pretraining: meanwhile another process makes the synthetic videos.
+                pool.start(_Task("prepare", tuple(waiting.values())))
+                prepared = True
+            if not pool.at_work:  # what is left starts from something that failed
+                for job in waiting.values():
+                    yield JobResult(job.key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
+                return
+            for task, message in pool.receive():
+                if task.verb == "prepare":  # if it failed, the job that needs the videos will say so
+                    continue
+                if isinstance(message, JobResult):
+                    if message.error is None:
+                        finished.add(message.key)
+                    yield message
+                else:
+                    on_progress(task.jobs[0].key, *message)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker is given: `run` one job, or `prepare` the synthetic videos of several."""
+
+    verb: str
+    jobs: tuple[Job, ...]
+
+
+class _Pool:
+    """Up to `size` worker processes, started when they are needed, each with one task at a time."""
+
+    def __init__(self, size: int, settings: Settings) -> None:
+        self.size, self.settings = size, settings
+        self.idle: list[_Worker] = []
+        self.at_work: dict[_Worker, _Task] = {}
+        # A worker that is ended while it reads videos leaves semaphores behind. Python's resource tracker removes them
+        # and would say so on stderr, after our one line.
+        os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.at_work) < self.size
+
+    def start(self, task: _Task) -> None:
+        """Give a task to an idle worker, or to a new one."""
+        worker = self.idle.pop() if self.idle else _Worker(self.settings)
+        self.at_work[worker] = task
+        worker.send(task)
+
+    def receive(self) -> Iterator[tuple[_Task, Any]]:
+        """Wait until a worker has something to say, and give what each of them says: a JobResult, which ends its task,
+        or the progress of its job (phase, done, total, loss)."""
+        workers: dict[Any, _Worker] = {worker.pipe: worker for worker in self.at_work}
+        for pipe in wait(list(workers)):
+            worker = workers[pipe]
+            task = self.at_work[worker]
+            message = worker.receive()
+            if message is None:
+                message = JobResult(task.jobs[0].key, error=worker.why_it_died(), exit_code=1)
+                del self.at_work[worker]
+                worker.stop()
+            elif isinstance(message, JobResult):
+                del self.at_work[worker]
+                self.idle.append(worker)
+            yield task, message
+
+    def close(self) -> None:
+        """End every worker, whatever it does."""
+        for worker in (*self.idle, *self.at_work):
+            worker.stop()
+
+
+class _Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Not forked: a forked process may not use the threads that torch has started in its parent.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        # Not a daemon: those may not have children, and a paper-scale training reads its videos in processes.
+        self.process = context.Process(target=_serve, args=(theirs, settings, included()))
+        with _ctrl_c_deferred():
+            self.process.start()
+        theirs.close()
+
+    def send(self, task: _Task) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it died: `receive` finds out
+            self.pipe.send(task)
+
+    def receive(self) -> Any:
+        """The next message, or None if the process is dead."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, ConnectionError):
+            return None
+
+    def why_it_died(self) -> str:
+        """In one line, with the remedy."""
+        self.process.join(timeout=10)
+        code = self.process.exitcode
+        killed = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        hint = "; out of memory? try --workers 1" if code == -signal.SIGKILL else ""
+        return f"its worker process {killed}{hint}; run again to resume after its last whole epoch"
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join(timeout=5)
+        if self.process.exitcode is None:  # Lightning answers SIGTERM only between batches
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
+
+
+@contextlib.contextmanager
+def _ctrl_c_deferred() -> Iterator[None]:
+    """Defer Ctrl-C until the block ends. A process started in the block has it deferred until it unblocks it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# ---- in the worker process -------------------------------------------------------------------------------------------
+
+
+def _serve(pipe: Connection, settings: Settings, outside: Sequence[Path]) -> None:
+    """A worker process: takes tasks and answers each with a JobResult, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers itself
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    provenance.commit()  # now, before somebody commits while we train
+
+    def on_progress(phase: str, done: int, total: int, loss: float | None) -> None:
+        try:
+            pipe.send((phase, done, total, loss))
+        except OSError:  # the parent is gone: nobody is left to write down what comes of this
+            os._exit(1)
+
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            if task.verb == "run":
+                result = run_job(task.jobs[0], settings, outside, on_progress)
+            else:
+                result = _prepare(task.jobs, settings, outside)
+        except KeyboardInterrupt:  # what Lightning makes of SIGTERM: the parent wants us gone
+            return
+        try:
+            pipe.send(result)
+        except OSError:
+            return
+
+
+def run_job(
+    job: Job,
+    settings: Settings,
+    outside: Sequence[Path],
+    on_progress: Callable[[str, int, int, float | None], None],
+) -> JobResult:
+    """Train and evaluate one job in this process. Any error becomes the result's; Ctrl-C and SIGTERM do not.
+
+    `outside` are the included folders that the job may come from (papers.roots.included() of whoever made it);
+    `on_progress` is called with (phase, done, total, loss).
+    """
+
+    def work() -> dict[str, dict[str, Any]]:
+        from vtbench.run.evaluate import evaluate
+        from vtbench.run.train import train
+
+        train(job.training, settings, on_progress)
+        return {key: evaluate(evaluation, settings, on_progress) for key, evaluation in job.evaluations.items()}
+
+    return _result_of(job.key, work, outside)
+
+
+def _prepare(jobs: Sequence[Job], settings: Settings, outside: Sequence[Path]) -> JobResult:
+    """Make the synthetic videos that jobs will read."""
+
+    def work() -> dict[str, dict[str, Any]]:
+        from vtbench.run.data import prepare
+
+        for job in jobs:
+            prepare(job.training, settings, list(job.evaluations.values()))
+        return {}
+
+    return _result_of("", work, outside)
+
+
+def _result_of(key: str, work: Callable[[], dict[str, dict[str, Any]]], outside: Sequence[Path]) -> JobResult:
+    """What `work` returns, or its error, as the result of a job."""
+    try:
+        for folder in outside:
+            include(folder)
+        return JobResult(key, work())
+    except VtbenchError as error:
+        return JobResult(key, error=str(error), exit_code=error.exit_code)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a mistake of ours must not take the other jobs down with it
+        traceback.print_exc()
+        return JobResult(key, error=in_one_line(error), exit_code=1)
