@@ -1,0 +1,126 @@
+"""A row's protocol from Python: its objects, and its test on a network of one's own. No spec file is needed.
+
+    parts = vtbench.assemble("pst/table3:pst-t-in1k-1x1@sthv2", network=mine, data="/data/sthv2")
+    lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
+    record = vtbench.evaluate("pst/table3:pst-t-in1k-1x1@sthv2", mine, "/data/sthv2")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import lightning as L
+from torch import nn
+
+from vtbench.errors import UsageError
+from vtbench.papers.resolve import measurements
+from vtbench.papers.select import select
+from vtbench.papers.trainings import Measurement
+from vtbench.results import folders
+from vtbench.results.record import Record
+from vtbench.run.assemble import Assembly
+from vtbench.run.assemble import assemble as assemble_training
+from vtbench.run.callbacks import save_network
+from vtbench.run.evaluate import given_weights_key, measure_network
+from vtbench.run.recording import to_record
+from vtbench.run.session import errors_in_one_line
+from vtbench.run.settings import Settings
+from vtbench.scales import Scale
+from vtbench.weights import sha256_of
+
+Folder = str | Path
+
+
+def assemble(
+    selector: str,
+    *,
+    network: nn.Module | None = None,
+    data: Folder | None = None,
+    scale: Scale = "paper",
+    seed: int = 0,
+    weights: Mapping[str, Folder] | None = None,
+    results: Folder = "results",
+) -> Assembly:
+    """The network, method, data module and trainer options of one measurement of a row.
+
+    - selector: paper/table:row, with @measurement where the row has several
+    - network: one of one's own, in place of the row's
+    - data: folder of the videos; a synthetic set is made below `data/` without one
+    - scale, seed: as `vtbench run` takes them
+    - weights: name of given weights -> file, for `load_start`
+    - results: folder in which a training that this one starts from lies
+
+    Raises UsageError for a selector that names not exactly one measurement, and a VtbenchError for what is not there.
+    """
+    measurement = only_measurement(selector, scale, seed)
+    training = measurement.evaluation.training
+    settings = _settings({training.data.dataset: data}, weights or {}, results)
+    return assemble_training(training, settings, network=network)
+
+
+def evaluate(
+    selector: str,
+    network: nn.Module,
+    data: Folder | L.LightningDataModule | None = None,
+    *,
+    scale: Scale = "paper",
+    seed: int = 0,
+    weights: Mapping[str, Folder] | None = None,
+) -> Record:
+    """What a network of one's own gets under the test protocol of a row: views, resolution, averaging, metrics.
+
+    - selector, scale, seed, weights: as in `assemble`
+    - network: clips (B, T, 3, H, W), or clips by modality, to logits (B, num_classes)
+    - data: folder of the videos, or a data module that gives the views itself
+
+    Nothing is written. The record says that the weights were given, so it is never the row's own result. Raises
+    UsageError as `assemble` does and for a network that gives another number of classes, RunError where no video could
+    be read.
+    """
+    measurement = only_measurement(selector, scale, seed)
+    evaluation = measurement.evaluation
+    given = None if isinstance(data, L.LightningDataModule) else data
+    settings = _settings({evaluation.data.dataset: given}, weights or {}, "results")
+    parts = assemble_training(evaluation.training, settings, evaluation=evaluation, network=network)
+    if isinstance(data, L.LightningDataModule):
+        parts = dataclasses.replace(parts, data=data)
+    with tempfile.TemporaryDirectory() as folder, errors_in_one_line(Path(folder)):
+        file = Path(folder) / folders.WEIGHTS
+        save_network(network, file)
+        sha256 = sha256_of(file)
+        origin = {
+            "loaded": "given as a network",
+            "evaluation_key": given_weights_key(evaluation, sha256),
+            "training_key": f"file:{sha256[:12]}",
+            "weights_sha256": sha256,
+        }
+        measure_network(parts, evaluation, Path(folder), origin)
+        return to_record(measurement, folders.read_json(Path(folder) / folders.DONE), settings)
+
+
+def only_measurement(selector: str, scale: Scale, seed: int) -> Measurement:
+    """The one measurement that a selector names at a scale. Raises UsageError, listing them, where there are more, and
+    where there is none."""
+    rows = select([selector])
+    if len(rows) > 1:
+        raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")
+    (row,) = rows
+    found = measurements(row, scale, seed)
+    if not found:
+        raise UsageError(f"{row.id} has nothing to train or test at {scale} scale ({row.status})")
+    if len(found) > 1:
+        raise UsageError(
+            f"{row.id} has {len(found)} measurements; name one of {', '.join(f'{row.id}@{m.name}' for m in found)}"
+        )
+    return found[0]
+
+
+def _settings(data: Mapping[str, Folder | None], weights: Mapping[str, Folder], results: Folder) -> Settings:
+    return Settings(
+        results=Path(results),
+        data={name: Path(folder).expanduser() for name, folder in data.items() if folder is not None},
+        weights={name: Path(file).expanduser() for name, file in weights.items()},
+    )
