@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from vtbench.errors import DataError, SpecError, did_you_mean
+from vtbench.fields import is_required, key, writable
 from vtbench.papers.code.signatures import OF_THE_RUNNER, Builders, called, check_choice
 from vtbench.papers.datasets import load_dataset, wrong_split
 from vtbench.papers.roots import datasets
 from vtbench.papers.spec.cells import METRICS
-from vtbench.papers.spec.document import Node, Problems, build, described, is_required, key, writable
+from vtbench.papers.spec.document import Node, Problems, build, described
 from vtbench.papers.spec.recipe import BLOCKS, METHOD_OPTIONS, Data, Model, Recipe, check_keys
 from vtbench.scales import Scale, at_scale, layered, small_scales
 

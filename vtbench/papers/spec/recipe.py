@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vtbench.errors import did_you_mean
-from vtbench.papers.spec.document import Node, Problems, described, key, writable
+from vtbench.fields import key, writable
+from vtbench.papers.spec.document import Node, Problems, described
 
 Modality = Literal["iframe", "motion", "residual", "audio"]
 
