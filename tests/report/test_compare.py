@@ -172,7 +172,7 @@ def test_a_change_of_the_spec_makes_what_was_measured_stale(store: Store, measur
 
 def test_a_measurement_that_the_row_no_longer_has_is_stale(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.4)
-    store.append(store.read()[0].model_copy(update={"measurement": "gone"}))
+    store.append(dataclasses.replace(store.read()[0], measurement="gone"))
     found = compared(store)
     assert [r.measurement for r in found.stale] == ["gone"] and found.measured["top1"].n == 1
 
@@ -201,7 +201,7 @@ def test_rows_that_share_an_evaluation_are_one_result(store: Store, measure: Mea
 
 def test_a_dirty_or_second_commit_is_told(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.0, 76.1)
-    store.append(store.read()[1].model_copy(update={"commit": "abc1234", "dirty": True}))
+    store.append(dataclasses.replace(store.read()[1], commit="abc1234", dirty=True))
     assert compared(store).entry()["commit"] == "277b510, abc1234-dirty"
     measure(KV, "paper", 76.0, 76.1, commit=None, dirty=None)
     assert compared(store).entry()["commit"] is None

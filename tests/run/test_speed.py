@@ -307,7 +307,7 @@ def test_the_command_measures_writes_and_prints(
         and lines[0]["value"] > 0.1
         and lines[0]["device"] == "cpu"
     )
-    assert [line.model_dump() for line in SpeedStore("results").read()] == lines
+    assert [line.as_dict() for line in SpeedStore("results").read()] == lines
     assert [line.split()[0] for line in captured.err.splitlines()] == [f"{SHIFT}:", f"{VIT}:"]
 
 

@@ -388,7 +388,9 @@ def _eval(args: argparse.Namespace) -> int:
     records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
     own = [name for name in dict.fromkeys(name for r in records for name in r.all_measured()) if name not in ACCURACIES]
     columns = ("id", "measurement", *ACCURACIES, *own, "videos_expected", "videos_failed", "evaluation_key")
-    lines = [{**r.model_dump(include=set(columns)), **r.all_measured()} for r in records]
+    lines = [
+        {name: value for name, value in r.as_dict().items() if name in columns} | r.all_measured() for r in records
+    ]
     print_rows(lines, columns, args.format)
     if args.format == "table":
         from vtbench.results import folders
@@ -459,7 +461,7 @@ def _speed(args: argparse.Namespace) -> int:
         _complain(f"interrupted; {there if store.path.exists() else 'nothing was measured yet'}")
         return 1
     if args.format in ("json", "csv"):
-        print_rows([line.model_dump() for line in outcome.written], store.record.columns(), args.format)
+        print_rows([line.as_dict() for line in outcome.written], store.record.columns(), args.format)
     elif outcome.written:
         entries = speed.side_by_side(outcome.written)
         print_rows(entries, list(dict.fromkeys(name for entry in entries for name in entry)), args.format)

@@ -71,7 +71,9 @@ class Speed:
                 for metric, ratio in self.printed.items()
             },
             "measured": [
-                line.model_dump(include=set(LINE_FIELDS)) for lines in self.measured.values() for line in lines.values()
+                {name: value for name, value in line.as_dict().items() if name in LINE_FIELDS}
+                for lines in self.measured.values()
+                for line in lines.values()
             ],
             "stale": [line.metric for line in self.stale],
         }

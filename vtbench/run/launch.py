@@ -12,7 +12,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def run(
 
 def _shared(record: Record, measurement: Measurement) -> Record:
     root = provenance.outside(measurement.roots)
-    return record.model_copy(update={"id": measurement.row_id, "measurement": measurement.name, "root": root})
+    return replace(record, id=measurement.row_id, measurement=measurement.name, root=root)
 
 
 def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:
