@@ -66,7 +66,7 @@ def method(monkeypatch: pytest.MonkeyPatch, accuracies: list[float], **recipe: A
     made = build_method("mmvit", Network(), audio_encoder=Ear(), patience=1, **recipe)
     assert isinstance(made, MMViT)
     told = iter(accuracies)
-    monkeypatch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(told)})
+    monkeypatch.setattr("vtbench.methods.base.measure", lambda *_, **__: {"top1": next(told)})
     return made
 
 

@@ -382,12 +382,11 @@ def _eval(args: argparse.Namespace) -> int:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
     rows, settings = _rows(args), _settings(args)
     from vtbench.cli.progress import TerminalDisplay
-    from vtbench.papers.spec.cells import ACCURACIES
     from vtbench.run import launch
 
     records = launch.evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
-    own = [name for name in dict.fromkeys(name for r in records for name in r.all_measured()) if name not in ACCURACIES]
-    columns = ("id", "measurement", *ACCURACIES, *own, "videos_expected", "videos_failed", "evaluation_key")
+    measured = dict.fromkeys(name for r in records for name in r.all_measured())
+    columns = ("id", "measurement", *measured, "videos_expected", "videos_failed", "evaluation_key")
     lines = [
         {name: value for name, value in r.as_dict().items() if name in columns} | r.all_measured() for r in records
     ]
@@ -443,12 +442,12 @@ def _speed(args: argparse.Namespace) -> int:
     if not args.selectors:
         raise UsageError("speed needs a selector: the rows whose networks are measured")
     rows, settings = _rows(args), _settings(args)
-    from vtbench.papers.spec.cells import SPEEDS
+    from vtbench.metrics import speed_metrics
     from vtbench.results.store import SpeedStore
     from vtbench.run import speed
 
     machine = speed.machine(args.device, args.precision, args.threads or (None if args.scale == "paper" else 1))
-    wanted = speed.Wanted(machine, args.only or SPEEDS, args.rounds, args.throughput_batch, args.train_batch)
+    wanted = speed.Wanted(machine, args.only or speed_metrics(), args.rounds, args.throughput_batch, args.train_batch)
     store = SpeedStore(settings.results)
 
     def tell(line: str) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.clips import Clips, each, split
-from vtbench.evaluation.metrics import accuracy
+from vtbench.evaluation import measure
 from vtbench.evaluation.multiview import ViewScores
 
 
@@ -124,8 +124,8 @@ class VideoClassifier(L.LightningModule):
         """Log the top-1 in percent of all videos, each with every view it was given."""
         names, scores = self.view_scores.video_scores(self.views_per_video, average="logits")
         labels = torch.tensor([self.labels[name] for name in names], dtype=torch.int64)
-        top1 = accuracy(scores, labels, expected=len(self.labels))["top1"]
-        self.log(self.held_out, top1, on_step=False, on_epoch=True)
+        measured = measure(scores, labels, self.labels.values(), ["top1"])
+        self.log(self.held_out, measured["top1"], on_step=False, on_epoch=True)
 
     def finish(self, data: L.LightningDataModule, device: torch.device) -> None:
         """What the network still needs after the last epoch, from training clips of `data`; nothing by default. Not a

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from vtbench.fields import check, from_text, key, may_be_empty, scalar, writable
+from vtbench.metrics import METRICS, accuracies, speed_metrics
 from vtbench.scales import Scale, known_scale
 
 
@@ -36,6 +38,24 @@ def _scale(text: str) -> None:
 def _instant(text: str) -> None:
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
         raise ValueError(f"is {text!r}, must be UTC as 2026-01-31T23:59:59Z")
+
+
+def _speed(text: str) -> None:
+    if text not in (known := speed_metrics()):
+        raise ValueError(f"is {text!r}, must be one of {', '.join(known)}")
+
+
+def read_metrics(text: str | None) -> dict[str, float]:
+    """The metrics in a cell, `name=value` joined by semicolons. Raises ValueError for anything else."""
+    found = {}
+    for name, equals, value in (part.partition("=") for part in text.split(";")) if text else ():
+        number = from_text(value, float)
+        if not equals or not name.isidentifier() or not isinstance(number, float) or not math.isfinite(number):
+            raise ValueError(f"is {text!r}, must be metrics as name=value, joined by semicolons")
+        if name in METRICS and METRICS[name].unit == "%" and not 0 <= number <= 100:
+            raise ValueError(f"holds {name}={value}, must be in percent")
+        found[name] = number
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +123,12 @@ class Record(Line):
     evaluation_key: str = key(
         "hash of the training together with the test data and protocol; lines that share it are one evaluation"
     )
-    top1: float | None = key(
-        "videos whose label has the highest score, of the videos expected", unit="%", at_least=0, at_most=100
-    )
-    top5: float | None = key(
-        "videos whose label is among the five highest scores, of the videos expected", unit="%", at_least=0, at_most=100
-    )
+    top1: float | None = key(METRICS["top1"].what, unit="%", at_least=0, at_most=100)
+    top5: float | None = key(METRICS["top5"].what, unit="%", at_least=0, at_most=100)
     metrics: str | None = key(
-        "what else was measured (`eval.metrics`), as `mean_class_accuracy=71.25;...`, in each metric's own unit",
+        "the metrics without a column of their own, as `mean_class_accuracy=71.25;...`, in each metric's own unit",
         default=None,
+        check=read_metrics,
     )
     videos_expected: int = key("videos in the test list", unit="videos", at_least=0)
     videos_decoded: int = key("videos that could be read, and so were scored", unit="videos", at_least=0)
@@ -171,9 +188,9 @@ class Record(Line):
             raise ValueError("top1 is above top5")
 
     def all_measured(self) -> dict[str, float | None]:
-        """Every metric by name: `top1`, `top5`, and those in `metrics`."""
-        pairs = (part.partition("=") for part in self.metrics.split(";")) if self.metrics else ()
-        return {"top1": self.top1, "top5": self.top5, **{name: float(value) for name, _, value in pairs}}
+        """Every metric by name, those with a column of their own first."""
+        columns = self.columns()
+        return {name: getattr(self, name) for name in accuracies() if name in columns} | read_metrics(self.metrics)
 
     def measured(self, metric: str) -> float | None:
         """One metric by name; None for what was not measured."""
@@ -187,6 +204,13 @@ class Record(Line):
 COLUMNS: tuple[str, ...] = Record.columns()
 
 
+def metric_cells(measured: Mapping[str, float]) -> dict[str, Any]:
+    """Metrics by name as the values of a Record that hold them: `top1`, `top5`, and the others in `metrics`."""
+    own = {name: measured.get(name) for name in accuracies() if name in COLUMNS}
+    others = [f"{name}={value!r}" for name, value in measured.items() if name not in own]
+    return {**own, "metrics": ";".join(others) or None}
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeedRecord(Line):
     """One line of speed.csv: one metric of the network of one row, as one command measured it."""
@@ -195,10 +219,7 @@ class SpeedRecord(Line):
     scale: Scale = key(
         "size of the network and of its clips; only `paper` may be compared with the printed ratio", check=_scale
     )
-    metric: Literal["latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb"] = key(
-        "what was measured, with its unit: ms per forward pass, clips per second, GB (1e9 bytes) at the peak of a "
-        "forward pass, ms and GB of a training step"
-    )
+    metric: str = key("what was measured, one of those that vtbench.metrics gives `vtbench speed`", check=_speed)
     batch: int = key("clips per pass; lower than asked for where memory did not suffice", unit="clips", at_least=1)
     value: float = key("in the metric's unit, the median over the rounds", at_least=0)
     q1: float | None = key("lower quartile over the rounds; empty for a single one", at_least=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ import torch
 
 from vtbench.datasets.triplets import SILENT
 from vtbench.errors import RunError
-from vtbench.evaluation import METRICS
-from vtbench.evaluation.metrics import accuracy, coverage
+from vtbench.evaluation import measure
+from vtbench.evaluation.accuracy import coverage
 from vtbench.methods.base import VideoClassifier
-from vtbench.naming import guarded, load
-from vtbench.papers.code.signatures import called
+from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
@@ -107,8 +105,7 @@ def _evaluate(
     names, scores = view_scores.video_scores(views, average=evaluation.eval.average)
     labels = torch.tensor([labels_of[name] for name in names], dtype=torch.int64)
     folders.replace_file(folder / folders.SCORES, lambda half: view_scores.save(half, labels=labels_of))
-    metrics = accuracy(scores, labels, expected=expected)
-    metrics |= _own_metrics(evaluation, scores, labels, list(labels_of.values()))
+    metrics = measure(scores, labels, labels_of.values(), [*always_measured(), *(evaluation.eval.metrics or ())])
     done = {
         **origin,
         "metrics": metrics,
@@ -125,20 +122,6 @@ def _evaluate(
     folders.write_json(folder / folders.DONE, done)
     journal.remove_parts()
     (folder / ERROR).unlink(missing_ok=True)
-
-
-def _own_metrics(
-    evaluation: Evaluation, scores: torch.Tensor, labels: torch.Tensor, expected_labels: list[int]
-) -> dict[str, float]:
-    """What `eval.metrics` asks for. Raises RunError for a metric that fails or gives no finite number."""
-    measured = {}
-    for name in evaluation.eval.metrics or ():
-        with guarded(name, "metric", "repair it and give the same command again", RunError):
-            value = float(load(name, METRICS, "metric")(scores, labels, expected_labels=expected_labels))
-        if not math.isfinite(value):
-            raise RunError(f"metric {name}: gave {value}, a finite number is wanted")
-        measured[called(name)] = value
-    return measured
 
 
 def given_weights_key(evaluation: Evaluation, sha256: str) -> str:

@@ -19,11 +19,10 @@ from typing import Any
 
 from vtbench.errors import SpecError, UsageError, VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
-from vtbench.papers.spec.cells import ACCURACIES
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Measurement, Start, Training
 from vtbench.results import folders, provenance
-from vtbench.results.record import Record
+from vtbench.results.record import Record, metric_cells
 from vtbench.results.store import Store
 from vtbench.run.plan import Job, all_measurements, blockers, graph, is_trained, require_work
 from vtbench.run.settings import Settings
@@ -355,9 +354,7 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
         seed=training.seed,
         training_key=measured["training_key"],
         evaluation_key=measured["evaluation_key"],
-        top1=measured["metrics"]["top1"],
-        top5=measured["metrics"]["top5"],
-        metrics=_own_metrics(measured["metrics"]),
+        **metric_cells(measured["metrics"]),
         videos_expected=measured["videos_expected"],
         videos_decoded=measured["videos_decoded"],
         videos_failed=measured["videos_failed"],
@@ -382,12 +379,6 @@ def record(measurement: Measurement, measured: dict[str, Any], settings: Setting
         versions=measured["versions"],
         finished_at=measured["finished_at"],
     )
-
-
-def _own_metrics(metrics: dict[str, float]) -> str | None:
-    """What was measured besides top-1 and top-5, as `name=value` joined by semicolons."""
-    own = {name: value for name, value in metrics.items() if name not in ACCURACIES}
-    return ";".join(f"{name}={value!r}" for name, value in own.items()) or None
 
 
 def _start(start: Start, done: dict[str, Any]) -> str:

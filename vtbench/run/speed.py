@@ -11,7 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -28,10 +28,10 @@ from vtbench.cost.speed import (
     time_in_turns,
 )
 from vtbench.errors import RunError, SpecError, UsageError
+from vtbench.metrics import METRICS, is_memory, speed_metrics
 from vtbench.papers.code.outside import folders_behind
 from vtbench.papers.network import Network, network_of
 from vtbench.papers.select import select
-from vtbench.papers.spec.cells import MEMORY, SPEEDS
 from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.results.record import SpeedRecord
@@ -41,13 +41,7 @@ from vtbench.scales import Scale
 
 Tell = Callable[[str], None]
 
-WORK: Mapping[str, Work] = {
-    "latency_ms": "latency",
-    "throughput_vps": "infer",
-    "memory_gb": "infer",
-    "train_step_ms": "train",
-    "train_memory_gb": "train",
-}
+WORK: Mapping[str, Work] = {name: cast(Work, METRICS[name].work) for name in speed_metrics()}
 
 MEMORY_ROUNDS = 3
 """Processes that measure the memory of one network."""
@@ -61,7 +55,7 @@ class Wanted:
     """What is measured and how. The batches are PST's (Section 4.4): 1 for latency and memory, 4 for throughput."""
 
     machine: Machine
-    metrics: tuple[str, ...] = SPEEDS
+    metrics: tuple[str, ...] = speed_metrics()
     rounds: int = 10
     throughput_batch: int = 4
     train_batch: int = 1
@@ -169,7 +163,7 @@ def measure(
 def side_by_side(lines: Sequence[SpeedRecord]) -> list[dict[str, str]]:
     """One entry per row: `id`, each metric, `against`, and each metric's ratio; quartiles in brackets."""
     entries: dict[str, dict[str, str]] = {}
-    metrics = [metric for metric in SPEEDS if any(line.metric == metric for line in lines)]
+    metrics = [metric for metric in speed_metrics() if any(line.metric == metric for line in lines)]
     for row_id in dict.fromkeys(line.id for line in lines):
         own: dict[str, SpeedRecord] = {line.metric: line for line in lines if line.id == row_id}
         entry = {"id": row_id}
@@ -191,8 +185,8 @@ def conditions(lines: Sequence[SpeedRecord]) -> str:
     first = lines[0]
     batches = {line.metric: {other.batch for other in lines if other.metric == line.metric} for line in lines}
     said = ", ".join(f"{metric} {'/'.join(map(str, sorted(found)))}" for metric, found in batches.items())
-    times = [f"rounds {line.rounds}" for line in lines if line.metric not in MEMORY]
-    memory = [f"{line.rounds} processes for memory" for line in lines if line.metric in MEMORY]
+    times = [f"rounds {line.rounds}" for line in lines if not is_memory(line.metric)]
+    memory = [f"{line.rounds} processes for memory" for line in lines if is_memory(line.metric)]
     return (
         f"{first.device}, {first.precision}, threads {first.threads}, {', '.join(times[:1] + memory[:1])}; "
         f"median (quartiles); GB = 1e9 bytes; clips per pass: {said}"
@@ -291,7 +285,7 @@ def _measure(
     failures: dict[Network, str] = {}
     fitting: dict[Network, int] = {}
     peaks: dict[Network, _Series] = {}
-    rounds = min(wanted.rounds, MEMORY_ROUNDS) if metric in MEMORY else 1
+    rounds = min(wanted.rounds, MEMORY_ROUNDS) if is_memory(metric) else 1
     for number, network in enumerate(networks, start=1):
         # Whether a batch fits is found out in other processes: the system may end one without an error.
         fitting[network] = wanted.batch(metric)
@@ -304,7 +298,7 @@ def _measure(
             else:
                 fitting[network] = found[0]
                 peaks[network] = _Series(found[0], found[1][:rounds])
-    if metric in MEMORY:
+    if is_memory(metric):
         return {network: (own, peaks.get(networks[0])) for network, own in peaks.items()}, failures
     measured, failed = _time(metric, fitting, wanted, told)
     series: Measured = {network: (own, measured.get(networks[0])) for network, own in measured.items()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_origin
 
 from vtbench.errors import SpecError, did_you_mean
+from vtbench.metrics import METRICS, accuracies
 from vtbench.papers.code.modules import absolute, find_spec, module_file
 from vtbench.papers.roots import PACKAGE, shown
 from vtbench.papers.spec.document import Node, Problems, convert
@@ -69,8 +70,8 @@ class Builders:
         return _names(self.package / "datasets" / "__init__.py", "DATASETS")
 
     def metrics(self) -> Mapping[str, str]:
-        """METRICS of evaluation/__init__.py: name -> "module:function"."""
-        return _names(self.package / "evaluation" / "__init__.py", "METRICS")
+        """The metrics of vtbench.metrics that are measured if asked for: name -> "module:function"."""
+        return {name: METRICS[name].function or "" for name in accuracies() if not METRICS[name].always}
 
     def attentions(self) -> list[str]:
         """The names in ATTENTIONS of layers/attention.py, whose growth can be counted."""
@@ -150,10 +151,9 @@ class Builders:
 
     def _place(self, name: str, known: Mapping[str, str], kind: str) -> tuple[Path, str]:
         """The file and the function or class of a name. Raises SpecError without a place."""
-        if name in known:
-            module, _, attribute = known[name].partition(":")
+        module, colon, attribute = known.get(name, name).partition(":")
+        if name in known and module.startswith(f"{PACKAGE.name}."):
             return self.package.joinpath(*module.split(".")[1:]).with_suffix(".py"), attribute
-        module, colon, attribute = name.partition(":")
         if not colon:
             hint = did_you_mean(name, known)
             own = "" if "did you mean" in hint else "; your own is named as package.module:name"

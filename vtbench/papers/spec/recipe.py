@@ -299,7 +299,7 @@ class Eval:
     short_side: int = key("short side before the crop", unit="pixels", at_least=1)
     average: Literal["logits", "probabilities"] = key("what is averaged over the views")
     metrics: tuple[str, ...] | None = key(
-        "measured besides top-1 and top-5: names of vtbench.evaluation.METRICS, or package.module:function",
+        "measured besides top-1 and top-5: names of vtbench.metrics.METRICS, or package.module:function",
         default=None,
     )
 
