@@ -62,7 +62,10 @@ def test_a_test_on_part_of_the_data_set_decides_nothing(store: Store, measure: M
 def test_a_training_on_part_of_the_data_set_decides_nothing(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.47, train_videos=2_000)
     found = compared(store)
-    assert (found.verdict, found.partial) == ("inconclusive", ("2000 of about 246000 train videos were in the list",))
+    assert (found.verdict, found.partial) == (
+        "inconclusive",
+        ("2000 of about 246000 train videos were in the split file",),
+    )
     measure(KV, "paper", 76.47, train_videos=None, init="given")
     assert compared(store).verdict == "within", "what given weights were trained on is not known"
 
@@ -202,7 +205,7 @@ def test_rows_that_share_an_evaluation_are_one_result(store: Store, measure: Mea
     assert sorted(len(members) for members in evaluations.values()) == [1, 1, 3, 3]
 
 
-def test_a_dirty_or_second_commit_is_told(store: Store, measure: Measure) -> None:
+def test_a_dirty_or_second_commit_is_named(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.0, 76.1)
     store.append(dataclasses.replace(store.read()[1], commit="abc1234", dirty=True))
     assert compared(store).entry()["commit"] == "277b510, abc1234-dirty"

@@ -241,7 +241,7 @@ def test_scores_of_other_weights_are_not_gone_on_with(tmp_path: Path) -> None:
         tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, journals.no_progress
     )
     assert journal.labels == {"v": 1} and not journal.all_remarks  # as older versions left it
-    folders.write_json(tmp_path / folders.REMARKS, {"v": "silent"})
+    folders.write_json(tmp_path / folders.NOTES_PART, {"v": "silent"})
     journal = journals.TestJournal(
         tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, journals.no_progress
     )

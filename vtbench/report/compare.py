@@ -213,7 +213,10 @@ def _means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tupl
 def _partial(records: Sequence[Record], dataset: Dataset, which: str) -> Iterator[str]:
     tested = [record.videos_decoded for record in records]
     trained = [record.train_videos for record in records if record.train_videos is not None]
-    parts: tuple[tuple[str, Split, list[int]], ...] = (("read", "test", tested), ("in the list", "train", trained))
+    parts: tuple[tuple[str, Split, list[int]], ...] = (
+        ("read", "test", tested),
+        ("in the split file", "train", trained),
+    )
     for verb, split, counts in parts:
         of = dataset.num_videos(split)
         if counts and min(counts) < COVERAGE * of:

@@ -250,7 +250,7 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
         silent = max((record.videos_silent or 0 for record in comparison.counted), default=0)
         if silent:
             decoded = comparison.counted[0].videos_decoded
-            notes.append(f"{name}: {silent} of {decoded} videos have no sound track; they were heard as silence")
+            notes.append(f"{name}: {silent} of {decoded} videos have no audio track, which counts as silence")
         for metric, cell in comparison.row.published.items():
             if cell.reconstructed and metric.endswith(accuracies()):
                 notes.append(f"{name}: printed {metric} is reconstructed: {cell.reconstructed}")

@@ -22,7 +22,7 @@ Mode = Literal["online", "offline"]
 
 
 def train_run_id(training_key: str) -> str:
-    """The W&B id of a training's run: a training that is continued goes on in the same run."""
+    """The W&B id of a training's run: a resumed training continues the same run."""
     return f"train-{training_key}"
 
 

@@ -130,13 +130,13 @@ class Record(Line):
         default=None,
         check=read_metrics,
     )
-    videos_expected: int = key("videos in the test list", unit="videos", at_least=0)
+    videos_expected: int = key("videos of the test split", unit="videos", at_least=0)
     videos_decoded: int = key("videos that could be read, and so were scored", unit="videos", at_least=0)
     videos_failed: int = key(
         "videos that could not be read: each is a miss in top1 and top5", unit="videos", at_least=0
     )
     videos_silent: int | None = key(
-        "videos that were read but have no audio track, heard as silence; empty where no audio is asked for",
+        "videos that were read but have no audio track, taken as silence; empty where no audio is asked for",
         unit="videos",
         at_least=0,
     )
@@ -147,7 +147,7 @@ class Record(Line):
         at_least=0,
     )
     eval_wall_s: float | None = key("wall time of the evaluation", unit="s", at_least=0)
-    train_videos: int | None = key("videos in the training list; empty for given weights", unit="videos", at_least=0)
+    train_videos: int | None = key("videos of the training split; empty for given weights", unit="videos", at_least=0)
     epochs: int | None = key("epochs trained; empty for given weights", unit="epochs", at_least=0)
     batch_size: int | None = key(
         "clips per forward pass; the effective batch is batch_size times accumulate", unit="clips", at_least=0
@@ -159,7 +159,7 @@ class Record(Line):
         "first 8 digits of the file's SHA-256"
     )
     selection: str = key("the split that drove any choice of epoch or setting; `none: last epoch` when none did")
-    data_fingerprint: str = key("hash of the test list and the sizes of its files")
+    data_fingerprint: str = key("hash of the test split file and the sizes of its videos")
     weights_sha256: str = key("SHA-256 of the weights that were evaluated")
     commit: str | None = key("git commit of vtbench; empty outside a checkout")
     dirty: bool | None = key("whether the checkout held changes that are not in the commit; empty outside a checkout")

@@ -190,8 +190,8 @@ class TestJournal(L.Callback):
             part, labels = ViewScores.load(path)
             self.scores.update(part)
             self.labels |= labels
-        if (folder / folders.REMARKS).exists():
-            self.remarks = folders.read_json(folder / folders.REMARKS)
+        if (folder / folders.NOTES_PART).exists():
+            self.remarks = folders.read_json(folder / folders.NOTES_PART)
         elif self.labels:
             self.all_remarks = False
         self._saved = time.monotonic()
@@ -201,7 +201,7 @@ class TestJournal(L.Callback):
             part, pl_module.view_scores = pl_module.view_scores, ViewScores()
             labels = {name: pl_module.labels[name] for name in part.video_ids}
             self.remarks |= pl_module.remarks
-            folders.write_json(self.folder / folders.REMARKS, self.remarks)
+            folders.write_json(self.folder / folders.NOTES_PART, self.remarks)
             path = self.folder / folders.SCORES_PART.format(len(self._parts()))
             folders.replace_file(path, lambda half: part.save(half, labels=labels))
             self.scores.update(part)
@@ -219,7 +219,7 @@ class TestJournal(L.Callback):
         """Drop them: their scores are in one file now, or are of something else."""
         for path in self._parts():
             path.unlink()
-        (self.folder / folders.REMARKS).unlink(missing_ok=True)
+        (self.folder / folders.NOTES_PART).unlink(missing_ok=True)
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob(folders.SCORES_PART.replace("{:04d}", "*")))
