@@ -66,9 +66,14 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
+def functions() -> dict[str, str]:
+    """Metric -> `module:function`, of those that a test can measure, in the order of the table."""
+    return {name: metric.function for name, metric in METRICS.items() if metric.function}
+
+
 def accuracies() -> tuple[str, ...]:
     """The metrics that a test can measure, in the order of the table."""
-    return tuple(name for name, metric in METRICS.items() if metric.function)
+    return tuple(functions())
 
 
 def always_measured() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from vtbench.errors import RunError
-from vtbench.metrics import METRICS, accuracies
+from vtbench.metrics import functions
 from vtbench.naming import guarded, load
 
 if TYPE_CHECKING:
@@ -47,4 +47,4 @@ def metric_function(name: str) -> Any:
 
     Raises UsageError for an unknown name, and for a module that cannot be imported.
     """
-    return load(name, {known: METRICS[known].function or "" for known in accuracies()}, "metric")
+    return load(name, functions(), "metric")

@@ -52,6 +52,10 @@ class Estimate:
     n: int
     interval: Interval | None
     """95 %: see vtbench.report.statistics. None for one seed of a metric that is no share of the videos."""
+    chance: float | None
+    """What guessing gives, where that is known."""
+    decides: bool
+    """Whether its distance from the printed number makes the verdict."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,6 @@ class Comparison:
     verdict: Verdict
     counted: tuple[Record, ...]
     stale: tuple[Record, ...]
-    chance: dict[str, float]
-    """What guessing gives, in percent, for each measured metric where it is known."""
     partial: tuple[str, ...]
     """What was below COVERAGE at paper scale, in words."""
     under: str | None = None
@@ -79,6 +81,11 @@ class Comparison:
     def table(self) -> str:
         """The table that it is shown in, as paper/table."""
         return self.under or f"{self.row.paper}/{self.row.table}"
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """What guessing gives, in percent, for each measured metric where it is known."""
+        return {name: found.chance for name, found in self.measured.items() if found.chance is not None}
 
     @property
     def given_weights(self) -> bool:
@@ -127,49 +134,36 @@ def distinct_evaluations(comparisons: Iterable[Comparison]) -> dict[str, list[Co
 
 def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float) -> Comparison:
     counted, stale = _sort_out(row, scale, records)
-    metrics = metrics_of(row)
     measured: dict[str, Estimate] = {}
-    chance: dict[str, float] = {}
-    decisive: set[str] = set()
     partial: list[str] = []
-
-    def add(name: str, metric: str, values: Sequence[float], videos: int, classes: int) -> None:
-        found = METRICS.get(metric)
-        measured[name] = _estimate(values, videos if found and found.of_videos else None)
-        if found and found.guesses:
-            chance[name] = 100 * min(found.guesses, classes) / classes
-        if found and found.unit == "%":
-            decisive.add(name)
-
-    classes_of: dict[str, int] = {}
+    classes: dict[str, int] = {}
     for measurement in measurements(row, scale, seed=0) if counted else []:
         taken = [record for record in counted if record.measurement == measurement.name]
         dataset = load_dataset(measurement.evaluation.data.dataset)
-        classes_of[measurement.name] = dataset.num_classes
+        classes[measurement.name] = dataset.num_classes
         if scale == "paper":
             partial += _partial(taken, dataset, "" if measurement.name == "main" else f"{measurement.name}: ")
-        for metric in metrics:
+        for metric in metrics_of(row):
             values = [value for record in taken if (value := record.measured(metric)) is not None]
             if values:
                 name = row.metric(measurement.name, metric)
-                add(name, metric, values, taken[0].videos_expected, dataset.num_classes)
+                measured[name] = _estimate(metric, values, taken[0].videos_expected, dataset.num_classes)
     replaced: list[str] = []
     for mean_name, parts in row.means.items():
-        for metric in metrics:
+        for metric in metrics_of(row):
             values, videos = _means(counted, parts, metric)
             if values:
                 replaced += [row.metric(part, metric) for part in parts]
-                add(row.metric(mean_name, metric), metric, values, videos, classes_of[parts[0]])
+                measured[row.metric(mean_name, metric)] = _estimate(metric, values, videos, classes[parts[0]])
     for name in replaced:  # at the end, as two means may share a part
         measured.pop(name, None)
-        chance.pop(name, None)
     delta: dict[str, float] = {}
     findings: list[Finding] = []
     for name, found in measured.items() if scale == "paper" else ():
         if name in row.published:
             cell = row.published[name]
             delta[name] = round(found.mean - cell.value, cell.decimals) + 0.0  # + 0.0 makes -0.0 a 0.0
-            if name in decisive:
+            if found.decides:
                 findings.append(compare_to_print(found.interval, cell.value, cell.decimals, tolerance))
     verdict: Verdict
     if scale != "paper":
@@ -178,9 +172,7 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
         verdict = "not-run"
     else:
         verdict = "not-comparable" if not findings else "inconclusive" if partial else strictest(findings)
-    return Comparison(
-        row, scale, measured, delta or None, verdict, tuple(counted), tuple(stale), chance, tuple(partial)
-    )
+    return Comparison(row, scale, measured, delta or None, verdict, tuple(counted), tuple(stale), tuple(partial))
 
 
 def metrics_of(row: Row) -> list[str]:
@@ -189,12 +181,17 @@ def metrics_of(row: Row) -> list[str]:
     return list(dict.fromkeys([*always_measured(), *map(called, asked)]))
 
 
-def _estimate(values: Sequence[float], videos: int | None) -> Estimate:
-    """`videos`: how many a share is of; None for a metric that is no share of videos."""
+def _estimate(metric: str, values: Sequence[float], videos: int, classes: int) -> Estimate:
+    """`values`: one per seed; `videos` and `classes`: of the test."""
+    known = METRICS.get(metric)  # None for a metric of the user's
     mean, sd = mean_and_sd(values)
+    interval = None
     if len(values) > 1:
-        return Estimate(mean, sd, len(values), t_interval(values))
-    return Estimate(mean, sd, 1, None if videos is None else wilson_interval(mean, videos))
+        interval = t_interval(values)
+    elif known and known.of_videos:
+        interval = wilson_interval(mean, videos)
+    chance = 100 * min(known.guesses, classes) / classes if known and known.guesses else None
+    return Estimate(mean, sd, len(values), interval, chance, decides=known is not None and known.unit == "%")
 
 
 def _means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tuple[list[float], int]:

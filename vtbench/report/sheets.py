@@ -52,13 +52,13 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
     paper, _, name_of_table = table.partition("/")
     about = next(t for t in load_paper(paper).tables if t.name == name_of_table)
     metrics = tuple(dict.fromkeys([*accuracies(), *(metric for c in comparisons for metric in metrics_of(c.row))]))
-    main = always_measured()[0]
+    leading = always_measured()[0]
     chance = {name: level for comparison in comparisons for name, level in comparison.chance.items()}
     published = dict.fromkeys(name for c in comparisons for name in c.row.published if name.endswith(metrics))
     printed = [*(name for name in always_measured() if name in published)]
     printed += [name for name in published if name not in printed]
     # Top-5 of at most five classes is 100 whatever was learnt.
-    shown = [name for name, level in chance.items() if level < 100] or [main]
+    shown = [name for name, level in chance.items() if level < 100] or [leading]
     shown += [name for name in dict.fromkeys(n for c in comparisons for n in c.measured) if name not in chance]
     measured = [*(name for name in printed if name in shown), *(name for name in shown if name not in printed)]
     columns = [
@@ -72,18 +72,18 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
     ]
     for name in printed:
         cells = [c.row.published[name].text if name in c.row.published else "" for c in comparisons]
-        rank = 0 if name == main else 2 if name.endswith(main) else 5
+        rank = 0 if name == leading else 2 if name.endswith(leading) else 5
         columns.append(Column(("printed", name), rank, cells=cells))
     for name in measured:
-        rank = 0 if name == main else 1 if name.endswith(main) else 4 if name in printed else 6
-        columns.append(Column((scale, name), rank, cells=[_measured_cell(c, name, main) for c in comparisons]))
+        rank = 0 if name == leading else 1 if name.endswith(leading) else 4 if name in printed else 6
+        columns.append(Column((scale, name), rank, cells=[_measured_cell(c, name, leading) for c in comparisons]))
     if any(c.measured for c in comparisons):
         columns.append(Column(("", "seeds"), 3, cells=[_seeds_cell(c) for c in comparisons]))
     if scale == "paper":
         for name in printed:
             if any(name in (c.delta or {}) for c in comparisons):
                 cells = [_delta_cell(c, name) for c in comparisons]
-                columns.append(Column(("delta", name), 2 if name == main else 6, cells=cells))
+                columns.append(Column(("delta", name), 2 if name == leading else 6, cells=cells))
         columns.append(Column(("", "verdict"), 1, right=False, cells=[c.verdict for c in comparisons]))
     return Sheet(
         title=f"{table} at {scale} scale: {about.caption}",
@@ -203,11 +203,11 @@ def _not_comparable(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def _measured_cell(comparison: Comparison, name: str, main: str) -> str:
+def _measured_cell(comparison: Comparison, name: str, leading: str) -> str:
     found = comparison.measured.get(name)
     if found is not None:
         return _number(found.mean) + ("" if found.sd is None else f" ± {_number(found.sd)}")
-    if name != main or comparison.counted:
+    if name != leading or comparison.counted:
         return ""
     if comparison.stale:
         return "stale"

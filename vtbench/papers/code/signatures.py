@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_origin
 
 from vtbench.errors import SpecError, did_you_mean
-from vtbench.metrics import METRICS, accuracies
+from vtbench.metrics import always_measured, functions
 from vtbench.papers.code.modules import absolute, find_spec, module_file
 from vtbench.papers.roots import PACKAGE, shown
 from vtbench.papers.spec.document import Node, Problems, convert
@@ -71,7 +71,7 @@ class Builders:
 
     def metrics(self) -> Mapping[str, str]:
         """The metrics of vtbench.metrics that are measured if asked for: name -> "module:function"."""
-        return {name: METRICS[name].function or "" for name in accuracies() if not METRICS[name].always}
+        return {name: place for name, place in functions().items() if name not in always_measured()}
 
     def attentions(self) -> list[str]:
         """The names in ATTENTIONS of layers/attention.py, whose growth can be counted."""
