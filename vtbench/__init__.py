@@ -37,7 +37,7 @@ _PUBLIC = {
 }
 """Name -> the module that it comes from."""
 
-__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604
+__all__ = [*_PUBLIC, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

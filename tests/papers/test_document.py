@@ -11,7 +11,8 @@ from typing import Literal
 import pytest
 
 from vtbench.errors import SpecError
-from vtbench.papers.spec.document import build, key, read_yaml
+from vtbench.fields import key
+from vtbench.papers.spec.document import build, read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,8 +60,11 @@ def row(text: str) -> str:
         ("train: {epochs: 2020-01-01}", "rows[0].train.epochs: must be a whole number, not 2020-01-01, which is"),
         ("published: {top1: 51.2}", "rows[0].published.top1: is 51.2, which is a number; quote it, so that the printed "
                                     "precision is kept"),
-        ("eval: {metrics: [top1]}", "rows[0].eval.metrics[0]: no metric is called 'top1'; known: mean_class_accuracy; "
-                                    "your own is named as package.module:name"),
+        ("eval: {metrics: [top1]}", "rows[0].eval.metrics[0]: is measured in every test; leave it out"),
+        ("eval: {metrics: [gflops]}", "rows[0].eval.metrics[0]: no metric is called 'gflops'; known: "
+                                      "mean_class_accuracy; your own is named as package.module:name"),
+        ('published: {mean_class_accuracy: "51.2"}', "rows[0].published.mean_class_accuracy: mean_class_accuracy is "
+                                                     "measured where it is asked for; add it to eval.metrics"),
         (
             "eval: {metrics: [mean_class_accuracy, mean_class_accuracy]}",
             "rows[0].eval.metrics[1]: 'mean_class_accuracy' is the name of mean_class_accuracy too; give one of them "

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records import record_of
 
 from vtbench.papers import measurements, select
-from vtbench.report.compare import Comparison, compare, distinct_evaluations
+from vtbench.report.compare import Comparison, compare_rows, distinct_evaluations
+from vtbench.report.report import report
 from vtbench.results.store import Store
 
 Measure = Callable[..., None]
@@ -15,7 +18,7 @@ KV = "msca/table2:msca-kv"  # printed: 76.47 / 92.88
 
 
 def compared(store: Store, row_id: str = KV, scale: str = "paper", **options: float) -> Comparison:
-    (found,) = compare(select([row_id]), store, scale, **options)
+    (found,) = compare_rows(select([row_id]), store, scale, **options)
     return found
 
 
@@ -59,7 +62,10 @@ def test_a_test_on_part_of_the_data_set_decides_nothing(store: Store, measure: M
 def test_a_training_on_part_of_the_data_set_decides_nothing(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.47, train_videos=2_000)
     found = compared(store)
-    assert (found.verdict, found.partial) == ("inconclusive", ("2000 of about 246000 train videos were in the list",))
+    assert (found.verdict, found.partial) == (
+        "inconclusive",
+        ("2000 of about 246000 train videos were in the split file",),
+    )
     measure(KV, "paper", 76.47, train_videos=None, init="given")
     assert compared(store).verdict == "within", "what given weights were trained on is not known"
 
@@ -165,14 +171,14 @@ def test_a_change_of_the_spec_makes_what_was_measured_stale(store: Store, measur
         row,
         recipes={"main": dataclasses.replace(main, recipe=dataclasses.replace(main.recipe, train=train))},
     )
-    assert not compare([row], store, "paper")[0].stale
-    (found,) = compare([changed], store, "paper")
+    assert not compare_rows([row], store, "paper")[0].stale
+    (found,) = compare_rows([changed], store, "paper")
     assert len(found.stale) == 1 and not found.measured
 
 
 def test_a_measurement_that_the_row_no_longer_has_is_stale(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.4)
-    store.append(store.read()[0].model_copy(update={"measurement": "gone"}))
+    store.append(dataclasses.replace(store.read()[0], measurement="gone"))
     found = compared(store)
     assert [r.measurement for r in found.stale] == ["gone"] and found.measured["top1"].n == 1
 
@@ -193,15 +199,15 @@ def test_rows_that_share_an_evaluation_are_one_result(store: Store, measure: Mea
     shared = ["msca/table1:msca-kv-2", "msca/table2:msca-kv", "msca/table3:msca-kv-12"]
     for row in [*shared, "msca/table2:tokenshift"]:
         measure(row, "mini", 90.0, 91.0)
-    found = compare(select([*shared, "msca/table2:tokenshift"]), store, "mini")
+    found = compare_rows(select([*shared, "msca/table2:tokenshift"]), store, "mini")
     evaluations = distinct_evaluations(found)
     assert len(store.read()) == 8 and len(evaluations) == 4
     assert sorted(len(members) for members in evaluations.values()) == [1, 1, 3, 3]
 
 
-def test_a_dirty_or_second_commit_is_told(store: Store, measure: Measure) -> None:
+def test_a_dirty_or_second_commit_is_named(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.0, 76.1)
-    store.append(store.read()[1].model_copy(update={"commit": "abc1234", "dirty": True}))
+    store.append(dataclasses.replace(store.read()[1], commit="abc1234", dirty=True))
     assert compared(store).entry()["commit"] == "277b510, abc1234-dirty"
     measure(KV, "paper", 76.0, 76.1, commit=None, dirty=None)
     assert compared(store).entry()["commit"] is None
@@ -210,14 +216,14 @@ def test_a_dirty_or_second_commit_is_told(store: Store, measure: Measure) -> Non
 def test_rows_without_a_printed_accuracy_are_not_comparable(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.0)
     (row,) = select([KV])
-    (found,) = compare([dataclasses.replace(row, published={})], store, "paper")
+    (found,) = compare_rows([dataclasses.replace(row, published={})], store, "paper")
     assert found.verdict == "not-comparable" and found.delta is None and found.measured
 
 
 def test_rows_that_cannot_be_run_are_not_run(store: Store) -> None:
     (row,) = select([KV])
     for status in ("published-only", "analytic"):
-        (found,) = compare([dataclasses.replace(row, status=status, recipes={})], store, "paper")
+        (found,) = compare_rows([dataclasses.replace(row, status=status, recipes={})], store, "paper")
         assert found.verdict == "not-run"
 
 
@@ -246,6 +252,49 @@ def test_a_measurement_may_be_part_of_two_means(store: Store, measure: Measure, 
     found = compared(store, "lab/table1:one")
     assert {name: m.mean for name, m in found.measured.items()} == {"top1": 40.0, "ab_top1": 35.0}
     assert found.delta == {"top1": -10.0, "ab_top1": -5.0} and set(found.chance) == {"top1", "ab_top1"}
+
+
+@pytest.fixture
+def egtea(own_paper: Callable[..., Path]) -> str:
+    """A row on EGTEA that prints mean class accuracy beside top-1, as papers do; gives its id."""
+    row = "data: {dataset: egtea, split: 1}, eval: {metrics: [mean_class_accuracy]}"
+    own_paper(f'  - {{id: one, label: One, {row}, published: {{top1: "70.0", mean_class_accuracy: "62.5"}}}}\n')
+    return "lab/table1:one"
+
+
+EGTEA = {"videos_expected": 2022, "videos_decoded": 2022, "train_videos": 8299}
+
+
+def test_mean_class_accuracy_stands_beside_the_printed_one(store: Store, measure: Measure, egtea: str) -> None:
+    for seed_top1, cell in ((70.0, "62.4"), (70.1, "62.6"), (69.9, "62.8")):
+        measure(egtea, "paper", seed_top1, metrics=f"mean_class_accuracy={cell}", **EGTEA)
+    found = compared(store, egtea)
+    assert found.measured["mean_class_accuracy"].mean == 62.8, "the newest line of the one seed"
+    assert found.chance == {"top1": pytest.approx(100 / 106), "mean_class_accuracy": pytest.approx(100 / 106)}
+    assert found.delta == {"top1": -0.1, "mean_class_accuracy": 0.3}
+    drawn = report(select([egtea]), store.folder, "paper", width=200)
+    (line,) = (line for line in drawn.splitlines() if line.startswith("one "))
+    assert line.split() == [
+        *("one", "One", "70.0", "62.5", "69.90", "62.80", "1", "-0.1", "+0.3", "inconclusive"),
+    ]
+    assert "mean_class_accuracy: mean over the classes of top1 within the class; %, higher is better." in drawn
+    (entry,) = json.loads(report(select([egtea]), store.folder, "paper", "json"))
+    assert entry["published"]["mean_class_accuracy"] == "62.5" and entry["delta"]["mean_class_accuracy"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("cells", "verdict"),
+    [((62.4, 62.5, 62.6), "within"), ((55.0, 55.1, 55.2), "outside"), ((62.5,), "inconclusive")],
+)
+def test_mean_class_accuracy_decides_with_several_seeds(
+    store: Store, egtea: str, cells: tuple[float, ...], verdict: str
+) -> None:
+    """One seed leaves it open: it is no share of the videos, whose spread Wilson's interval would give."""
+    (row,) = select([egtea])
+    for seed, cell in enumerate(cells):
+        (wanted,) = measurements(row, "paper", seed)
+        store.append(record_of(wanted, 70.0 + seed / 100, metrics=f"mean_class_accuracy={cell}", **EGTEA))
+    assert compared(store, egtea).verdict == verdict
 
 
 def test_only_accuracies_decide(store: Store, measure: Measure, own_paper: Callable[..., Path]) -> None:

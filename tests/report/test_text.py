@@ -94,7 +94,7 @@ def test_a_table_that_was_put_right_says_so_once(store: Store) -> None:
     assert drawn.count("reconstructed: The text at hand has lost the column of names.") == 1
 
 
-def test_stale_and_unreadable_and_given_are_told(store: Store, measure: Measure) -> None:
+def test_stale_and_unreadable_and_given_are_named(store: Store, measure: Measure) -> None:
     measure(KV, "mini", 90.0, evaluation_key="000000000000")
     measure("msca/table2:vit", "mini", 25.0, videos_decoded=19_997, videos_failed=3)
     key = measurements(select(["msca/table2:msca-v"])[0], "mini", 0)[0].evaluation.key
@@ -107,7 +107,7 @@ def test_stale_and_unreadable_and_given_are_told(store: Store, measure: Measure)
     assert line_of(text(store, "msca/table2", width=200), "msca-kv")[-1] == "stale"
 
 
-def test_reconstructed_cells_are_told(store: Store) -> None:
+def test_reconstructed_cells_are_named(store: Store) -> None:
     assert "printed top1 is reconstructed: blank" in text(store, "msca/table1", width=200)
 
 

@@ -36,7 +36,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("notes.txt", False),
     ],
 )
-def test_a_changed_file_and_a_new_file_that_is_read_are_told(checkout: Path, file: str | None, dirty: bool) -> None:
+def test_a_changed_file_and_a_new_file_that_is_read_are_named(checkout: Path, file: str | None, dirty: bool) -> None:
     if file:
         (checkout / file).write_text("2")
     head, found = provenance.commit()

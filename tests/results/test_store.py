@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pytest
 
 from vtbench.errors import ResultsError
 from vtbench.results.record import COLUMNS, Record, csv_line
-from vtbench.results.store import HEADER, Store
+from vtbench.results.store import SpeedStore, Store
 
 Make = Callable[..., Record]
 
@@ -168,7 +169,7 @@ def cut(path: Path, remove: int) -> bytes:
 
 
 @pytest.mark.parametrize("remove", [2, 15, 200])
-def test_a_line_cut_short_is_named_and_its_remedy_mends_it(tmp_path: Path, record: Make, remove: int) -> None:
+def test_a_truncated_line_is_named_and_its_remedy_works(tmp_path: Path, record: Make, remove: int) -> None:
     store = Store(tmp_path)
     for seed in range(3):
         store.append(record(seed=seed))
@@ -177,7 +178,7 @@ def test_a_line_cut_short_is_named_and_its_remedy_mends_it(tmp_path: Path, recor
         with pytest.raises(ResultsError) as caught:
             act()
         message = str(caught.value)
-        assert message.startswith(f"{store.path}:4: the last line is cut short")
+        assert message.startswith(f"{store.path}:4: the last line is truncated")
         assert "the 2 results above it are whole" in message and "\n" not in message
         assert store.path.read_bytes() == before
     subprocess.run(message[message.index("(sed") + 1 : message.index(") and run again")], shell=True, check=True)
@@ -186,7 +187,7 @@ def test_a_line_cut_short_is_named_and_its_remedy_mends_it(tmp_path: Path, recor
     assert [r.seed for r in store.read()] == [0, 1, 2]
 
 
-def test_a_missing_line_end_is_named_and_its_remedy_mends_it(tmp_path: Path, record: Make) -> None:
+def test_a_missing_line_end_is_named_and_its_remedy_works(tmp_path: Path, record: Make) -> None:
     store = Store(tmp_path)
     store.append(record())
     cut(store.path, 1)
@@ -200,7 +201,7 @@ def test_a_missing_line_end_is_named_and_its_remedy_mends_it(tmp_path: Path, rec
 
 def test_a_header_without_line_end_is_not_written_onto(tmp_path: Path, record: Make) -> None:
     store = Store(tmp_path)
-    store.path.write_text(HEADER.rstrip("\n"))
+    store.path.write_text(",".join(COLUMNS))
     with pytest.raises(ResultsError, match=r":1: .* no line end"):
         store.append(record())
 
@@ -217,7 +218,19 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, record: Make, line
         store.read()
 
 
-def test_an_older_header_names_the_missing_columns(tmp_path: Path, record: Make) -> None:
+def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    for seed in range(3):
+        store.append(record(seed=seed))
+    store.path.write_text(store.path.read_text().replace(",2026-01-31T23:59:59Z\n", ",yesterday\n", 1))
+    with pytest.raises(ResultsError) as caught:
+        store.read()
+    assert str(caught.value).startswith(
+        f"{store.path}:2: the line is broken: finished_at: is 'yesterday', must be UTC as 2026-01-31T23:59:59Z; "
+    )
+
+
+def test_a_header_of_other_columns_names_them_and_its_remedy_works(tmp_path: Path, record: Make) -> None:
     store = Store(tmp_path)
     older = [name for name in COLUMNS if name not in ("threads", "selection")] + ["cores"]
     store.path.write_text(",".join(older) + "\n")
@@ -230,11 +243,12 @@ def test_an_older_header_names_the_missing_columns(tmp_path: Path, record: Make)
     assert store.read() == [record()]
 
 
-def test_columns_in_another_order_are_refused(tmp_path: Path) -> None:
+def test_a_column_that_stands_there_twice_is_refused(tmp_path: Path, record: Make) -> None:
     store = Store(tmp_path)
-    store.path.write_text(",".join(reversed(COLUMNS)) + "\n")
-    with pytest.raises(ResultsError, match="another order"):
-        store.read()
+    store.path.write_text(",".join([*COLUMNS, "seed"]) + "\n")
+    for act in (store.read, store.check, lambda: store.append(record())):
+        with pytest.raises(ResultsError, match=r"results\.csv:1: .*\(twice: seed\)"):
+            act()
 
 
 # -- a folder that cannot be written --------------------------------------------------------------------------------
@@ -313,6 +327,10 @@ def test_a_full_disk_is_found_by_check(tmp_path: Path, monkeypatch: pytest.Monke
 
 # -- files from before a column existed ----------------------------------------------------------------------------
 
+OLDER = Path(__file__).parent / "older"
+"""Header and first lines of results.csv and speed.csv as they were at the commit in a file's name."""
+EMPTIED = tuple(name for name in COLUMNS if name not in Record.needed_columns())
+
 
 def older(store: Store, lines: list[Record], lacking: tuple[str, ...] = ("metrics", "root")) -> str:
     """A results.csv as a version without these columns wrote it."""
@@ -324,19 +342,79 @@ def older(store: Store, lines: list[Record], lacking: tuple[str, ...] = ("metric
     return text
 
 
-@pytest.mark.parametrize("lacking", [("metrics", "root"), ("root",), ("metrics",)])
+@pytest.mark.parametrize(
+    ("commit", "lacking"),
+    [
+        ("7163821", {"metrics", "videos_silent", "train_videos", "root"}),
+        ("8047570", {"metrics", "videos_silent", "root"}),
+        ("486e64a", {"metrics", "root"}),
+    ],
+)
+def test_a_file_of_an_older_commit_is_read_and_completed(
+    tmp_path: Path, record: Make, commit: str, lacking: set[str]
+) -> None:
+    store = Store(tmp_path)
+    text = (OLDER / f"results-{commit}.csv").read_text()
+    store.path.write_text(text)
+    store.check()
+    before = store.read()
+    assert store.path.read_text() == text, "reading changes nothing"
+    assert [(r.id, r.top5, r.finished_at[:10]) for r in before] == [
+        (f"msca/table{number}:vit", 100.0, "2026-11-21") for number in (1, 2)
+    ]
+    assert {name for name in COLUMNS if name not in text.partition("\n")[0].split(",")} == lacking
+    assert all(getattr(r, name) is None for r in before for name in lacking)
+    store.append(record(seed=9, metrics="macro_f1=50.0", root="lab@sha256:0123456789ab"))
+    assert store.read()[:-1] == before and store.read()[-1].metrics == "macro_f1=50.0"
+    with store.path.open() as new, (OLDER / f"results-{commit}.csv").open() as old:
+        for line, was in zip(csv.DictReader(new), csv.DictReader(old), strict=False):
+            assert line == dict.fromkeys(COLUMNS, "") | was, "every cell is as it was, and in today's order"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv"]
+
+
+def test_a_speed_file_of_an_older_commit_is_read_and_completed(tmp_path: Path) -> None:
+    store = SpeedStore(tmp_path)
+    store.path.write_text((OLDER / "speed-72fc1d8.csv").read_text())
+    before = store.read()
+    assert [(r.metric, r.root) for r in before] == [("latency_ms", None)] * 2
+    store.append(before[0])
+    assert store.read() == [*before, before[0]]
+    assert store.path.read_text().splitlines()[0] == ",".join(store.record.columns())
+
+
+@pytest.mark.parametrize("lacking", [("metrics", "root"), ("root",), ("top1",), EMPTIED], ids=",".join)
 def test_a_file_with_fewer_columns_is_read_and_completed(
     tmp_path: Path, record: Make, lacking: tuple[str, ...]
 ) -> None:
     store = Store(tmp_path)
-    before = [record(seed=seed) for seed in range(3)]
+    before = [record(seed=seed, **dict.fromkeys(lacking)) for seed in range(3)]
     text = older(store, before, lacking)
     store.check()
     assert store.read() == before and store.path.read_text() == text, "reading changes nothing"
-    store.append(record(seed=9, metrics="macro_f1=50.0", root="lab@sha256:0123456789ab"))
-    assert [r.seed for r in store.read()] == [0, 1, 2, 9] and store.read()[:3] == before
+    store.append(record(seed=9))
+    assert store.read() == [*before, record(seed=9)]
     assert store.path.read_text().splitlines()[0] == ",".join(COLUMNS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv"]
+
+
+def test_columns_are_found_by_name_in_any_order(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    cells = next(csv.reader([record().to_line()]))
+    store.path.write_text(csv_line(COLUMNS[::-1]) + csv_line(cells[::-1]))
+    assert store.read() == [record()]
+    store.append(record(seed=1))
+    assert store.read() == [record(), record(seed=1)]
+    assert store.path.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_completing_keeps_a_link_and_its_permissions(tmp_path: Path, record: Make) -> None:
+    shared = Store(tmp_path / "shared")
+    older(shared, [record()])
+    shared.path.chmod(0o664)
+    linked = Store(tmp_path)
+    linked.path.symlink_to(shared.path)
+    linked.append(record(seed=1))
+    assert linked.path.is_symlink() and shared.path.stat().st_mode & 0o777 == 0o664
+    assert shared.read() == [record(), record(seed=1)]
 
 
 def test_writers_that_find_an_old_file_at_once_lose_no_line(tmp_path: Path, record: Make) -> None:
@@ -351,6 +429,50 @@ def test_writers_that_find_an_old_file_at_once_lose_no_line(tmp_path: Path, reco
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(append_many, range(1, 41, 10)))
     assert sorted(r.seed for r in Store(tmp_path).read()) == list(range(41))
+
+
+WRITER = """
+import sys
+from vtbench.results.record import Record
+from vtbench.results.store import Store
+columns, *lines = sys.stdin.read().splitlines()
+store = Store(sys.argv[1])
+print("ready", flush=True)
+for line in lines:
+    store.append(Record.from_cells(line.split(","), columns.split(",")))
+"""
+
+
+def test_processes_that_find_an_old_file_at_once_lose_no_line(tmp_path: Path, record: Make) -> None:
+    older(Store(tmp_path), [record(seed=0)])
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    with (tmp_path / "results.csv").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # all of them wait for the old file
+        writers = []
+        for first in range(1, 31, 10):
+            writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            assert writer.stdin is not None and writer.stdout is not None
+            writer.stdin.write(csv_line(COLUMNS))
+            writer.stdin.writelines(record(seed=seed).to_line() for seed in range(first, first + 10))
+            writer.stdin.close()
+            assert writer.stdout.readline() == "ready\n"
+            writers.append(writer)
+        fcntl.flock(held, fcntl.LOCK_UN)
+    for writer in writers:
+        assert writer.wait(timeout=60) == 0
+        assert writer.stdout is not None
+        writer.stdout.close()
+    assert sorted(r.seed for r in Store(tmp_path).read()) == list(range(31))
+
+
+@pytest.mark.parametrize("broken", [b"a,b,c\n", b"half of a li"])
+def test_an_old_file_with_a_broken_line_stays_as_it_is(tmp_path: Path, record: Make, broken: bytes) -> None:
+    store = Store(tmp_path)
+    older(store, [record()])
+    store.path.write_bytes(before := store.path.read_bytes() + broken)
+    with pytest.raises(ResultsError, match=r"results\.csv:3: the last line is "):
+        store.append(record(seed=1))
+    assert store.path.read_bytes() == before
 
 
 def test_an_old_file_that_cannot_be_completed_stays_as_it_is(
@@ -369,9 +491,11 @@ def test_an_old_file_that_cannot_be_completed_stays_as_it_is(
     assert store.path.read_text() == text and [path.name for path in tmp_path.iterdir()] == ["results.csv"]
 
 
-@pytest.mark.parametrize("lacking", [("seed",), ("top1", "root"), ("finished_at",)])
-def test_a_file_without_a_column_that_counts_is_refused(tmp_path: Path, record: Make, lacking: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("lacking", [("seed",), ("top1", "threads"), ("finished_at",)])
+def test_a_file_without_a_column_that_is_never_empty_is_refused(
+    tmp_path: Path, record: Make, lacking: tuple[str, ...]
+) -> None:
     store = Store(tmp_path)
     older(store, [record()], lacking)
-    with pytest.raises(ResultsError, match=r"results\.csv:1: the columns are not those of this version.*missing: "):
+    with pytest.raises(ResultsError, match=rf"results\.csv:1: the columns are not .*\(missing: {lacking[-1]}\); keep"):
         store.read()

@@ -20,7 +20,7 @@ from torch import nn
 from vtbench.errors import ResultsError
 from vtbench.papers import measurements, select
 from vtbench.papers.override import with_settings
-from vtbench.report.compare import compare
+from vtbench.report.compare import compare_rows
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.run import launch
@@ -308,12 +308,12 @@ def test_weights_tested_by_other_settings_are_neither_the_rows_result_nor_stale(
     row, settings = select([VIT])[0], Settings(results=results)
     changed = with_settings([row], ["eval.clips=1"])
     evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
-    assert not compare([row], Store(results), "smoke")[0].stale
+    assert not compare_rows([row], Store(results), "smoke")[0].stale
     again = launch.run([row], settings, "smoke", [0])
     assert (again.already, again.written, again.failed) == (1, [], [])
     (results / "results.csv").unlink()
     evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
-    alone = compare([row], Store(results), "smoke")[0]
+    alone = compare_rows([row], Store(results), "smoke")[0]
     assert not alone.counted and not alone.stale
 
 

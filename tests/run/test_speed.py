@@ -13,8 +13,8 @@ import torch
 from vtbench.cli import main
 from vtbench.cost.passes import Case, Machine
 from vtbench.errors import RunError, SpecError, UsageError
+from vtbench.metrics import speed_metrics
 from vtbench.papers import select
-from vtbench.papers.spec.cells import SPEEDS
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
 from vtbench.run import speed
@@ -113,7 +113,7 @@ def test_ratios_are_taken_within_a_round(machinery: Machinery, store: SpeedStore
     throughput = lines[SHIFT, "throughput_vps"]
     assert throughput.batch == 4 and throughput.value == pytest.approx((4 / 0.012 + 4 / 0.110) / 2)
     assert throughput.ratio == pytest.approx((1 / 1.2 + 1 / 1.1) / 2)
-    assert not outcome.notes and not outcome.failed and len(lines) == 2 * len(SPEEDS)
+    assert not outcome.notes and not outcome.failed and len(lines) == 2 * len(speed_metrics())
 
 
 def test_memory_is_measured_in_three_processes(machinery: Machinery, store: SpeedStore) -> None:
@@ -309,7 +309,7 @@ def test_the_command_measures_writes_and_prints(
         and lines[0]["value"] > 0.1
         and lines[0]["device"] == "cpu"
     )
-    assert [line.model_dump() for line in SpeedStore("results").read()] == lines
+    assert [line.as_dict() for line in SpeedStore("results").read()] == lines
     assert [line.split()[0] for line in captured.err.splitlines()] == [f"{SHIFT}:", f"{VIT}:"]
 
 
@@ -346,7 +346,7 @@ def test_the_table_has_a_line_per_row_and_says_under_what_it_was_measured(
 def test_train_is_the_step_and_its_memory() -> None:
     from vtbench.cli.speed import METRICS
 
-    assert sorted(metric for metrics in METRICS.values() for metric in metrics) == sorted(SPEEDS)
+    assert sorted(metric for metrics in METRICS.values() for metric in metrics) == sorted(speed_metrics())
 
 
 @pytest.mark.parametrize(

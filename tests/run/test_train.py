@@ -244,7 +244,7 @@ def test_a_test_does_not_resume_from_scores_of_other_weights(tmp_path: Path) -> 
     folders.write_json(tmp_path / folders.CONFIG, {"weights_sha256": "old", "data_fingerprint": "same"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.labels == {"v": 1} and not parts.all_remarks  # as older versions left it
-    folders.write_json(tmp_path / folders.REMARKS, {"v": "silent"})
+    folders.write_json(tmp_path / folders.NOTES_PART, {"v": "silent"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.all_remarks and parts.remarks == {"v": "silent"}
     parts = ScoreParts(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, 1, no_progress)

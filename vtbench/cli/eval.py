@@ -44,15 +44,13 @@ def call(args: argparse.Namespace) -> int:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.cli.progress import TerminalDisplay
-    from vtbench.papers.spec.cells import ACCURACIES
     from vtbench.results import folders
     from vtbench.run.evaluate_checkpoint import evaluate_checkpoint
 
     records = evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
     measured = dict.fromkeys(name for record in records for name in record.all_measured())
-    others = [name for name in measured if name not in ACCURACIES]
-    columns = ("id", "measurement", *ACCURACIES, *others, "videos_expected", "videos_failed", "evaluation_key")
-    lines = [{**record.model_dump(include=set(columns)), **record.all_measured()} for record in records]
+    columns = ("id", "measurement", *measured, "videos_expected", "videos_failed", "evaluation_key")
+    lines = [{**record.as_dict(), **record.all_measured()} for record in records]
     print_rows(lines, columns, args.format)
     if args.format == "table":
         done = [folders.evaluation_folder(settings.results, r.evaluation_key) / folders.DONE for r in records]

@@ -72,12 +72,14 @@ def call(args: argparse.Namespace) -> int:
     if not args.selectors:
         raise UsageError("speed needs a selector: the rows whose networks are measured")
     rows, settings = selected_rows(args), settings_of(args)
-    from vtbench.papers.spec.cells import SPEEDS
+    from vtbench.metrics import speed_metrics
     from vtbench.results.store import SpeedStore
     from vtbench.run import speed
 
     machine = speed.find_machine(args.device, args.precision, args.threads or (None if args.scale == "paper" else 1))
-    how = speed.SpeedOptions(machine, args.only or SPEEDS, args.rounds, args.throughput_batch, args.train_batch)
+    how = speed.SpeedOptions(
+        machine, args.only or speed_metrics(), args.rounds, args.throughput_batch, args.train_batch
+    )
     store = SpeedStore(settings.results)
     try:
         outcome = speed.measure(rows, store, args.scale, how, against=args.against, on_progress=_print_progress)
@@ -86,7 +88,7 @@ def call(args: argparse.Namespace) -> int:
         print_message(f"interrupted; {kept}")
         return 1
     if args.format in ("json", "csv"):
-        print_rows([line.model_dump() for line in outcome.written], store.record.columns(), args.format)
+        print_rows([line.as_dict() for line in outcome.written], store.record.columns(), args.format)
     elif outcome.written:
         entries = side_by_side(outcome.written)
         print_rows(entries, list(dict.fromkeys(name for entry in entries for name in entry)), args.format)
@@ -104,10 +106,10 @@ def _print_progress(line: str) -> None:
 
 def side_by_side(lines: Sequence[SpeedRecord]) -> list[dict[str, str]]:
     """One entry per row: `id`, each metric, `against`, and each metric's ratio; quartiles in brackets."""
-    from vtbench.papers.spec.cells import SPEEDS
+    from vtbench.metrics import speed_metrics
 
     entries: dict[str, dict[str, str]] = {}
-    metrics = [metric for metric in SPEEDS if any(line.metric == metric for line in lines)]
+    metrics = [metric for metric in speed_metrics() if any(line.metric == metric for line in lines)]
     for row_id in dict.fromkeys(line.id for line in lines):
         own: dict[str, SpeedRecord] = {line.metric: line for line in lines if line.id == row_id}
         entry = {"id": row_id}
@@ -126,13 +128,13 @@ def side_by_side(lines: Sequence[SpeedRecord]) -> list[dict[str, str]]:
 
 def conditions(lines: Sequence[SpeedRecord]) -> str:
     """What the lines of one command have in common: device, precision, threads, rounds, batches, units."""
-    from vtbench.papers.spec.cells import MEMORY
+    from vtbench.metrics import is_memory
 
     first = lines[0]
     batches = {line.metric: {other.batch for other in lines if other.metric == line.metric} for line in lines}
     clips = ", ".join(f"{metric} {'/'.join(map(str, sorted(found)))}" for metric, found in batches.items())
-    times = [f"rounds {line.rounds}" for line in lines if line.metric not in MEMORY]
-    memory = [f"{line.rounds} processes for memory" for line in lines if line.metric in MEMORY]
+    times = [f"rounds {line.rounds}" for line in lines if not is_memory(line.metric)]
+    memory = [f"{line.rounds} processes for memory" for line in lines if is_memory(line.metric)]
     return (
         f"{first.device}, {first.precision}, threads {first.threads}, {', '.join(times[:1] + memory[:1])}; "
         f"median (quartiles); GB = 1e9 bytes; clips per pass: {clips}"

@@ -124,6 +124,6 @@ class ViewScores:
                     loaded.add(ids[int(video)], int(view), torch.from_numpy(scores))
         except Exception as error:  # numpy and zipfile raise a dozen kinds for a damaged file
             raise ResultsError(
-                f"{path}: not a file of view scores ({error}); remove its folder to have it made anew"
+                f"{path}: not a file of view scores ({error}); remove its folder and run again"
             ) from error
         return loaded, labels

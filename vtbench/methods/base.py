@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from vtbench.clips import Clips, each, split
 from vtbench.errors import UsageError
-from vtbench.evaluation.metrics import measure
+from vtbench.evaluation import measure
 from vtbench.evaluation.multiview import average_views
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
 from vtbench.models import build
@@ -211,8 +211,8 @@ class VideoClassifier(L.LightningModule):
         values = measure(
             torch.stack([video["scores"] for video in scored]),
             torch.tensor([video["label"] for video in scored]),
-            expected_labels=[video["label"] for video in self._tested.values()],
-            names=self.metrics,
+            [video["label"] for video in self._tested.values()],
+            self.metrics,
         )
         for name, value in (*values.items(), ("videos_failed", float(len(self.failures)))):
             self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from vtbench.errors import DataError, did_you_mean
+from vtbench.fields import key
 from vtbench.papers.code.signatures import Builders
 from vtbench.papers.roots import Root, datasets, refuse_conflict, shown
-from vtbench.papers.spec.document import build, key, read_yaml
+from vtbench.papers.spec.document import build, read_yaml
 
 Split = Literal["train", "test"]
 FOLDER = "folder"

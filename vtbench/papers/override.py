@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import yaml
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
+from vtbench.fields import writable
 from vtbench.papers.code.signatures import FROM_DATA
-from vtbench.papers.spec.document import Node, node_of, writable
+from vtbench.papers.spec.document import Node, node_of
 from vtbench.papers.spec.layers import Layer, RowRecipe
 from vtbench.papers.spec.recipe import BLOCKS
 from vtbench.papers.spec.schema import Row

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from vtbench.errors import UsageError, did_you_mean
+from vtbench.metrics import accuracies
 from vtbench.papers.load import load_all, load_paper, paper_names
 from vtbench.papers.selector import Selector
-from vtbench.papers.spec.cells import ACCURACIES
 from vtbench.papers.spec.schema import Row, Table
 
 
@@ -74,6 +74,6 @@ def _restricted(row: Row, asked: frozenset[str] | None) -> Row:
     if asked is None:
         return row
     others = [name for name in (*row.recipes, *row.means) if not asked & {name, *row.means.get(name, ())}]
-    dropped = {row.metric(name, metric) for name in others for metric in ACCURACIES}
+    dropped = {row.metric(name, metric) for name in others for metric in accuracies()}
     published = {name: cell for name, cell in row.published.items() if name not in dropped}
     return dataclasses.replace(row, asked=asked, published=published)

@@ -1,9 +1,11 @@
 """Published and measured numbers side by side, from specs and results alone. No torch.
 
-- `report`: all of it, as text
-- `statistics`: intervals, and the rule that makes a verdict of them
-- `compare`: rows and records to comparisons
-- `speed`: rows and the lines of speed.csv to ratios of latency, throughput and memory
-- `text`: both drawn for a terminal, as Markdown, CSV or JSON; `printing`: plain tables
+- `report`: all of it, as text in one of the formats
+- `compare`: rows and the lines of results.csv to comparisons
+- `statistics`: intervals, and the rule that makes a verdict of one
+- `ratios`: rows and the lines of speed.csv to ratios of latency, throughput and memory
+- `sheets`: what each printed table shows of both; `text`: drawn for a terminal or in Markdown
+- `machine`: both as JSON and CSV
+- `printing`: plain tables, for other commands
 - `wandb`: one run on Weights & Biases for each line of results.csv
 """

@@ -5,8 +5,9 @@ today. A line of another evaluation (the spec has changed since) is stale: named
 with `vtbench eval --checkpoint` count only where no training of ours does. Means are over seeds of one row; nothing is
 ever averaged over rows, which may share an evaluation.
 
-Part of a data set says little about a number printed for all of it: where fewer than `COVERAGE` of the test videos were
-read, or fewer of the training videos were there, the verdict is `inconclusive` whatever the numbers are.
+Metrics in percent that vtbench.metrics lists decide the verdict. Part of a data set says little about a number printed
+for all of it: where fewer than `COVERAGE` of the test videos were read, or fewer of the training videos were there, the
+verdict is `inconclusive` whatever the numbers are.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import called
 from vtbench.papers.datasets import Dataset, Split, load_dataset
 from vtbench.papers.resolve import measurements
-from vtbench.papers.spec.cells import ACCURACIES
 from vtbench.papers.spec.schema import Row
 from vtbench.report.statistics import (
     TOLERANCE,
@@ -42,14 +43,19 @@ Verdict = Finding | Literal["not-comparable", "not-run"]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One metric of one row at one scale, in percent: mean over the seeds, their standard deviation (None for one)."""
+class Estimate:
+    """One metric of one row at one scale, in the metric's unit: mean over the seeds, their standard deviation (None for
+    one)."""
 
     mean: float
     sd: float | None
     n: int
     interval: Interval | None
     """95 %: see vtbench.report.statistics. None for one seed of a metric that is no share of the videos."""
+    chance: float | None
+    """What guessing gives, where that is known."""
+    decides: bool
+    """Whether its distance from the printed number makes the verdict."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Comparison:
 
     row: Row
     scale: Scale
-    measured: dict[str, Measured]
+    measured: dict[str, Estimate]
     """By the name under which the row prints the metric: `top1`, and `events_top1` for a second measurement. What the
     row prints as a mean over measurements takes their place once all of them are there."""
     delta: dict[str, float] | None
@@ -66,8 +72,6 @@ class Comparison:
     verdict: Verdict
     counted: tuple[Record, ...]
     stale: tuple[Record, ...]
-    chance: dict[str, float]
-    """What guessing gives, in percent, for each measured metric."""
     partial: tuple[str, ...]
     """What was below COVERAGE at paper scale, in words."""
     under: str | None = None
@@ -77,6 +81,11 @@ class Comparison:
     def table(self) -> str:
         """The table that it is shown in, as paper/table."""
         return self.under or f"{self.row.paper}/{self.row.table}"
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """What guessing gives, in percent, for each measured metric where it is known."""
+        return {name: found.chance for name, found in self.measured.items() if found.chance is not None}
 
     @property
     def given_weights(self) -> bool:
@@ -102,7 +111,7 @@ class Comparison:
         }
 
 
-def compare(rows: Sequence[Row], store: Store, scale: Scale, tolerance: float = TOLERANCE) -> list[Comparison]:
+def compare_rows(rows: Sequence[Row], store: Store, scale: Scale, tolerance: float = TOLERANCE) -> list[Comparison]:
     """One comparison per row, in the order given. `tolerance` is in percentage points.
 
     Raises ResultsError when results.csv is not in order.
@@ -111,7 +120,7 @@ def compare(rows: Sequence[Row], store: Store, scale: Scale, tolerance: float = 
     for record in store.read():
         if record.scale == scale:
             by_row.setdefault(record.id, []).append(record)
-    return [_compare_row(row, scale, by_row.get(row.id, []), tolerance) for row in rows]
+    return [_compare(row, scale, by_row.get(row.id, []), tolerance) for row in rows]
 
 
 def distinct_evaluations(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
@@ -123,46 +132,38 @@ def distinct_evaluations(comparisons: Iterable[Comparison]) -> dict[str, list[Co
     return found
 
 
-def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: float) -> Comparison:
+def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float) -> Comparison:
     counted, stale = _sort_out(row, scale, records)
-    measured: dict[str, Measured] = {}
-    chance: dict[str, float] = {}
-    findings: list[Finding] = []
-    delta: dict[str, float] = {}
+    measured: dict[str, Estimate] = {}
     partial: list[str] = []
+    classes: dict[str, int] = {}
     for measurement in measurements(row, scale, seed=0) if counted else []:
         taken = [record for record in counted if record.measurement == measurement.name]
         dataset = load_dataset(measurement.evaluation.data.dataset)
-        classes = dataset.num_classes
+        classes[measurement.name] = dataset.num_classes
         if scale == "paper":
             partial += _partial(taken, dataset, "" if measurement.name == "main" else f"{measurement.name}: ")
-        for metric in (*ACCURACIES, *own_metrics(row)):
+        for metric in metrics_of(row):
             values = [value for record in taken if (value := record.measured(metric)) is not None]
-            if not values:
-                continue
-            name = row.metric(measurement.name, metric)
-            measured[name] = _measured(values, taken[0].videos_expected if metric in ACCURACIES else None)
-            if metric in ACCURACIES:
-                chance[name] = 100 * min(int(metric.removeprefix("top")), classes) / classes
+            if values:
+                name = row.metric(measurement.name, metric)
+                measured[name] = _estimate(metric, values, taken[0].videos_expected, dataset.num_classes)
     replaced: list[str] = []
     for mean_name, parts in row.means.items():
-        for metric in (*ACCURACIES, *own_metrics(row)):
+        for metric in metrics_of(row):
             values, videos = _means(counted, parts, metric)
-            if not values:
-                continue
-            name, of = row.metric(mean_name, metric), [row.metric(part, metric) for part in parts]
-            replaced += of
-            if metric in ACCURACIES:
-                chance[name] = chance[of[0]]
-            measured[name] = _measured(values, videos if metric in ACCURACIES else None)
+            if values:
+                replaced += [row.metric(part, metric) for part in parts]
+                measured[row.metric(mean_name, metric)] = _estimate(metric, values, videos, classes[parts[0]])
     for name in replaced:  # at the end, as two means may share a part
         measured.pop(name, None)
-        chance.pop(name, None)
+    delta: dict[str, float] = {}
+    findings: list[Finding] = []
     for name, found in measured.items() if scale == "paper" else ():
         if name in row.published:
             cell = row.published[name]
             delta[name] = round(found.mean - cell.value, cell.decimals) + 0.0  # + 0.0 makes -0.0 a 0.0
-            if found.interval is not None and name in chance:  # of a share of the videos, not of any number
+            if found.decides:
                 findings.append(compare_to_print(found.interval, cell.value, cell.decimals, tolerance))
     verdict: Verdict
     if scale != "paper":
@@ -171,23 +172,26 @@ def _compare_row(row: Row, scale: Scale, records: Sequence[Record], tolerance: f
         verdict = "not-run"
     else:
         verdict = "not-comparable" if not findings else "inconclusive" if partial else strictest(findings)
-    return Comparison(
-        row, scale, measured, delta or None, verdict, tuple(counted), tuple(stale), chance, tuple(partial)
-    )
+    return Comparison(row, scale, measured, delta or None, verdict, tuple(counted), tuple(stale), tuple(partial))
 
 
-def own_metrics(row: Row) -> list[str]:
-    """The names of what a row measures besides accuracies (`eval.metrics`)."""
-    named = (metric for spec in row.recipes.values() if spec.recipe.eval for metric in spec.recipe.eval.metrics or ())
-    return list(dict.fromkeys(map(called, named)))
+def metrics_of(row: Row) -> list[str]:
+    """The names of what a test of the row measures: those of every test, and those that its `eval.metrics` ask for."""
+    asked = (metric for spec in row.recipes.values() if spec.recipe.eval for metric in spec.recipe.eval.metrics or ())
+    return list(dict.fromkeys([*always_measured(), *map(called, asked)]))
 
 
-def _measured(values: Sequence[float], videos: int | None) -> Measured:
-    """`videos`: how many a share is of; None for a metric that is no share of videos."""
+def _estimate(metric: str, values: Sequence[float], videos: int, classes: int) -> Estimate:
+    """`values`: one per seed; `videos` and `classes`: of the test."""
+    known = METRICS.get(metric)  # None for a metric of the user's
     mean, sd = mean_and_sd(values)
+    interval = None
     if len(values) > 1:
-        return Measured(mean, sd, len(values), t_interval(values))
-    return Measured(mean, sd, 1, None if videos is None else wilson_interval(mean, videos))
+        interval = t_interval(values)
+    elif known and known.of_videos:
+        interval = wilson_interval(mean, videos)
+    chance = 100 * min(known.guesses, classes) / classes if known and known.guesses else None
+    return Estimate(mean, sd, len(values), interval, chance, decides=known is not None and known.unit == "%")
 
 
 def _means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tuple[list[float], int]:
@@ -206,7 +210,10 @@ def _means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tupl
 def _partial(records: Sequence[Record], dataset: Dataset, which: str) -> Iterator[str]:
     tested = [record.videos_decoded for record in records]
     trained = [record.train_videos for record in records if record.train_videos is not None]
-    parts: tuple[tuple[str, Split, list[int]], ...] = (("read", "test", tested), ("in the list", "train", trained))
+    parts: tuple[tuple[str, Split, list[int]], ...] = (
+        ("read", "test", tested),
+        ("in the split file", "train", trained),
+    )
     for verb, split, counts in parts:
         of = dataset.num_videos(split)
         if counts and min(counts) < COVERAGE * of:

@@ -11,10 +11,11 @@ from pathlib import Path
 from vtbench.papers.load import paper_names, read_paper
 from vtbench.papers.selector import Selector
 from vtbench.papers.spec.schema import Row
-from vtbench.report.compare import compare
-from vtbench.report.speed import speeds
+from vtbench.report.compare import compare_rows
+from vtbench.report.machine import as_csv, as_json
+from vtbench.report.ratios import compare_speeds
 from vtbench.report.statistics import TOLERANCE
-from vtbench.report.text import as_csv, as_json, as_markdown, draw
+from vtbench.report.text import as_markdown, draw
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import SpeedStore, Store
 from vtbench.scales import Scale, smallest_first
@@ -56,18 +57,18 @@ def report(
     comparisons = {
         scale: [
             replace(comparison, under=under)
-            for comparison, (_, under) in zip(compare(rows, store, scale, tolerance), placed, strict=True)
+            for comparison, (_, under) in zip(compare_rows(rows, store, scale, tolerance), placed, strict=True)
         ]
         for scale in present(store.read(), "mini")
     }
-    measured = {scale: speeds(rows, speed_store, scale) for scale in present(speed_store.read(), "paper")}
+    ratios = {scale: compare_speeds(rows, speed_store, scale) for scale in present(speed_store.read(), "paper")}
     if form == "json":
-        return as_json(comparisons, measured)
+        return as_json(comparisons, ratios)
     if form == "csv":
-        return as_csv(comparisons, measured)
+        return as_csv(comparisons, ratios)
     if form == "md":
-        return as_markdown(comparisons, measured, tolerance=tolerance)
-    return draw(comparisons, measured, tolerance=tolerance, width=width, colour=colour)
+        return as_markdown(comparisons, ratios, tolerance=tolerance)
+    return draw(comparisons, ratios, tolerance=tolerance, width=width, colour=colour)
 
 
 def rows_outside(rows: Sequence[Row]) -> list[tuple[Row, str]]:

@@ -6,7 +6,7 @@ The rule for a printed accuracy, all in percentage points:
   reproduced: the band is printed ± (half of its last digit + tolerance).
 - What we measured stands for an interval at 95 % confidence: over two or more seeds Student's t interval of their mean;
   with one seed, where nothing is known about the spread over seeds, the Wilson interval of that many hits among the
-  videos expected.
+  videos expected. One seed of a number that is no share of the videos has no interval and decides nothing.
 - `within` if the interval lies inside the band, `outside` if it misses the band, `inconclusive` if it reaches across an
   edge: then more seeds can decide.
 """
@@ -57,8 +57,11 @@ def wilson_interval(percent: float, trials: int, confidence: float = CONFIDENCE)
     return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
-def compare_to_print(measured: Interval, printed: float, decimals: int, tolerance: float = TOLERANCE) -> Finding:
-    """Where the measured interval lies relative to a number printed with so many decimals (see the rule above)."""
+def compare_to_print(measured: Interval | None, printed: float, decimals: int, tolerance: float = TOLERANCE) -> Finding:
+    """Where the measured interval lies relative to a number printed with so many decimals (see the rule above). None,
+    of which nothing is known, decides nothing."""
+    if measured is None:
+        return "inconclusive"
     reach = tolerance + 0.5 * 10.0**-decimals
     low, high = printed - reach, printed + reach
     if low <= measured[0] and measured[1] <= high:

@@ -22,7 +22,7 @@ Mode = Literal["online", "offline"]
 
 
 def train_run_id(training_key: str) -> str:
-    """The W&B id of a training's run: a training that is continued goes on in the same run."""
+    """The W&B id of a training's run: a resumed training continues the same run."""
     return f"train-{training_key}"
 
 
@@ -38,7 +38,7 @@ def log_record(record: Record, mode: Mode, folder: Path) -> None:
         group=f"{paper}/{table}",
         job_type="eval",
         tags=[paper, f"{paper}/{table}", record.id, record.scale, record.measurement, f"seed {record.seed}"],
-        config={**record.model_dump(), "paper": paper, "table": table, "row": row}
+        config={**record.as_dict(), "paper": paper, "table": table, "row": row}
         | {"train_run": train_run_id(record.training_key)},
     )
     run.log({**record.all_measured(), "videos_failed": record.videos_failed})

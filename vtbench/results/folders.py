@@ -5,7 +5,7 @@
     results/runs/eval-<evaluation_key>/    config.json, scores.npz (per view, by video id; in parts until the test is
                                            done), done.json
 
-`done.json` is written last and whole, so a folder that has it is finished and one that has not can be continued.
+`done.json` is written last and whole, so a folder that has it is finished and one that has not can be resumed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ METRICS = "metrics.csv"
 CHECKPOINT = "last.ckpt"
 SCORES = "scores.npz"
 SCORES_PART = "scores.part-{:04d}.npz"
-REMARKS = "remarks.part.json"
+NOTES_PART = "remarks.part.json"
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
 DONE = "done.json"
@@ -53,7 +53,7 @@ def is_trained(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder against other processes, waiting for one that is at work in it. Makes the folder.
+    """Hold a run folder against other processes, waiting for one that works in it. Makes the folder.
 
     Raises ResultsError when the folder cannot be written.
     """
@@ -68,7 +68,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def set_aside(folder: Path) -> None:
-    """Rename a run folder, so that what it measured stays while the same run is made anew."""
+    """Rename a run folder, so that what it measured stays while the same run is repeated."""
     if not folder.exists():
         return
     number = 1
@@ -77,7 +77,7 @@ def set_aside(folder: Path) -> None:
     try:
         folder.rename(aside)
     except OSError as error:
-        raise ResultsError(f"{folder}: cannot be set aside to be made anew: {error.strerror}") from error
+        raise ResultsError(f"{folder}: cannot be renamed before the run is repeated: {error.strerror}") from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -130,7 +130,7 @@ def read_json(path: Path) -> Any:
         raise ResultsError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise ResultsError(
-            f"{path}: not readable as JSON ({error}); remove the folder {path.parent} to have it made anew"
+            f"{path}: not readable as JSON ({error}); remove the folder {path.parent} and run again"
         ) from error
 
 
@@ -148,5 +148,5 @@ def cannot_write(path: Path, error: OSError) -> ResultsError:
         )
     return ResultsError(
         f"{path}: cannot be written: {error.strerror or error}; "
-        "free space or mend its permissions, or choose another folder with --results DIR"
+        "free space or change its permissions, or choose another folder with --results DIR"
     )

@@ -1,44 +1,78 @@
 """One line of results.csv (Record: what one evaluation measured for one row of a table) and of speed.csv (SpeedRecord:
 one latency, throughput or memory of a row's network), each with where it came from.
 
-The fields stand in the order of the columns; the unit is in the name or in the text below the field, and
-results/README.md explains each column to a reader who has only the file.
+The fields stand in the order of the columns and are validated as vtbench.fields says; results/README.md explains each
+column to a reader who has only the file. A column whose value may be empty may be missing from a file: an older one.
 """
+
+# ruff: noqa: RUF009 (key() makes a dataclasses.field)
 
 from __future__ import annotations
 
 import csv
 import io
-from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from vtbench.scales import known_scale
-
-Text = Annotated[
-    str, Field(min_length=1, pattern=r"^[^\r\n]+$")
-]  # one record is one line, so no value may hold a line end
-Percent = Annotated[float, Field(ge=0, le=100)]
-Seconds = Annotated[float, Field(ge=0)]
-Scale = Annotated[str, AfterValidator(known_scale)]
-Count = Annotated[int, Field(ge=0)]
-Amount = Annotated[float, Field(ge=0)]
-Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+from vtbench.fields import check, from_text, key, may_be_empty, scalar, writable
+from vtbench.metrics import METRICS, accuracies, speed_metrics
+from vtbench.scales import Scale, known_scale
 
 
-class Line(BaseModel):
-    """A line of CSV. `None` is written as an empty cell; a value of the wrong type or range is refused."""
+def _one_line(text: str) -> None:
+    if not text or "\n" in text or "\r" in text:  # one record is one line, so no value may hold a line end
+        raise ValueError(f"is {text!r}, must be text in one line")
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
-    )
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _empty_cell_is_none(cls, value: Any) -> Any:
-        return None if value == "" else value
+def _scale(text: str) -> None:
+    try:
+        known_scale(text)
+    except ValueError as error:
+        raise ValueError(f"is {text!r}, {error}") from None
+
+
+def _instant(text: str) -> None:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
+        raise ValueError(f"is {text!r}, must be UTC as 2026-01-31T23:59:59Z")
+
+
+def _speed(text: str) -> None:
+    if text not in (known := speed_metrics()):
+        raise ValueError(f"is {text!r}, must be one of {', '.join(known)}")
+
+
+def read_metrics(text: str | None) -> dict[str, float]:
+    """The metrics in a cell, `name=value` joined by semicolons. Raises ValueError for anything else."""
+    found = {}
+    for name, equals, value in (part.partition("=") for part in text.split(";")) if text else ():
+        number = from_text(value, float)
+        if not equals or not name.isidentifier() or not isinstance(number, float) or not math.isfinite(number):
+            raise ValueError(f"is {text!r}, must be metrics as name=value, joined by semicolons")
+        if name in METRICS and METRICS[name].unit == "%" and not 0 <= number <= 100:
+            raise ValueError(f"holds {name}={value}, must be in percent")
+        found[name] = number
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(ABC):
+    """A line of CSV. `None` is written as an empty cell; a value of the wrong type or range is a ValueError that starts
+    with the name of its column."""
+
+    def __post_init__(self) -> None:
+        for name, (field, hint) in writable(type(self)).items():
+            try:
+                value = scalar(getattr(self, name), hint)
+                check(value, field.metadata)
+                if isinstance(value, str):
+                    _one_line(value)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+            object.__setattr__(self, name, value)  # a whole number that serves as a float has become one
 
     @property
     @abstractmethod
@@ -48,118 +82,115 @@ class Line(BaseModel):
     @classmethod
     def columns(cls) -> tuple[str, ...]:
         """The names of the values, in order."""
-        return tuple(cls.model_fields)
+        return tuple(writable(cls))
+
+    @classmethod
+    def needed_columns(cls) -> tuple[str, ...]:
+        """The columns that no file may lack: those whose value is never empty."""
+        return tuple(name for name, (_, hint) in writable(cls).items() if not may_be_empty(hint))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values by column: numbers, text, true and false, None."""
+        return {name: getattr(self, name) for name in self.columns()}
 
     def to_line(self) -> str:
         """The record as one CSV line with its line end. Floats are written so that they read back exactly."""
-        return csv_line([_cell(getattr(self, name)) for name in self.columns()])
-
-    @classmethod
-    def optional_columns(cls) -> tuple[str, ...]:
-        """The columns that an older file may lack: those that came later, and are empty in its lines."""
-        return tuple(name for name, field in cls.model_fields.items() if not field.is_required())
+        return csv_line([_cell(value) for value in self.as_dict().values()])
 
     @classmethod
     def from_cells(cls, cells: Sequence[str], columns: Sequence[str] | None = None) -> Self:
-        """The record of one parsed line; `columns` are those of the file, if they are not all of them. Raises
-        ValueError with one line saying which column is wrong and how."""
+        """The record of one parsed line.
+
+        `columns` are those of the file, where they are not those of the class; a value whose column is missing is None.
+        Raises ValueError with one line saying which column is wrong and how.
+        """
         columns = columns or cls.columns()
         if len(cells) != len(columns):
             raise ValueError(f"{len(cells)} of {len(columns)} values")
-        try:
-            return cls.model_validate(dict(zip(columns, cells, strict=True)))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            message = first["msg"].removeprefix("Value error, ")
-            where = f"{first['loc'][0]} holds {first['input'] or ''!r}: " if first["loc"] else ""
-            raise ValueError(where + message) from None
+        found = dict(zip(columns, cells, strict=True))
+        return cls(**{name: from_text(found.get(name, ""), hint) for name, (_, hint) in writable(cls).items()})
 
 
+@dataclass(frozen=True, kw_only=True)
 class Record(Line):
     """One line of results.csv."""
 
-    id: Text
-    """The row of the printed table, as `paper/table:row`."""
-    measurement: Text
-    """Which of the row's measurements: `main`, or the name of a second one (`events`)."""
-    scale: Scale
-    """The size of the experiment. Only `paper` may be compared with the printed number."""
-    seed: Count
-    """The seed of the training and of everything drawn at random in the evaluation."""
-    training_key: Text
-    """Hash of what fixed the weights: data, model, recipe, seed and what they started from."""
-    evaluation_key: Text
-    """Hash of the training together with the test data and protocol. Lines that share it are one evaluation."""
-    top1: Percent | None
-    """Videos whose label has the highest score, in percent of the videos expected."""
-    top5: Percent | None
-    """Videos whose label is among the five highest scores, in percent of the videos expected."""
-    metrics: Text | None = None
-    """What else was measured (`eval.metrics`), as `mean_class_accuracy=71.25;...`, in each metric's own unit."""
-    videos_expected: Count
-    """Videos in the test list."""
-    videos_decoded: Count
-    """Videos that could be read, and so were scored."""
-    videos_failed: Count
-    """Videos that could not be read: each counts as a miss in top1 and top5."""
-    videos_silent: Count | None
-    """Videos that were read but have no sound track, heard as silence. Empty where no sound is asked for."""
-    views: Annotated[int, Field(ge=1)]
-    """Views per video (clips times crops) whose scores were averaged."""
-    train_wall_s: Seconds | None
-    """Wall time of the training in seconds, without that of the training it started from. Empty for given weights."""
-    eval_wall_s: Seconds | None
-    """Wall time of the evaluation in seconds."""
-    train_videos: Count | None
-    """Videos in the training list. Empty for given weights."""
-    epochs: Count | None
-    """Epochs trained. Empty for given weights."""
-    batch_size: Count | None
-    """Clips per forward pass. The effective batch is batch_size times accumulate."""
-    accumulate: Count | None
-    """Forward passes whose gradients were added up for one step."""
-    lr: Annotated[float, Field(ge=0)] | None
-    """Learning rate at the start, after any scaling with the batch."""
-    init: Text
-    """What the weights started from: `scratch`, `training:` and its key, or a name of weights with `@` and the first 8
-    digits of the file's SHA-256."""
-    selection: Text
-    """The split that drove any choice of epoch or setting; `none: last epoch` when none did."""
-    data_fingerprint: Text
-    """Hash of the test list and the sizes of its files."""
-    weights_sha256: Text
-    """SHA-256 of the weights that were evaluated."""
-    commit: Text | None
-    """Git commit of vtbench; empty outside a checkout."""
-    dirty: bool | None
-    """Whether the checkout held changes that are not in the commit; empty outside a checkout."""
-    root: Text | None = None
-    """The folders outside vtbench that papers, data sets and modules came from, each with its commit or the SHA-256 of
-    its papers, data sets and Python files, as `lab@1a2b3c4d5e6f;toy@sha256:5d6e7f809a1b`; empty where there are
-    none."""
-    device: Text
-    """What computed it, for example `cpu` or the name of the GPU."""
-    threads: Annotated[int, Field(ge=1)]
-    """CPU threads torch was given; on CPU the numbers repeat bit for bit only with as many."""
-    versions: Text
-    """Versions of the libraries, as `torch=2.8.0;lightning=2.5.0`."""
-    finished_at: Instant
-    """When the evaluation ended: UTC, as `2026-01-31T23:59:59Z`. The last column, so a line cut short shows."""
+    id: str = key("the row of the printed table, as `paper/table:row`")
+    measurement: str = key("which of the row's measurements: `main`, or the name of a second one")
+    scale: Scale = key("size of the experiment; only `paper` may be compared with the printed number", check=_scale)
+    seed: int = key("seed of the training and of everything drawn at random in the evaluation", at_least=0)
+    training_key: str = key("hash of what fixed the weights: data, model, recipe, seed and what they started from")
+    evaluation_key: str = key(
+        "hash of the training together with the test data and protocol; lines that share it are one evaluation"
+    )
+    top1: float | None = key(METRICS["top1"].what, unit="%", at_least=0, at_most=100)
+    top5: float | None = key(METRICS["top5"].what, unit="%", at_least=0, at_most=100)
+    metrics: str | None = key(
+        "the metrics without a column of their own, as `mean_class_accuracy=71.25;...`, in each metric's own unit",
+        default=None,
+        check=read_metrics,
+    )
+    videos_expected: int = key("videos of the test split", unit="videos", at_least=0)
+    videos_decoded: int = key("videos that could be read, and so were scored", unit="videos", at_least=0)
+    videos_failed: int = key(
+        "videos that could not be read: each is a miss in top1 and top5", unit="videos", at_least=0
+    )
+    videos_silent: int | None = key(
+        "videos that were read but have no audio track, taken as silence; empty where no audio is asked for",
+        unit="videos",
+        at_least=0,
+    )
+    views: int = key("views per video (clips times crops) whose scores were averaged", unit="views", at_least=1)
+    train_wall_s: float | None = key(
+        "wall time of the training, without that of the one it started from; empty for given weights",
+        unit="s",
+        at_least=0,
+    )
+    eval_wall_s: float | None = key("wall time of the evaluation", unit="s", at_least=0)
+    train_videos: int | None = key("videos of the training split; empty for given weights", unit="videos", at_least=0)
+    epochs: int | None = key("epochs trained; empty for given weights", unit="epochs", at_least=0)
+    batch_size: int | None = key(
+        "clips per forward pass; the effective batch is batch_size times accumulate", unit="clips", at_least=0
+    )
+    accumulate: int | None = key("forward passes whose gradients were added up for one step", unit="passes", at_least=0)
+    lr: float | None = key("learning rate at the start, after any scaling with the batch", at_least=0)
+    init: str = key(
+        "what the weights started from: `scratch`, `training:` and its key, or a name of weights with `@` and the "
+        "first 8 digits of the file's SHA-256"
+    )
+    selection: str = key("the split that drove any choice of epoch or setting; `none: last epoch` when none did")
+    data_fingerprint: str = key("hash of the test split file and the sizes of its videos")
+    weights_sha256: str = key("SHA-256 of the weights that were evaluated")
+    commit: str | None = key("git commit of vtbench; empty outside a checkout")
+    dirty: bool | None = key("whether the checkout held changes that are not in the commit; empty outside a checkout")
+    root: str | None = key(
+        "the folders outside vtbench that papers, data sets and modules came from, each with its commit or the SHA-256 "
+        "of its papers, data sets and Python files, as `lab@1a2b3c4d5e6f;toy@sha256:5d6e7f809a1b`; empty where there "
+        "are none",
+        default=None,
+    )
+    device: str = key("what computed it, for example `cpu` or the name of the GPU")
+    threads: int = key(
+        "CPU threads torch was given; on CPU the numbers repeat bit for bit only with as many", at_least=1
+    )
+    versions: str = key("versions of the libraries, as `torch=2.8.0;lightning=2.5.0`")
+    finished_at: str = key(  # the last column, so that a truncated line shows
+        "when the evaluation ended: UTC, as `2026-01-31T23:59:59Z`", check=_instant
+    )
 
-    @model_validator(mode="after")
-    def _parts_agree(self) -> Record:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.videos_decoded + self.videos_failed != self.videos_expected:
             raise ValueError("videos_decoded and videos_failed do not add up to videos_expected")
         if (self.videos_silent or 0) > self.videos_decoded:
             raise ValueError("videos_silent is above videos_decoded")
         if self.top1 is not None and self.top5 is not None and self.top1 > self.top5:
             raise ValueError("top1 is above top5")
-        return self
 
     def all_measured(self) -> dict[str, float | None]:
-        """Every metric by name: `top1`, `top5`, and those in `metrics`."""
-        pairs = (part.partition("=") for part in self.metrics.split(";")) if self.metrics else ()
-        return {"top1": self.top1, "top5": self.top5, **{name: float(value) for name, _, value in pairs}}
+        """Every metric by name, those with a column of their own first."""
+        columns = self.columns()
+        return {name: getattr(self, name) for name in accuracies() if name in columns} | read_metrics(self.metrics)
 
     def measured(self, metric: str) -> float | None:
         """One metric by name; None for what was not measured."""
@@ -173,55 +204,53 @@ class Record(Line):
 COLUMNS: tuple[str, ...] = Record.columns()
 
 
+def metric_cells(measured: Mapping[str, float]) -> dict[str, Any]:
+    """Metrics by name as the values of a Record that hold them: `top1`, `top5`, and the others in `metrics`."""
+    own = {name: measured.get(name) for name in accuracies() if name in COLUMNS}
+    others = [f"{name}={value!r}" for name, value in measured.items() if name not in own]
+    return {**own, "metrics": ";".join(others) or None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpeedRecord(Line):
     """One line of speed.csv: one metric of the network of one row, as one command measured it."""
 
-    id: Text
-    """The row of the printed table, as `paper/table:row`."""
-    scale: Scale
-    """The size of the network and of its clips. Only `paper` may be compared with the printed ratio."""
-    metric: Literal["latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb"]
-    """What was measured, with its unit: ms per forward pass, clips per second, GB (1e9 bytes) at the peak of a forward
-    pass, ms and GB of a training step."""
-    batch: Annotated[int, Field(ge=1)]
-    """Clips per pass; lower than asked for where memory did not suffice."""
-    value: Amount
-    """In the metric's unit, the median over the rounds."""
-    q1: Amount | None
-    """Lower quartile over the rounds; empty for a single one."""
-    q3: Amount | None
-    """Upper quartile over the rounds; empty for a single one."""
-    against: Text | None
-    """The row that it was measured side by side with; empty for one without a baseline."""
-    ratio: Amount | None
-    """The metric divided by that row's of the same round, the median over the rounds; empty without a baseline, or
-    where the batches differ."""
-    ratio_q1: Amount | None
-    """Lower quartile of the ratio over the rounds; empty for a single one."""
-    ratio_q3: Amount | None
-    """Upper quartile of the ratio over the rounds; empty for a single one."""
-    rounds: Annotated[int, Field(ge=1)]
-    """How often each network had its turn; of memory, in how many processes it was measured."""
-    network: Text
-    """Hash of what the network is built from."""
-    against_network: Text | None
-    """The same of the row it was measured against."""
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
-    """Arithmetic, in Lightning's words."""
-    device: Text
-    """`cpu`, or the name of the GPU."""
-    threads: Annotated[int, Field(ge=1)]
-    """CPU threads torch was given."""
-    commit: Text | None
-    """Git commit of vtbench; empty outside a checkout."""
-    dirty: bool | None
-    """Whether the checkout held changes that are not in the commit; empty outside a checkout."""
-    root: Text | None = None
-    """The folders outside vtbench that the row and its network came from, as in results.csv."""
-    versions: Text
-    """Versions of the libraries, as `torch=2.8.0;lightning=2.5.0`."""
-    finished_at: Instant
-    """When it was measured: UTC, as `2026-01-31T23:59:59Z`. The last column, so a line cut short shows."""
+    id: str = key("the row of the printed table, as `paper/table:row`")
+    scale: Scale = key(
+        "size of the network and of its clips; only `paper` may be compared with the printed ratio", check=_scale
+    )
+    metric: str = key("what was measured, one of those that vtbench.metrics gives `vtbench speed`", check=_speed)
+    batch: int = key("clips per pass; lower than asked for where memory did not suffice", unit="clips", at_least=1)
+    value: float = key("in the metric's unit, the median over the rounds", at_least=0)
+    q1: float | None = key("lower quartile over the rounds; empty for a single one", at_least=0)
+    q3: float | None = key("upper quartile over the rounds; empty for a single one", at_least=0)
+    against: str | None = key("the row that it was measured side by side with; empty for one without a baseline")
+    ratio: float | None = key(
+        "the metric divided by that row's of the same round, the median over the rounds; empty without a baseline, or "
+        "where the batches differ",
+        at_least=0,
+    )
+    ratio_q1: float | None = key("lower quartile of the ratio over the rounds; empty for a single one", at_least=0)
+    ratio_q3: float | None = key("upper quartile of the ratio over the rounds; empty for a single one", at_least=0)
+    rounds: int = key(
+        "how often each network had its turn; of memory, in how many processes it was measured",
+        unit="rounds",
+        at_least=1,
+    )
+    network: str = key("hash of what the network is built from")
+    against_network: str | None = key("the same of the row it was measured against")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key("arithmetic, in Lightning's words")
+    device: str = key("`cpu`, or the name of the GPU")
+    threads: int = key("CPU threads torch was given", at_least=1)
+    commit: str | None = key("git commit of vtbench; empty outside a checkout")
+    dirty: bool | None = key("whether the checkout held changes that are not in the commit; empty outside a checkout")
+    root: str | None = key(
+        "the folders outside vtbench that the row and its network came from, as in results.csv", default=None
+    )
+    versions: str = key("versions of the libraries, as `torch=2.8.0;lightning=2.5.0`")
+    finished_at: str = key(  # the last column, so that a truncated line shows
+        "when it was measured: UTC, as `2026-01-31T23:59:59Z`", check=_instant
+    )
 
     @property
     def title(self) -> str:

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from vtbench.errors import ResultsError
 from vtbench.results.folders import cannot_write, replace_file
-from vtbench.results.record import COLUMNS, Line, Record, SpeedRecord, csv_line
+from vtbench.results.record import Line, Record, SpeedRecord, csv_line
 from vtbench.scales import Scale
 
 if TYPE_CHECKING:
     import pandas as pd
-
-HEADER = csv_line(COLUMNS)
 
 L = TypeVar("L", bound=Line)
 
@@ -29,30 +27,31 @@ L = TypeVar("L", bound=Line)
 class _File(Generic[L]):
     """One CSV file of the results folder, a line per record.
 
-    Several processes may append at once: each holds a lock on the file while it writes its one line.
+    Several processes may append at once: each holds a lock on the file while it writes its one line. A file that lacks
+    columns, as one from before they existed does, is read as it is; before the next line is appended, a file with all
+    columns takes its place.
     """
 
     name: ClassVar[str]
     record: type[L]
     kept: ClassVar[str]
     """What becomes of a measurement whose line could not be written."""
-    anew: ClassVar[str]
-    """Where a line that was deleted comes from again."""
-    old: ClassVar[str]
-    """Where the lines of a file that was set aside come from again."""
+    recovery: ClassVar[str]
+    """How a line that was deleted comes back."""
+    rewritten: ClassVar[str]
+    """How the lines of a file that was moved away come back."""
 
     def __init__(self, results: str | Path) -> None:
         self.folder = Path(results)
         self.path = self.folder / self.name
-        self.header = csv_line(self.record.columns())
         self._seen: tuple[tuple[int, int, int], list[L]] | None = None
 
     def check(self) -> None:
         """Find out before hours of training whether a result could be written: makes the folder, tries to write
         there, and reads the file that is there.
 
-        Raises ResultsError when the folder cannot be written or is full, when the file has the columns of another
-        version, or when one of its lines is broken.
+        Raises ResultsError when the folder cannot be written or is full, when the file has columns that this version
+        does not know, or when one of its lines is broken.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -68,8 +67,8 @@ class _File(Generic[L]):
     def append(self, record: L) -> None:
         """Add one line, synchronised to disk when this returns; the header goes before the first.
 
-        When the line cannot be written whole (disk full, Ctrl-C), what was written of it is cut off again and the file
-        is as before. Raises ResultsError then, or when the file's header or last line is not in order.
+        When the line cannot be written whole (disk full, Ctrl-C), what was written of it is removed and the file is as
+        before. Raises ResultsError then, or when the file's header or last line is not in order.
         """
         try:
             descriptor = self._open_locked()
@@ -77,11 +76,8 @@ class _File(Generic[L]):
             raise cannot_write(self.path, error) from error
         try:
             size = os.fstat(descriptor).st_size
-            if size:
-                self._refuse_unless_appendable(
-                    os.pread(descriptor, len(self.header.encode()) + 4096, 0), descriptor, size
-                )
-            data = (record.to_line() if size else self.header + record.to_line()).encode()
+            header = "" if size else csv_line(self.record.columns())
+            data = (header + record.to_line()).encode()
             try:
                 if os.write(descriptor, data) != len(data):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -98,27 +94,37 @@ class _File(Generic[L]):
             os.close(descriptor)  # also gives up the lock
 
     def _open_locked(self) -> int:
-        """The file, made where there is none, and held against other processes.
+        """The file, made where there is none, locked against other processes and ready for a line of all columns.
 
-        One with the columns of an older version is replaced first by one that has them all; whoever waited for the lock
-        meanwhile takes the new file.
+        Whoever waited for the lock while another process completed the file takes the new file.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                size = os.fstat(descriptor).st_size
-                if self._is_current(descriptor):
-                    head = os.pread(descriptor, len(self.header.encode()), 0).split(b"\n")[0]
-                    if not self._lacks_columns(head):
-                        return descriptor
-                    lines = [record.to_line() for record in self._parse(os.pread(descriptor, size, 0))]
-                    self._replace(self.header + "".join(lines))
+                if self._is_current(descriptor) and not self._complete(descriptor):
+                    return descriptor
             except BaseException:
                 os.close(descriptor)
                 raise
             os.close(descriptor)  # also gives up the lock
+
+    def _complete(self, descriptor: int) -> bool:
+        """Replace a file that lacks columns, or has them in another order, by one with all of them, every cell as it
+        was; gives whether that was necessary. Raises ResultsError for a file to which no line can be appended."""
+        content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        if not content:
+            return False
+        header, *lines = content.removesuffix(b"\n").split(b"\n")
+        columns, wanted = self._columns(header), self.record.columns()
+        if columns == wanted and content.endswith(b"\n"):
+            return False
+        self._parse(content)  # raises, and says which line, where one is broken
+        cells = (dict(zip(columns, _cells(line), strict=True)) for line in lines)
+        completed = [wanted, *([line.get(name, "") for name in wanted] for line in cells)]
+        self._replace("".join(map(csv_line, completed)))
+        return True
 
     def _replace(self, text: str) -> None:
         target = self.path.resolve()  # of a link, the file that it leads to
@@ -136,20 +142,11 @@ class _File(Generic[L]):
         except FileNotFoundError:
             return False
 
-    def _lacks_columns(self, header: bytes) -> bool:
-        """Whether a header is that of an older version, whose lines have nothing in the columns that it lacks."""
-        try:
-            found = _cells(header)
-        except ValueError:
-            return False
-        columns, optional = self.record.columns(), self.record.optional_columns()
-        kept = [name for name in columns if name in found]
-        return found == kept != list(columns) and all(name in optional for name in columns if name not in found)
-
     def read(self) -> list[L]:
         """All lines in the order they were appended, also those a newer line replaces. A missing file is no lines.
 
-        Raises ResultsError with file:line for columns of another version and for a broken line.
+        A value whose column the file lacks is None. Raises ResultsError with file:line for columns that this version
+        does not know and for a broken line.
         """
         with self._locked_for_reading() as descriptor:
             if descriptor is None:
@@ -165,7 +162,7 @@ class _File(Generic[L]):
         """All lines as a pandas table, for notebooks; columns as in the file."""
         import pandas as pd
 
-        return pd.DataFrame([record.model_dump() for record in self.read()], columns=list(self.record.columns()))
+        return pd.DataFrame([record.as_dict() for record in self.read()], columns=list(self.record.columns()))
 
     @contextmanager
     def _locked_for_reading(self) -> Iterator[int | None]:
@@ -191,15 +188,14 @@ class _File(Generic[L]):
             return []
         ends_whole = content.endswith(b"\n")
         lines = content.removesuffix(b"\n").split(b"\n")
-        self._refuse_other_header(lines[0])
-        columns = _cells(lines[0])
+        columns = self._columns(lines[0])
         records: list[L] = []
         for number, line in enumerate(lines[1:], start=2):
             last = number == len(lines)
             try:
                 record = self.record.from_cells(_cells(line), columns)
             except ValueError as error:
-                raise self._broken(number, last, cut=last and not ends_whole, why=str(error)) from None
+                raise self._broken(number, last, truncated=last and not ends_whole, why=str(error)) from None
             records.append(record)
         if not ends_whole:
             raise ResultsError(
@@ -207,39 +203,34 @@ class _File(Generic[L]):
             )
         return records
 
-    def _refuse_other_header(self, line: bytes) -> None:
+    def _columns(self, header: bytes) -> tuple[str, ...]:
+        """The columns of the file, by its first line. Raises ResultsError for unknown ones, for one that stands there
+        twice, and where one is missing whose value is never empty."""
         try:
-            found = _cells(line)
+            found = _cells(header)
         except ValueError as error:
             found = [str(error)]
-        columns = self.record.columns()
-        if found == list(columns) or self._lacks_columns(line):
-            return
-        missing = [name for name in columns if name not in found]
-        unknown = [name for name in found if name not in columns]
-        differences = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(
-            unknown
-        )
-        raise ResultsError(
-            f"{self.path}:1: the columns are not those of this version of vtbench "
-            f"({'; '.join(differences) or 'they stand in another order'}); keep the file under another name "
-            f"(mv {self.path} {self.path.with_suffix('.old.csv')}) and run again: {self.old}"
-        )
+        unknown = [name for name in found if name not in self.record.columns()]
+        twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+        missing = [name for name in self.record.needed_columns() if name not in found]
+        wrong = {"missing": missing, "unknown": unknown, "twice": twice}
+        if said := [f"{what}: {', '.join(names)}" for what, names in wrong.items() if names]:
+            raise ResultsError(
+                f"{self.path}:1: the columns are not those of this version of vtbench ({'; '.join(said)}); keep the "
+                f"file under another name (mv -n {self.path} {self.path.with_suffix('.old.csv')}) and run again: "
+                f"{self.rewritten}"
+            )
+        return tuple(found)
 
-    def _broken(self, number: int, last: bool, cut: bool, why: str) -> ResultsError:
+    def _broken(self, number: int, last: bool, truncated: bool, why: str) -> ResultsError:
         whole = number - 2
         kept = {0: "no result stands above it", 1: "the result above it is whole"}.get(
             whole, f"the {whole} results above it are whole"
         )
         return ResultsError(
-            f"{self.path}:{number}: the {'last ' if last else ''}line is {'cut short' if cut else 'broken'}: {why}; "
-            f"{kept}; delete the line (sed -i {number}d {self.path}) and run again: {self.anew}"
+            f"{self.path}:{number}: the {'last ' if last else ''}line is {'truncated' if truncated else 'broken'}: "
+            f"{why}; {kept}; delete the line (sed -i {number}d {self.path}) and run again: {self.recovery}"
         )
-
-    def _refuse_unless_appendable(self, head: bytes, descriptor: int, size: int) -> None:
-        self._refuse_other_header(head.split(b"\n")[0])
-        if os.pread(descriptor, 1, size - 1) != b"\n":
-            self._parse(os.pread(descriptor, size, 0))  # raises, and says which line
 
 
 class Store(_File[Record]):
@@ -248,12 +239,12 @@ class Store(_File[Record]):
     name = "results.csv"
     record = Record
     kept = "and its run folder keeps what was measured"
-    anew = "what it measured is still in its run folder"
-    old = "finished runs are written anew from their run folders, without training"
+    recovery = "what it measured is still in its run folder"
+    rewritten = "finished runs are written again from their run folders, without training"
 
     def newest(self, id: str, measurement: str, scale: str, seed: int, *, given: bool = True) -> Record | None:
         """The last line appended for this row, measurement, scale and seed, or None; `given` False passes over lines of
-        given weights. It may be stale: compare its `evaluation_key` with the one the row asks for today."""
+        given weights. It may be stale: its `evaluation_key` need not be the one that the row asks for today."""
         wanted = (id, measurement, scale, seed)
         lines = (r for r in reversed(self.read()) if given or r.init != "given")
         return next((r for r in lines if (r.id, r.measurement, r.scale, r.seed) == wanted), None)
@@ -270,8 +261,8 @@ class SpeedStore(_File[SpeedRecord]):
     name = "speed.csv"
     record = SpeedRecord
     kept = "and nothing of it was written"
-    anew = "`vtbench speed` measures it anew"
-    old = "`vtbench speed` measures anew"
+    recovery = "`vtbench speed` measures it again"
+    rewritten = "`vtbench speed` measures them again"
 
 
 def _cells(line: bytes) -> list[str]:

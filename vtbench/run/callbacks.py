@@ -193,8 +193,8 @@ class ScoreParts(L.Callback):
             part, labels = ViewScores.load(path)
             self.scores.update(part)
             self.labels |= labels
-        if (folder / folders.REMARKS).exists():
-            self.remarks = folders.read_json(folder / folders.REMARKS)
+        if (folder / folders.NOTES_PART).exists():
+            self.remarks = folders.read_json(folder / folders.NOTES_PART)
         elif self.labels:
             self.all_remarks = False
         self._saved = time.monotonic()
@@ -210,7 +210,7 @@ class ScoreParts(L.Callback):
                 self._unsaved.add(video["video_id"], view, scores)
         if time.monotonic() - self._saved >= PART_EVERY:
             labels = {name: self.labels[name] for name in self._unsaved.video_ids}
-            folders.write_json(self.folder / folders.REMARKS, self.remarks)
+            folders.write_json(self.folder / folders.NOTES_PART, self.remarks)
             path = self.folder / folders.SCORES_PART.format(len(self._parts()))
             folders.replace_file(path, lambda half: self._unsaved.save(half, labels=labels))
             self._merge()
@@ -228,7 +228,7 @@ class ScoreParts(L.Callback):
         """Remove the parts: their scores are in one file now, or are of something else."""
         for path in self._parts():
             path.unlink()
-        (self.folder / folders.REMARKS).unlink(missing_ok=True)
+        (self.folder / folders.NOTES_PART).unlink(missing_ok=True)
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob(folders.SCORES_PART.replace("{:04d}", "*")))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ import torch
 
 from vtbench.datasets.triplets import SILENT
 from vtbench.errors import RunError
-from vtbench.evaluation import METRICS
-from vtbench.evaluation.metrics import accuracy, coverage
-from vtbench.naming import guarded, load
-from vtbench.papers.code.signatures import called
+from vtbench.evaluation import measure
+from vtbench.evaluation.accuracy import coverage
+from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
@@ -98,11 +96,11 @@ def measure_network(
             f"{data.root}: none of {expected} test videos could be read, so nothing was measured; the first: {name}: "
             f"{reason}; check the folder given with --data {evaluation.data.dataset}=PATH"
         )
-    names, scores = parts_of_scores.scores.video_scores(views, average=evaluation.eval.average)
-    labels = torch.tensor([labels_of[name] for name in names], dtype=torch.int64)
+    tested_ids, scores = parts_of_scores.scores.video_scores(views, average=evaluation.eval.average)
+    labels = torch.tensor([labels_of[name] for name in tested_ids], dtype=torch.int64)
     folders.replace_file(folder / folders.SCORES, lambda half: parts_of_scores.scores.save(half, labels=labels_of))
-    metrics = accuracy(scores, labels, expected=expected)
-    metrics |= _own_metrics(evaluation, scores, labels, list(labels_of.values()))
+    names = (*always_measured(), *(evaluation.eval.metrics or ()))
+    metrics = measure(scores, labels, labels_of.values(), names)
     silent = list(remarks.values()).count(SILENT) if data.sound and parts_of_scores.all_remarks else None
     done = {
         **origin,
@@ -120,20 +118,6 @@ def measure_network(
     folders.write_json(folder / folders.DONE, done)
     parts_of_scores.remove()
     (folder / ERROR).unlink(missing_ok=True)
-
-
-def _own_metrics(
-    evaluation: Evaluation, scores: torch.Tensor, labels: torch.Tensor, expected_labels: list[int]
-) -> dict[str, float]:
-    """What `eval.metrics` asks for. Raises RunError for a metric that fails or gives no finite number."""
-    measured = {}
-    for name in evaluation.eval.metrics or ():
-        with guarded(name, "metric", "repair it and give the same command again", RunError):
-            value = float(load(name, METRICS, "metric")(scores, labels, expected_labels=expected_labels))
-        if not math.isfinite(value):
-            raise RunError(f"metric {name}: gave {value}, a finite number is wanted")
-        measured[called(name)] = value
-    return measured
 
 
 def given_weights_key(evaluation: Evaluation, sha256: str) -> str:

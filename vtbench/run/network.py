@@ -13,10 +13,10 @@ from torch.nn.parameter import is_lazy
 from vtbench.clips import each
 from vtbench.datasets import data_class
 from vtbench.errors import SpecError, UsageError, VtbenchError
-from vtbench.evaluation import METRICS
+from vtbench.evaluation import metric_function
 from vtbench.methods import method_class
 from vtbench.models import build
-from vtbench.naming import guarded, load
+from vtbench.naming import guarded
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.network import Network
 from vtbench.papers.trainings import Evaluation, Training
@@ -55,7 +55,7 @@ def impossible(training: Training, evaluations: Iterable[Evaluation] = ()) -> st
             if ":" in module:
                 data_class(module)
         for metric in {name for evaluation in tested for name in evaluation.eval.metrics or ()}:
-            load(metric, METRICS, "metric")
+            metric_function(metric)
     except VtbenchError as error:
         return str(error)
     return None

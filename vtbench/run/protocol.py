@@ -1,8 +1,8 @@
 """A row's protocol from Python: its objects, and its test on a network of one's own. No spec file is needed.
 
-    parts = vtbench.assemble("pst/table3:pst-t-in1k-1x1@sthv2", network=mine, data="/data/sthv2")
-    lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
-    record = vtbench.evaluate("pst/table3:pst-t-in1k-1x1@sthv2", mine, "/data/sthv2")
+parts = vtbench.assemble("pst/table3:pst-t-in1k-1x1@sthv2", network=mine, data="/data/sthv2")
+lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
+record = vtbench.evaluate("pst/table3:pst-t-in1k-1x1@sthv2", mine, "/data/sthv2")
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import lightning as L
 from torch import nn
 
+from vtbench.datasets.base import VideoData
 from vtbench.errors import UsageError
 from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
@@ -64,7 +64,7 @@ def assemble(
 def evaluate(
     selector: str,
     network: nn.Module,
-    data: Folder | L.LightningDataModule | None = None,
+    data: Folder | VideoData | None = None,
     *,
     scale: Scale = "paper",
     seed: int = 0,
@@ -82,10 +82,10 @@ def evaluate(
     """
     measurement = only_measurement(selector, scale, seed)
     evaluation = measurement.evaluation
-    given = None if isinstance(data, L.LightningDataModule) else data
+    given = None if isinstance(data, VideoData) else data
     settings = _settings({evaluation.data.dataset: given}, weights or {}, "results")
     parts = assemble_training(evaluation.training, settings, evaluation=evaluation, network=network)
-    if isinstance(data, L.LightningDataModule):
+    if isinstance(data, VideoData):
         parts = dataclasses.replace(parts, data=data)
     with tempfile.TemporaryDirectory() as folder, errors_in_one_line(Path(folder)):
         file = Path(folder) / folders.WEIGHTS

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from vtbench.papers.spec.cells import ACCURACIES
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders, provenance
-from vtbench.results.record import Record
+from vtbench.results.record import Record, metric_cells
 from vtbench.run.settings import Settings
 
 LAST_EPOCH = "last epoch"
@@ -28,9 +28,7 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         seed=training.seed,
         training_key=measured["training_key"],
         evaluation_key=measured["evaluation_key"],
-        top1=measured["metrics"]["top1"],
-        top5=measured["metrics"]["top5"],
-        metrics=_other_metrics(measured["metrics"]),
+        **metric_cells(measured["metrics"]),
         videos_expected=measured["videos_expected"],
         videos_decoded=measured["videos_decoded"],
         videos_failed=measured["videos_failed"],
@@ -60,13 +58,7 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
 def shared_record(record: Record, measurement: Measurement) -> Record:
     """The line of another measurement that asks for the evaluation that `record` is of."""
     root = provenance.outside(measurement.roots)
-    return record.model_copy(update={"id": measurement.row_id, "measurement": measurement.name, "root": root})
-
-
-def _other_metrics(metrics: dict[str, float]) -> str | None:
-    """The metrics besides top-1 and top-5, as `name=value` joined by semicolons."""
-    other = {name: value for name, value in metrics.items() if name not in ACCURACIES}
-    return ";".join(f"{name}={value!r}" for name, value in other.items()) or None
+    return replace(record, id=measurement.row_id, measurement=measurement.name, root=root)
 
 
 def _init_text(training: Training, done: dict[str, Any]) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from vtbench.errors import UsageError, did_you_mean
+from vtbench.fields import key
 from vtbench.papers.datasets import dataset_names
 from vtbench.papers.resolve import weight_names
 from vtbench.papers.roots import include
-from vtbench.papers.spec.document import Node, build, key, read_yaml
+from vtbench.papers.spec.document import Node, build, read_yaml
 
 FILE = "vtbench.yaml"
 Wandb = Literal["off", "offline", "online"]

@@ -11,7 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -19,10 +19,10 @@ from vtbench.cost.memory import largest_batch, peak_memory_gb
 from vtbench.cost.passes import OUT_OF_MEMORY, Case, Machine, Precision, Work, build_pass
 from vtbench.cost.timing import spread, time_in_turns
 from vtbench.errors import RunError, SpecError, UsageError
+from vtbench.metrics import METRICS, is_memory, speed_metrics
 from vtbench.papers.code.outside import folders_behind
 from vtbench.papers.network import Network, network_of
 from vtbench.papers.select import select
-from vtbench.papers.spec.cells import MEMORY, SPEEDS
 from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.results.record import SpeedRecord
@@ -30,13 +30,7 @@ from vtbench.results.store import SpeedStore
 from vtbench.run.network import built, check_network
 from vtbench.scales import Scale
 
-WORK: Mapping[str, Work] = {
-    "latency_ms": "latency",
-    "throughput_vps": "infer",
-    "memory_gb": "infer",
-    "train_step_ms": "train",
-    "train_memory_gb": "train",
-}
+WORK: Mapping[str, Work] = {name: cast(Work, METRICS[name].work) for name in speed_metrics()}
 
 MEMORY_ROUNDS = 3
 """Processes that measure the memory of one network."""
@@ -50,7 +44,7 @@ class SpeedOptions:
     """What is measured and how. The batches are PST's (Section 4.4): 1 for latency and memory, 4 for throughput."""
 
     machine: Machine
-    metrics: tuple[str, ...] = SPEEDS
+    metrics: tuple[str, ...] = speed_metrics()
     rounds: int = 10
     throughput_batch: int = 4
     train_batch: int = 1
@@ -250,7 +244,7 @@ def _measure_metric(
     failures: dict[Network, str] = {}
     fitting: dict[Network, int] = {}
     peaks: dict[Network, _Samples] = {}
-    rounds = min(options.rounds, MEMORY_ROUNDS) if metric in MEMORY else 1
+    rounds = min(options.rounds, MEMORY_ROUNDS) if is_memory(metric) else 1
     for number, network in enumerate(networks, start=1):
         # Other processes find out whether a batch fits: the system may kill one without an error.
         fitting[network] = options.batch(metric)
@@ -263,7 +257,7 @@ def _measure_metric(
             else:
                 fitting[network] = found[0]
                 peaks[network] = _Samples(found[0], found[1][:rounds])
-    if metric in MEMORY:
+    if is_memory(metric):
         return {network: (own, peaks.get(networks[0])) for network, own in peaks.items()}, failures
     timed, failed = _time_together(metric, fitting, options, on_progress)
     samples: _WithBaseline = {network: (own, timed.get(networks[0])) for network, own in timed.items()}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vtbench.errors import SpecError, did_you_mean
+from vtbench.metrics import always_measured, functions
 from vtbench.papers.code.modules import absolute, find_spec, module_file
 from vtbench.papers.roots import PACKAGE, shown
 from vtbench.papers.spec.document import Node, Problems, convert
@@ -76,8 +77,8 @@ class Builders:
         return _names(self.package / "datasets" / "__init__.py", "DATASETS")
 
     def metrics(self) -> Mapping[str, str]:
-        """METRICS of evaluation/__init__.py: name -> "module:function"."""
-        return _names(self.package / "evaluation" / "__init__.py", "METRICS")
+        """The metrics of vtbench.metrics that are measured if asked for: name -> "module:function"."""
+        return {name: place for name, place in functions().items() if name not in always_measured()}
 
     def audio_encoders(self) -> Mapping[str, str]:
         """AUDIO_ENCODERS of models/__init__.py: name -> "module:class"."""
@@ -212,10 +213,9 @@ class Builders:
 
     def _place(self, name: str, known: Mapping[str, str], kind: str) -> tuple[Path, str]:
         """The file and the function or class of a name. Raises SpecError without a place."""
-        if name in known:
-            module, _, attribute = known[name].partition(":")
+        module, colon, attribute = known.get(name, name).partition(":")
+        if name in known and module.startswith(f"{PACKAGE.name}."):
             return self.package.joinpath(*module.split(".")[1:]).with_suffix(".py"), attribute
-        module, colon, attribute = name.partition(":")
         if not colon:
             hint = did_you_mean(name, known)
             own = "" if "did you mean" in hint else "; your own is named as package.module:name"

@@ -1,4 +1,4 @@
-"""Printed cells: their metrics and units, and the text that stands in the paper."""
+"""Printed cells: the text that stands in the paper, and the number that it is. Units are in vtbench.metrics."""
 
 from __future__ import annotations
 
@@ -6,16 +6,6 @@ import re
 from dataclasses import dataclass
 
 from vtbench.papers.spec.document import Node, described
-
-ACCURACIES = ("top1", "top5")
-"""Percent of the test videos."""
-SPEEDS = ("latency_ms", "throughput_vps", "memory_gb", "train_step_ms", "train_memory_gb")
-"""What `vtbench speed` measures: ms per forward pass of one clip, clips per second, GB (1e9 bytes) at the peak of such
-a pass, and ms and GB of one training step."""
-MEMORY = ("memory_gb", "train_memory_gb")
-"""Those of SPEEDS that are no times."""
-METRICS = (*ACCURACIES, "params_m", "gflops", "tflops", *SPEEDS, "views")
-"""Published cells by unit: percent, percent, 1e6, 1e9 and 1e12 (MACs as a rule), those of SPEEDS, a count."""
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?")
 

@@ -1,8 +1,7 @@
 """YAML text to nodes that know their file, line and key, and nodes to frozen dataclasses.
 
-The annotations of a dataclass are the schema: a key that is not a field, a value of another type, a missing field or a
-key written twice ends in `SpecError("<file>:<line>: <key>: <what is wrong>")`. Done here rather than with pydantic
-because importing pydantic takes almost as long as all of `vtbench list` (tests/speed/list_time.py).
+The annotations of a dataclass are the schema, as vtbench.fields says: a key that is not a field, a value of another
+type, a missing field or a key written twice ends in `SpecError("<file>:<line>: <key>: <what is wrong>")`.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, Union, get_origin
 
 import yaml
 
 from vtbench.errors import SpecError, did_you_mean
+from vtbench.fields import check, in_words, is_required, parts, scalar, writable
 from vtbench.papers.roots import shown
 from vtbench.scales import without_scale
 
@@ -187,23 +186,6 @@ def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
 # ---- nodes to dataclasses ------------------------------------------------------------------------------------------
 
 
-def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_least: float | None = None,
-        above: float | None = None, at_most: float | None = None, whole: int | None = None,
-        read: Callable[[Node], Any] | None = None) -> Any:  # fmt: skip
-    """A dataclass field with its meaning, unit and range; `read` replaces the reading by annotation."""
-    metadata = {"doc": doc, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most, "read": read}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-@cache
-def writable(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
-    """The fields of a dataclass that can be written in a file, with their annotations."""
-    hints = get_type_hints(cls)
-    return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls) if f.metadata}
-
-
 def build(
     cls: type[T],
     where: Node,
@@ -240,9 +222,12 @@ def build(
             special = field.metadata["read"]
             try:  # not `with problems.collected()`: this runs for every key of every row
                 arguments[name] = special(node) if special else convert(node, hint)
-                check_range(node, arguments[name], field.metadata)
+                check(arguments[name], field.metadata)
             except SpecError as error:
                 found.add(error)
+            except ValueError as error:
+                with found.collected():
+                    node.fail(str(error))
         elif is_required(field):
             arguments[name] = None  # never seen: without `problems`, the next thing is to refuse
             # Of a misspelt key and the key that is missing for it, the first says it all.
@@ -266,28 +251,8 @@ def _fail_missing(name: str, field: dataclasses.Field[Any], where: Node, removed
     where.fail(f"missing; it is {field.metadata['doc']}", below=name)
 
 
-def is_required(field: dataclasses.Field[Any]) -> bool:
-    """Whether a file must give the field."""
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
 def _is_near(name: str, misspelt: str) -> bool:
     return "did you mean" in did_you_mean(misspelt, [name])
-
-
-def check_range(node: Node, value: Any, limits: Mapping[str, Any]) -> None:
-    """Refuse numbers (alone or in a list) outside `at_least`, `above`, `at_most`."""
-    if limits["at_least"] is limits["above"] is limits["at_most"] is None:
-        return
-    for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            continue
-        if limits["at_least"] is not None and number < limits["at_least"]:
-            node.fail(f"is {number}, must be at least {limits['at_least']}")
-        if limits["above"] is not None and number <= limits["above"]:
-            node.fail(f"is {number}, must be above {limits['above']}")
-        if limits["at_most"] is not None and number > limits["at_most"]:
-            node.fail(f"is {number}, must be at most {limits['at_most']}")
 
 
 def convert(node: Node, hint: Any) -> Any:
@@ -295,7 +260,7 @@ def convert(node: Node, hint: Any) -> Any:
     value = node.value
     if type(value) is hint and hint is not float:  # most values are; a float may be infinite
         return value
-    origin, inner = _parts(hint)
+    origin, inner = parts(hint)
     if hint is Any:
         return _plain(node)
     if origin in (Union, types.UnionType):
@@ -304,11 +269,6 @@ def convert(node: Node, hint: Any) -> Any:
         arms = [arm for arm in inner if arm is not type(None)]
         fitting = [arm for arm in arms if (get_origin(arm) is tuple) == isinstance(value, list)]
         return convert(node, (fitting or arms)[0])
-    if origin is Literal:
-        if value not in inner or type(value) not in {type(choice) for choice in inner}:
-            found = described(node) if isinstance(value, list | dict) else repr(value)
-            node.fail(f"is {found}, must be one of {listed(inner)}{near(value, inner)}")
-        return value
     if origin is tuple:
         if not isinstance(value, list):
             node.fail(f"must be a list, not {described(node)}")
@@ -327,17 +287,11 @@ def convert(node: Node, hint: Any) -> Any:
         return {name: convert(item, inner[1]) for name, item in value.items()}
     if dataclasses.is_dataclass(hint):
         return build(hint, node)  # type: ignore[arg-type]
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > 1e300:
-            node.fail("is too large a number")
-        return float(value)
-    if type(value) is not hint:
-        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        advice = "; YAML reads 1e-3 as text, write 1.0e-3 or 0.001" if hint is float and isinstance(value, str) else ""
-        node.fail(f"must be {names[hint]}, not {described(node)}{advice}")
-    if isinstance(value, float) and not math.isfinite(value):
-        node.fail(f"is {value}, must be a finite number")
-    return value
+    try:
+        return scalar(value, hint)
+    except ValueError as error:
+        numbers = hint is float and isinstance(value, str)
+        node.fail(f"{error}{'; YAML reads 1e-3 as text, write 1.0e-3 or 0.001' if numbers else ''}")
 
 
 def _plain(node: Node) -> Any:
@@ -353,37 +307,6 @@ def _plain(node: Node) -> Any:
     return node.value
 
 
-_taken_apart: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
-
-
-def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Origin and arguments of an annotation. Remembered by identity: Literals with the same choices in another order
-    are equal."""
-    found = _taken_apart.get(id(hint))
-    if found is None:
-        found = _taken_apart[id(hint)] = (hint, get_origin(hint), get_args(hint))  # holding it keeps its id its own
-    return found[1:]
-
-
 def described(node: Node) -> str:
     """What a node holds, in words for a message."""
-    value = node.value
-    if isinstance(value, dict):
-        return "keys and values"
-    if isinstance(value, list):
-        return "a list"
-    if value is None or value == "":
-        return "empty"
-    kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(type(value))
-    return f"{value!r}, which is {kind}" if kind else f"{value}, which is a date"
-
-
-def listed(choices: Iterable[Any]) -> str:
-    """The choices of a message, with commas between."""
-    return ", ".join(str(choice) for choice in choices)
-
-
-def near(value: Any, choices: Iterable[Any]) -> str:
-    """The nearest choice as a question, or nothing: the choices are listed already."""
-    hint = did_you_mean(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else ""
-    return hint if "did you mean" in hint else ""
+    return in_words(node.value)

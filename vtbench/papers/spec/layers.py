@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from vtbench.errors import DataError, SpecError, did_you_mean
+from vtbench.fields import key, writable
+from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import Builders
 from vtbench.papers.datasets import load_dataset, wrong_split
 from vtbench.papers.roots import datasets
-from vtbench.papers.spec.cells import METRICS
-from vtbench.papers.spec.document import Node, Problems, build, described, key, writable
+from vtbench.papers.spec.document import Node, Problems, build, described
 from vtbench.papers.spec.recipe import BLOCKS, Data, Model, Recipe, Train, check_keys, set_values
 from vtbench.scales import Scale, at_scale, layered, small_scales
 
@@ -361,8 +362,10 @@ def _check_metrics(metrics: Node, builders: Builders) -> None:
     names: dict[str, str] = {}
     for item in metrics.value if isinstance(metrics.value, list) else ():
         with problems.collected():
+            if item.value in always_measured():
+                item.fail("is measured in every test; leave it out")
             name = builders.metric(item)
-            if name in METRICS:
+            if name in METRICS and name != item.value:
                 item.fail(f"'{name}' is a metric of vtbench; give the function another name")
             if name in names:
                 item.fail(f"'{name}' is the name of {names[name]} too; give one of them another name")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vtbench.errors import did_you_mean
+from vtbench.fields import key, writable
 from vtbench.papers.code.signatures import Builders
-from vtbench.papers.spec.document import Node, Problems, described, key, writable
+from vtbench.papers.spec.document import Node, Problems, described
 
 Modality = Literal["iframe", "motion", "residual", "audio"]
 
@@ -242,7 +243,7 @@ class Eval:
     short_side: int = key("short side before the crop", unit="pixels", at_least=1)
     average: Literal["logits", "probabilities"] = key("what is averaged over the views")
     metrics: tuple[str, ...] | None = key(
-        "measured besides top-1 and top-5: names of vtbench.evaluation.METRICS, or package.module:function",
+        "measured besides top-1 and top-5: names of vtbench.metrics.METRICS, or package.module:function",
         default=None,
     )
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vtbench.errors import SpecError, did_you_mean
+from vtbench.metrics import METRICS, accuracies, always_measured
 from vtbench.papers.code.signatures import Builders, called
-from vtbench.papers.spec.cells import METRICS
 from vtbench.papers.spec.document import Node, Problems
 from vtbench.papers.spec.layers import Layer, RowRecipe
 from vtbench.papers.spec.schema import PaperFile, Row
@@ -72,12 +72,15 @@ def check_published(
 ) -> None:
     """A published key is a metric, or the name of a measurement or a mean and a metric ("sthv1_top1").
 
-    `table_metrics`: the `eval.metrics` of the table's `defaults`, which a row that only quotes numbers may print too.
+    An accuracy that a test measures only if asked to is printed by rows that ask for it. `table_metrics`: the
+    `eval.metrics` of the table's `defaults`, which a row that only quotes numbers may print too.
     """
     own = [name for spec in recipes.values() if spec.recipe.eval for name in spec.recipe.eval.metrics or ()]
     if not recipes and table_metrics is not None and isinstance(table_metrics.value, list):
         own += [item.value for item in table_metrics.value if isinstance(item.value, str)]
-    known = [*METRICS, *(called(name) for name in dict.fromkeys(own))]
+    asked = [called(name) for name in dict.fromkeys(own)]
+    known = [*METRICS, *(name for name in asked if name not in METRICS)]
+    unasked = {*accuracies()} - {*always_measured(), *asked} if recipes else set()
     measured = sorted({*recipes, *means})
     published = row.value.get("published")
     for name, node in published.value.items() if published and isinstance(published.value, dict) else ():
@@ -86,6 +89,8 @@ def check_published(
             metric = max((m for m in known if name == m or name.endswith(f"_{m}")), key=len, default=None)
             if metric is None:
                 node.fail(f"is not a metric{did_you_mean(name, known)}")
+            if metric in unasked:
+                node.fail(f"{metric} is measured where it is asked for; add it to eval.metrics")
             measurement = name.removesuffix(metric).removesuffix("_")
             if measurement and measured and measurement not in measured:
                 node.fail(f"'{measurement}' is not a measurement of this row{did_you_mean(measurement, measured)}")

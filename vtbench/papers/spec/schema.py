@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from vtbench.fields import key
 from vtbench.papers.roots import Root
 from vtbench.papers.spec.cells import Published
-from vtbench.papers.spec.document import key
 from vtbench.papers.spec.layers import Layer, RowRecipe
 
 Status = Literal["runnable", "analytic", "published-only"]

@@ -14,11 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from vtbench.errors import SpecError, UsageError, did_you_mean
+from vtbench.fields import key, near
 from vtbench.papers.code.signatures import Builders
 from vtbench.papers.roots import Root, papers, refuse_conflict, shown
 from vtbench.papers.selector import Selector
 from vtbench.papers.spec.cells import Published, read_published
-from vtbench.papers.spec.document import Node, Problems, build, described, key, near, read_yaml
+from vtbench.papers.spec.document import Node, Problems, build, described, read_yaml
 from vtbench.papers.spec.layers import BlocksFile, Layer, RowRecipe, layers_at, merge, raw, read_file, read_recipe
 from vtbench.papers.spec.recipe import Recipe
 from vtbench.papers.spec.references import check_attentions, check_baselines, check_means, check_notes, check_published

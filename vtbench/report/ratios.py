@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vtbench.metrics import speed_metrics
 from vtbench.papers.load import load_paper
 from vtbench.papers.network import network_of
 from vtbench.papers.select import select
-from vtbench.papers.spec.cells import SPEEDS, Published
+from vtbench.papers.spec.cells import Published
 from vtbench.papers.spec.schema import Row
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
@@ -51,7 +52,7 @@ def printed_ratio(cell: Published, baseline: Published) -> PrintedRatio:
 
 
 @dataclass(frozen=True, eq=False)
-class Speed:
+class Ratios:
     """One row at one scale: its printed ratios, and what was measured of it on each device at each precision."""
 
     row: Row
@@ -71,7 +72,9 @@ class Speed:
                 for metric, ratio in self.printed.items()
             },
             "measured": [
-                line.model_dump(include=set(LINE_FIELDS)) for lines in self.measured.values() for line in lines.values()
+                {name: value for name, value in line.as_dict().items() if name in LINE_FIELDS}
+                for lines in self.measured.values()
+                for line in lines.values()
             ],
             "stale": [line.metric for line in self.stale],
         }
@@ -81,25 +84,25 @@ LINE_FIELDS = (
     *("metric", "value", "q1", "q3", "against", "ratio", "ratio_q1", "ratio_q3"),
     *("batch", "rounds", "device", "precision", "threads", "commit"),
 )
-"""What a reader of the JSON is told of a line."""
+"""The columns of speed.csv in the JSON."""
 
 
-def speeds(rows: Sequence[Row], store: SpeedStore, scale: Scale) -> list[Speed]:
+def compare_speeds(rows: Sequence[Row], store: SpeedStore, scale: Scale) -> list[Ratios]:
     """One per row, in the order given. Raises ResultsError when speed.csv is not in order."""
     by_row: dict[str, list[SpeedRecord]] = {}
     for record in store.read():
         if record.scale == scale:
             by_row.setdefault(record.id, []).append(record)
-    return [_speed(row, scale, by_row.get(row.id, [])) for row in rows]
+    return [_ratios(row, scale, by_row.get(row.id, [])) for row in rows]
 
 
-def _speed(row: Row, scale: Scale, records: Sequence[SpeedRecord]) -> Speed:
+def _ratios(row: Row, scale: Scale, records: Sequence[SpeedRecord]) -> Ratios:
     if row.baseline is None:  # nothing that the paper prints a ratio to
-        return Speed(row, scale, {}, {}, ())
+        return Ratios(row, scale, {}, {}, ())
     printed: dict[str, PrintedRatio] = {}
     table = next(table for table in load_paper(row.paper).tables if table.name == row.table)
     baseline = next(other for other in table.rows if other.name == row.baseline)
-    for metric in SPEEDS:
+    for metric in speed_metrics():
         cell, base = row.published.get(metric), baseline.published.get(metric)
         if cell and base and base.value > 0.5 * 10.0**-base.decimals:  # it stands for a number above 0
             printed[metric] = printed_ratio(cell, base)
@@ -114,7 +117,7 @@ def _speed(row: Row, scale: Scale, records: Sequence[SpeedRecord]) -> Speed:
             stale.pop((*slot, record.metric), None)
         elif record.metric not in measured.get(slot, {}):
             stale[(*slot, record.metric)] = record
-    return Speed(row, scale, printed, measured, tuple(stale.values()))
+    return Ratios(row, scale, printed, measured, tuple(stale.values()))
 
 
 def _is_current(record: SpeedRecord, row: Row, scale: Scale) -> bool:

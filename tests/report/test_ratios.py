@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from records import COMMON
 
+from vtbench.metrics import speed_metrics
 from vtbench.papers import select
 from vtbench.papers.network import network_of
-from vtbench.papers.spec.cells import SPEEDS, Published
+from vtbench.papers.spec.cells import Published
+from vtbench.report.ratios import compare_speeds, printed_ratio
 from vtbench.report.report import report
-from vtbench.report.speed import printed_ratio, speeds
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore, Store
 
@@ -161,7 +162,7 @@ def test_small_networks_are_not_comparable(printed: None, speed_store: SpeedStor
 def test_the_newest_line_of_each_metric_counts(printed: None, speed_store: SpeedStore) -> None:
     for one in (line(SHIFT, "latency_ms", 1.1), line(SHIFT, "memory_gb", 1.4), line(SHIFT, "latency_ms", 1.2)):
         speed_store.append(one)
-    (found,) = speeds(select([SHIFT]), speed_store, "paper")
+    (found,) = compare_speeds(select([SHIFT]), speed_store, "paper")
     assert {metric: one.ratio for metric, one in found.measured[GPU, "32-true"].items()} == {
         "latency_ms": 1.2,
         "memory_gb": 1.4,
@@ -182,13 +183,13 @@ def test_lines_of_other_networks_are_named_and_not_counted(
 def test_a_stale_line_is_forgotten_when_the_row_is_measured_again(printed: None, speed_store: SpeedStore) -> None:
     speed_store.append(line(KV, "latency_ms", 3.3, network="000000000000"))
     speed_store.append(line(KV, "latency_ms", 2.0))
-    assert speeds(select([KV]), speed_store, "paper")[0].stale == ()
+    assert compare_speeds(select([KV]), speed_store, "paper")[0].stale == ()
 
 
 def test_a_ratio_to_another_row_than_the_papers_does_not_count(printed: None, speed_store: SpeedStore) -> None:
     speed_store.append(line(KV, "latency_ms", 2.0))
     speed_store.append(line(KV, "latency_ms", 1.5, against=SHIFT))
-    (found,) = speeds(select([KV]), speed_store, "paper")
+    (found,) = compare_speeds(select([KV]), speed_store, "paper")
     assert found.measured[GPU, "32-true"]["latency_ms"].ratio == 2.0
 
 
@@ -198,7 +199,7 @@ def test_a_row_without_a_baseline_has_nothing_to_compare(speed_store: SpeedStore
 
 
 def test_what_the_paper_prints_stays_longest_in_a_narrow_terminal(printed: None, speed_store: SpeedStore) -> None:
-    for metric in SPEEDS:
+    for metric in speed_metrics():
         speed_store.append(line(KV, metric, 1.5))
     (drawn,) = sections(speed_store, width=60)
     assert "latency" in drawn and "memory" in drawn
@@ -209,7 +210,7 @@ def test_a_baseline_of_nothing_has_no_ratio(edit: Edit, speed_store: SpeedStore)
     edit("msca/table2.yaml", '{top1: "75.65", top5: "92.19"}', '{latency_ms: "0"}')
     edit("msca/table2.yaml", '{top1: "76.47"', '{latency_ms: "62", top1: "76.47"')
     edit("msca/table2.yaml", "- id: msca-kv\n", "- id: msca-kv\n    baseline: vit\n")
-    (speed,) = speeds(select([KV]), speed_store, "paper")
+    (speed,) = compare_speeds(select([KV]), speed_store, "paper")
     assert speed.printed == {}
 
 

@@ -1,0 +1,166 @@
+"""One way to validate, for blocks of a spec (YAML) and for lines of a results file (CSV) alike: the annotations of a
+frozen dataclass are its schema, and each field made with `key()` adds what it means, its unit and its range.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Protocol:
+        clips: int = key("clips per video", at_least=1)
+        clip_seed: int | None = key("seed of random clip starts", default=None, at_least=0)
+
+What is wrong with a value is a ValueError that continues the name of the field: "is 0, must be at least 1". Whoever
+knows where the value stands (file, line, key or column) puts that in front. Done here rather than with pydantic because
+importing pydantic takes almost as long as all of `vtbench list`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from vtbench.errors import did_you_mean
+
+
+def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_least: float | None = None,
+        above: float | None = None, at_most: float | None = None, read: Callable[[Any], Any] | None = None,
+        check: Callable[[Any], object] | None = None) -> Any:  # fmt: skip
+    """A dataclass field that a file can hold.
+
+    - doc: its meaning, which messages and documentation show
+    - unit: of its numbers
+    - at_least, above, at_most: the range of its numbers, alone or in a list
+    - read: in a spec, what reads the node instead of the annotation
+    - check: raises ValueError for a value that has the right type and still cannot be; not called with None
+    """
+    metadata = {"doc": doc, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most, "read": read,
+                "check": check}  # fmt: skip
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@cache
+def writable(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Any]]:
+    """The fields of a dataclass that a file can hold, made with `key()`, each with its annotation."""
+    hints = get_type_hints(cls)
+    return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls) if f.metadata}
+
+
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Whether a file must give the field."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def may_be_empty(hint: Any) -> bool:
+    """Whether an annotation takes None, which a file writes as an empty value."""
+    return type(None) in parts(hint)[1]
+
+
+_taken_apart: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
+
+
+def parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Origin and arguments of an annotation. Remembered by identity: Literals with the same choices in another order
+    are equal."""
+    found = _taken_apart.get(id(hint))
+    if found is None:
+        found = _taken_apart[id(hint)] = (hint, get_origin(hint), get_args(hint))  # holding it keeps its id its own
+    return found[1:]
+
+
+# ---- values ----------------------------------------------------------------------------------------------------------
+
+
+def scalar(value: Any, hint: Any) -> Any:
+    """A single value as its annotation wants it: int, float, str, bool, a Literal, or one of them or None.
+
+    A whole number serves as a float. Raises ValueError for any other type, for a choice that a Literal lacks, and for
+    a number that is not finite.
+    """
+    if type(value) is hint and hint is not float:  # most values are; a float may be infinite
+        return value
+    origin, inner = parts(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        return scalar(value, next(arm for arm in inner if arm is not type(None)))
+    if origin is Literal:
+        if value not in inner or type(value) not in {type(choice) for choice in inner}:
+            found = in_words(value) if isinstance(value, list | dict) else repr(value)
+            raise ValueError(f"is {found}, must be one of {listed(inner)}{near(value, inner)}")
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int) and abs(value) > 1e300:
+            raise ValueError("is too large a number")
+        if not math.isfinite(value):
+            raise ValueError(f"is {value}, must be a finite number")
+        return float(value)
+    if type(value) is not hint:
+        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        raise ValueError(f"must be {names[hint]}, not {in_words(value)}")
+    return value
+
+
+def from_text(text: str, hint: Any) -> Any:
+    """A cell of text as the value that it spells: None for an empty one, true and false, numbers. What spells no value
+    of the annotation's type stays text, which `scalar` refuses."""
+    if text == "":
+        return None
+    wanted = next((arm for arm in parts(hint)[1] if arm is not type(None)), hint) if may_be_empty(hint) else hint
+    if wanted is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if wanted not in (int, float):
+        return text
+    try:
+        number = float(text)
+        if wanted is float:
+            return number
+        return int(text) if text.lstrip("+-").isdecimal() else int(number) if number.is_integer() else number
+    except ValueError:
+        return text
+
+
+def check(value: Any, metadata: Mapping[str, Any]) -> None:
+    """Hold a value of the right type against what `key()` says of it. Raises ValueError for a number, alone or in a
+    list, outside its range, and for what `check` refuses."""
+    at_least, above, at_most = metadata["at_least"], metadata["above"], metadata["at_most"]
+    if not at_least is above is at_most is None:
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                continue
+            if at_least is not None and number < at_least:
+                raise ValueError(f"is {number}, must be at least {at_least}")
+            if above is not None and number <= above:
+                raise ValueError(f"is {number}, must be above {above}")
+            if at_most is not None and number > at_most:
+                raise ValueError(f"is {number}, must be at most {at_most}")
+    if metadata["check"] is not None and value is not None:
+        metadata["check"](value)
+
+
+# ---- words -----------------------------------------------------------------------------------------------------------
+
+
+def in_words(value: Any) -> str:
+    """What a value is, for a message."""
+    if isinstance(value, dict):
+        return "keys and values"
+    if isinstance(value, list):
+        return "a list"
+    if value is None or value == "":
+        return "empty"
+    kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(type(value))
+    return f"{value!r}, which is {kind}" if kind else f"{value}, which is a {type(value).__name__}"
+
+
+def listed(choices: Iterable[Any]) -> str:
+    """The choices of a message, with commas between."""
+    return ", ".join(str(choice) for choice in choices)
+
+
+def near(value: Any, choices: Iterable[Any]) -> str:
+    """The nearest choice as a question, or nothing: the choices are listed already."""
+    hint = did_you_mean(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else ""
+    return hint if "did you mean" in hint else ""

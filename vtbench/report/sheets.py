@@ -1,0 +1,286 @@
+"""What a printed table shows at one scale: its cells, and what has to be said below. Drawn by vtbench.report.text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from vtbench.metrics import METRICS, accuracies, always_measured, is_memory, speed_metrics
+from vtbench.papers.datasets import load_dataset
+from vtbench.papers.load import load_paper
+from vtbench.papers.resolve import measurements
+from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
+from vtbench.report.ratios import Ratios
+from vtbench.report.statistics import TOLERANCE
+from vtbench.results.record import COLUMNS, SpeedRecord
+
+LABEL = "as printed"
+
+
+@dataclass
+class Column:
+    """A column of the drawing. In a narrow terminal the columns with the highest `rank` are left out first."""
+
+    header: tuple[str, str]
+    rank: int
+    right: bool = True
+    cells: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Sheet:
+    """One printed table at one scale: heading, columns of equally many cells, and what has to be said below."""
+
+    title: str
+    warning: str | None
+    columns: list[Column]
+    chance: list[str]
+    verdicts: list[str]
+    notes: list[str]
+
+
+def accuracy_sheets(comparisons: Sequence[Comparison]) -> list[Sheet]:
+    """One sheet per printed table, in the order of the rows; all comparisons are of one scale."""
+    tables: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        tables.setdefault(comparison.table, []).append(comparison)
+    return [_accuracy_sheet(table, members) for table, members in tables.items()]
+
+
+def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
+    scale = comparisons[0].scale
+    paper, _, name_of_table = table.partition("/")
+    about = next(t for t in load_paper(paper).tables if t.name == name_of_table)
+    metrics = tuple(dict.fromkeys([*accuracies(), *(metric for c in comparisons for metric in metrics_of(c.row))]))
+    leading = always_measured()[0]
+    chance = {name: level for comparison in comparisons for name, level in comparison.chance.items()}
+    published = dict.fromkeys(name for c in comparisons for name in c.row.published if name.endswith(metrics))
+    printed = [*(name for name in always_measured() if name in published)]
+    printed += [name for name in published if name not in printed]
+    # Top-5 of at most five classes is 100 whatever was learnt.
+    shown = [name for name, level in chance.items() if level < 100] or [leading]
+    shown += [name for name in dict.fromkeys(n for c in comparisons for n in c.measured) if name not in chance]
+    measured = [*(name for name in printed if name in shown), *(name for name in shown if name not in printed)]
+    columns = [
+        Column(("", "row"), 0, right=False, cells=[c.row.id if c.under else c.row.name for c in comparisons]),
+        Column(
+            ("", LABEL),
+            7,
+            right=False,
+            cells=[c.row.label + (" (outside)" if c.under else "" if c.row.own else " (quoted)") for c in comparisons],
+        ),
+    ]
+    for name in printed:
+        cells = [c.row.published[name].text if name in c.row.published else "" for c in comparisons]
+        rank = 0 if name == leading else 2 if name.endswith(leading) else 5
+        columns.append(Column(("printed", name), rank, cells=cells))
+    for name in measured:
+        rank = 0 if name == leading else 1 if name.endswith(leading) else 4 if name in printed else 6
+        columns.append(Column((scale, name), rank, cells=[_measured_cell(c, name, leading) for c in comparisons]))
+    if any(c.measured for c in comparisons):
+        columns.append(Column(("", "seeds"), 3, cells=[_seeds_cell(c) for c in comparisons]))
+    if scale == "paper":
+        for name in printed:
+            if any(name in (c.delta or {}) for c in comparisons):
+                cells = [_delta_cell(c, name) for c in comparisons]
+                columns.append(Column(("delta", name), 2 if name == leading else 6, cells=cells))
+        columns.append(Column(("", "verdict"), 1, right=False, cells=[c.verdict for c in comparisons]))
+    return Sheet(
+        title=f"{table} at {scale} scale: {about.caption}",
+        warning=None if scale == "paper" else _not_comparable(comparisons),
+        columns=columns,
+        chance=[_number(chance[c.header[1]]) if c.header[0] == scale and c.header[1] in chance else "" for c in columns]
+        if chance
+        else [],
+        verdicts=[c.verdict for c in comparisons],
+        notes=_notes(comparisons) + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
+    )
+
+
+def speed_sheets(speeds: Sequence[Ratios]) -> list[Sheet]:
+    """One sheet per printed table, device and precision, in the order of the rows; all of one scale. A table without
+    printed ratios has none until its rows are measured."""
+    tables: dict[tuple[str, str], list[Ratios]] = {}
+    for speed in speeds:
+        tables.setdefault((speed.row.paper, speed.row.table), []).append(speed)
+    made = []
+    for (paper, table), members in tables.items():
+        places: list[tuple[str, str] | None] = []
+        places += dict.fromkeys(place for speed in members for place in speed.measured)
+        if places or any(speed.printed or speed.stale for speed in members):
+            made += [_speed_sheet(f"{paper}/{table}", members, place) for place in places or [None]]
+    return made
+
+
+def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | None) -> Sheet:
+    """One table on one device at one precision; without a `place`, what the paper prints."""
+    scale = speeds[0].scale
+    found = {speed: speed.measured.get(place, {}) if place else {} for speed in speeds}
+    lines = [line for by_metric in found.values() for line in by_metric.values()]
+    shown = [speed for speed in speeds if speed.printed or found[speed]]
+    over = {speed: speed.row.baseline or "" for speed in shown}
+    names = sorted(set(over.values()))
+    columns = [
+        Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown]),
+        Column(("", LABEL), 7, right=False, cells=[speed.row.label for speed in shown]),
+    ]
+    if len(names) > 1:
+        columns.append(Column(("", "over"), 1, right=False, cells=[over[speed] for speed in shown]))
+    # What the paper prints stays longest in a narrow terminal.
+    printed = [metric for metric in speed_metrics() if any(metric in speed.printed for speed in shown)]
+    ranked = [*printed, *(metric for metric in speed_metrics() if metric not in printed)]
+    for metric in speed_metrics():
+        rank = 1 + ranked.index(metric)
+        name = _without_unit(metric)
+        if metric in printed:
+            cells = [speed.printed[metric].text if metric in speed.printed else "" for speed in shown]
+            columns.append(Column(("printed", name), rank, cells=cells))
+        if any(line.metric == metric and line.ratio is not None for line in lines):
+            columns.append(Column((scale, name), rank, cells=[_ratio_cell(found[s].get(metric)) for s in shown]))
+    notes = [f"measured on {_conditions(lines)}" if lines else f"not measured: vtbench speed {table} --scale {scale}"]
+    metrics = [name for name in speed_metrics() if name in {*printed, *(line.metric for line in lines)}]
+    if higher := [_without_unit(name) for name in metrics if METRICS[name].higher_is_better]:
+        notes.append(f"lower is better; of {' and '.join(higher)}, higher")
+    for speed in speeds:
+        stale = [line.metric for line in speed.stale if place in (None, (line.device, line.precision))]
+        if stale:
+            notes.append(
+                f"{speed.row.name}: {', '.join(stale)} stale, not counted: measured before a network changed; "
+                f"measure {speed.row.id} again"
+            )
+    return Sheet(
+        title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names)}",
+        warning=None if scale == "paper" else "NOT COMPARABLE with the printed ratios: small networks.",
+        columns=columns,
+        chance=[],
+        verdicts=["" for _ in shown],
+        notes=notes,
+    )
+
+
+def _without_unit(metric: str) -> str:
+    """A metric whose ratios are shown, in words: "train memory" of train_memory_gb."""
+    return metric.rpartition("_")[0].replace("_", " ")
+
+
+def _ratio_cell(line: SpeedRecord | None) -> str:
+    if line is None or line.ratio is None:
+        return ""
+    return f"{line.ratio:.2f}" + ("" if line.ratio_q1 is None else f" ({line.ratio_q1:.2f}-{line.ratio_q3:.2f})")
+
+
+def _conditions(lines: Sequence[SpeedRecord]) -> str:
+    def every(values: Iterable[int]) -> str:
+        return "/".join(map(str, sorted(set(values))))
+
+    threads = every(line.threads for line in lines)
+    rounds = every(line.rounds for line in lines if not is_memory(line.metric) and line.rounds > 1)
+    batches = ", ".join(
+        f"{metric} {every(line.batch for line in lines if line.metric == metric)}"
+        for metric in speed_metrics()
+        if any(line.metric == metric for line in lines)
+    )
+    return (
+        f"{lines[0].device}, {lines[0].precision}, threads {threads}, clips per pass: {batches}"
+        + (f", rounds {rounds}: median (quartiles) of the ratios within a round" if rounds else "")
+        + "; the printed ratios are of the paper's own machine"
+    )
+
+
+def _not_comparable(comparisons: Sequence[Comparison]) -> str:
+    scale = comparisons[0].scale
+    rows = [c.row for c in comparisons if c.row.status == "runnable"]
+    if not rows:
+        return f"Numbers at {scale} scale are not comparable with the printed ones."
+    printed, here = (
+        {m.evaluation.data.dataset for row in rows for m in measurements(row, at)} for at in ("paper", scale)
+    )
+    synthetic = all(load_dataset(name).synthetic for name in here)
+    instead = sorted(printed - here)
+    return (
+        f"NOT COMPARABLE with the printed numbers: small networks on {' and '.join(sorted(here))}"
+        f"{' (synthetic videos)' if synthetic else ''}{', not ' + ' and '.join(instead) if instead else ''}."
+    )
+
+
+def _measured_cell(comparison: Comparison, name: str, leading: str) -> str:
+    found = comparison.measured.get(name)
+    if found is not None:
+        return _number(found.mean) + ("" if found.sd is None else f" ± {_number(found.sd)}")
+    if name != leading or comparison.counted:
+        return ""
+    if comparison.stale:
+        return "stale"
+    return "not run" if comparison.row.status == "runnable" else "-"
+
+
+def _seeds_cell(comparison: Comparison) -> str:
+    return "/".join(dict.fromkeys(str(found.n) for found in comparison.measured.values()))
+
+
+def _delta_cell(comparison: Comparison, name: str) -> str:
+    if name not in (comparison.delta or {}):
+        return ""
+    assert comparison.delta is not None
+    return f"{comparison.delta[name]:+.{comparison.row.published[name].decimals}f}"
+
+
+def _number(percent: float) -> str:
+    return f"{percent:.2f}"
+
+
+def _notes(comparisons: Sequence[Comparison]) -> list[str]:
+    notes = []
+    for comparison in comparisons:
+        name = comparison.row.name
+        if comparison.stale:
+            seeds = ", ".join(sorted({str(record.seed) for record in comparison.stale}))
+            which = " and ".join(dict.fromkeys(record.measurement for record in comparison.stale))
+            notes.append(
+                f"{name}: {which} stale, not counted: measured before the spec changed (seed {seeds}); "
+                f"run {comparison.row.id} again"
+            )
+        if comparison.given_weights:
+            notes.append(f"{name}: measured on given weights, not on a training of ours")
+        notes += [f"{name}: {part}; below {COVERAGE:.0%} there is no verdict" for part in comparison.partial]
+        failed = max((record.videos_failed for record in comparison.counted), default=0)
+        if failed:
+            expected = comparison.counted[0].videos_expected
+            notes.append(f"{name}: {failed} of {expected} videos could not be read; they count as misses")
+        silent = max((record.videos_silent or 0 for record in comparison.counted), default=0)
+        if silent:
+            decoded = comparison.counted[0].videos_decoded
+            notes.append(f"{name}: {silent} of {decoded} videos have no audio track, which counts as silence")
+        for metric, cell in comparison.row.published.items():
+            if cell.reconstructed and metric.endswith(accuracies()):
+                notes.append(f"{name}: printed {metric} is reconstructed: {cell.reconstructed}")
+    return notes
+
+
+def summary(comparisons: Sequence[Comparison], tolerance: float = TOLERANCE) -> list[str]:
+    """What is to be said below all tables of one scale: how much was measured, and how to read it."""
+    scale = comparisons[0].scale
+    evaluations = distinct_evaluations(comparisons)
+    run = sum(bool(comparison.measured) for comparison in comparisons)
+    plural = "" if len(evaluations) == 1 else "s"
+    lines = [
+        f"{scale} scale: {run} of {len(comparisons)} rows have results, from {len(evaluations)} evaluation{plural}."
+    ]
+    shared: dict[tuple[str, ...], None] = {}
+    for members in evaluations.values():
+        if len(members) > 1:
+            shared[tuple(comparison.row.id for comparison in members)] = None
+    lines += [f"One and the same evaluation: {', '.join(ids)}." for ids in shared]
+    if any(found.sd is not None for comparison in comparisons for found in comparison.measured.values()):
+        lines.append("± is the standard deviation over seeds.")
+    metrics = dict.fromkeys(name for comparison in comparisons for name in metrics_of(comparison.row))
+    measured = {f"_{name}" for comparison in comparisons for name in comparison.measured}
+    for name in metrics:
+        if name in METRICS and name not in COLUMNS and any(found.endswith(f"_{name}") for found in measured):
+            lines.append(f"{name}: {METRICS[name].what}; {METRICS[name].unit}, {METRICS[name].direction}.")
+    if scale == "paper" and run:
+        lines.append(
+            f"within: the 95 % interval lies inside the printed number ± {tolerance:g} points (and half its last "
+            "digit); outside: it misses them; inconclusive: it reaches across."
+        )
+    return lines
