@@ -19,7 +19,7 @@ from vtbench.papers.override import with_settings
 from vtbench.report.report import report
 from vtbench.results.record import Record, metric_cells
 from vtbench.results.store import Store
-from vtbench.run import launch
+from vtbench.run.jobs import launch
 from vtbench.run.network import build_network
 from vtbench.run.settings import Settings
 

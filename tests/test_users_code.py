@@ -17,10 +17,10 @@ from vtbench.papers import Measurement, measurements, select
 from vtbench.papers.network import network_of
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run import launch
 from vtbench.run.assemble import assemble
 from vtbench.run.cost import clip_macs
 from vtbench.run.evaluate import evaluate
+from vtbench.run.jobs import launch
 from vtbench.run.network import impossible
 from vtbench.run.settings import Settings
 from vtbench.run.train import train

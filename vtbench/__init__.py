@@ -1,22 +1,13 @@
 """vtbench: every results table of four video-transformer papers as something that runs.
 
-The names below are imported when they are first used: `import vtbench` alone imports no torch.
+The names below are imported when they are first used: `import vtbench` alone imports no torch. Type checkers read
+`__init__.pyi`.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from vtbench.datasets import VideoData, build_data
-    from vtbench.methods import build_method
-    from vtbench.models import build
-    from vtbench.papers import include, load_paper, measurements, select
-    from vtbench.results.table import read_results
-    from vtbench.run.protocol import assemble, evaluate
-    from vtbench.video.compressed import CompressedReader
-    from vtbench.video.decode import VideoReader
+from typing import Any
 
 __version__ = "0.1.0"
 

@@ -19,7 +19,7 @@ import vtbench
 from vtbench.cli import main
 from vtbench.cli.commands import COMMANDS
 from vtbench.errors import ResultsError
-from vtbench.run import launch
+from vtbench.run.jobs import launch
 
 Edit = Callable[[str, str, str], int]
 Capture = pytest.CaptureFixture[str]

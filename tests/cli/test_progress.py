@@ -10,7 +10,7 @@ from rich.console import Console
 from vtbench.cli import progress
 from vtbench.cli.progress import TerminalDisplay
 from vtbench.papers import measurements, select
-from vtbench.run.plan import graph
+from vtbench.run.jobs.plan import graph
 
 
 def shown(*, terminal: bool) -> str:

@@ -11,7 +11,7 @@ import pytest
 from vtbench.errors import SpecError, UsageError
 from vtbench.papers import select
 from vtbench.papers.resolve import weight_names
-from vtbench.run.plan import all_measurements, blockers, graph
+from vtbench.run.jobs.plan import all_measurements, blockers, graph
 from vtbench.run.settings import load_settings
 
 VIT = "vit_base_patch16_224.orig_in21k"

@@ -45,7 +45,7 @@ def call(args: argparse.Namespace) -> int:
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.cli.progress import TerminalDisplay
     from vtbench.results import folders
-    from vtbench.run.evaluate_checkpoint import evaluate_checkpoint
+    from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 
     records = evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
     measured = dict.fromkeys(name for record in records for name in record.all_measured())

@@ -32,7 +32,7 @@ def options(parser: Parser) -> None:
 def call(args: argparse.Namespace) -> int:
     """Print one line per distinct training run."""
     rows, settings = selected_rows(args), settings_of(args)
-    from vtbench.run.plan import plan
+    from vtbench.run.jobs.plan import plan
 
     entries = plan(rows, settings, args.scale, args.seeds)
     if args.format == "json":

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from vtbench.results.record import Record
-from vtbench.run.display import Display
-from vtbench.run.plan import Job
+from vtbench.run.jobs.display import Display
+from vtbench.run.jobs.plan import Job
 
 LINE_EVERY = 30.0
 """Seconds between two lines about one job, if output goes to a file."""

@@ -41,7 +41,7 @@ def call(args: argparse.Namespace) -> int:
     """Run, show progress on stderr, and print how many results were written."""
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.cli.progress import TerminalDisplay
-    from vtbench.run import launch
+    from vtbench.run.jobs import launch
 
     outcome = launch.run(
         rows,

@@ -20,7 +20,7 @@ from typing import Any
 from vtbench.errors import VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.results import provenance
-from vtbench.run.plan import Job
+from vtbench.run.jobs.plan import Job
 from vtbench.run.settings import Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]

@@ -23,9 +23,9 @@ from vtbench.papers.override import with_settings
 from vtbench.report.compare import compare_rows
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run import launch
-from vtbench.run.display import Display
-from vtbench.run.evaluate_checkpoint import evaluate_checkpoint
+from vtbench.run.jobs import launch
+from vtbench.run.jobs.display import Display
+from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 from vtbench.run.network import build_network
 from vtbench.run.settings import Settings
 

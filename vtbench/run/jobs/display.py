@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vtbench.results.record import Record
-from vtbench.run.plan import Job
+from vtbench.run.jobs.plan import Job
 
 
 class Display:

@@ -10,10 +10,10 @@ import pytest
 
 from vtbench.errors import DataError
 from vtbench.papers import select
-from vtbench.run import workers
-from vtbench.run.plan import Job, all_measurements, graph
+from vtbench.run.jobs import workers
+from vtbench.run.jobs.plan import Job, all_measurements, graph
+from vtbench.run.jobs.workers import JobResult, run_job, run_jobs
 from vtbench.run.settings import Settings
-from vtbench.run.workers import JobResult, run_job, run_jobs
 
 
 class Pool:

@@ -11,7 +11,7 @@ from records import record_of
 from vtbench.papers import measurements, select
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run.plan import all_measurements, graph, plan
+from vtbench.run.jobs.plan import all_measurements, graph, plan
 from vtbench.run.settings import Settings
 
 VIT = "msca/table2:vit"

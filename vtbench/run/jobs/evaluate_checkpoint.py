@@ -10,10 +10,10 @@ from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.display import Display
 from vtbench.run.evaluate import evaluate
+from vtbench.run.jobs.display import Display
+from vtbench.run.jobs.plan import all_measurements, graph, require_work
 from vtbench.run.network import impossible
-from vtbench.run.plan import all_measurements, graph, require_work
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.scales import Scale

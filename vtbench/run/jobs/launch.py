@@ -19,11 +19,11 @@ from vtbench.papers.trainings import Measurement
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.display import Display
-from vtbench.run.plan import Job, all_measurements, blockers, graph, has_weights, require_work
+from vtbench.run.jobs.display import Display
+from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_weights, require_work
+from vtbench.run.jobs.workers import JobResult, run_jobs
 from vtbench.run.recording import shared_record, to_record
 from vtbench.run.settings import Settings
-from vtbench.run.workers import JobResult, run_jobs
 from vtbench.scales import Scale
 
 
