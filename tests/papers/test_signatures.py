@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -280,6 +282,20 @@ class net:
 """,
     )
     assert arguments(builders) == {"width": 4}
+
+
+def test_the_networks_of_vtbench_are_read_as_python_has_them() -> None:
+    builders = Builders()
+    for name, place in builders.models().items():
+        module, _, attribute = place.partition(":")
+        config = getattr(importlib.import_module(module), attribute)
+        fields = {field.name: field.default for field in dataclasses.fields(config)}
+        signature = builders.signature(name)
+        assert list(signature) == list(fields)
+        assert {key: one.default for key, one in signature.items() if not one.required} == {
+            key: default for key, default in fields.items() if default is not dataclasses.MISSING
+        }
+        assert Any not in {one.hint for one in signature.values()}, name
 
 
 @pytest.mark.parametrize("above", ["from .base import Base", "from .base import Base as Other\nBase = Other"])

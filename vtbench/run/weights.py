@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from vtbench.errors import WeightsError
+from vtbench.models.weights.vggish import load_vggish
 from vtbench.papers.spec.recipe import Data
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.network import build_audio_encoder
 from vtbench.run.settings import Settings
 from vtbench.weights import HOSTED, hosted_file, load_weights, sha256_of
-from vtbench.weights.vggish import load_vggish
 
 
 def initialise(network: torch.nn.Module, training: Training, settings: Settings) -> str | None:
