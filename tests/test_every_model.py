@@ -198,8 +198,8 @@ def test_the_order_of_frames_does_not_change_networks_that_cannot_see_it(name: s
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        *[("msca", {"shifted": s}) for s in SHIFTED],
-        *[("msca_patch", {"shifted": s}) for s in SHIFTED],
+        *[("msca", {"shifted": s, "backward_heads": 0, "forward_heads": 0}) for s in SHIFTED],
+        *[("msca_patch", {"shifted": s, "backward_patches": 0, "forward_patches": 0}) for s in SHIFTED],
         ("tokenshift", {"shift_fraction": 0.0}),
         ("msca", {"backward_heads": 2, "forward_heads": 2, "num_msca_blocks": 0}),
         ("msca_patch", {"backward_patches": 2, "forward_patches": 2, "num_msca_blocks": 0}),

@@ -32,7 +32,7 @@ ARROWS = {
     "papers": set(),
     "methods": {"models", "evaluation", "clips", "naming"},
     "datasets": {"video", "audio", "clips", "naming"},
-    "models": {"layers", "naming"},
+    "models": {"layers", "weights", "naming"},
     "audio": {"video"},
     "video": set(),
     "cost": {"clips"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ from timm.models.vision_transformer import Attention as ViTAttention
 from torch import Tensor, nn
 
 from vtbench.cost import count_macs
-from vtbench.models import build, laps
-from vtbench.models.laps import LAPSVisformerAttention, LAPSViTAttention, Temporal, laps_rest, laps_visformer, laps_vit
+from vtbench.models import build
+from vtbench.models.laps import LAPSVisformerAttention, LAPSViTAttention, Temporal
 
 FRAMES = 8
 BOUNDARIES = ["zero", "replicate", "cyclic"]
@@ -370,26 +369,22 @@ def test_the_defaults_are_those_of_the_paper(backbone: str) -> None:
         ({"num_classes": 0}, "num_classes=0"),
     ],
 )
-@pytest.mark.parametrize("builder", [laps_visformer, laps_rest, laps_vit])
+@every_backbone
 def test_impossible_arguments_are_named(
-    builder: Any, arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+    build_unchecked: Any, backbone: str, arguments: dict[str, Any], message: str
 ) -> None:
-    # Without the type checks of the tests, which would be first.
-    monkeypatch.setattr(laps, "_temporal", inspect.unwrap(laps._temporal))
-    sizes = TINY[builder.__name__.removeprefix("laps_")]
     with pytest.raises(ValueError, match=message):
-        inspect.unwrap(builder)(**{**sizes, **arguments})
+        build_unchecked(f"laps_{backbone}", **{**TINY[backbone], **arguments})
 
 
 @pytest.mark.parametrize(
-    ("builder", "arguments", "message"),
+    ("backbone", "arguments", "message"),
     [
-        (laps_visformer, {"depths": (1, -1, 1)}, r"depths=\[1, -1, 1\]: must be .* three stages"),
-        (laps_rest, {"depths": (1, 1, -1, 1)}, r"depths=\[1, 1, -1, 1\]: must be .* four stages"),
-        (laps_vit, {"depth": -1}, "depth=-1: must be at least 1"),
+        ("visformer", {"depths": (1, -1, 1)}, r"depths=\[1, -1, 1\]: must be .* three stages"),
+        ("rest", {"depths": (1, 1, -1, 1)}, r"depths=\[1, 1, -1, 1\]: must be .* four stages"),
+        ("vit", {"depth": -1}, "depth=-1: must be at least 1"),
     ],
 )
-def test_impossible_depths_are_named(builder: Any, arguments: dict[str, Any], message: str) -> None:
-    sizes = TINY[builder.__name__.removeprefix("laps_")]
+def test_impossible_depths_are_named(backbone: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        inspect.unwrap(builder)(**{**sizes, **arguments})
+        build(f"laps_{backbone}", **{**TINY[backbone], **arguments})

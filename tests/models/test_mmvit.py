@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 import re
 from collections.abc import Hashable
 from itertools import product
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vtbench.cost import count_params
-from vtbench.models.mmvit import CHANNELS, MLP, MODALITIES, Block, mmvit
-from vtbench.models.vit import vit
+from vtbench.models import build
+from vtbench.models.mmvit import CHANNELS, MLP, MODALITIES, Block, MMViTConfig
 
 T, SIDE, P, D, HEADS = 4, 4, 2, 12, 2
 N = SIDE**2
@@ -49,7 +49,7 @@ every_case = pytest.mark.parametrize("arguments", CASES.values(), ids=CASES)
 
 def network(**arguments: Any) -> Any:
     """With random weights everywhere, large enough for uneven attention, in double precision."""
-    model = mmvit(**{**SIZES, **arguments})
+    model = build("mmvit", **{**SIZES, **arguments})
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -367,7 +367,7 @@ def test_stochastic_depth_drops_a_step_for_all_tokens_of_a_clip() -> None:
 
 
 def test_the_rate_of_stochastic_depth_grows_to_the_last_block() -> None:
-    model = mmvit(**{**SIZES, "depth": 3, "drop_path": 0.2})
+    model = build("mmvit", **{**SIZES, "depth": 3, "drop_path": 0.2})
     assert [block.drop_path for block in model.blocks] == [0.0, 0.1, 0.2]
 
 
@@ -375,7 +375,7 @@ def test_the_rate_of_stochastic_depth_grows_to_the_last_block() -> None:
 
 
 def from_vit(source: dict[str, Tensor], model: Any, *, cross_modal: str) -> None:
-    """What the head of vtbench/models/mmvit.py says about the weights of a ViT."""
+    """What the head of vtbench/models/weights/mmvit.py says about the weights of a ViT."""
     state = {"cls_token": source["cls_token"] + source["pos_embed"][:, :1]}
     for name in model.pos_embed:
         state[f"pos_embed.{name}"] = source["pos_embed"][0, 1:]
@@ -409,7 +409,7 @@ def from_vit(source: dict[str, Tensor], model: Any, *, cross_modal: str) -> None
 def test_with_the_weights_of_a_vit_a_network_starts_as_that_vit(label: str) -> None:
     sizes = {key: SIZES[key] for key in ("num_classes", "img_size", "patch_size", "embed_dim", "depth", "num_heads")}
     torch.manual_seed(0)
-    backbone = vit(**sizes, num_frames=1).double().eval()
+    backbone = build("vit", **sizes, num_frames=1).double().eval()
     with torch.no_grad():
         for parameter in backbone.parameters():
             parameter.normal_(std=0.4)
@@ -418,10 +418,10 @@ def test_with_the_weights_of_a_vit_a_network_starts_as_that_vit(label: str) -> N
 
     alone = {"num_frames": 1, "modalities": ("iframe",)} if label in ("I", "II") else {}  # or modalities mix at once
     arguments = {**SIZES, "mlp_ratio": 4.0, "modalities": ("iframe", "residual"), **CASES[label], **alone}
-    model = mmvit(**arguments).double().eval()
+    model = build("mmvit", **arguments).double().eval()
     from_vit(backbone.state_dict(), model, cross_modal=meaning(CASES[label])["cross_modal"])
-    still = picture.expand(-1, model.num_frames, -1, -1, -1)
-    close(logits(model, dict.fromkeys(model.modalities, still)), expected)
+    still = picture.expand(-1, model.config.num_frames, -1, -1, -1)
+    close(logits(model, dict.fromkeys(model.config.modalities, still)), expected)
 
 
 # ---- the paper's figures -----------------------------------------------------------------------------------------
@@ -445,10 +445,10 @@ def test_parameters_without_the_head_and_multiply_accumulates(
     arguments: dict[str, Any], params: float | None, tmacs: float
 ) -> None:
     with torch.device("meta"):
-        model = mmvit(**{"num_classes": 101, "num_frames": 8, **arguments}).eval()
+        model = build("mmvit", **{"num_classes": 101, "num_frames": 8, **arguments}).eval()
         clip = {
-            name: torch.empty(1, model.num_frames, *((CHANNELS[name], 224, 224) if name in CHANNELS else (128,)))
-            for name in model.modalities
+            name: torch.empty(1, model.config.num_frames, *((CHANNELS[name], 224, 224) if name in CHANNELS else (128,)))
+            for name in model.config.modalities
         }
     if params is not None:
         assert count_params(model)["no_head"] == round(params * 1e6)
@@ -462,7 +462,7 @@ def test_parameters_without_the_head_and_multiply_accumulates(
 
 
 def test_defaults_are_the_networks_of_table_1() -> None:
-    defaults = {key: p.default for key, p in inspect.signature(mmvit).parameters.items()}
+    defaults = dataclasses.asdict(MMViTConfig(num_classes=101, num_frames=8))
     assert {key: defaults[key] for key in ("img_size", "patch_size", "embed_dim", "depth", "num_heads")} == {
         "img_size": 224,
         "patch_size": 16,
@@ -501,9 +501,9 @@ def test_defaults_are_the_networks_of_table_1() -> None:
         ({"mlp_ratio": 0.0}, "mlp_ratio=0.0"),
     ],
 )
-def test_impossible_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+def test_impossible_arguments_are_named(build_unchecked: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        inspect.unwrap(mmvit)(**{**SIZES, **arguments})  # unwrapped: without the check of types
+        build_unchecked("mmvit", **{**SIZES, **arguments})
 
 
 @pytest.mark.parametrize(

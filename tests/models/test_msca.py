@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from itertools import product
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from vtbench.layers.shift import shift_slices
 from vtbench.models import build
-from vtbench.models.msca import MSCAttention, msca, msca_patch
+from vtbench.models.msca import CrossSizes, MSCAttention
 
 SHIFTED = ["q", "k", "v", "qk", "kv", "qv", "qkv"]
 BOUNDARIES = ["zero", "replicate", "cyclic"]
@@ -29,12 +28,20 @@ TINY: dict[str, Any] = {
 }
 
 
+NOTHING_SHIFTED: dict[str, dict[str, Any]] = {
+    "msca": {"backward_heads": 0, "forward_heads": 0},
+    "msca_patch": {"backward_patches": 0, "forward_patches": 0},
+}
+
+
 def attention(**arguments: Any) -> tuple[Attention, MSCAttention, Tensor]:
     torch.manual_seed(0)
     plain = Attention(WIDTH, num_heads=HEADS, qkv_bias=True)
-    arguments = {"shifted": "kv", "start": 0, "backward": 1, "forward": 2, "boundary": "zero", **arguments}
+    places = {"start": 0, "sizes": (1, 2), "direction": "heads"}
+    places |= {name: arguments.pop(name) for name in places if name in arguments}
     x = 2 * torch.randn(CLIPS * FRAMES, TOKENS, WIDTH)
-    return plain, MSCAttention(plain, num_frames=FRAMES, **arguments), x
+    config = CrossSizes(num_classes=1, num_frames=FRAMES, **arguments)
+    return plain, MSCAttention(plain, config, **places), x
 
 
 def frame(x: list[Tensor], t: int, boundary: str) -> Tensor:
@@ -103,9 +110,7 @@ def loop_over_tokens(
 @pytest.mark.parametrize(("shifted", "boundary"), list(product(SHIFTED, BOUNDARIES)))
 def test_head_direction_equals_the_loop(shifted: str, boundary: str) -> None:
     for backward, forward in [(1, 2), (3, 2)]:
-        plain, ours, x = attention(
-            direction="heads", shifted=shifted, backward=backward, forward=forward, boundary=boundary
-        )
+        plain, ours, x = attention(direction="heads", shifted=shifted, sizes=(backward, forward), boundary=boundary)
         expected = loop_over_heads(plain, x, shifted, backward, forward, boundary)
         torch.testing.assert_close(ours(x), expected, rtol=0, atol=1e-5)
 
@@ -114,7 +119,7 @@ def test_head_direction_equals_the_loop(shifted: str, boundary: str) -> None:
 def test_patch_direction_equals_the_loop(shifted: str, boundary: str) -> None:
     for start, backward, forward in [(0, 2, 1), (1, 1, 3)]:
         plain, ours, x = attention(
-            direction="tokens", shifted=shifted, start=start, backward=backward, forward=forward, boundary=boundary
+            direction="tokens", shifted=shifted, start=start, sizes=(backward, forward), boundary=boundary
         )
         expected = loop_over_tokens(plain, x, shifted, start, backward, forward, boundary)
         torch.testing.assert_close(ours(x), expected, rtol=0, atol=1e-5)
@@ -148,45 +153,57 @@ def test_msca_qkv_is_the_feature_shift_of_the_heads(boundary: str) -> None:
 @pytest.mark.parametrize("direction", ["heads", "tokens"])
 @pytest.mark.parametrize("shifted", SHIFTED)
 def test_nothing_shifted_is_plain_attention_to_the_bit(direction: str, shifted: str) -> None:
-    plain, ours, x = attention(direction=direction, shifted=shifted, backward=0, forward=0)
+    plain, ours, x = attention(direction=direction, shifted=shifted, sizes=(0, 0))
     assert torch.equal(ours(x), plain(x))
 
 
 def test_msca_sits_in_the_last_blocks() -> None:
     for count, expected in [(None, "111"), (0, "000"), (1, "001"), (2, "011"), (3, "111")]:
-        for name, sizes in [("msca", {"forward_heads": 1}), ("msca_patch", {"forward_patches": 1})]:
+        for name, sizes in [
+            ("msca", {"backward_heads": 0, "forward_heads": 1}),
+            ("msca_patch", {"backward_patches": 0, "forward_patches": 1}),
+        ]:
             network = build(name, **TINY, num_msca_blocks=count, **sizes)
             assert "".join(str(int(isinstance(b.attn, MSCAttention))) for b in network.blocks) == expected
 
 
 def test_class_token_counts_among_the_patches_unless_left_out() -> None:
-    with_token = build("msca_patch", **TINY, backward_patches=2)
-    without = build("msca_patch", **TINY, backward_patches=2, include_class_token=False)
+    with_token = build("msca_patch", **TINY, backward_patches=2, forward_patches=0)
+    without = build("msca_patch", **TINY, backward_patches=2, forward_patches=0, include_class_token=False)
     assert (with_token.blocks[0].attn.start, without.blocks[0].attn.start) == (0, 1)
 
 
 @pytest.mark.parametrize(
-    ("builder", "arguments", "message"),
+    ("name", "arguments", "message"),
     [
-        (msca, {"backward_heads": 3, "forward_heads": 2}, "backward_heads=3, forward_heads=2.*num_heads=4"),
-        (msca, {"backward_heads": -1}, "backward_heads=-1"),
-        (msca, {"num_msca_blocks": 4}, r"num_msca_blocks=4: must be 0 to 3"),
-        (msca, {"shifted": "vk"}, "shifted='vk'.*qkv"),
-        (msca, {"boundary": "mirror"}, "boundary='mirror'.*cyclic"),
-        (msca_patch, {"backward_patches": 3, "forward_patches": 3}, "at most 5.*with the class token"),
+        ("msca", {"backward_heads": 3, "forward_heads": 2}, "backward_heads=3, forward_heads=2.*num_heads=4"),
+        ("msca", {"backward_heads": -1}, "backward_heads=-1"),
+        ("msca", {"num_msca_blocks": 4}, r"num_msca_blocks=4: must be 0 to 3"),
+        ("msca", {"shifted": "vk"}, "shifted='vk'.*qkv"),
+        ("msca", {"boundary": "mirror"}, "boundary='mirror'.*cyclic"),
+        ("msca_patch", {"backward_patches": 3, "forward_patches": 3}, "at most 5.*with the class token"),
         (
-            msca_patch,
+            "msca_patch",
             {"backward_patches": 3, "forward_patches": 2, "include_class_token": False},
             "at most 4.*without",
         ),
-        (msca_patch, {"num_msca_blocks": -1}, "num_msca_blocks=-1"),
-        (msca_patch, {"shifted": ""}, "shifted=''"),
-        (msca_patch, {"boundary": "mirror"}, "boundary='mirror'"),
+        ("msca_patch", {"num_msca_blocks": -1}, "num_msca_blocks=-1"),
+        ("msca_patch", {"shifted": ""}, "shifted=''"),
+        ("msca_patch", {"boundary": "mirror"}, "boundary='mirror'"),
     ],
 )
-def test_impossible_arguments_are_named(builder: Any, arguments: dict[str, Any], message: str) -> None:
+def test_impossible_arguments_are_named(
+    build_unchecked: Any, name: str, arguments: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
-        inspect.unwrap(builder)(**TINY, **arguments)
+        build_unchecked(name, **{**TINY, **NOTHING_SHIFTED[name], **arguments})
+
+
+@pytest.mark.parametrize("name", NOTHING_SHIFTED)
+def test_how_much_is_shifted_must_be_said(name: str) -> None:
+    for left_out in NOTHING_SHIFTED[name]:
+        with pytest.raises(TypeError, match=left_out):
+            build(name, **TINY, **{other: 1 for other in NOTHING_SHIFTED[name] if other != left_out})
 
 
 def test_all_heads_and_all_tokens_may_be_shifted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from itertools import product
@@ -19,6 +20,7 @@ from vtbench.models import build, pst
 from vtbench.models.pst import (
     ChannelShiftAttention,
     ChannelShiftBlock,
+    PatchShift,
     PatchShiftAttention,
     PatchShiftBlock,
     shifted_bias,
@@ -168,9 +170,9 @@ def compare(attention: WindowAttention, windows: Windows, **arguments: Any) -> N
 )
 @every_layout
 def test_attention_with_a_patch_shift_equals_the_loop(windows: Windows, arguments: dict[str, Any]) -> None:
-    default = {"pattern": "c-9", "positive": "previous", "shift_back": True, "shift_rpe": True, "key_frame": "same"}
-    chosen = {**default, **arguments}
-    attention = randomise(PatchShiftAttention(8, 2, windows, **chosen))
+    shift = PatchShift(**arguments)
+    chosen = dataclasses.asdict(shift)
+    attention = randomise(PatchShiftAttention(8, 2, windows, shift))
     assert isinstance(attention, WindowAttention)
     offsets = frame_offsets(chosen.pop("pattern"), 3, 3, num_frames=windows.size[0], positive=chosen.pop("positive"))
     compare(attention, windows, offsets=offsets, **chosen)
@@ -572,14 +574,13 @@ def test_stochastic_depth_of_deit_acts_in_training_only(arguments: dict[str, Any
     ],
 )
 def test_impossible_arguments_are_named(
-    arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+    build_unchecked: Any, arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Without the type checks of the tests, which would be first.
     for checked in (PatchShiftAttention, ChannelShiftAttention):
         monkeypatch.setattr(checked, "__init__", inspect.unwrap(checked.__init__))
     monkeypatch.setattr(pst, "frame_offsets", inspect.unwrap(frame_offsets))
     with pytest.raises(ValueError, match=message) as error:
-        inspect.unwrap(pst.pst)(**{**SIZES, **arguments})
+        build_unchecked("pst", **{**SIZES, **arguments})
     assert "\n" not in str(error.value)
 
 

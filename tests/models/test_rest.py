@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from vtbench.models.rest import FramewiseResT, ResTAttention, rest
+from vtbench.models import build
+from vtbench.models.rest import ResTAttention
 
 TINY: dict[str, Any] = {"num_classes": 3, "num_frames": 4, "img_size": 40, "embed_dim": 8, "depths": (1, 1, 1, 1)}
 BASE: dict[str, Any] = {"embed_dim": 96}
@@ -21,7 +21,7 @@ LARGE: dict[str, Any] = {"embed_dim": 96, "depths": (2, 2, 18, 2)}
 def test_parameter_names_and_shapes_of_rest_small_are_the_official_ones() -> None:
     golden = json.loads((Path(__file__).parent.parent / "golden" / "laps.json").read_text())
     with torch.device("meta"):
-        network = rest(num_classes=400, num_frames=8)
+        network = build("rest", num_classes=400, num_frames=8)
     assert {key: list(tensor.shape) for key, tensor in network.state_dict().items()} == golden["shapes"]["rest_small"]
 
 
@@ -31,7 +31,7 @@ def test_parameter_names_and_shapes_of_rest_small_are_the_official_ones() -> Non
 )
 def test_small_base_and_large_have_the_published_sizes(sizes: dict[str, Any], params_m: float, printed: str) -> None:
     with torch.device("meta"):
-        network = rest(num_classes=400, num_frames=8, **sizes)
+        network = build("rest", num_classes=400, num_frames=8, **sizes)
     ours = sum(p.numel() for p in network.parameters()) / 1e6
     assert round(ours, 4) == params_m and f"{ours:.1f}" == printed
 
@@ -39,15 +39,15 @@ def test_small_base_and_large_have_the_published_sizes(sizes: dict[str, Any], pa
 @pytest.mark.parametrize(("img_size", "last"), [(224, 7), (320, 10), (360, 12), (33, 2), (40, 2), (100, 4)])
 def test_any_resolution_will_do(img_size: int, last: int) -> None:
     with torch.device("meta"):
-        network = rest(**{**TINY, "img_size": img_size}).eval()
+        network = build("rest", **{**TINY, "img_size": img_size}).eval()
         assert network.forward_features(torch.empty(4, 3, img_size, img_size)).shape == (4, 64, last, last)
         assert network(torch.empty(1, 4, 3, img_size, img_size)).shape == (1, 3)
 
 
 def test_logits_are_the_mean_over_the_frames() -> None:
     torch.manual_seed(0)
-    network = rest(**TINY).eval()
-    frame_by_frame = rest(**{**TINY, "num_frames": 1}).eval()
+    network = build("rest", **TINY).eval()
+    frame_by_frame = build("rest", **{**TINY, "num_frames": 1}).eval()
     frame_by_frame.load_state_dict(network.state_dict())
     clips = torch.randn(2, 4, 3, 40, 40)
     expected = torch.stack([frame_by_frame(clips[:, t : t + 1]) for t in range(4)]).mean(dim=0)
@@ -85,7 +85,7 @@ def test_attention_equals_the_loop_over_eq_5(num_heads: int, sr_ratio: int) -> N
 
 def test_convolutions_and_linear_layers_start_at_small_normals() -> None:
     torch.manual_seed(0)
-    network = rest(num_classes=10, num_frames=1)
+    network = build("rest", num_classes=10, num_frames=1)
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.numel() > 1000:
             assert abs(module.weight.std().item() - 0.02) < 0.003, name
@@ -105,14 +105,12 @@ def test_convolutions_and_linear_layers_start_at_small_normals() -> None:
         ({"depths": (1, 0, 1, 1)}, r"depths=\[1, 0, 1, 1\].*four stages, each at least 1"),
     ],
 )
-def test_impossible_sizes_are_named(arguments: dict[str, Any], message: str) -> None:
-    # Without the type checks of the tests, which would be first.
-    init = inspect.unwrap(FramewiseResT.__init__)
+def test_impossible_sizes_are_named(build_unchecked: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        init(object.__new__(FramewiseResT), **{**TINY, **arguments})
+        build_unchecked("rest", **{**TINY, **arguments})
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 3, 40, 40), (1, 4, 3, 40, 48), (2, 8, 3, 40, 40)])
 def test_clips_of_other_frames_or_size_are_an_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"must be \(B, 4, 3, 40, 40\).*num_frames=4"):
-        rest(**TINY)(torch.zeros(shape))
+        build("rest", **TINY)(torch.zeros(shape))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from vtbench.layers.windows import Windows
-from vtbench.models import build, swin
+from vtbench.models import build
 from vtbench.models.swin import SparseAttention, VideoSwin
 
 SIZES: dict[str, Any] = {
@@ -239,9 +239,9 @@ def test_no_stages_are_named() -> None:
         network(depths=(), num_heads=())
 
 
-def test_an_unknown_attention_is_named() -> None:
+def test_an_unknown_attention_is_named(build_unchecked: Any) -> None:
     with pytest.raises(ValueError, match="attention='dense': must be one of window, sparse"):
-        inspect.unwrap(swin.swin)(**SIZES, attention="dense")
+        build_unchecked("swin", **SIZES, attention="dense")
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 3, 24, 24), (1, 8, 3, 24, 12), (1, 8, 1, 24, 24)])

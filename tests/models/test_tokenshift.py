@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vtbench.models import build
-from vtbench.models.tokenshift import TokenShiftBlock, shift_class_token, tokenshift
+from vtbench.models.tokenshift import TokenShiftBlock, shift_class_token
 
 BOUNDARIES = ["zero", "replicate", "cyclic"]
 TINY: dict[str, Any] = {
@@ -86,6 +85,6 @@ def test_no_channel_shifted_is_the_vit_to_the_bit() -> None:
         ({"boundary": "mirror"}, "boundary='mirror'"),
     ],
 )
-def test_impossible_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+def test_impossible_arguments_are_named(build_unchecked: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        inspect.unwrap(tokenshift)(**TINY, **arguments)
+        build_unchecked("tokenshift", **TINY, **arguments)

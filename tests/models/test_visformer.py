@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
@@ -8,7 +7,6 @@ import timm
 import torch
 
 from vtbench.models import build
-from vtbench.models.visformer import FramewiseVisformer, visformer
 
 TINY: dict[str, Any] = {
     "num_classes": 3,
@@ -26,7 +24,7 @@ def test_logits_are_the_mean_of_timms_over_the_frames() -> None:
     reference = timm.create_model(
         "visformer_small", num_classes=3, img_size=32, init_channels=4, embed_dim=16, depth=(1, 1, 1), num_heads=2
     ).eval()
-    network = visformer(**TINY).eval()
+    network = build("visformer", **TINY).eval()
     network.load_state_dict(reference.state_dict())
     clips = torch.randn(2, 4, 3, 32, 32)
     expected = torch.stack([reference(clips[:, t]) for t in range(4)]).mean(dim=0)
@@ -39,7 +37,7 @@ def test_logits_are_the_mean_of_timms_over_the_frames() -> None:
 )
 def test_visformer_s_has_the_published_size(img_size: int, params_m: float, printed: str) -> None:
     with torch.device("meta"):
-        network = visformer(num_classes=400, num_frames=8, img_size=img_size)
+        network = build("visformer", num_classes=400, num_frames=8, img_size=img_size)
     ours = sum(p.numel() for p in network.parameters()) / 1e6
     assert round(ours, 4) == params_m and f"{ours:.{len(printed) - 3}f}" == printed
 
@@ -49,7 +47,7 @@ def test_visformer_s_has_the_published_size(img_size: int, params_m: float, prin
 )
 def test_odd_maps_are_halved_rounding_down(img_size: int, grids: tuple[int, ...]) -> None:
     with torch.device("meta"):
-        network = visformer(num_classes=5, num_frames=2, img_size=img_size).eval()
+        network = build("visformer", num_classes=5, num_frames=2, img_size=img_size).eval()
         assert network(torch.empty(1, 2, 3, img_size, img_size)).shape == (1, 5)
     maps = (network.pos_embed1, network.pos_embed2, network.pos_embed3)
     assert tuple(m.shape[2] for m in maps) == tuple(m.shape[3] for m in maps) == grids
@@ -57,7 +55,7 @@ def test_odd_maps_are_halved_rounding_down(img_size: int, grids: tuple[int, ...]
 
 def test_the_second_and_third_stage_attend() -> None:
     with torch.device("meta"):
-        network = visformer(num_classes=5, num_frames=2)
+        network = build("visformer", num_classes=5, num_frames=2)
     assert len(network.attention_blocks) == 8
     assert [module.attn for module in network.stage1] == [None] * 7
 
@@ -79,16 +77,14 @@ def test_the_second_and_third_stage_attend() -> None:
         ({"depths": (0, 0, 0)}, r"depths=\[0, 0, 0\].*three stages"),
     ],
 )
-def test_impossible_sizes_are_named(arguments: dict[str, Any], message: str) -> None:
-    # Without the type checks of the tests, which would be first.
-    init = inspect.unwrap(FramewiseVisformer.__init__)
+def test_impossible_sizes_are_named(build_unchecked: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        init(object.__new__(FramewiseVisformer), **{**TINY, "patch_size": 16, **arguments})
+        build_unchecked("visformer", **{**TINY, **arguments})
 
 
 @pytest.mark.parametrize("embed_dim", [8, 24, 40])
 def test_any_width_of_whole_groups_and_heads_will_do(embed_dim: int) -> None:
-    assert visformer(**{**TINY, "embed_dim": embed_dim})(torch.randn(2, 4, 3, 32, 32)).isfinite().all()
+    assert build("visformer", **{**TINY, "embed_dim": embed_dim})(torch.randn(2, 4, 3, 32, 32)).isfinite().all()
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 3, 32, 32), (1, 4, 3, 32, 48), (2, 8, 3, 32, 32)])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,21 @@ from torch import Tensor, nn
 
 from vtbench.errors import WeightsError
 from vtbench.models import build
-from vtbench.weights import LoadReport, load_weights, sha256_of
+from vtbench.weights import Foreign, LoadReport, load_weights, sha256_of
 
 SIZES: dict[str, Any] = {"img_size": 16, "patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 3}
 HEAD = ["head.weight", "head.bias"]
 
 
+ASKED: dict[str, dict[str, int]] = {
+    "msca": {"backward_heads": 1, "forward_heads": 1},
+    "msca_patch": {"backward_patches": 1, "forward_patches": 1},
+}
+"""What a network asks for besides its sizes."""
+
+
 def network(name: str = "vit", **arguments: Any) -> nn.Module:
-    return build(name, num_frames=2, **{"num_classes": 5, **SIZES, **arguments})
+    return build(name, num_frames=2, **{"num_classes": 5, **SIZES, **ASKED.get(name, {}), **arguments})
 
 
 def timm_state(**arguments: Any) -> dict[str, Tensor]:
@@ -185,7 +193,7 @@ def test_positions_of_another_grid_are_resized(img_size: int, tmp_path: Path) ->
     [
         (
             lambda: timm.create_model("resnet10t").state_dict(),
-            r"timm checkpoint of \d+ tensors \(conv1.*missing.*unknown",
+            r"checkpoint of \d+ tensors \(conv1.*missing.*unknown",
         ),
         (lambda: timm_state(depth=3), r"12 unknown \(blocks.2.norm1.weight"),
         (lambda: timm_state(depth=1), r"12 missing \(blocks.1.norm1.weight"),
@@ -210,7 +218,7 @@ def test_head_of_other_classes_cannot_be_tested(tmp_path: Path) -> None:
         load_weights(network(), path, expect_head=True)
 
 
-class Foreign:
+class Unknown:
     """Not a tensor, not a plain container."""
 
 
@@ -224,7 +232,7 @@ def test_unreadable_file_is_one_clear_error(name: str, tmp_path: Path) -> None:
     elif name.startswith("empty"):
         path.touch()
     elif name.startswith("code"):
-        torch.save({"state_dict": Foreign()}, path)
+        torch.save({"state_dict": Unknown()}, path)
     else:
         saved(timm_state(), path)
         path.write_bytes(path.read_bytes()[:3000])
@@ -251,3 +259,35 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(WeightsError, match="nowhere"):
         sha256_of(tmp_path / "nowhere")
+
+
+class Strangers(nn.Linear):
+    """A network of the user's that knows files of other code: `w` is its weight, `b` would be its bias."""
+
+    @staticmethod
+    def of_old_code(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> Foreign | None:
+        if "w" not in state:
+            return None
+        if state["w"].ndim != 2:
+            raise ValueError("old checkpoint whose w is no matrix")
+        weights = {"weight": state["w"], **{key: tensor for key, tensor in state.items() if key not in ("w", "step")}}
+        left_out = {"step": "no weight"} if "step" in state else {}
+        return Foreign("old", weights, {"w": ("weight",)}, left_out, lacks=("bias",))
+
+    foreign_weights = (of_old_code,)
+
+
+def test_a_network_of_the_users_brings_its_own_filter(tmp_path: Path) -> None:
+    path = saved({"w": torch.ones(2, 3), "step": torch.tensor(1)}, tmp_path / "old.pth")
+    network = Strangers(3, 2)
+    report = load_weights(network, path)
+    assert report == LoadReport("old", (), {"w": "weight"}, {"step": "no weight"}, ("bias",))
+    assert torch.equal(network.weight, torch.ones(2, 3))
+    with pytest.raises(WeightsError, match=r"1 missing \(bias\)"):
+        load_weights(Strangers(3, 2), path, expect_head=True)
+    with pytest.raises(WeightsError, match=r"unknown \(b\)"):
+        load_weights(Strangers(3, 2), saved({"w": torch.ones(2, 3), "b": torch.ones(2)}, tmp_path / "more.pth"))
+    with pytest.raises(WeightsError, match=r"broken\.pth: old checkpoint whose w is no matrix; get the file again"):
+        load_weights(Strangers(3, 2), saved({"w": torch.ones(2)}, tmp_path / "broken.pth"))
+    own = saved(Strangers(3, 2).state_dict(), tmp_path / "own.pth")
+    assert load_weights(Strangers(3, 2), own, expect_head=True).used == ("weight", "bias")

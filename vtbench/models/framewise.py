@@ -6,48 +6,66 @@ Temporal networks are made of these by exchanging blocks for ones that look at o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from jaxtyping import Float
 from torch import Tensor
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """ValueError that names the argument unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")
+@dataclass(frozen=True)
+class ClipSizes:
+    """What every network is built for. Arguments of networks are written once, in a dataclass derived from this one
+    that has `build()`, and reach networks and blocks as this one object.
+
+    - num_classes: outputs
+    - num_frames: T of a clip
+    - img_size: H = W of a frame, in pixels
+
+    Raises ValueError, naming the argument, where one is impossible or is not among the choices of its type.
+    """
+
+    num_classes: int
+    num_frames: int
+    img_size: int = 224
+
+    at_least_one: ClassVar[tuple[str, ...]] = ("num_classes", "num_frames", "img_size")
+    """The sizes that must be 1 or more."""
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            value, arms = getattr(self, name), (hint, *get_args(hint))
+            choices = [choice for arm in arms if get_origin(arm) is Literal for choice in get_args(arm)]
+            if choices and value not in choices and not (value is None and type(None) in arms):
+                raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")
+        for name in self.at_least_one:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
 
 
-def check_sizes(**sizes: int) -> None:
-    """ValueError that names the argument for a size below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}={size}: must be at least 1")
-
-
-def check_clips(clips: Tensor, *, num_frames: int, img_size: int) -> None:
+def check_clips(clips: Tensor, sizes: ClipSizes) -> None:
     """ValueError that names the arguments unless clips are (B, num_frames, 3, img_size, img_size)."""
-    expected = (num_frames, 3, img_size, img_size)
+    expected = (sizes.num_frames, 3, sizes.img_size, sizes.img_size)
     if clips.ndim != 5 or tuple(clips.shape[1:]) != expected:
         raise ValueError(
             f"clips of shape {tuple(clips.shape)}: must be (B, {', '.join(map(str, expected))}), "
-            f"that is num_frames={num_frames} frames of img_size={img_size}"
+            f"that is num_frames={sizes.num_frames} frames of img_size={sizes.img_size}"
         )
 
 
 class Framewise:
     """Mixed into an image network that has `forward_features` and `forward_head`: (B, T, 3, H, W) -> (B, num_classes).
 
-    The network sets `num_frames` (T; temporal networks need it inside their blocks) and `img_size` (H = W, pixels).
+    The network sets `config`, what it was built from.
     """
 
-    num_frames: int
-    img_size: int
+    config: ClipSizes
     forward_features: Callable[[Tensor], Tensor]
     forward_head: Callable[[Tensor], Tensor]
 
     def forward(self, clips: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B classes"]:
         """Logits, the mean over the frames of each frame's logits. Raises ValueError for another T, H or W."""
-        check_clips(clips, num_frames=self.num_frames, img_size=self.img_size)
+        check_clips(clips, self.config)
         frames = clips.flatten(0, 1)  # (B T, 3, H, W)
         logits = self.forward_head(self.forward_features(frames))  # (B T, classes)
-        return logits.unflatten(0, (-1, self.num_frames)).mean(dim=1)
+        return logits.unflatten(0, (-1, self.config.num_frames)).mean(dim=1)

@@ -16,7 +16,7 @@ Where paper and code differ, the arguments choose; the defaults are the paper's,
   those of its version 1, and in ResT's);
 - `first`: Eq. 16 reads the first group of channels from t-1 ("next": from t+1);
 - `levels` and `loop`: R = 1, 2, 3 over the whole depth, "we loop pyramid level R by values [1, 2, 3]" (Visformer with
-  32 frames: levels 1 to 5; ViT: [1, 2, 3, 1]; ResT: loop "stage", which starts anew in every stage).
+  32 frames: levels 1 to 5; ViT: [1, 2, 3, 1]; ResT: loop "stage", which restarts in every stage).
 The attention scale is the same: the code multiplies q and k by z^(-1/4) each (laps-attention-scale).
 """
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Literal, get_args
+from typing import Any, Literal
 
 from jaxtyping import Float, Shaped
 from timm.models.visformer import Attention as TimmVisformerAttention
@@ -33,17 +33,17 @@ from torch import Tensor, nn
 
 from vtbench.layers.attention import group_frames, grouped_attention, leap_step, ungroup_frames
 from vtbench.layers.shift import Boundary, First, periodic_shift, temporal_shift
-from vtbench.models.framewise import check_choice
-from vtbench.models.rest import FramewiseResT, ResTAttention
-from vtbench.models.visformer import FramewiseVisformer
-from vtbench.models.vit import FramewiseViT
+from vtbench.models.framewise import ClipSizes
+from vtbench.models.rest import FramewiseResT, ResTAttention, ResTConfig
+from vtbench.models.visformer import FramewiseVisformer, VisformerConfig
+from vtbench.models.vit import FramewiseViT, ViTSizes
 
 Attention = Literal["leap", "joint", "framewise"]
 """Which frames attend to each other: pairs (LA), all (3D), none (2D)."""
 Shift = Literal["periodic", "plain", "none"]
 """What is exchanged between neighbouring frames after the attention: channels of every head, of all heads, nothing."""
 Loop = Literal["depth", "stage"]
-"""Whether the list of levels is repeated over all attention blocks, or anew in every stage."""
+"""Whether the list of levels is repeated over all attention blocks, or restarts in every stage."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ class LAPSVisformerAttention(_TakenOver):
     """In place of timm's Visformer attention, on maps."""
 
     def forward(self, x: Float[Tensor, "BT D H W"]) -> Float[Tensor, "BT D H W"]:
+        """Attention, then the shift (Eqs. 7-18), and the output projection."""
         qkv = self.qkv(x).flatten(2).unflatten(1, (3, self.num_heads, -1))  # (B T, 3, h, z, N), Eq. 7
         q, k, v = qkv.transpose(3, 4).unbind(1)
         heads = grouped_attention(q, k, v, **self.temporal.groups)  # (B T, h, N, z)
@@ -132,196 +133,185 @@ class LAPSResTAttention(ResTAttention):
     def attend(
         self, q: Float[Tensor, "BT h N d"], k: Float[Tensor, "BT h M d"], v: Float[Tensor, "BT h M d"]
     ) -> Float[Tensor, "BT h N d"]:
+        """Eqs. 8-13: ResT's attention over the tokens of each group of frames."""
         q, k, v = (group_frames(x, **self.temporal.groups) for x in (q, k, v))
         return ungroup_frames(super().attend(q, k, v), **self.temporal.groups)
 
     def merge(self, heads: Float[Tensor, "BT h N d"]) -> Float[Tensor, "BT N D"]:
+        """Eqs. 14, 16-18."""
         return self.temporal.merge_heads(heads.transpose(1, 2), dim=2, channels=self.channels)
 
 
-def _temporal(
-    *,
-    num_frames: int,
-    stages: tuple[int, ...],
-    attention: Attention,
-    levels: tuple[int, ...] | None,
-    loop: Loop | None,
-    shift: Shift,
-    shift_fraction: float | None,
-    first: First | None,
-    boundary: Boundary | None,
-) -> list[Temporal]:
-    """What each attention block does, in order; `stages` are the numbers of attention blocks of each stage.
+@dataclass(frozen=True, kw_only=True)
+class LeapShift(ClipSizes):
+    """What LAPS adds to a backbone, and Table 1's other attentions. Arguments left out are as the paper has them.
 
-    Raises ValueError that names the argument. `levels` (and `loop`) belong to leap attention, `shift_fraction`, `first`
-    and `boundary` to a shift; left out, they are as the paper has them.
+    - attention, shift: see Attention and Shift
+    - levels: pyramid levels R (Eq. 15) of leap attention, looped over the attention blocks; by default (1, 2, 3)
+    - loop: of the levels, by default "depth"
+    - shift_fraction: share of the channels of a head (plain shift: of all channels) that is read from either neighbour,
+      in [0, 0.5]; by default 1/8
+    - first: where a shift reads its first group of channels from, by default "previous"
+    - boundary: what a shift reads beyond the ends of a clip, by default "zero"
     """
-    check_choice("attention", attention, get_args(Attention))
-    check_choice("shift", shift, get_args(Shift))
-    check_choice("loop", loop or "depth", get_args(Loop))
-    check_choice("first", first or "previous", get_args(First))
-    check_choice("boundary", boundary or "zero", get_args(Boundary))
-    if attention != "leap" and (levels is not None or loop is not None):
-        raise ValueError(f"levels={levels}, loop={loop}: belong to attention='leap', not to {attention!r}")
-    if shift == "none" and not (shift_fraction is first is boundary is None):
-        raise ValueError(f"shift_fraction={shift_fraction}, first={first}, boundary={boundary}: belong to a shift")
-    fraction = 0.125 if shift_fraction is None else shift_fraction
-    if not 0 <= fraction <= 0.5:
-        raise ValueError(f"shift_fraction={fraction}: must be in [0, 0.5], there are two groups of channels")
-    if levels is not None and not levels:
-        raise ValueError("levels=[]: must name at least one pyramid level")
-    looped = cycle(levels or (1, 2, 3))
-    blocks: list[Temporal] = []
-    for depth in stages:
-        if loop == "stage":
-            looped = cycle(levels or (1, 2, 3))
-        for level in islice(looped, max(depth, 0)):  # the network will refuse a negative depth
-            size, step = {"leap": (2, 0), "joint": (num_frames, 1), "framewise": (1, 1)}[attention]
-            blocks.append(
-                Temporal(
-                    num_frames=num_frames,
-                    size=size,
-                    step=step or leap_step(num_frames, level),
-                    shift=shift,
-                    fraction=fraction,
-                    first=first or "previous",
-                    boundary=boundary or "zero",
-                )
+
+    attention: Attention = "leap"
+    levels: tuple[int, ...] | None = None
+    loop: Loop | None = None
+    shift: Shift = "periodic"
+    shift_fraction: float | None = None
+    first: First | None = None
+    boundary: Boundary | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fraction, first, boundary = self.shift_fraction, self.first, self.boundary
+        if self.attention != "leap" and (self.levels is not None or self.loop is not None):
+            raise ValueError(
+                f"levels={self.levels}, loop={self.loop}: belong to attention='leap', not to {self.attention!r}"
             )
-    return blocks
+        if self.shift == "none" and not (fraction is first is boundary is None):
+            raise ValueError(f"shift_fraction={fraction}, first={first}, boundary={boundary}: belong to a shift")
+        if fraction is not None and not 0 <= fraction <= 0.5:
+            raise ValueError(f"shift_fraction={fraction}: must be in [0, 0.5], there are two groups of channels")
+        if self.levels is not None and not self.levels:
+            raise ValueError("levels=[]: must name at least one pyramid level")
+
+    def temporal(self, *stages: int) -> list[Temporal]:
+        """What each attention block does, in order; `stages` are the numbers of attention blocks of each stage."""
+        looped = cycle(self.levels or (1, 2, 3))
+        blocks: list[Temporal] = []
+        for depth in stages:
+            if self.loop == "stage":
+                looped = cycle(self.levels or (1, 2, 3))
+            for level in islice(looped, depth):
+                frames = self.num_frames
+                size, step = {"leap": (2, 0), "joint": (frames, 1), "framewise": (1, 1)}[self.attention]
+                blocks.append(
+                    Temporal(
+                        num_frames=frames,
+                        size=size,
+                        step=step or leap_step(frames, level),
+                        shift=self.shift,
+                        fraction=0.125 if self.shift_fraction is None else self.shift_fraction,
+                        first=self.first or "previous",
+                        boundary=self.boundary or "zero",
+                    )
+                )
+        return blocks
 
 
-def laps_visformer(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    patch_size: int = 16,
-    init_channels: int = 32,
-    embed_dim: int = 384,
-    depths: tuple[int, int, int] = (7, 4, 4),
-    num_heads: int = 6,
-    attention: Literal["leap", "joint", "framewise"] = "leap",
-    levels: tuple[int, ...] | None = None,
-    loop: Literal["depth", "stage"] | None = None,
-    shift: Literal["periodic", "plain", "none"] = "periodic",
-    shift_fraction: float | None = None,
-    first: Literal["previous", "next"] | None = None,
-    boundary: Literal["zero", "replicate", "cyclic"] | None = None,
-) -> FramewiseVisformer:
-    """LAPS in the second and third stage of a Visformer (4 + 4 blocks of Visformer-S), and Table 1's other attentions.
-
-    `levels`: pyramid levels R (Eq. 15), looped over the attention blocks; default (1, 2, 3). `shift_fraction`: share of
-    the channels of a head (plain shift: of all channels) in each direction, in [0, 0.5]; default 1/8. `first`,
-    `boundary`, `loop`: see the head of this file; defaults previous, zero, depth. Raises ValueError, naming the
-    argument, where an argument is impossible.
-    """
-    temporal = _temporal(
-        num_frames=num_frames,
-        stages=tuple(depths)[1:],
-        attention=attention,
-        levels=levels,
-        loop=loop,
-        shift=shift,
-        shift_fraction=shift_fraction,
-        first=first,
-        boundary=boundary,
-    )
-    network = FramewiseVisformer(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        init_channels=init_channels,
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-    )
-    for block, what in zip(network.attention_blocks, temporal, strict=True):
-        block.attn = LAPSVisformerAttention(block.attn, what)
-    return network
+# ---- networks --------------------------------------------------------------------------------------------------------
 
 
-def laps_rest(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    embed_dim: int = 64,
-    depths: tuple[int, int, int, int] = (2, 2, 6, 2),
-    attention: Literal["leap", "joint", "framewise"] = "leap",
-    levels: tuple[int, ...] | None = None,
-    loop: Literal["depth", "stage"] | None = None,
-    shift: Literal["periodic", "plain", "none"] = "periodic",
-    shift_fraction: float | None = None,
-    first: Literal["previous", "next"] | None = None,
-    boundary: Literal["zero", "replicate", "cyclic"] | None = None,
-) -> FramewiseResT:
-    """LAPS in all four stages of a ResT; arguments as of `laps_visformer`."""
-    temporal = _temporal(
-        num_frames=num_frames,
-        stages=tuple(depths),
-        attention=attention,
-        levels=levels,
-        loop=loop,
-        shift=shift,
-        shift_fraction=shift_fraction,
-        first=first,
-        boundary=boundary,
-    )
-    blocks = iter(temporal)
-    return FramewiseResT(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        embed_dim=embed_dim,
-        depths=depths,
-        attention=lambda dim, **sizes: LAPSResTAttention(dim, **sizes, temporal=next(blocks)),
-    )
+@dataclass(frozen=True, kw_only=True)
+class LAPSVisformerConfig(LeapShift, VisformerConfig):
+    """LAPS in the second and third stage of a Visformer (4 + 4 blocks of Visformer-S)."""
+
+    def build(self) -> FramewiseVisformer:
+        """The network, weights drawn at random."""
+        network = FramewiseVisformer(self)
+        for block, what in zip(network.attention_blocks, self.temporal(*self.depths[1:]), strict=True):
+            block.attn = LAPSVisformerAttention(block.attn, what)
+        return network
 
 
-def laps_vit(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    patch_size: int = 16,
-    embed_dim: int = 768,
-    depth: int = 12,
-    num_heads: int = 12,
-    attention: Literal["leap", "joint", "framewise"] = "leap",
-    levels: tuple[int, ...] | None = None,
-    loop: Literal["depth", "stage"] | None = None,
-    shift: Literal["periodic", "plain", "none"] = "periodic",
-    shift_fraction: float | None = None,
-    first: Literal["previous", "next"] | None = None,
-    boundary: Literal["zero", "replicate", "cyclic"] | None = None,
-) -> FramewiseViT:
-    """LAPS in all blocks of a ViT, class tokens included; arguments as of `laps_visformer`. A ViT is one stage.
+@dataclass(frozen=True, kw_only=True)
+class LAPSResTConfig(LeapShift, ResTConfig):
+    """LAPS in all four stages of a ResT."""
+
+    def build(self) -> FramewiseResT:
+        """The network, weights drawn at random."""
+        blocks = iter(self.temporal(*self.depths))
+        return FramewiseResT(
+            self, attention=lambda dim, **sizes: LAPSResTAttention(dim, **sizes, temporal=next(blocks))
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LAPSViTConfig(LeapShift, ViTSizes):
+    """LAPS in all blocks of a ViT, class tokens included. A ViT is one stage.
 
     The head starts at random, as in the official code (`timm/models/vit_laps.py`), not at zero as TokenShift's does.
     """
-    temporal = _temporal(
-        num_frames=num_frames,
-        stages=(depth,),
-        attention=attention,
-        levels=levels,
-        loop=loop,
-        shift=shift,
-        shift_fraction=shift_fraction,
-        first=first,
-        boundary=boundary,
-    )
-    network = FramewiseViT(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-        zero_head=False,
-    )
-    for block, what in zip(network.blocks, temporal, strict=True):
-        block.attn = LAPSViTAttention(block.attn, what)
-    return network
+
+    def build(self) -> FramewiseViT:
+        """The network, weights drawn at random."""
+        network = FramewiseViT(self, zero_head=False)
+        for block, what in zip(network.blocks, self.temporal(self.depth), strict=True):
+            block.attn = LAPSViTAttention(block.attn, what)
+        return network
+
+
+# ---- as the tables name them -----------------------------------------------------------------------------------------
+
+LEAP: dict[str, Any] = {"levels": (1, 2, 3), "loop": "depth"}
+SHIFTED: dict[str, Any] = {"shift_fraction": 0.125, "first": "previous", "boundary": "zero"}
+"""The paper's leap attention and shift."""
+
+
+def base3d_visformer_s(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseVisformer:
+    """Base3D of Table 1: joint attention."""
+    return LAPSVisformerConfig(num_classes, num_frames, img_size, attention="joint", shift="none").build()
+
+
+def plain_shift_visformer_s(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseVisformer:
+    """Plain Shift of Table 1, frame-wise attention."""
+    plain: dict[str, Any] = {"attention": "framewise", "shift": "plain"}
+    return LAPSVisformerConfig(num_classes, num_frames, img_size, **plain, **SHIFTED).build()
+
+
+def p_shift_visformer_s(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseVisformer:
+    """P-Shift of Table 1, frame-wise attention."""
+    return LAPSVisformerConfig(num_classes, num_frames, img_size, attention="framewise", **SHIFTED).build()
+
+
+def la_visformer_s(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseVisformer:
+    """LA of Table 1, no shift."""
+    return LAPSVisformerConfig(num_classes, num_frames, img_size, shift="none", **LEAP).build()
+
+
+def laps_visformer_s(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseVisformer:
+    """LAPS of Tables 1 and 3 to 5, on Visformer-S; the tables' (B), (L), (H) and (E) have larger clips."""
+    return LAPSVisformerConfig(num_classes, num_frames, img_size, **LEAP, **SHIFTED).build()
+
+
+def laps_visformer_b(num_classes: int = 400, num_frames: int = 8, img_size: int = 320) -> FramewiseVisformer:
+    """LAPS (B) of Table 3."""
+    return laps_visformer_s(num_classes, num_frames, img_size)
+
+
+def laps_visformer_l(num_classes: int = 400, num_frames: int = 16, img_size: int = 320) -> FramewiseVisformer:
+    """LAPS (L) of Tables 3 and 4."""
+    return laps_visformer_s(num_classes, num_frames, img_size)
+
+
+def laps_visformer_h(num_classes: int = 400, num_frames: int = 32, img_size: int = 320) -> FramewiseVisformer:
+    """LAPS (H) of Tables 3 to 6."""
+    return laps_visformer_s(num_classes, num_frames, img_size)
+
+
+def laps_visformer_e(num_classes: int = 400, num_frames: int = 32, img_size: int = 360) -> FramewiseVisformer:
+    """LAPS (E) of Tables 3 and 4."""
+    return laps_visformer_s(num_classes, num_frames, img_size)
+
+
+def laps_rest_s(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseResT:
+    """LAPS (RS) of Table 3, on ResT-Small."""
+    return LAPSResTConfig(num_classes, num_frames, img_size, **LEAP, **SHIFTED).build()
+
+
+def laps_rest_b(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseResT:
+    """LAPS (RB) of Table 3, on ResT-Base."""
+    return LAPSResTConfig(num_classes, num_frames, img_size, embed_dim=96, **LEAP, **SHIFTED).build()
+
+
+def laps_rest_l(num_classes: int = 400, num_frames: int = 32, img_size: int = 320) -> FramewiseResT:
+    """LAPS (RL) of Table 3, on ResT-Large."""
+    large: dict[str, Any] = {"embed_dim": 96, "depths": (2, 2, 18, 2)}
+    return LAPSResTConfig(num_classes, num_frames, img_size, **large, **LEAP, **SHIFTED).build()
+
+
+def laps_vit_b16(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """LAPS (VT) of Table 3, on ViT-B/16."""
+    return LAPSViTConfig(num_classes, num_frames, img_size, **LEAP, **SHIFTED).build()

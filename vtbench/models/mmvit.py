@@ -1,7 +1,7 @@
 """MM-ViT: Chen and Ho, "MM-ViT: Multi-Modal Video Transformer for Compressed Video Action Recognition", WACV 2022,
 arXiv:2108.09322, Sections 3.2 and 3.3. No public code.
 
-B clips, T frames (triplets of I-frame, motion vectors and residual, and their sound), S modalities, N patches of a
+B clips, T frames (triplets of I-frame, motion vectors and residual, and their audio), S modalities, N patches of a
 frame, D width (the paper's d), h heads. Tokens are (B, T, S, N, D), the class token is (B, 1, 1, 1, D).
 
 Variants: I joint attention; II time, then space, both across modalities; III time, modalities, space, in any order; IV
@@ -32,22 +32,13 @@ arXiv:2102.05095, https://github.com/facebookresearch/TimeSformer at a5ef29a), w
 Multiply-accumulates of one clip (matmuls and convolutions, without VGGish) agree with the paper for I (1.26 T), II
 (0.85) and III with three modalities (0.75; 1.51 with 16 frames), but not for III and IV with four: 1.00 (merged and
 co), 0.92 (shift-merge) and 0.99 (IV) against 0.82, 0.78 and 0.72 (mmvit-flops-modalities).
-
-From a ViT of timm (`vit_base_patch16_224`) to this network; `space` is `joint` in variant I:
-- `cls_token` + `pos_embed[:, :1]` -> `cls_token`; `pos_embed[0, 1:]` -> `pos_embed.<modality>` of each visual modality
-- `patch_embed.proj` -> `patch_embed.iframe` and `patch_embed.residual`, which have its three channels; motion vectors
-  (two channels) and sound have no counterpart
-- `blocks.<i>.norm1` -> `blocks.<i>.space.norm`, `.attn.qkv` in three -> `.space.q`, `.k`, `.v`, `.attn.proj` ->
-  `.space.proj`; the same four again for `.time` and `.modality`, as TimeSformer starts its attention over time
-  (shift-merge has `norm`, `v` and `proj` of them)
-- `blocks.<i>.norm2` -> `blocks.<i>.mlp.norm`, `.mlp.fc1` and `.mlp.fc2` as they are; `norm` as it is
-- new: `time_embed`, `blocks.<i>.{time,modality}.fc`, `blocks.<i>.modality.merged_norm`, `blocks.<i>.conv`, `head`
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -55,7 +46,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.layers.modalities import attention_along, from_windows, shift_merge, to_windows
-from vtbench.models.framewise import check_choice, check_sizes
+from vtbench.models.vit import ViTSizes
+from vtbench.models.weights.mmvit import from_vit
+from vtbench.models.weights.vit import from_tokshift
 
 CHANNELS = {"iframe": 3, "motion": 2, "residual": 3}
 """Of the visual modalities."""
@@ -105,6 +98,7 @@ class PatchAttention(Attention):
         self.axes, self.frames, self.co = AXES[over], frames, co
 
     def forward(self, cls: Float[Tensor, "B 1 1 1 D"], x: Float[Tensor, "B T S N D"]) -> Branches:
+        """Over the patches of one place; nothing for the class token."""
         start, stop = self.axes
         mask = ~torch.eye(x.shape[2], dtype=torch.bool, device=x.device) if self.co else None
         y = self.attend(x.unflatten(1, (-1, self.frames)), start=start, stop=stop, mask=mask)
@@ -120,6 +114,7 @@ class ShiftMerge(nn.Module):
         self.v, self.proj, self.fc = (nn.Linear(dim, dim) for _ in range(3))
 
     def forward(self, cls: Float[Tensor, "B 1 1 1 D"], x: Float[Tensor, "B T S N D"]) -> Branches:
+        """Exchange of values; nothing for the class token."""
         merged = shift_merge(self.v(self.norm(x)))
         return None, self.fc(self.proj(self.merged_norm(merged)))
 
@@ -137,6 +132,7 @@ class GroupAttention(Attention):
         self.groups, self.window = groups, window
 
     def forward(self, cls: Float[Tensor, "B 1 1 1 D"], x: Float[Tensor, "B T S N D"]) -> Branches:
+        """Over the patches of each group and the class token."""
         patches = x.reshape(len(x), self.groups, -1, x.shape[-1])  # (B, groups, L, D)
         if self.window:
             side = round(patches.shape[2] ** 0.5)
@@ -160,6 +156,7 @@ class WindowConv(nn.Module):
         self.depthwise = nn.Conv2d(dim, dim, window, padding=window // 2, groups=dim)
 
     def forward(self, cls: Float[Tensor, "B 1 1 1 D"], x: Float[Tensor, "B T S N D"]) -> Branches:
+        """Over the map of each frame and modality; nothing for the class token."""
         maps = x.flatten(0, 2).transpose(1, 2).unflatten(2, (self.side, self.side))  # (B T S, D, H, W)
         y = self.depthwise(maps)[..., : self.side, : self.side]  # an even kernel has one row and column too many
         return None, y.flatten(2).transpose(1, 2).reshape(x.shape)
@@ -174,9 +171,11 @@ class MLP(nn.Module):
         self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
 
     def forward(self, cls: Float[Tensor, "B 1 1 1 D"], x: Float[Tensor, "B T S N D"]) -> Branches:
+        """For the class token and the patches alike."""
         return self.branch(cls), self.branch(x)
 
     def branch(self, x: Float[Tensor, "*axes D"]) -> Float[Tensor, "*axes D"]:
+        """What is added to x."""
         return self.fc2(F.gelu(self.fc1(self.norm(x))))
 
 
@@ -195,6 +194,7 @@ class Block(nn.Module):
     def forward(
         self, cls: Float[Tensor, "B 1 1 1 D"], x: Float[Tensor, "B T S N D"]
     ) -> tuple[Float[Tensor, "B 1 1 1 D"], Float[Tensor, "B T S N D"]]:
+        """The class token and the patches after all steps."""
         for name in self.steps:
             cls_branch, branch = self.get_submodule(name)(cls, x)
             if self.training and self.drop_path:
@@ -205,41 +205,146 @@ class Block(nn.Module):
         return cls, x
 
 
-class MMViT(nn.Module):
-    """Embeddings of the modalities, blocks, classifier on the class token. Arguments: see `mmvit`."""
+@dataclass(frozen=True, kw_only=True)
+class MMViTConfig(ViTSizes):
+    """MM-ViT; the defaults are MM-ViT III (Merged-Att.) of Table 1, without stochastic depth. A frame, of which
+    num_frames are T, is a triplet.
 
-    def __init__(
-        self,
-        blocks: list[Block],
-        *,
-        num_classes: int,
-        num_frames: int,
-        img_size: int,
-        modalities: tuple[str, ...],
-        patch_size: int,
-        embed_dim: int,
-        max_frames: int,
-        audio_dim: int,
-    ) -> None:
+    - modalities: some or all of the four, in this order
+    - variant: I to IV; see the head of this file
+    - order: of time T, space S and modalities M in a block (Table 2), a permutation of TMS (II: of TS), the default
+    - cross_modal: of III and IV, by default "merged"
+    - mlp_ratio: hidden units of an MLP, as a multiple of D
+    - max_frames: rows of the tables of times, at least num_frames
+    - audio_dim: of the embedding of a segment of audio
+    - drop_path: rate of stochastic depth in the last block, growing linearly from 0 in the first
+
+    Impossible are, for IV, an odd number of frames or of patches of a side, for co-attention a single modality, for
+    shift-merge a width that is no multiple of the number of modalities, and arguments that are not the variant's.
+    """
+
+    modalities: tuple[str, ...] = ("iframe", "motion", "residual", "audio")
+    variant: Variant = "III"
+    order: str | None = None
+    cross_modal: CrossModal | None = None
+    mlp_ratio: float = 4.0
+    max_frames: int = 16
+    audio_dim: int = 128
+    drop_path: float = 0.0
+
+    at_least_one = (*ViTSizes.at_least_one, "audio_dim")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        modalities, embed_dim, frames = tuple(self.modalities), self.embed_dim, self.num_frames
+        if not modalities or modalities != tuple(name for name in MODALITIES if name in modalities):
+            raise ValueError(
+                f"modalities={list(modalities)}: must be one or more of {', '.join(MODALITIES)}, each once, in this "
+                "order"
+            )
+        if self.order is not None and (not self.letters or sorted(self.order) != sorted(self.letters)):
+            wanted = f"must be a permutation of {self.letters} in variant {self.variant}"
+            raise ValueError(f"order={self.order!r}: {wanted if self.letters else 'variant I has none'}")
+        if self.cross_modal is not None and "M" not in self.letters:
+            raise ValueError(
+                f"cross_modal={self.cross_modal!r}: belongs to the variants III and IV, not to {self.variant}"
+            )
+        if frames > self.max_frames:
+            raise ValueError(
+                f"num_frames={frames}: must be at most max_frames={self.max_frames}, the rows of the times"
+            )
+        if self.variant == "IV" and frames % 2:
+            raise ValueError(f"num_frames={frames}: must be even in variant IV, whose windows have half the frames")
+        if self.variant == "IV" and self.side % 2:
+            raise ValueError(
+                f"img_size={self.img_size}: must be an even number of patches of {self.patch_size} in variant IV, "
+                "whose windows have half of a side"
+            )
+        if self.cross_modal == "co" and len(modalities) == 1:
+            raise ValueError(f"cross_modal='co': needs other modalities than {modalities[0]} alone; take merged")
+        if self.cross_modal == "shift_merge" and embed_dim % len(modalities):
+            raise ValueError(
+                f"embed_dim={embed_dim}: must be a multiple of the {len(modalities)} modalities, whose values "
+                "shift_merge splits into as many equal portions"
+            )
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"drop_path={self.drop_path}: must be in [0, 1)")
+        if round(self.mlp_ratio * embed_dim) < 1:
+            raise ValueError(f"mlp_ratio={self.mlp_ratio}: leaves no hidden unit of an MLP")
+
+    @property
+    def letters(self) -> str:
+        """The steps of a block before the MLP, in the default order; none in variant I."""
+        return {"I": "", "II": "TS"}.get(self.variant, "TMS")
+
+    @property
+    def side(self) -> int:
+        """Patches of a side of the frame."""
+        return self.img_size // self.patch_size
+
+    def steps(self) -> dict[str, nn.Module]:
+        """The steps of a block, by name and in order."""
+        dim, num_heads, frames = self.embed_dim, self.num_heads, self.num_frames
+        window = self.side // 2 if self.variant == "IV" else None
+        steps: dict[str, nn.Module] = {}
+        if self.variant == "I":
+            steps["joint"] = GroupAttention(dim, num_heads=num_heads, groups=1)
+        for letter in self.order or self.letters:
+            if letter == "T":
+                steps["time"] = PatchAttention(
+                    dim,
+                    num_heads=num_heads,
+                    over="time and modality" if self.variant == "II" else "time",
+                    frames=frames // 2 if self.variant == "IV" else frames,
+                )
+            elif letter == "S":
+                groups = frames if self.variant == "II" else frames * len(self.modalities)
+                steps["space"] = GroupAttention(dim, num_heads=num_heads, groups=groups, window=window)
+            elif self.cross_modal == "shift_merge":
+                steps["modality"] = ShiftMerge(dim)
+            else:
+                steps["modality"] = PatchAttention(
+                    dim, num_heads=num_heads, over="modality", frames=frames, co=self.cross_modal == "co"
+                )
+            if window and "conv" not in steps and {"time", "space"} <= set(steps):
+                steps["conv"] = WindowConv(dim, window=window, side=self.side)
+        steps["mlp"] = MLP(dim, hidden=round(self.mlp_ratio * dim))
+        return steps
+
+    def build(self) -> MMViT:
+        """The network, weights drawn at random."""
+        return MMViT(self)
+
+
+class MMViT(nn.Module):
+    """Embeddings of the modalities, blocks, classifier on the class token."""
+
+    foreign_weights = (from_tokshift, from_vit)
+
+    def __init__(self, config: MMViTConfig) -> None:
         super().__init__()
-        self.num_frames, self.img_size = num_frames, img_size
-        self.modalities, self.audio_dim = modalities, audio_dim
-        self.num_patches = (img_size // patch_size) ** 2
-        visual = [name for name in modalities if name in CHANNELS]
+        self.config = config
+        self.num_patches = config.side**2
+        blocks = [
+            Block(config.steps(), drop_path=config.drop_path * i / max(config.depth - 1, 1))
+            for i in range(config.depth)
+        ]
+        dim = config.embed_dim
+        visual = [name for name in config.modalities if name in CHANNELS]
         self.patch_embed = nn.ModuleDict(
             {
-                name: nn.Conv2d(CHANNELS[name], embed_dim, patch_size, stride=patch_size)
+                name: nn.Conv2d(CHANNELS[name], dim, config.patch_size, stride=config.patch_size)
                 if name in CHANNELS
-                else nn.Linear(audio_dim, embed_dim)
-                for name in modalities
+                else nn.Linear(config.audio_dim, dim)
+                for name in config.modalities
             }
         )
-        self.pos_embed = nn.ParameterDict({name: torch.empty(self.num_patches, embed_dim) for name in visual})
-        self.time_embed = nn.ParameterDict({name: torch.zeros(max_frames, embed_dim) for name in modalities})
-        self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))
+        self.pos_embed = nn.ParameterDict({name: torch.empty(self.num_patches, dim) for name in visual})
+        self.time_embed = nn.ParameterDict({name: torch.zeros(config.max_frames, dim) for name in config.modalities})
+        self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
         self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
-        self.head = nn.Linear(embed_dim, num_classes)
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.head = nn.Linear(dim, config.num_classes)
         self.init_weights()
 
     def init_weights(self) -> None:
@@ -257,27 +362,26 @@ class MMViT(nn.Module):
                     nn.init.zeros_(parameter)
 
     def embed(self, name: str, clips: Tensor) -> Float[Tensor, "B T N D"]:
-        """Tokens of a modality: a linear map and positions (Eqs. 1-3), sound at every place alike (Eq. 4)."""
-        embed, times = self.patch_embed[name], self.time_embed[name][: self.num_frames, None]  # (T, 1, D)
+        """Tokens of a modality: a linear map and positions (Eqs. 1-3), audio at every place alike (Eq. 4)."""
+        embed, times = self.patch_embed[name], self.time_embed[name][: self.config.num_frames, None]  # (T, 1, D)
         if name == "audio":
             return (embed(clips)[:, :, None] + times).expand(-1, -1, self.num_patches, -1)
         patches = embed(clips.flatten(0, 1)).flatten(2).transpose(1, 2)  # (B T, N, D)
-        return patches.unflatten(0, (-1, self.num_frames)) + (self.pos_embed[name] + times)
+        return patches.unflatten(0, (-1, self.config.num_frames)) + (self.pos_embed[name] + times)
 
     def check(self, clips: Mapping[str, Tensor]) -> None:
         """ValueError unless `clips` holds the network's modalities in the sizes it was built for."""
-        if set(clips) != set(self.modalities):
-            raise ValueError(
-                f"clips of {', '.join(clips) or 'nothing'}: this network takes {', '.join(self.modalities)}"
-            )
-        batch = len(clips[self.modalities[0]])
-        for name in self.modalities:
-            frame = (CHANNELS[name], self.img_size, self.img_size) if name in CHANNELS else (self.audio_dim,)
-            if tuple(clips[name].shape) != (batch, self.num_frames, *frame):
+        sizes, modalities = self.config, self.config.modalities
+        if set(clips) != set(modalities):
+            raise ValueError(f"clips of {', '.join(clips) or 'nothing'}: this network takes {', '.join(modalities)}")
+        batch = len(clips[modalities[0]])
+        for name in modalities:
+            frame = (CHANNELS[name], sizes.img_size, sizes.img_size) if name in CHANNELS else (sizes.audio_dim,)
+            if tuple(clips[name].shape) != (batch, sizes.num_frames, *frame):
                 raise ValueError(
                     f"{name} of shape {tuple(clips[name].shape)}: must be "
-                    f"({batch}, {', '.join(map(str, (self.num_frames, *frame)))}), that is as many clips as of "
-                    f"{self.modalities[0]}, of num_frames={self.num_frames}"
+                    f"({batch}, {', '.join(map(str, (sizes.num_frames, *frame)))}), that is as many clips as of "
+                    f"{modalities[0]}, of num_frames={sizes.num_frames}"
                 )
 
     def forward(self, clips: Mapping[str, Tensor]) -> Float[Tensor, "B classes"]:
@@ -285,7 +389,7 @@ class MMViT(nn.Module):
         (B, T, audio_dim)}, of these the modalities that the network has, no others. Raises ValueError otherwise, and
         for other sizes than the network's."""
         self.check(clips)
-        x = torch.stack([self.embed(name, clips[name]) for name in self.modalities], dim=2)  # (B, T, S, N, D)
+        x = torch.stack([self.embed(name, clips[name]) for name in self.config.modalities], dim=2)  # (B, T, S, N, D)
         # A copy: in inference mode torch's FLOP counter stumbles over a view of a parameter.
         cls = self.cls_token[:, None, None].repeat(len(x), 1, 1, 1, 1)
         for block in self.blocks:
@@ -293,148 +397,51 @@ class MMViT(nn.Module):
         return self.head(self.norm(cls.flatten(1)))
 
 
-def _attentions(
-    *,
-    variant: Variant,
-    order: str,
-    cross_modal: CrossModal,
-    num_frames: int,
-    num_modalities: int,
-    side: int,
-    embed_dim: int,
-    num_heads: int,
-) -> dict[str, nn.Module]:
-    """The steps of a block before the MLP, by name and in order; `side`: patches of a side of the frame."""
-    if variant == "I":
-        return {"joint": GroupAttention(embed_dim, num_heads=num_heads, groups=1)}
-    window = side // 2 if variant == "IV" else None
-    steps: dict[str, nn.Module] = {}
-    for letter in order:
-        if letter == "T":
-            steps["time"] = PatchAttention(
-                embed_dim,
-                num_heads=num_heads,
-                over="time and modality" if variant == "II" else "time",
-                frames=num_frames // 2 if variant == "IV" else num_frames,
-            )
-        elif letter == "S":
-            groups = num_frames if variant == "II" else num_frames * num_modalities
-            steps["space"] = GroupAttention(embed_dim, num_heads=num_heads, groups=groups, window=window)
-        elif cross_modal == "shift_merge":
-            steps["modality"] = ShiftMerge(embed_dim)
-        else:
-            steps["modality"] = PatchAttention(
-                embed_dim, num_heads=num_heads, over="modality", frames=num_frames, co=cross_modal == "co"
-            )
-        if window and "conv" not in steps and {"time", "space"} <= set(steps):
-            steps["conv"] = WindowConv(embed_dim, window=window, side=side)
-    return steps
+# ---- as Table 1 names them -------------------------------------------------------------------------------------------
 
 
-def mmvit(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    modalities: tuple[str, ...] = ("iframe", "motion", "residual", "audio"),
-    variant: Literal["I", "II", "III", "IV"] = "III",
-    order: str | None = None,
-    cross_modal: Literal["merged", "co", "shift_merge"] | None = None,
-    patch_size: int = 16,
-    embed_dim: int = 768,
-    depth: int = 12,
-    num_heads: int = 12,
-    mlp_ratio: float = 4.0,
-    max_frames: int = 16,
-    audio_dim: int = 128,
-    drop_path: float = 0.0,
+def _of_table_1(*sizes: int, modalities: tuple[str, ...], **steps: Any) -> MMViT:
+    return MMViTConfig(*sizes, modalities=modalities, drop_path=0.1, **steps).build()
+
+
+def mmvit_i(
+    num_classes: int = 101, num_frames: int = 8, img_size: int = 224, *, modalities: tuple[str, ...] = MODALITIES
 ) -> MMViT:
-    """MM-ViT; the defaults are MM-ViT III (Merged-Att.) of Table 1.
+    """MM-ViT I."""
+    return _of_table_1(num_classes, num_frames, img_size, modalities=modalities, variant="I")
 
-    - num_frames: triplets of a clip, T; max_frames: rows of the tables of times, at least T
-    - img_size, patch_size in pixels; audio_dim: of the embedding of a segment of sound
-    - modalities: some or all of the four, in this order
-    - order of time T, space S and modalities M in a block (Table 2): a permutation of TMS (II: of TS), the default
-    - cross_modal: of III and IV, default merged
-    - drop_path: rate of stochastic depth in the last block, growing linearly from 0 in the first
 
-    Raises ValueError, naming the argument, where one is impossible or does not belong to the variant: sizes that do not
-    divide each other, for IV an odd number of frames or of patches of a side, for co-attention a single modality, for
-    shift-merge a width that is no multiple of the number of modalities.
-    """
-    check_choice("variant", variant, get_args(Variant))
-    check_choice("cross_modal", cross_modal or "merged", get_args(CrossModal))
-    check_sizes(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-        audio_dim=audio_dim,
-    )
-    modalities = tuple(modalities)
-    if not modalities or modalities != tuple(name for name in MODALITIES if name in modalities):
-        raise ValueError(
-            f"modalities={list(modalities)}: must be one or more of {', '.join(MODALITIES)}, each once, in this order"
-        )
-    letters = {"I": "", "II": "TS"}.get(variant, "TMS")
-    if order is not None and (not letters or sorted(order) != sorted(letters)):
-        raise ValueError(
-            f"order={order!r}: "
-            + (f"must be a permutation of {letters} in variant {variant}" if letters else "variant I has none")
-        )
-    if cross_modal is not None and "M" not in letters:
-        raise ValueError(f"cross_modal={cross_modal!r}: belongs to the variants III and IV, not to {variant}")
-    if img_size % patch_size:
-        raise ValueError(f"img_size={img_size}: must be a multiple of patch_size={patch_size}")
-    if embed_dim % num_heads:
-        raise ValueError(f"embed_dim={embed_dim}: must be a multiple of num_heads={num_heads}")
-    if num_frames > max_frames:
-        raise ValueError(f"num_frames={num_frames}: must be at most max_frames={max_frames}, the rows of the times")
-    if variant == "IV" and num_frames % 2:
-        raise ValueError(f"num_frames={num_frames}: must be even in variant IV, whose windows have half the frames")
-    if variant == "IV" and img_size // patch_size % 2:
-        raise ValueError(
-            f"img_size={img_size}: must be an even number of patches of {patch_size} in variant IV, whose windows have "
-            "half of a side"
-        )
-    if cross_modal == "co" and len(modalities) == 1:
-        raise ValueError(f"cross_modal='co': needs other modalities than {modalities[0]} alone; take merged")
-    if cross_modal == "shift_merge" and embed_dim % len(modalities):
-        raise ValueError(
-            f"embed_dim={embed_dim}: must be a multiple of the {len(modalities)} modalities, whose values shift_merge "
-            "splits into as many equal portions"
-        )
-    if not 0 <= drop_path < 1:
-        raise ValueError(f"drop_path={drop_path}: must be in [0, 1)")
-    hidden = round(mlp_ratio * embed_dim)
-    if hidden < 1:
-        raise ValueError(f"mlp_ratio={mlp_ratio}: leaves no hidden unit of an MLP")
+def mmvit_ii(
+    num_classes: int = 101, num_frames: int = 8, img_size: int = 224, *, modalities: tuple[str, ...] = MODALITIES
+) -> MMViT:
+    """MM-ViT II."""
+    return _of_table_1(num_classes, num_frames, img_size, modalities=modalities, variant="II", order="TS")
 
-    blocks = []
-    for i in range(depth):
-        steps = _attentions(
-            variant=variant,
-            order=order or letters,
-            cross_modal=cross_modal or "merged",
-            num_frames=num_frames,
-            num_modalities=len(modalities),
-            side=img_size // patch_size,
-            embed_dim=embed_dim,
-            num_heads=num_heads,
-        )
-        steps["mlp"] = MLP(embed_dim, hidden=hidden)
-        blocks.append(Block(steps, drop_path=drop_path * i / max(depth - 1, 1)))
-    return MMViT(
-        blocks,
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        modalities=modalities,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        max_frames=max_frames,
-        audio_dim=audio_dim,
-    )
+
+def mmvit_iii(
+    num_classes: int = 101, num_frames: int = 8, img_size: int = 224, *, modalities: tuple[str, ...] = MODALITIES
+) -> MMViT:
+    """MM-ViT III (Merged-Att.), "MM-ViT" in Tables 2 to 6."""
+    return _of_table_1(num_classes, num_frames, img_size, modalities=modalities, order="TMS", cross_modal="merged")
+
+
+def mmvit_iii_co(
+    num_classes: int = 101, num_frames: int = 8, img_size: int = 224, *, modalities: tuple[str, ...] = MODALITIES
+) -> MMViT:
+    """MM-ViT III (Co-Att.)."""
+    return _of_table_1(num_classes, num_frames, img_size, modalities=modalities, order="TMS", cross_modal="co")
+
+
+def mmvit_iii_shift_merge(
+    num_classes: int = 101, num_frames: int = 8, img_size: int = 224, *, modalities: tuple[str, ...] = MODALITIES
+) -> MMViT:
+    """MM-ViT III (Shift-Merge Att.)."""
+    return _of_table_1(num_classes, num_frames, img_size, modalities=modalities, order="TMS", cross_modal="shift_merge")
+
+
+def mmvit_iv(
+    num_classes: int = 101, num_frames: int = 8, img_size: int = 224, *, modalities: tuple[str, ...] = MODALITIES
+) -> MMViT:
+    """MM-ViT IV (Merged-Att.)."""
+    sizes = (num_classes, num_frames, img_size)
+    return _of_table_1(*sizes, modalities=modalities, variant="IV", order="TMS", cross_modal="merged")

@@ -25,7 +25,8 @@ Readings, where the text leaves a choice:
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float
 from timm.models.vision_transformer import Attention
@@ -33,47 +34,65 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vtbench.layers.shift import Boundary, shift_slices
-from vtbench.models.framewise import check_choice
-from vtbench.models.vit import FramewiseViT
+from vtbench.models.vit import FramewiseViT, ViTSizes
 
 Shifted = Literal["q", "k", "v", "qk", "kv", "qv", "qkv"]
 """Which of query, key and value are taken from the neighbouring frames."""
+Direction = Literal["heads", "tokens"]
+"""What is counted from the front to say which part of them is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossSizes(ViTSizes):
+    """What MSCA in the head direction and in the patch direction share, besides the sizes of a ViT.
+
+    - shifted: which of query, key and value are taken from the neighbouring frames
+    - num_msca_blocks: blocks with MSCA, the last ones (Section 4.4: "near the end (or top)"); None is all
+    - boundary: what lies beyond the ends of a clip
+    """
+
+    shifted: Shifted = "kv"
+    num_msca_blocks: int | None = None
+    boundary: Boundary = "zero"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_msca_blocks is not None and not 0 <= self.num_msca_blocks <= self.depth:
+            raise ValueError(
+                f"num_msca_blocks={self.num_msca_blocks}: must be 0 to {self.depth}, the number of blocks (depth)"
+            )
+
+    def with_attention(self, *, direction: Direction, start: int, sizes: tuple[int, int]) -> FramewiseViT:
+        """A ViT with MSCA in its last blocks."""
+        network = FramewiseViT(self)
+        first = 0 if self.num_msca_blocks is None else self.depth - self.num_msca_blocks
+        for block in network.blocks[first:]:
+            block.attn = MSCAttention(block.attn, self, direction=direction, start=start, sizes=sizes)
+        return network
 
 
 class MSCAttention(nn.Module):
     """Multi-head self/cross-attention (Eq. 17 and its variants) in place of a timm attention module.
 
     It takes over the projections of `attention`, so parameter names (and the random numbers spent on them) stay the
-    ViT's. Of the projections named in `shifted`, along `direction` (the heads or the tokens), `backward` entries from
-    index `start` on are read from t-1 and the `forward` ones after them from t+1.
+    ViT's. Of the projections named in `config.shifted`, along `direction`, the sizes[0] entries (heads or tokens) from
+    index `start` on are read from t-1 and the sizes[1] after them from t+1.
     """
 
     def __init__(
-        self,
-        attention: Attention,
-        *,
-        num_frames: int,
-        shifted: Shifted,
-        direction: Literal["heads", "tokens"],
-        start: int,
-        backward: int,
-        forward: int,
-        boundary: Boundary,
+        self, attention: Attention, config: CrossSizes, *, direction: Direction, start: int, sizes: tuple[int, int]
     ) -> None:
         super().__init__()
         self.qkv, self.proj = attention.qkv, attention.proj
-        self.num_heads = attention.num_heads
-        self.num_frames = num_frames
-        self.shifted = shifted
+        self.num_heads, self.config = attention.num_heads, config
         self.dim = {"tokens": 2, "heads": 3}[direction]
-        self.start = start
-        self.sizes = (backward, forward)
-        self.boundary = boundary
+        self.start, self.sizes = start, sizes
 
     def shift(self, x: Float[Tensor, "BT tokens h d"]) -> Float[Tensor, "BT tokens h d"]:
-        clips = x.unflatten(0, (-1, self.num_frames))  # (B, T, N+1, h, D/h)
+        """K' and V' of Eqs. 17, 18 and 21 to 23, or Q' likewise."""
+        clips = x.unflatten(0, (-1, self.config.num_frames))  # (B, T, N+1, h, D/h)
         return shift_slices(
-            clips, dim=self.dim, start=self.start, sizes=self.sizes, offsets=(-1, 1), boundary=self.boundary
+            clips, dim=self.dim, start=self.start, sizes=self.sizes, offsets=(-1, 1), boundary=self.config.boundary
         ).flatten(0, 1)
 
     def forward(
@@ -85,141 +104,147 @@ class MSCAttention(nn.Module):
         # Shifted before the transposition: the copies then are contiguous as the attention reads them, so that the
         # shift costs 1% of the attention instead of 6%.
         q, k, v = (
-            (self.shift(part) if name in self.shifted else part).transpose(1, 2)  # (B T, h, N+1, D/h)
+            (self.shift(part) if name in self.config.shifted else part).transpose(1, 2)  # (B T, h, N+1, D/h)
             for name, part in zip("qkv", qkv.unbind(2), strict=True)
         )
         heads = scaled_dot_product_attention(q, k, v)  # (B T, h, N+1, D/h), Eqs. 17, 18, 22, 23
         return self.proj(heads.transpose(1, 2).flatten(2))
 
 
-def _with_msca(
-    network: FramewiseViT,
-    *,
-    num_msca_blocks: int | None,
-    shifted: Shifted,
-    direction: Literal["heads", "tokens"],
-    start: int,
-    backward: int,
-    forward: int,
-    boundary: Boundary,
-) -> FramewiseViT:
-    """`network` with MSCA in its last `num_msca_blocks` blocks (Section 4.4: "near the end (or top)"), or in all."""
-    depth = len(network.blocks)
-    if num_msca_blocks is None:
-        num_msca_blocks = depth
-    if not 0 <= num_msca_blocks <= depth:
-        raise ValueError(f"num_msca_blocks={num_msca_blocks}: must be 0 to {depth}, the number of blocks (depth)")
-    for block in network.blocks[depth - num_msca_blocks :]:
-        block.attn = MSCAttention(
-            block.attn,
-            num_frames=network.num_frames,
-            shifted=shifted,
-            direction=direction,
-            start=start,
-            backward=backward,
-            forward=forward,
-            boundary=boundary,
-        )
-    return network
-
-
-def msca(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    patch_size: int = 16,
-    embed_dim: int = 768,
-    depth: int = 12,
-    num_heads: int = 12,
-    shifted: Literal["q", "k", "v", "qk", "kv", "qv", "qkv"] = "kv",
-    backward_heads: int = 0,
-    forward_heads: int = 0,
-    num_msca_blocks: int | None = None,
-    boundary: Literal["zero", "replicate", "cyclic"] = "zero",
-) -> FramewiseViT:
+@dataclass(frozen=True, kw_only=True)
+class MSCAConfig(CrossSizes):
     """MSCA in the head direction: MSCA-KV (Eq. 17), MSCA-V (Eq. 18) and the other five of `shifted` (Tables 1 to 3).
 
-    The first `backward_heads` heads (h_b) read from t-1, the next `forward_heads` (h_f) from t+1; together at most
-    num_heads. `num_msca_blocks` counts from the top of the network; None is all. Raises ValueError, naming the
-    argument, where an argument is impossible.
+    - backward_heads: h_b, the first heads, which read from t-1
+    - forward_heads: h_f, the next ones, which read from t+1; both together are at most num_heads
     """
-    check_choice("shifted", shifted, get_args(Shifted))
-    check_choice("boundary", boundary, get_args(Boundary))
-    if min(backward_heads, forward_heads) < 0 or backward_heads + forward_heads > num_heads:
-        raise ValueError(
-            f"backward_heads={backward_heads}, forward_heads={forward_heads}: must be at least 0 and together at most "
-            f"num_heads={num_heads}"
-        )
-    network = FramewiseViT(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-    )
-    return _with_msca(
-        network,
-        num_msca_blocks=num_msca_blocks,
-        shifted=shifted,
-        direction="heads",
-        start=0,
-        backward=backward_heads,
-        forward=forward_heads,
-        boundary=boundary,
-    )
+
+    backward_heads: int
+    forward_heads: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        backward, forward = self.backward_heads, self.forward_heads
+        if min(backward, forward) < 0 or backward + forward > self.num_heads:
+            raise ValueError(
+                f"backward_heads={backward}, forward_heads={forward}: must be at least 0 and together at most "
+                f"num_heads={self.num_heads}"
+            )
+
+    def build(self) -> FramewiseViT:
+        """The network, weights drawn at random."""
+        return self.with_attention(direction="heads", start=0, sizes=(self.backward_heads, self.forward_heads))
 
 
-def msca_patch(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    patch_size: int = 16,
-    embed_dim: int = 768,
-    depth: int = 12,
-    num_heads: int = 12,
-    shifted: Literal["q", "k", "v", "qk", "kv", "qv", "qkv"] = "kv",
-    backward_patches: int = 0,
-    forward_patches: int = 0,
-    num_msca_blocks: int | None = None,
-    include_class_token: bool = True,
-    boundary: Literal["zero", "replicate", "cyclic"] = "zero",
-) -> FramewiseViT:
+@dataclass(frozen=True, kw_only=True)
+class MSCAPatchConfig(CrossSizes):
     """MSCA in the patch direction: MSCA-pKV (Eqs. 21, 22), MSCA-pV (Eq. 23) and the other five (Tables 4 and 5).
 
-    The first `backward_patches` tokens (N_b) read from t-1, the next `forward_patches` (N_f; the header of Table 4
-    prints N_b twice, msca-nb-nb) from t+1. Token 0 is the class token; `include_class_token=False` begins the count at
-    token 1. Together at most the number of tokens counted. `num_msca_blocks` counts from the top of the network; None
-    is all. Raises ValueError, naming the argument, where an argument is impossible.
+    - backward_patches: N_b, the first tokens, which read from t-1
+    - forward_patches: N_f, the next ones, which read from t+1 (the header of Table 4 prints N_b twice, msca-nb-nb)
+    - include_class_token: whether the count begins at token 0, the class token, or at token 1
+
+    Both numbers together are at most the number of tokens counted.
     """
-    check_choice("shifted", shifted, get_args(Shifted))
-    check_choice("boundary", boundary, get_args(Boundary))
-    network = FramewiseViT(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-    )
-    start = 0 if include_class_token else 1
-    tokens = network.patch_embed.num_patches + 1 - start
-    if min(backward_patches, forward_patches) < 0 or backward_patches + forward_patches > tokens:
-        raise ValueError(
-            f"backward_patches={backward_patches}, forward_patches={forward_patches}: must be at least 0 and together "
-            f"at most {tokens}, the tokens of a frame {'with' if include_class_token else 'without'} the class token"
-        )
-    return _with_msca(
-        network,
-        num_msca_blocks=num_msca_blocks,
-        shifted=shifted,
-        direction="tokens",
-        start=start,
-        backward=backward_patches,
-        forward=forward_patches,
-        boundary=boundary,
-    )
+
+    backward_patches: int
+    forward_patches: int
+    include_class_token: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        backward, forward = self.backward_patches, self.forward_patches
+        tokens = (self.img_size // self.patch_size) ** 2 + self.include_class_token
+        if min(backward, forward) < 0 or backward + forward > tokens:
+            raise ValueError(
+                f"backward_patches={backward}, forward_patches={forward}: must be at least 0 and together at most "
+                f"{tokens}, the tokens of a frame {'with' if self.include_class_token else 'without'} the class token"
+            )
+
+    def build(self) -> FramewiseViT:
+        """The network, weights drawn at random."""
+        start, sizes = 0 if self.include_class_token else 1, (self.backward_patches, self.forward_patches)
+        return self.with_attention(direction="tokens", start=start, sizes=sizes)
+
+
+# ---- as the tables name them -----------------------------------------------------------------------------------------
+
+
+def _heads(shifted: Shifted, *sizes: int) -> FramewiseViT:
+    """One head from either neighbour, in all blocks: what Section 4.2 keeps for Tables 2 and 3."""
+    return MSCAConfig(*sizes, shifted=shifted, backward_heads=1, forward_heads=1, num_msca_blocks=12).build()
+
+
+def _patches(shifted: Shifted, *sizes: int) -> FramewiseViT:
+    """Eight tokens from either neighbour, in all blocks: Table 5."""
+    return MSCAPatchConfig(*sizes, shifted=shifted, backward_patches=8, forward_patches=8, num_msca_blocks=12).build()
+
+
+def msca_q(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-Q of Table 2, on ViT-B/16."""
+    return _heads("q", num_classes, num_frames, img_size)
+
+
+def msca_k(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-K of Table 2, on ViT-B/16."""
+    return _heads("k", num_classes, num_frames, img_size)
+
+
+def msca_v(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-V of Table 2, on ViT-B/16."""
+    return _heads("v", num_classes, num_frames, img_size)
+
+
+def msca_qk(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-QK of Table 2, on ViT-B/16."""
+    return _heads("qk", num_classes, num_frames, img_size)
+
+
+def msca_kv(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-KV of Table 2, on ViT-B/16."""
+    return _heads("kv", num_classes, num_frames, img_size)
+
+
+def msca_qv(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-QV of Table 2, on ViT-B/16."""
+    return _heads("qv", num_classes, num_frames, img_size)
+
+
+def msca_qkv(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-QKV of Table 2, on ViT-B/16."""
+    return _heads("qkv", num_classes, num_frames, img_size)
+
+
+def msca_pq(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-pQ of Table 5, on ViT-B/16."""
+    return _patches("q", num_classes, num_frames, img_size)
+
+
+def msca_pk(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-pK of Table 5, on ViT-B/16."""
+    return _patches("k", num_classes, num_frames, img_size)
+
+
+def msca_pv(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-pV of Table 5, on ViT-B/16."""
+    return _patches("v", num_classes, num_frames, img_size)
+
+
+def msca_pqk(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-pQK of Table 5, on ViT-B/16."""
+    return _patches("qk", num_classes, num_frames, img_size)
+
+
+def msca_pkv(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-pKV of Table 5, on ViT-B/16."""
+    return _patches("kv", num_classes, num_frames, img_size)
+
+
+def msca_pqv(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-pQV of Table 5, on ViT-B/16."""
+    return _patches("qv", num_classes, num_frames, img_size)
+
+
+def msca_pqkv(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """MSCA-pQKV of Table 5, on ViT-B/16."""
+    return _patches("qkv", num_classes, num_frames, img_size)

@@ -26,19 +26,19 @@ Where paper and code differ or leave things open:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from vtbench.layers.patch_shift import Pattern, Positive, frame_offsets, inverse_order, patch_shift_order, reorder
+from vtbench.layers.patch_shift import Positive, frame_offsets, inverse_order, patch_shift_order, reorder
 from vtbench.layers.shift import Boundary, periodic_shift, temporal_shift
 from vtbench.layers.windows import Windows, bias_entries
-from vtbench.models.framewise import check_choice
-from vtbench.models.swin import VideoSwin, WindowAttention
-from vtbench.models.vit import FramewiseViT
+from vtbench.models.swin import SWIN_B, SwinSizes, VideoSwin, WindowAttention
+from vtbench.models.vit import FramewiseViT, ViTSizes
 
 KeyFrame = Literal["same", "first"]
 """Whose places the biases take for the keys of a frame: its own, or those of the first frame (the code)."""
@@ -69,24 +69,38 @@ def shifted_bias(
     return entries[:1] if bool((entries == entries[:1]).all()) else entries
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShiftPattern:
+    """Which patches are shifted, and where from.
+
+    - pattern: a name or a grid (vtbench.layers.patch_shift); "none" for no patch shift
+    - positive: what its positive numbers mean; see the head of this file
+    """
+
+    pattern: str | tuple[tuple[int, ...], ...] = "c-9"
+    positive: Positive = "previous"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchShift(ShiftPattern):
+    """How TPS shifts patches of a Swin transformer, and what their biases are.
+
+    - shift_back: whether patches go back after the attention
+    - shift_rpe: whether biases go with the patches
+    - key_frame: see KeyFrame and the head of this file
+    """
+
+    shift_back: bool = True
+    shift_rpe: bool = True
+    key_frame: KeyFrame = "same"
+
+
 class PatchShiftAttention(WindowAttention):
     """Temporal patch shift, window attention, shift back (Section 3.2, Fig. 4)."""
 
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        windows: Windows,
-        *,
-        pattern: str | Pattern,
-        positive: Positive,
-        shift_back: bool,
-        shift_rpe: bool,
-        key_frame: KeyFrame,
-    ) -> None:
-        """See `pst`."""
+    def __init__(self, dim: int, num_heads: int, windows: Windows, shift: PatchShift) -> None:
         frames, rows, columns = windows.window
-        offsets = frame_offsets(pattern, rows, columns, num_frames=windows.size[0], positive=positive)
+        offsets = frame_offsets(shift.pattern, rows, columns, num_frames=windows.size[0], positive=shift.positive)
         places = windows.places()
         sources = shifted_places(places, offsets.flatten().repeat(frames), num_frames=windows.size[0])
         super().__init__(
@@ -94,9 +108,9 @@ class PatchShiftAttention(WindowAttention):
             num_heads,
             windows,
             sources=sources,
-            returns=None if shift_back else places,
+            returns=None if shift.shift_back else places,
             bias_frames=windows.size[0],
-            bias_index=shifted_bias(windows, sources if shift_rpe else places, key_frame=key_frame),
+            bias_index=shifted_bias(windows, sources if shift.shift_rpe else places, key_frame=shift.key_frame),
         )
 
 
@@ -112,16 +126,12 @@ class ChannelShiftAttention(WindowAttention):
             raise ValueError(
                 f"channel_shift={channel_shift}: is no whole number of the {dim // num_heads} channels of a head"
             )
-        super().__init__(
-            dim,
-            num_heads,
-            windows,
-            bias_frames=windows.size[0],
-            bias_index=shifted_bias(windows, windows.places(), key_frame=key_frame),
-        )
+        bias_index = shifted_bias(windows, windows.places(), key_frame=key_frame)
+        super().__init__(dim, num_heads, windows, bias_frames=windows.size[0], bias_index=bias_index)
         self.channels = channels
 
     def forward(self, x: Float[Tensor, "B T H W C"]) -> Float[Tensor, "B T H W C"]:
+        """A part of the channels of each head from either neighbouring frame, then attention."""
         if self.channels:
             heads = x.unflatten(-1, (self.num_heads, -1))
             x = periodic_shift(
@@ -130,75 +140,42 @@ class ChannelShiftAttention(WindowAttention):
         return super().forward(x)
 
 
-def pst(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    tubelet_size: int = 2,
-    patch_size: int = 4,
-    embed_dim: int = 96,
-    depths: tuple[int, ...] = (2, 2, 6, 2),
-    num_heads: tuple[int, ...] = (3, 6, 12, 24),
-    window_frames: int = 1,
-    window_size: int = 7,
-    pattern: str | tuple[tuple[int, ...], ...] = "c-9",
-    positive: Literal["previous", "next"] = "previous",
-    stages: tuple[int, ...] = (1, 2, 3, 4),
-    alternate: bool = True,
-    shift_back: bool = True,
-    shift_rpe: bool = True,
-    key_frame: Literal["same", "first"] = "same",
-    channel_shift: float = 0.125,
-    drop_path: float = 0.1,
-    head_dropout: float = 0.5,
-) -> VideoSwin:
-    """PST; the defaults are PST-T. Sizes as in `swin`; window_frames 2 is PST-T with a dagger.
+@dataclass(frozen=True, kw_only=True)
+class PSTConfig(PatchShift, SwinSizes):
+    """PST; the defaults are PST-T. window_frames 2 is PST-T with a dagger.
 
-    pattern: of the patch shift, a name or a grid (vtbench.layers.patch_shift), "none" for none; channel_shift: share of
-    the channels of a head that TCS reads from each neighbour, 0 for none. In the `stages` (from 1), `alternate` puts
-    TPS into every second block; without it TPS is in all. TCS is in the blocks that have no TPS. `shift_back`,
-    `shift_rpe`: whether patches go back after the attention, and whether biases go with them. `positive`, `key_frame`:
-    see the head of this file. Raises ValueError, naming the argument, where an argument is impossible.
+    - stages: those that shift, from 1
+    - alternate: TPS in every second block of them; without it TPS is in all
+    - channel_shift: share of the channels of a head that TCS reads from each neighbour, 0 for none. TCS is in the
+      blocks that have no TPS
     """
-    check_choice("key_frame", key_frame, get_args(KeyFrame))
-    if not stages or len(set(stages)) != len(stages) or not set(stages) <= set(range(1, len(depths) + 1)):
-        raise ValueError(f"stages={list(stages)}: must be different numbers from 1 to {len(depths)}")
-    if not 0 <= channel_shift <= 0.5:
-        raise ValueError(f"channel_shift={channel_shift}: must be in [0, 0.5], there are two directions")
-    network = VideoSwin(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        tubelet_size=tubelet_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-        window_frames=window_frames,
-        window_size=window_size,
-        drop_path=drop_path,
-        head_dropout=head_dropout,
-    )
-    for stage, heads in enumerate(num_heads, start=1):
-        for i, block in enumerate(network.blocks(stage)):
-            dim, windows, shifts = embed_dim * 2 ** (stage - 1), network.windows(stage, i), stage in stages
-            if pattern != "none" and shifts and (i % 2 or not alternate):
-                block.attn = PatchShiftAttention(
-                    dim,
-                    heads,
-                    windows,
-                    pattern=pattern,
-                    positive=positive,
-                    shift_back=shift_back,
-                    shift_rpe=shift_rpe,
-                    key_frame=key_frame,
-                )
-            else:
-                block.attn = ChannelShiftAttention(
-                    dim, heads, windows, channel_shift=channel_shift if shifts else 0.0, key_frame=key_frame
-                )
-    return network
+
+    stages: tuple[int, ...] = (1, 2, 3, 4)
+    alternate: bool = True
+    channel_shift: float = 0.125
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        stages, count = self.stages, len(self.depths)
+        if not stages or len(set(stages)) != len(stages) or not set(stages) <= set(range(1, count + 1)):
+            raise ValueError(f"stages={list(stages)}: must be different numbers from 1 to {count}")
+        if not 0 <= self.channel_shift <= 0.5:
+            raise ValueError(f"channel_shift={self.channel_shift}: must be in [0, 0.5], there are two directions")
+
+    def build(self) -> VideoSwin:
+        """The network, weights drawn at random."""
+        network = VideoSwin(self)
+        for stage, heads in enumerate(self.num_heads, start=1):
+            for i, block in enumerate(network.blocks(stage)):
+                dim, windows, shifts = self.width(stage), self.windows(stage, i), stage in self.stages
+                if self.pattern != "none" and shifts and (i % 2 or not self.alternate):
+                    block.attn = PatchShiftAttention(dim, heads, windows, self)
+                else:
+                    channel_shift = self.channel_shift if shifts else 0.0
+                    block.attn = ChannelShiftAttention(
+                        dim, heads, windows, channel_shift=channel_shift, key_frame=self.key_frame
+                    )
+        return network
 
 
 class ShiftBlock(nn.Module, ABC):
@@ -217,6 +194,7 @@ class ShiftBlock(nn.Module, ABC):
         """The shift and the attention."""
 
     def forward(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        """The block with its shift inside the first residual branch."""
         x = x + self.drop_path1(self.attend(self.norm1(x)))
         return x + self.drop_path2(self.mlp(self.norm2(x)))
 
@@ -235,6 +213,7 @@ class PatchShiftBlock(ShiftBlock):
         self.register_buffer("inverse", inverse_order(order), persistent=False)
 
     def attend(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        """Shift, attention, shift back."""
         clips = (-1, len(self.order), x.shape[-1])
         y = self.attn(reorder(x.reshape(clips), self.order, self.inverse).view(x.shape))
         return reorder(y.reshape(clips), self.inverse, self.order).view(x.shape)
@@ -249,53 +228,84 @@ class ChannelShiftBlock(ShiftBlock):
         self.channels, self.num_frames = channels, num_frames
 
     def attend(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        """Shift, then attention."""
         clips = x.unflatten(0, (-1, self.num_frames))
         shifted = temporal_shift(clips, dim=3, channels=self.channels, first="next", boundary="zero")
         return self.attn(shifted.flatten(0, 1))
 
 
-def pst_vit(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    patch_size: int = 16,
-    embed_dim: int = 384,
-    depth: int = 12,
-    num_heads: int = 6,
-    pattern: str | tuple[tuple[int, ...], ...] = "c-9",
-    positive: Literal["previous", "next"] = "previous",
-    channel_shift: float = 0.0,
-    drop_path: float = 0.1,
-) -> FramewiseViT:
-    """DeiT-S on video; the defaults are DeiT-S-TPS of Table 7.
+@dataclass(frozen=True, kw_only=True)
+class PSTViTConfig(ShiftPattern, ViTSizes):
+    """DeiT-S on video, with a patch shift in every second block; the defaults are DeiT-S-TPS of Table 7.
 
-    `pattern` of the patch shift in every second block ("none": DeiT-S-2D), or `channel_shift`: share of all
-    channels that TSM reads from each neighbour, in every block (DeiT-S-TSM has 0.125). drop_path as in `swin`. Raises
-    ValueError, naming the argument, where an argument is impossible.
+    - channel_shift: share of all channels that TSM reads from each neighbour, in every block (DeiT-S-TSM has 0.125)
+    - drop_path: rate of stochastic depth in the last block, rising from 0 in the first
     """
-    if pattern != "none" and channel_shift:
-        raise ValueError(f"channel_shift={channel_shift}: is for pattern none, the paper has no DeiT with both")
-    if not 0 <= channel_shift <= 0.5 or channel_shift * embed_dim % 1:
-        raise ValueError(
-            f"channel_shift={channel_shift}: must be in [0, 0.5] and a whole number of {embed_dim} channels"
-        )
-    network = FramewiseViT(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-        drop_path=drop_path,
-    )
-    side = img_size // patch_size
-    for i, block in enumerate(network.blocks):
-        if channel_shift:
-            channels = round(channel_shift * embed_dim)
-            network.blocks[i] = ChannelShiftBlock(block, channels=channels, num_frames=num_frames)
-        elif pattern != "none" and i % 2:
-            offsets = frame_offsets(pattern, side, side, num_frames=num_frames, positive=positive)
-            network.blocks[i] = PatchShiftBlock(block, offsets=offsets.flatten(), num_frames=num_frames)
-    return network
+
+    embed_dim: int = 384
+    num_heads: int = 6
+    channel_shift: float = 0.0
+    drop_path: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pattern != "none" and self.channel_shift:
+            raise ValueError(
+                f"channel_shift={self.channel_shift}: is for pattern none, the paper has no DeiT with both"
+            )
+        if not 0 <= self.channel_shift <= 0.5 or self.channel_shift * self.embed_dim % 1:
+            raise ValueError(
+                f"channel_shift={self.channel_shift}: must be in [0, 0.5] and a whole number of {self.embed_dim} "
+                "channels"
+            )
+
+    def build(self) -> FramewiseViT:
+        """The network, weights drawn at random."""
+        network = FramewiseViT(self, drop_path=self.drop_path)
+        side, frames = self.img_size // self.patch_size, self.num_frames
+        for i, block in enumerate(network.blocks):
+            if self.channel_shift:
+                channels = round(self.channel_shift * self.embed_dim)
+                network.blocks[i] = ChannelShiftBlock(block, channels=channels, num_frames=frames)
+            elif self.pattern != "none" and i % 2:
+                offsets = frame_offsets(self.pattern, side, side, num_frames=frames, positive=self.positive)
+                network.blocks[i] = PatchShiftBlock(block, offsets=offsets.flatten(), num_frames=frames)
+        return network
+
+
+# ---- as the tables name them -----------------------------------------------------------------------------------------
+
+
+def pst_t(num_classes: int = 174, num_frames: int = 32, img_size: int = 224) -> VideoSwin:
+    """PST-T of Tables 3 to 6, PST of Table 2e."""
+    return PSTConfig(num_classes, num_frames, img_size).build()
+
+
+def pst_t_dagger(num_classes: int = 174, num_frames: int = 32, img_size: int = 224) -> VideoSwin:
+    """PST-T with a dagger: windows of two frames."""
+    return PSTConfig(num_classes, num_frames, img_size, window_frames=2).build()
+
+
+def pst_b(num_classes: int = 174, num_frames: int = 32, img_size: int = 224) -> VideoSwin:
+    """PST-B of Tables 3 to 5."""
+    return PSTConfig(num_classes, num_frames, img_size, **SWIN_B).build()
+
+
+def pst_b_dagger(num_classes: int = 174, num_frames: int = 32, img_size: int = 224) -> VideoSwin:
+    """PST-B with a dagger: windows of two frames."""
+    return PSTConfig(num_classes, num_frames, img_size, window_frames=2, **SWIN_B).build()
+
+
+def deit_s_2d(num_classes: int = 400, num_frames: int = 16, img_size: int = 224) -> FramewiseViT:
+    """DeiT-S-2D of Table 7."""
+    return PSTViTConfig(num_classes, num_frames, img_size, pattern="none").build()
+
+
+def deit_s_tsm(num_classes: int = 400, num_frames: int = 16, img_size: int = 224) -> FramewiseViT:
+    """DeiT-S-TSM of Table 7."""
+    return PSTViTConfig(num_classes, num_frames, img_size, pattern="none", channel_shift=0.125).build()
+
+
+def deit_s_tps(num_classes: int = 400, num_frames: int = 16, img_size: int = 224) -> FramewiseViT:
+    """DeiT-S-TPS of Table 7."""
+    return PSTViTConfig(num_classes, num_frames, img_size).build()

@@ -17,6 +17,7 @@ The code computes the map of a stage as H // 2, which breaks on odd maps; here i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -24,7 +25,8 @@ from timm.layers import Mlp, trunc_normal_
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from vtbench.models.framewise import Framewise, check_sizes
+from vtbench.models.framewise import ClipSizes, Framewise
+from vtbench.models.weights.laps import from_rest
 
 NUM_HEADS = (1, 2, 4, 8)
 SR_RATIOS = (8, 4, 2, 1)
@@ -53,12 +55,14 @@ class ResTAttention(nn.Module):
     def attend(
         self, q: Float[Tensor, "B h N d"], k: Float[Tensor, "B h M d"], v: Float[Tensor, "B h M d"]
     ) -> Float[Tensor, "B h N d"]:
+        """Attention of all heads; their weights are mixed and normalised where there are several (Eq. 5)."""
         if self.transform_conv is None:
             return scaled_dot_product_attention(q, k, v)
         weights = self.transform_conv((q * self.scale) @ k.transpose(-2, -1))
         return self.transform_norm(weights.softmax(dim=-1)) @ v
 
     def merge(self, heads: Float[Tensor, "B h N d"]) -> Float[Tensor, "B N D"]:
+        """Heads side by side."""
         return heads.transpose(1, 2).flatten(2)
 
     def forward(self, x: Float[Tensor, "B N D"], grid: tuple[int, int]) -> Float[Tensor, "B N D"]:
@@ -83,6 +87,7 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, 4 * dim)
 
     def forward(self, x: Float[Tensor, "B N D"], grid: tuple[int, int]) -> Float[Tensor, "B N D"]:
+        """`grid` is (H, W) of the map."""
         x = x + self.attn(self.norm1(x), grid)
         return x + self.mlp(self.norm2(x))
 
@@ -95,6 +100,7 @@ class PixelAttention(nn.Module):
         self.pa_conv = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
 
     def forward(self, x: Float[Tensor, "B D H W"]) -> Float[Tensor, "B D H W"]:
+        """The map behind the gate."""
         return x * self.pa_conv(x).sigmoid()
 
 
@@ -111,6 +117,7 @@ class Stem(nn.Module):
         self.pos = PixelAttention(dim)
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D H4 W4"]:
+        """A quarter of the map (rounded up), with positions."""
         x = self.norm1(self.conv1(x)).relu_()
         x = self.norm2(self.conv2(x)).relu_()
         return self.pos(self.conv3(x))
@@ -126,47 +133,62 @@ class PatchEmbed(nn.Module):
         self.pos = PixelAttention(dim)
 
     def forward(self, x: Float[Tensor, "B D2 H W"]) -> Float[Tensor, "B D H2 W2"]:
+        """Half of the map (rounded up), with positions."""
         return self.pos(self.norm(self.conv(x)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResTConfig(ClipSizes):
+    """The frame-wise ResT; the defaults are ResT-Small. Base: embed_dim 96; large: 96 and depths (2, 2, 18, 2).
+
+    - embed_dim: width of the first stage, doubled by each further one
+    - depths: blocks of the four stages
+    """
+
+    embed_dim: int = 64
+    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
+
+    at_least_one = (*ClipSizes.at_least_one, "embed_dim")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.depths) != 4 or min(self.depths) < 1:
+            raise ValueError(
+                f"depths={list(self.depths)}: must be the numbers of blocks of four stages, each at least 1"
+            )
+        if self.embed_dim % 2:
+            raise ValueError(f"embed_dim={self.embed_dim}: must be even, the stem is half as wide")
+        if self.img_size <= 32:
+            raise ValueError(
+                f"img_size={self.img_size}: must be at least 33, as a last map of 1x1 leaves nothing to normalise"
+            )
+
+    def build(self) -> FramewiseResT:
+        """The network, weights drawn at random."""
+        return FramewiseResT(self)
 
 
 class FramewiseResT(Framewise, nn.Module):
     """ResT v1 on clips: (B, T, 3, H, W) -> (B, num_classes).
 
-    `embed_dim` is the width of the first stage, doubled by each further one; `depths` are the blocks of the four
-    stages. `attention(dim, num_heads=..., sr_ratio=...)` makes the attention of a block, called in order of the blocks.
+    `attention(dim, num_heads=..., sr_ratio=...)` makes the attention of a block, called in order of the blocks.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        num_frames: int,
-        img_size: int,
-        embed_dim: int,
-        depths: tuple[int, int, int, int],
-        attention: Callable[..., nn.Module] = ResTAttention,
-    ) -> None:
-        check_sizes(num_classes=num_classes, num_frames=num_frames, img_size=img_size, embed_dim=embed_dim)
-        if len(depths) != 4 or min(depths) < 1:
-            raise ValueError(f"depths={list(depths)}: must be the numbers of blocks of four stages, each at least 1")
-        if embed_dim % 2:
-            raise ValueError(f"embed_dim={embed_dim}: must be even, the stem is half as wide")
-        if img_size <= 32:
-            raise ValueError(
-                f"img_size={img_size}: must be at least 33, as a last map of 1x1 leaves nothing to normalise"
-            )
+    foreign_weights = (from_rest,)
+
+    def __init__(self, config: ResTConfig, *, attention: Callable[..., nn.Module] = ResTAttention) -> None:
         super().__init__()
-        self.num_frames, self.img_size = num_frames, img_size
-        self.stem = Stem(embed_dim)
-        for i, (depth, num_heads, sr_ratio) in enumerate(zip(depths, NUM_HEADS, SR_RATIOS, strict=True)):
-            dim = embed_dim * 2**i
+        self.config = config
+        self.stem = Stem(config.embed_dim)
+        for i, (depth, num_heads, sr_ratio) in enumerate(zip(config.depths, NUM_HEADS, SR_RATIOS, strict=True)):
+            dim = config.embed_dim * 2**i
             if i:
                 self.add_module(f"patch_embed_{i + 1}", PatchEmbed(dim))
             blocks = [Block(dim, attention(dim, num_heads=num_heads, sr_ratio=sr_ratio)) for _ in range(depth)]
             self.add_module(f"stage{i + 1}", nn.ModuleList(blocks))
         self.norm = nn.LayerNorm(dim)
         self.avg_pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Linear(dim, num_classes)
+        self.head = nn.Linear(dim, config.num_classes)
         self.apply(_init_weights)
 
     def forward_features(self, frames: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D h w"]:
@@ -197,18 +219,16 @@ def _init_weights(module: nn.Module) -> None:
         module.bias.zero_()
 
 
-def rest(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    embed_dim: int = 64,
-    depths: tuple[int, int, int, int] = (2, 2, 6, 2),
-) -> FramewiseResT:
-    """The frame-wise ResT; the defaults are ResT-Small. Base: embed_dim 96; large: 96 and depths (2, 2, 18, 2).
+def rest_s(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseResT:
+    """Base2D of LAPS's Table 3, on ResT-Small."""
+    return ResTConfig(num_classes, num_frames, img_size).build()
 
-    img_size in pixels. Raises ValueError, naming the argument, where an argument is impossible.
-    """
-    return FramewiseResT(
-        num_classes=num_classes, num_frames=num_frames, img_size=img_size, embed_dim=embed_dim, depths=depths
-    )
+
+def rest_b(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseResT:
+    """ResT-Base frame by frame, the backbone of LAPS (RB)."""
+    return ResTConfig(num_classes, num_frames, img_size, embed_dim=96).build()
+
+
+def rest_l(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseResT:
+    """ResT-Large frame by frame, the backbone of LAPS (RL)."""
+    return ResTConfig(num_classes, num_frames, img_size, embed_dim=96, depths=(2, 2, 18, 2)).build()

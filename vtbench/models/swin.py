@@ -11,9 +11,9 @@ fused and gathers each token once on its way into a window and once on its way b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -23,7 +23,8 @@ from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from vtbench.layers.patch_shift import inverse_order, reorder
 from vtbench.layers.windows import Sizes, Windows, bias_entries
-from vtbench.models.framewise import check_choice, check_clips, check_sizes
+from vtbench.models.framewise import ClipSizes, check_clips
+from vtbench.models.weights.swin import from_swin
 
 Attention = Literal["window", "sparse"]
 """Which tokens of a window attend to each other: all, or those of every second row and column (see SparseAttention)."""
@@ -103,6 +104,7 @@ class WindowAttention(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
     def forward(self, x: Float[Tensor, "B T H W C"]) -> Float[Tensor, "B T H W C"]:
+        """Into windows, attention, and back; the map is padded where windows do not divide it."""
         size, padded = x.shape[1:4], self.windows.padded
         if size != padded:
             t, h, w = (full - n for n, full in zip(size, padded, strict=True))
@@ -144,145 +146,157 @@ class SparseAttention(WindowAttention):
         return v.index_copy(2, taken, among)
 
 
-class VideoSwin(SwinTransformer3d):
-    """torchvision's SwinTransformer3d on clips (B, F, 3, H, W) -> logits (B, num_classes): the mean over all tokens,
-    dropout, a linear head."""
+@dataclass(frozen=True, kw_only=True)
+class SwinSizes(ClipSizes):
+    """Sizes of a Swin transformer on video; the defaults are Swin-T's, with windows of one frame.
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        num_frames: int,
-        img_size: int,
-        tubelet_size: int,
-        patch_size: int,
-        embed_dim: int,
-        depths: Sequence[int],
-        num_heads: Sequence[int],
-        window_frames: int,
-        window_size: int,
-        drop_path: float,
-        head_dropout: float,
-    ) -> None:
-        """See `swin`. The attention of every block is still to be put in."""
-        check_sizes(
-            num_classes=num_classes,
-            num_frames=num_frames,
-            img_size=img_size,
-            tubelet_size=tubelet_size,
-            patch_size=patch_size,
-            embed_dim=embed_dim,
-            window_frames=window_frames,
-            window_size=window_size,
-        )
+    - tubelet_size: frames of an embedded patch, which divide num_frames
+    - patch_size: side of a patch in pixels, which divides img_size
+    - embed_dim: width of the first stage, doubled by each further one
+    - depths, num_heads: blocks, and heads of their attention, of each stage
+    - window_frames: of a window, after the tubelet: 1 for 2D, all of them for joint attention
+    - window_size: side of a window, in patches
+    - drop_path: rate of stochastic depth in the last block, rising from 0 in the first
+    - head_dropout: before the head
+    """
+
+    tubelet_size: int = 2
+    patch_size: int = 4
+    embed_dim: int = 96
+    depths: tuple[int, ...] = (2, 2, 6, 2)
+    num_heads: tuple[int, ...] = (3, 6, 12, 24)
+    window_frames: int = 1
+    window_size: int = 7
+    drop_path: float = 0.1
+    head_dropout: float = 0.5
+
+    at_least_one = (*ClipSizes.at_least_one, "tubelet_size", "patch_size", "embed_dim", "window_frames", "window_size")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        depths, num_heads = self.depths, self.num_heads
         if len(depths) != len(num_heads) or not depths or min(*depths, *num_heads) < 1:
             raise ValueError(
                 f"depths={list(depths)}, num_heads={list(num_heads)}: give one of each, at least 1, per stage"
             )
         if sum(depths) < 2:
             raise ValueError(f"depths={list(depths)}: must be at least 2 blocks together")
-        if num_frames % tubelet_size:
-            raise ValueError(f"num_frames={num_frames}: must be a multiple of tubelet_size={tubelet_size}")
-        if img_size % patch_size:
-            raise ValueError(f"img_size={img_size}: must be a multiple of patch_size={patch_size}")
-        for stage, heads in enumerate(num_heads):
-            if embed_dim * 2**stage % heads:
-                raise ValueError(
-                    f"num_heads={list(num_heads)}: {heads} do not divide {embed_dim * 2**stage}, the width of stage "
-                    f"{stage + 1}"
-                )
-        for name, share in (("drop_path", drop_path), ("head_dropout", head_dropout)):
-            if not 0 <= share < 1:
-                raise ValueError(f"{name}={share}: must be in [0, 1)")
-        frames, side = num_frames // tubelet_size, img_size // patch_size
-        sides = [-(-side // 2**stage) for stage in range(len(depths))]
-        if frames % window_frames:
-            raise ValueError(f"window_frames={window_frames}: must divide the {frames} frames after the tubelet")
-        if window_size > sides[-1]:
+        if self.num_frames % self.tubelet_size:
+            raise ValueError(f"num_frames={self.num_frames}: must be a multiple of tubelet_size={self.tubelet_size}")
+        if self.img_size % self.patch_size:
+            raise ValueError(f"img_size={self.img_size}: must be a multiple of patch_size={self.patch_size}")
+        for stage, heads in enumerate(num_heads, start=1):
+            if self.width(stage) % heads:
+                width = f"{self.width(stage)}, the width of stage {stage}"
+                raise ValueError(f"num_heads={list(num_heads)}: {heads} do not divide {width}")
+        for name in ("drop_path", "head_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be in [0, 1)")
+        frames, _, side = self.maps[-1]
+        if frames % self.window_frames:
+            raise ValueError(f"window_frames={self.window_frames}: must divide the {frames} frames after the tubelet")
+        if self.window_size > side:
             raise ValueError(
-                f"window_size={window_size}: the map of stage {len(depths)} has {sides[-1]} x {sides[-1]} patches and "
+                f"window_size={self.window_size}: the map of stage {len(depths)} has {side} x {side} patches and "
                 "cannot hold it; take smaller windows, smaller patches or larger frames"
             )
+
+    @property
+    def maps(self) -> list[Sizes]:
+        """T x H x W of the map of each stage."""
+        side = self.img_size // self.patch_size
+        sides = [-(-side // 2**stage) for stage in range(len(self.depths))]
+        return [(self.num_frames // self.tubelet_size, side, side) for side in sides]
+
+    def width(self, stage: int) -> int:
+        """C of a stage, from 1."""
+        return self.embed_dim * 2 ** (stage - 1)
+
+    def windows(self, stage: int, block: int) -> Windows:
+        """The windows of a block (from 0) of a stage (from 1). In every second block they are moved by half their size,
+        but not along an axis that one window spans."""
+        size, window = self.maps[stage - 1], (self.window_frames, self.window_size, self.window_size)
+        t, h, w = (part // 2 if block % 2 and n > part else 0 for n, part in zip(size, window, strict=True))
+        return Windows(size, window, (t, h, w))
+
+
+class VideoSwin(SwinTransformer3d):
+    """torchvision's SwinTransformer3d on clips (B, F, 3, H, W) -> logits (B, num_classes): the mean over all tokens,
+    dropout, a linear head."""
+
+    foreign_weights = (from_swin,)
+
+    def __init__(self, config: SwinSizes) -> None:
+        """The attention of every block is still to be put in."""
         super().__init__(
-            patch_size=[tubelet_size, patch_size, patch_size],
-            embed_dim=embed_dim,
-            depths=list(depths),
-            num_heads=list(num_heads),
-            window_size=[1, 1, 1],  # of the attention that is exchanged below
-            stochastic_depth_prob=drop_path,
-            num_classes=num_classes,
+            patch_size=[config.tubelet_size, config.patch_size, config.patch_size],
+            embed_dim=config.embed_dim,
+            depths=list(config.depths),
+            num_heads=list(config.num_heads),
+            window_size=[1, 1, 1],  # of the attention that is exchanged
+            stochastic_depth_prob=config.drop_path,
+            num_classes=config.num_classes,
         )
-        self.num_frames, self.img_size = num_frames, img_size
-        self.head_dropout = nn.Dropout(head_dropout)
-        self.window: Sizes = (window_frames, window_size, window_size)
-        self.sizes: list[Sizes] = [(frames, side, side) for side in sides]
-        """T x H x W of the maps of each stage."""
+        self.config = config
+        self.head_dropout = nn.Dropout(config.head_dropout)
 
     def blocks(self, stage: int) -> nn.Sequential:
         """The blocks of a stage, from 1."""
         blocks: nn.Sequential = self.features[2 * (stage - 1)]
         return blocks
 
-    def windows(self, stage: int, block: int) -> Windows:
-        """The windows of a block (from 0) of a stage (from 1). In every second block they are moved by half their size,
-        but not along an axis that one window spans."""
-        size = self.sizes[stage - 1]
-        t, h, w = (part // 2 if block % 2 and n > part else 0 for n, part in zip(size, self.window, strict=True))
-        return Windows(size, self.window, (t, h, w))
-
     def forward(self, clips: Float[Tensor, "B F 3 H W"]) -> Float[Tensor, "B classes"]:
         """Logits. Raises ValueError for another F, H or W than the network was built for."""
-        check_clips(clips, num_frames=self.num_frames, img_size=self.img_size)
+        check_clips(clips, self.config)
         x = self.features(self.patch_embed(clips.transpose(1, 2)))  # (B, T, H, W, C)
         logits: Tensor = self.head(self.head_dropout(self.norm(x).mean(dim=(1, 2, 3))))
         return logits
 
 
-def swin(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    tubelet_size: int = 2,
-    patch_size: int = 4,
-    embed_dim: int = 96,
-    depths: tuple[int, ...] = (2, 2, 6, 2),
-    num_heads: tuple[int, ...] = (3, 6, 12, 24),
-    window_frames: int = 1,
-    window_size: int = 7,
-    attention: Literal["window", "sparse"] = "window",
-    drop_path: float = 0.1,
-    head_dropout: float = 0.5,
-) -> VideoSwin:
+@dataclass(frozen=True, kw_only=True)
+class SwinConfig(SwinSizes):
     """A Swin transformer on video; the defaults are the 2D Swin-T, "none" and "Avgpool" of arXiv:2207.13259.
 
-    window_frames: frames of a window after the tubelet, 1 for 2D, all of them for joint attention. `attention`:
-    "window" or "sparse" (SparseAttention). drop_path: rate of stochastic depth in the last block, rising from 0 in the
-    first. head_dropout: before the head. Sizes in frames and pixels. Raises ValueError, naming the argument, where
-    sizes do not fit together.
+    - attention: "window" or "sparse" (SparseAttention)
     """
-    check_choice("attention", attention, get_args(Attention))
-    network = VideoSwin(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        tubelet_size=tubelet_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-        window_frames=window_frames,
-        window_size=window_size,
-        drop_path=drop_path,
-        head_dropout=head_dropout,
-    )
-    number = 0  # of the block, through all stages
-    for stage, heads in enumerate(num_heads, start=1):
-        for i, block in enumerate(network.blocks(stage)):
-            dim, windows = embed_dim * 2 ** (stage - 1), network.windows(stage, i)
-            if attention == "sparse":
-                block.attn = SparseAttention(dim, heads, windows, phase=number % 4)
-            else:
-                block.attn = WindowAttention(dim, heads, windows)
-            number += 1
-    return network
+
+    attention: Attention = "window"
+
+    def build(self) -> VideoSwin:
+        """The network, weights drawn at random."""
+        network = VideoSwin(self)
+        number = 0  # of the block, through all stages
+        for stage, heads in enumerate(self.num_heads, start=1):
+            for i, block in enumerate(network.blocks(stage)):
+                if self.attention == "sparse":
+                    block.attn = SparseAttention(self.width(stage), heads, self.windows(stage, i), phase=number % 4)
+                else:
+                    block.attn = WindowAttention(self.width(stage), heads, self.windows(stage, i))
+                number += 1
+        return network
+
+
+# ---- as the tables of arXiv:2207.13259 name them ---------------------------------------------------------------------
+
+SWIN_B: dict[str, Any] = {"embed_dim": 128, "depths": (2, 2, 18, 2), "num_heads": (4, 8, 16, 32), "drop_path": 0.2}
+"""Swin-B where it differs from Swin-T."""
+
+
+def swin_2d_t(num_classes: int = 174, num_frames: int = 32, img_size: int = 224) -> VideoSwin:
+    """2D Swin-T of Table 6, Avgpool of Table 2e."""
+    return SwinConfig(num_classes, num_frames, img_size).build()
+
+
+def swin_2d_b(num_classes: int = 174, num_frames: int = 32, img_size: int = 224) -> VideoSwin:
+    """2D Swin-B of Table 6."""
+    return SwinConfig(num_classes, num_frames, img_size, **SWIN_B).build()
+
+
+def video_swin_t(num_classes: int = 174, num_frames: int = 32, img_size: int = 224) -> VideoSwin:
+    """Video-Swin-T of Table 6, Joint of Table 2e: windows of all frames."""
+    return SwinConfig(num_classes, num_frames, img_size, window_frames=num_frames // 2).build()
+
+
+def video_swin_b(num_classes: int = 174, num_frames: int = 32, img_size: int = 224) -> VideoSwin:
+    """Video-Swin-B of Table 6."""
+    return SwinConfig(num_classes, num_frames, img_size, window_frames=num_frames // 2, **SWIN_B).build()

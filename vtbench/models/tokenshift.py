@@ -5,8 +5,8 @@ https://github.com/VideoNetworks/TokShift-Transformer at a7abb7e, `vit_models/mo
 
 B clips, T frames, N patches per frame (N+1 tokens: index 0 is the class token), D width, h heads.
 
-Differs from the official code: nothing in the numbers (tests/golden holds both together to 1e-5); it writes only the
-class tokens anew, and attention is fused. Where the paper differs from the code:
+Differs from the official code: nothing in the numbers (tests/golden holds both together to 1e-5); it rewrites only
+the class tokens, and attention is fused. Where the paper differs from the code:
 - Eq. 8 reads the first group of channels from t-1 and the next group from t+1; the code reads the first from t+1 and
   the next from t-1. `first` chooses; the default is the code's, whose weights and numbers the paper reports. With
   groups of equal size this is a relabelling of channels for a network trained from scratch, but not for given weights.
@@ -18,7 +18,7 @@ class tokens anew, and attention is fused. Where the paper differs from the code
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -26,8 +26,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from vtbench.layers.shift import Boundary, First, temporal_shift
-from vtbench.models.framewise import check_choice
-from vtbench.models.vit import FramewiseViT
+from vtbench.models.vit import FramewiseViT, ViTSizes
 
 
 def shift_class_token(
@@ -36,14 +35,9 @@ def shift_class_token(
     """The class token's first `channels` channels from one neighbouring frame, the next `channels` from the other
     (Eq. 8); the patch tokens pass (Eq. 9)."""
     class_token, patches = x.split([1, x.shape[1] - 1], dim=1)
-    class_token = temporal_shift(
-        class_token.unflatten(0, (-1, num_frames)),  # (B, T, 1, D)
-        dim=3,
-        channels=channels,
-        first=first,
-        boundary=boundary,
-    ).flatten(0, 1)
-    return torch.cat((class_token, patches), dim=1)
+    frames = class_token.unflatten(0, (-1, num_frames))  # (B, T, 1, D)
+    shifted = temporal_shift(frames, dim=3, channels=channels, first=first, boundary=boundary)
+    return torch.cat((shifted.flatten(0, 1), patches), dim=1)
 
 
 class TokenShiftBlock(nn.Module):
@@ -52,63 +46,62 @@ class TokenShiftBlock(nn.Module):
     It takes over the modules of `block`, so parameter names (and the random numbers spent on them) stay the ViT's.
     """
 
-    def __init__(self, block: Block, *, num_frames: int, channels: int, first: First, boundary: Boundary) -> None:
+    def __init__(self, block: Block, config: TokenShiftConfig) -> None:
         super().__init__()
         self.norm1, self.attn, self.norm2, self.mlp = block.norm1, block.attn, block.norm2, block.mlp
-        self.num_frames = num_frames
-        self.channels = channels
-        self.first = first
-        self.boundary = boundary
+        self.config = config
 
     def shift(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
-        return shift_class_token(
-            x, num_frames=self.num_frames, channels=self.channels, first=self.first, boundary=self.boundary
-        )
+        """Eqs. 8 and 9."""
+        c = self.config
+        return shift_class_token(x, num_frames=c.num_frames, channels=c.channels, first=c.first, boundary=c.boundary)
 
     def forward(self, x: Float[Tensor, "BT tokens D"]) -> Float[Tensor, "BT tokens D"]:
+        """Eqs. 4 to 7."""
         x = self.shift(x)  # Eq. 4
         x = self.attn(self.norm1(x)) + x  # Eq. 5
         x = self.shift(x)  # Eq. 6
         return self.mlp(self.norm2(x)) + x  # Eq. 7
 
 
-def tokenshift(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    patch_size: int = 16,
-    embed_dim: int = 768,
-    depth: int = 12,
-    num_heads: int = 12,
-    shift_fraction: float = 0.25,
-    first: Literal["next", "previous"] = "next",
-    boundary: Literal["zero", "replicate", "cyclic"] = "zero",
-) -> FramewiseViT:
+@dataclass(frozen=True, kw_only=True)
+class TokenShiftConfig(ViTSizes):
     """TokenShift; the defaults are the ViT-B/16 of the official configuration `k400_tokshift_div4_8x32_base_224`.
 
-    shift_fraction: share of the D channels of the class token in *each* of the two groups, in [0, 0.5]; 0.25 is the
-    code's `fold_div` 4, half of the channels in all. It must give a whole number of channels. `first` and `boundary`:
-    see the head of this file. Raises ValueError, naming the argument, where an argument is impossible.
+    - shift_fraction: share of the D channels of the class token in *each* of the two groups, in [0, 0.5]; 0.25 is the
+      code's `fold_div` 4, half of the channels in all. It must give a whole number of channels
+    - first: which frame the first group is read from; see the head of this file
+    - boundary: what lies beyond the ends of a clip
     """
-    if not 0 <= shift_fraction <= 0.5:
-        raise ValueError(f"shift_fraction={shift_fraction}: must be in [0, 0.5], there are two groups of channels")
-    channels = round(shift_fraction * embed_dim)
-    if channels != shift_fraction * embed_dim:
-        raise ValueError(f"shift_fraction={shift_fraction}: is no whole number of the {embed_dim} channels (embed_dim)")
-    check_choice("first", first, get_args(First))
-    check_choice("boundary", boundary, get_args(Boundary))
-    network = FramewiseViT(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-    )
-    for i, block in enumerate(network.blocks):
-        network.blocks[i] = TokenShiftBlock(
-            block, num_frames=num_frames, channels=channels, first=first, boundary=boundary
-        )
-    return network
+
+    shift_fraction: float = 0.25
+    first: First = "next"
+    boundary: Boundary = "zero"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.shift_fraction <= 0.5:
+            raise ValueError(
+                f"shift_fraction={self.shift_fraction}: must be in [0, 0.5], there are two groups of channels"
+            )
+        if self.channels != self.shift_fraction * self.embed_dim:
+            raise ValueError(
+                f"shift_fraction={self.shift_fraction}: is no whole number of the {self.embed_dim} channels (embed_dim)"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Of a group, D_b = D_f in Eq. 8."""
+        return round(self.shift_fraction * self.embed_dim)
+
+    def build(self) -> FramewiseViT:
+        """The network, weights drawn at random."""
+        network = FramewiseViT(self)
+        for i, block in enumerate(network.blocks):
+            network.blocks[i] = TokenShiftBlock(block, self)
+        return network
+
+
+def tokenshift_b16(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """TokenShift of MSCA's Tables 2 and 5, on ViT-B/16."""
+    return TokenShiftConfig(num_classes, num_frames, img_size).build()

@@ -1,10 +1,10 @@
 """VGGish: Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017, arXiv:1609.09430, as
 released with AudioSet: https://github.com/tensorflow/models/tree/master/research/audioset/vggish (`vggish_slim.py`).
-What MM-ViT (arXiv:2108.09322, Section 3.2) embeds a second of sound with, Phi in its Eq. 4; no classifier, so not in
+What MM-ViT (arXiv:2108.09322, Section 3.2) embeds a second of audio with, Phi in its Eq. 4; no classifier, so not in
 MODELS.
 
-State dict keys are those of https://github.com/harritaylor/torchvggish, whose files weights/vggish.py reads. Differs
-from the article: 128 and not 3087 outputs, as released.
+State dict keys are those of https://github.com/harritaylor/torchvggish, whose files models/weights/vggish.py reads.
+Differs from the article: 128 and not 3087 outputs, as released.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class VGGish(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, patches: Float[Tensor, "*leading 96 64"]) -> Float[Tensor, "*leading embed_dim"]:
+        """The embedding of each patch."""
         x = self.features(patches.reshape(-1, 1, ROWS, BANDS))
         x = x.permute(0, 2, 3, 1).flatten(1)  # (patches, 6, 4, channels): the order in which TensorFlow flattens
         return self.embeddings(x).reshape(*patches.shape[:-2], -1)
@@ -77,6 +78,7 @@ class MelStatistics(nn.Module):
     about -1 to 1. No weights: it stands for VGGish where there are no pretrained ones (the small scales)."""
 
     def forward(self, patches: Float[Tensor, "*any 96 64"]) -> Float[Tensor, "*any 128"]:
+        """Means, then deviations."""
         mean, std = patches.mean(dim=-2), patches.std(dim=-2)
         # Silence is log(0.01) = -4.6, a full tone about 2.
         return torch.cat(((mean + 2.5) / 2, std - 1), dim=-1)

@@ -7,44 +7,39 @@ throughout, no class token.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from timm.models.visformer import Visformer
 from torch import nn
 
-from vtbench.models.framewise import Framewise, check_sizes
+from vtbench.models.framewise import ClipSizes, Framewise
+from vtbench.models.weights.laps import from_laps_visformer
 
 
-class FramewiseVisformer(Framewise, Visformer):
-    """timm's Visformer on clips: (B, T, 3, H, W) -> (B, num_classes).
+@dataclass(frozen=True, kw_only=True)
+class VisformerConfig(ClipSizes):
+    """The frame-wise Visformer; the defaults are Visformer-S.
 
-    Its state dict is that of timm's `visformer_small` at the same sizes. `depths` are the blocks of the three stages;
-    `init_channels` the width of the stem, `embed_dim` that of the second stage (half of it in the first, twice in the
-    third). The maps of the stages are img_size / (patch_size / 2), / (patch_size / 8) and / (patch_size / 8) again,
-    each rounded down (360 pixels: 45, 22, 11).
+    - patch_size: in pixels, a multiple of 8. The maps of the stages are img_size / (patch_size / 2), / (patch_size / 8)
+      and / (patch_size / 8) again, each rounded down (360 pixels: 45, 22, 11)
+    - init_channels: width of the stem
+    - embed_dim: width of the second stage; half of it in the first, twice in the third
+    - depths: blocks of the three stages
+    - num_heads: of each attention
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        num_frames: int,
-        img_size: int,
-        patch_size: int,
-        init_channels: int,
-        embed_dim: int,
-        depths: tuple[int, int, int],
-        num_heads: int,
-    ) -> None:
-        check_sizes(
-            num_classes=num_classes,
-            num_frames=num_frames,
-            img_size=img_size,
-            patch_size=patch_size,
-            init_channels=init_channels,
-            embed_dim=embed_dim,
-            num_heads=num_heads,
-        )
+    patch_size: int = 16
+    init_channels: int = 32
+    embed_dim: int = 384
+    depths: tuple[int, int, int] = (7, 4, 4)
+    num_heads: int = 6
+
+    at_least_one = (*ClipSizes.at_least_one, "patch_size", "init_channels", "embed_dim", "num_heads")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        img_size, patch_size, depths = self.img_size, self.patch_size, self.depths
         if len(depths) != 3 or min(depths) < 0 or not sum(depths):
             raise ValueError(f"depths={list(depths)}: must be the numbers of blocks of three stages")
         if patch_size % 8:
@@ -52,19 +47,34 @@ class FramewiseVisformer(Framewise, Visformer):
         smallest = patch_size // 2 * (patch_size // 8) ** 2
         if img_size % 2 or img_size < smallest:
             raise ValueError(f"img_size={img_size}: must be even and at least {smallest}, the stride of the last stage")
-        if embed_dim % num_heads or embed_dim % 8:
+        if self.embed_dim % self.num_heads or self.embed_dim % 8:
             raise ValueError(
-                f"embed_dim={embed_dim}: must be a multiple of num_heads={num_heads} and of 8, the groups of the first "
-                "stage's convolutions"
+                f"embed_dim={self.embed_dim}: must be a multiple of num_heads={self.num_heads} and of 8, the groups of "
+                "the first stage's convolutions"
             )
+
+    def build(self) -> FramewiseVisformer:
+        """The network, weights drawn at random."""
+        return FramewiseVisformer(self)
+
+
+class FramewiseVisformer(Framewise, Visformer):
+    """timm's Visformer on clips: (B, T, 3, H, W) -> (B, num_classes).
+
+    Its state dict is that of timm's `visformer_small` at the same sizes.
+    """
+
+    foreign_weights = (from_laps_visformer,)
+
+    def __init__(self, config: VisformerConfig) -> None:
         super().__init__(
-            img_size=img_size,
-            patch_size=patch_size,
-            num_classes=num_classes,
-            init_channels=init_channels,
-            embed_dim=embed_dim,
-            depth=tuple(depths),
-            num_heads=num_heads,
+            img_size=config.img_size,
+            patch_size=config.patch_size,
+            num_classes=config.num_classes,
+            init_channels=config.init_channels,
+            embed_dim=config.embed_dim,
+            depth=tuple(config.depths),
+            num_heads=config.num_heads,
             # What timm's visformer_small is besides its sizes.
             attn_stage="011",
             spatial_conv="100",
@@ -72,8 +82,7 @@ class FramewiseVisformer(Framewise, Visformer):
             conv_init=True,
             embed_norm=nn.BatchNorm2d,
         )
-        self.num_frames = num_frames
-        self.img_size = img_size
+        self.config = config
         for block in self.attention_blocks:
             block.attn.fused_attn = True  # as for the other networks; timm leaves it off here
 
@@ -83,28 +92,6 @@ class FramewiseVisformer(Framewise, Visformer):
         return [*self.stage2, *self.stage3]
 
 
-def visformer(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    patch_size: int = 16,
-    init_channels: int = 32,
-    embed_dim: int = 384,
-    depths: tuple[int, int, int] = (7, 4, 4),
-    num_heads: int = 6,
-) -> FramewiseVisformer:
-    """The frame-wise Visformer; the defaults are Visformer-S.
-
-    img_size in pixels. Raises ValueError, naming the argument, where an argument is impossible.
-    """
-    return FramewiseVisformer(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        init_channels=init_channels,
-        embed_dim=embed_dim,
-        depths=depths,
-        num_heads=num_heads,
-    )
+def visformer_s(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseVisformer:
+    """Base2D of LAPS's Tables 1 and 3, on Visformer-S."""
+    return VisformerConfig(num_classes, num_frames, img_size).build()

@@ -19,12 +19,39 @@ training from random weights, where a head of zeros would keep gradients from th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from vtbench.models.framewise import Framewise, check_sizes
+from vtbench.models.framewise import ClipSizes, Framewise
+from vtbench.models.weights.vit import from_tokshift
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTSizes(ClipSizes):
+    """Sizes of a ViT on frames; the defaults are ViT-B/16's.
+
+    - patch_size: side of a patch in pixels, which divides img_size
+    - embed_dim: D, a multiple of num_heads
+    - depth: blocks
+    - num_heads: h
+    """
+
+    patch_size: int = 16
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+
+    at_least_one = (*ClipSizes.at_least_one, "patch_size", "embed_dim", "depth", "num_heads")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.img_size % self.patch_size:
+            raise ValueError(f"img_size={self.img_size}: must be a multiple of patch_size={self.patch_size}")
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"embed_dim={self.embed_dim}: must be a multiple of num_heads={self.num_heads}")
 
 
 class FramewiseViT(Framewise, VisionTransformer):
@@ -33,44 +60,22 @@ class FramewiseViT(Framewise, VisionTransformer):
     Its state dict is that of timm's `vit_base_patch16_224` at the same sizes.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        num_frames: int,
-        img_size: int,
-        patch_size: int,
-        embed_dim: int,
-        depth: int,
-        num_heads: int,
-        zero_head: bool = True,
-        drop_path: float = 0.0,
-    ) -> None:
-        check_sizes(
-            num_classes=num_classes,
-            num_frames=num_frames,
-            img_size=img_size,
-            patch_size=patch_size,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-        )
-        if img_size % patch_size:
-            raise ValueError(f"img_size={img_size}: must be a multiple of patch_size={patch_size}")
-        if embed_dim % num_heads:
-            raise ValueError(f"embed_dim={embed_dim}: must be a multiple of num_heads={num_heads}")
+    foreign_weights = (from_tokshift,)
+
+    def __init__(self, config: ViTSizes, *, zero_head: bool = True, drop_path: float = 0.0) -> None:
+        """`zero_head`: whether the classification head starts at zero. `drop_path`: rate of stochastic depth in the
+        last block, rising from 0 in the first."""
         super().__init__(
-            img_size=img_size,
-            patch_size=patch_size,
-            num_classes=num_classes,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
+            img_size=config.img_size,
+            patch_size=config.patch_size,
+            num_classes=config.num_classes,
+            embed_dim=config.embed_dim,
+            depth=config.depth,
+            num_heads=config.num_heads,
             drop_path_rate=drop_path,
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
         )
-        self.num_frames = num_frames
-        self.img_size = img_size
+        self.config = config
         for block in self.blocks:
             block.attn.fused_attn = True  # scaled_dot_product_attention whatever timm's environment variable says
         if zero_head:
@@ -78,30 +83,25 @@ class FramewiseViT(Framewise, VisionTransformer):
             nn.init.zeros_(self.head.bias)
 
 
-def vit(
-    *,
-    num_classes: int,
-    num_frames: int,
-    img_size: int = 224,
-    patch_size: int = 16,
-    embed_dim: int = 768,
-    depth: int = 12,
-    num_heads: int = 12,
-    zero_head: bool = True,
-) -> FramewiseViT:
-    """The frame-wise ViT; the defaults are ViT-B/16, the row "ViT" of MSCA's tables 1 to 5.
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig(ViTSizes):
+    """The frame-wise ViT; the defaults are the row "ViT" of MSCA's tables 1 to 5.
 
-    img_size and patch_size in pixels; `zero_head`: whether the classification head starts at zero. Raises ValueError,
-    naming the argument, for sizes below 1, an img_size that is no multiple of patch_size, or an embed_dim that is no
-    multiple of num_heads.
+    - zero_head: whether the classification head starts at zero
     """
-    return FramewiseViT(
-        num_classes=num_classes,
-        num_frames=num_frames,
-        img_size=img_size,
-        patch_size=patch_size,
-        embed_dim=embed_dim,
-        depth=depth,
-        num_heads=num_heads,
-        zero_head=zero_head,
-    )
+
+    zero_head: bool = True
+
+    def build(self) -> FramewiseViT:
+        """The network, weights drawn at random."""
+        return FramewiseViT(self, zero_head=self.zero_head)
+
+
+def vit_b16(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """The frame-wise ViT of MSCA's tables, on ViT-B/16."""
+    return ViTConfig(num_classes, num_frames, img_size).build()
+
+
+def vit_b16_base2d(num_classes: int = 400, num_frames: int = 8, img_size: int = 224) -> FramewiseViT:
+    """Base2D of LAPS's Table 3, on ViT-B/16: as vit_b16, but for a head that starts at random."""
+    return ViTConfig(num_classes, num_frames, img_size, zero_head=False).build()

@@ -1,6 +1,6 @@
 """Weights from files, or by name from a pinned release: every key is accounted for."""
 
 from vtbench.weights.hub import HOSTED, hosted_file
-from vtbench.weights.load import LoadReport, load_weights, sha256_of
+from vtbench.weights.load import Foreign, LoadReport, load_weights, sha256_of
 
-__all__ = ["HOSTED", "LoadReport", "hosted_file", "load_weights", "sha256_of"]
+__all__ = ["HOSTED", "Foreign", "LoadReport", "hosted_file", "load_weights", "sha256_of"]

@@ -1,9 +1,9 @@
 """Load a checkpoint into a network and account for every key of both.
 
-Known formats: a state dict in timm's names (`.safetensors`, or a torch file, also below a `state_dict` or `model` key),
-a Lightning checkpoint of ours (the network's keys begin with `network.`), checkpoints of the official TokenShift, LAPS,
-Video Swin and PST code, and Microsoft's and torchvision's Swin transformers, recognised by their keys. Files are read
-with `weights_only=True`: nothing in them is executed.
+Known formats: a state dict in the network's names (`.safetensors`, or a torch file, also below a `state_dict` or
+`model` key), a Lightning checkpoint of ours (the network's keys begin with `network.`), and what the network knows of
+other code: a class of networks may have `foreign_weights`, filters that give a `Foreign`. Files are read with
+`weights_only=True`: nothing in them is executed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import math
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.errors import WeightsError
-from vtbench.weights.laps import convert_laps
-from vtbench.weights.mmvit import drawn_anew, expand_vit
-from vtbench.weights.swin import BUFFERS, convert_swin
-from vtbench.weights.tokshift import convert_tokshift
 
 NETWORK = "network."
 """What a LightningModule of ours calls the network it was given, as a prefix of keys."""
 WRAPPERS = ("module.", "base_model.", NETWORK)
 """Prefixes of all keys, from outside in: DistributedDataParallel's, the official code's VideoNet's, our own."""
-CONVERTERS = (convert_tokshift, convert_laps, convert_swin)
-"""Each gives (format, state dict in our names, key of the file -> our key), or None for a file of other names."""
 BIAS_TABLE = "relative_position_bias_table"
 """What a Swin transformer calls the learnt biases of a window, as the last part of a key."""
 FAMILIES = {
@@ -42,10 +36,34 @@ FAMILIES = {
     "pos_embed3": "Visformer",
     "stem.pos.pa_conv.weight": "ResT",
     f"features.0.0.attn.{BIAS_TABLE}": "Swin",
+    f"layers.0.blocks.0.attn.{BIAS_TABLE}": "Swin",
 }
-"""Our name of a parameter that only one family of networks has; for messages."""
+"""A parameter that only one family of networks has; for messages."""
 SHOWN = 3
 """How many offending keys an error lists of each kind."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A state dict of other code in the names of a network of ours.
+
+    - format: the code whose names it had
+    - state: the tensors under the network's names; what the network does not have keeps its name
+    - renamed: key -> the network's names for it, where they are others
+    - left_out: key -> why the network does not use it; not in `state`
+    - lacks: names of the network that the other code has nothing for: a start keeps them as they were drawn
+    """
+
+    format: str
+    state: dict[str, Tensor]
+    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+
+
+Filter = Callable[[dict[str, Tensor], Mapping[str, Tensor]], Foreign | None]
+"""Gives a state dict in a network's names; None for what it does not know. The second argument is the network's own
+state dict. Raises ValueError for a state dict that it knows and that is broken."""
 
 
 @dataclass(frozen=True)
@@ -96,42 +114,40 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
     """
     path, wanted = Path(path), model.state_dict()
     format_, state, left_out = read_state(path, wanted)
-    renamed: dict[str, str] = {}
+    became: dict[str, tuple[str, ...]] = {key: (key,) for key in state}
+    lacks: tuple[str, ...] = ()
     as_it_is = _of_same_names(state, wanted)
-    for convert in CONVERTERS if format_ == "timm" else ():
+    families = {FAMILIES[key]: None for key in state if key in FAMILIES}
+    for convert in getattr(model, "foreign_weights", ()):
         try:
-            converted = convert(state)
+            foreign: Foreign | None = convert(state, wanted)
         except ValueError as e:
             if as_it_is:
                 continue
             raise WeightsError(f"{path}: {e}; get the file again") from e
-        if converted and not (as_it_is and converted[2]):
-            format_, state, renamed = converted
-    for name in [name for name in state if name.rpartition(".")[2] in BUFFERS and name not in wanted]:
-        del state[name]
-        left_out[name] = "no weight, computed from the sizes"
-    family = next((family for key, family in FAMILIES.items() if key in state), format_)
-    content = f"{family} checkpoint of {len(state)} tensors ({', '.join(list(state)[:SHOWN])}, ...)"
+        if foreign is None or (as_it_is and foreign.renamed):
+            continue
+        format_ = foreign.format if format_ == "timm" else format_
+        state, lacks = foreign.state, (*lacks, *foreign.lacks)
+        families |= {FAMILIES[name]: None for name in state if name in FAMILIES}
+        for key, names in became.items():
+            kept = [name for name in names if name not in foreign.left_out]
+            if names and not kept:
+                left_out[key] = foreign.left_out[names[0]]
+            became[key] = tuple(new for name in kept for new in foreign.renamed.get(name, (name,)))
+    family = next(iter(families), "" if format_ == "timm" else format_)
+    content = f"{family} checkpoint of {len(became)} tensors ({', '.join(list(became)[:SHOWN])}, ...)".strip()
 
     if not expect_head:
-        original = {name: key for key, name in renamed.items()}
-        for name in [name for name in state if _is_head(name)]:
-            del state[name]
-            key = original.get(name, name)
-            renamed.pop(key, None)
-            left_out[key] = "head for other classes"
-    of_vit = None if expect_head or as_it_is else expand_vit(state, wanted)
-    if of_vit:
-        state, served = of_vit
-        renamed = {key: ", ".join(names) for key, names in served.items() if names and names != (key,)}
-        left_out |= {key: "no modality for it" for key, names in served.items() if not names}
+        for key, names in became.items():
+            if names and all(map(_is_head, names)):
+                left_out[key], became[key] = "head for other classes", ()
+        state = {name: tensor for name, tensor in state.items() if not _is_head(name)}
     resized = {**_fit_positions(model, state), **_fit_tubelets(wanted, state), **_fit_biases(model, state)}
 
     differences = compare(wanted, state)
     missing = differences["missing"]
-    differences["missing"] = [
-        name for name in missing if expect_head or not (_is_head(name) or (of_vit and drawn_anew(name)))
-    ]
+    differences["missing"] = [name for name in missing if expect_head or not (_is_head(name) or name in lacks)]
     if any(differences.values()):
         biases = any(BIAS_TABLE in name for name in differences["of another shape"])
         alike = "width, depth, patch size" + (", heads, frames" if biases else "")
@@ -140,11 +156,10 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
             f"checkpoint of the same {alike}" + (" and classes" if expect_head else _heads(wanted, state))
         )
     model.load_state_dict(state, strict=False)
-    new_names = {name for names in renamed.values() for name in names.split(", ")}
     return LoadReport(
         format=format_,
-        used=tuple(name for name in state if name not in new_names),
-        renamed=renamed,
+        used=tuple(key for key, names in became.items() if names == (key,)),
+        renamed={key: ", ".join(names) for key, names in became.items() if names and names != (key,)},
         left_out=left_out,
         missing=tuple(missing),
         resized=resized,
@@ -219,12 +234,12 @@ def read_state(path: Path, wanted: Mapping[str, Tensor] | None = None) -> tuple[
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError) as e:
-        reason, mend = str(e).strip().split("\n")[0] or type(e).__name__, "get the file again"
+        reason, remedy = str(e).strip().split("\n")[0] or type(e).__name__, "get the file again"
         if isinstance(e, pickle.UnpicklingError):  # torch's own words recommend to run what is in the file
             reason = "not a torch file of plain tensors"
             if found := re.search(r"Unsupported global: GLOBAL (\S+)", str(e)):
-                reason, mend = f"{reason}, it holds {found[1]}", "save its state dict alone, where you trust the file"
-        raise WeightsError(f"{path}: not a readable safetensors or torch checkpoint ({reason}); {mend}") from e
+                reason, remedy = f"{reason}, it holds {found[1]}", "save its state dict alone, where you trust the file"
+        raise WeightsError(f"{path}: not a readable safetensors or torch checkpoint ({reason}); {remedy}") from e
 
     lightning = isinstance(content, Mapping) and "pytorch-lightning_version" in content
     for wrapper in ("state_dict", "model"):

@@ -1,7 +1,7 @@
 """What builders of networks and methods accept, read from their source with `ast`: nothing is imported, torch least.
 
-A spec names a builder of the package by its short name, or any other as `package.module:name`, a function or a class
-whose `__init__` takes the arguments.
+A spec names a builder of the package by its short name, or any other as `package.module:name`: a function, a class
+whose `__init__` takes the arguments, or a dataclass whose fields they are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import ast
 import contextlib
 import dataclasses
 import operator
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -318,6 +320,26 @@ def _followed(path: Path, module: str, attribute: str, below: tuple[str, ...] = 
     return _followed(module_file(source), source, name, (*below, module))
 
 
+def _defined(path: Path, name: str, below: tuple[Path, ...] = ()) -> tuple[Path, str] | None:
+    """The file and name under which a name at the top of a file is defined, also if the file only imports it; None
+    where it cannot be found, and for names of the standard library."""
+    found = _bindings(path).get(name)
+    if not isinstance(found, tuple):
+        return None if found is None else (path, name)
+    statement, source = found
+    module = statement.module or ""
+    if path in below or (not statement.level and module.partition(".")[0] in sys.stdlib_module_names):
+        return None
+    with contextlib.suppress(SpecError, IndexError):  # no such module, or none with Python source
+        if statement.level:
+            inner = path.parents[statement.level - 1].joinpath(*module.split("."))
+            file = inner / "__init__.py" if inner.is_dir() else inner.with_suffix(".py")
+        else:
+            file = module_file(module)
+        return _defined(file, source, (*below, path))
+    return None
+
+
 def _definition(
     path: Path, name: str, kind: type[ast.ClassDef | ast.FunctionDef] | None = None
 ) -> ast.FunctionDef | ast.ClassDef:
@@ -342,6 +364,8 @@ def _signature(path: Path, name: str) -> Mapping[str, Argument]:
     skip = 0
     if isinstance(found, ast.ClassDef):
         init = _init(found)
+        if init is None and (fields := _fields(path, found)) is not None:
+            return fields
         if init is None:
             raise SpecError(f"{shown(path)}:{found.lineno}: {name} has no __init__ of its own to read arguments from")
         found, skip = init, 1  # without self
@@ -356,6 +380,34 @@ def _signature(path: Path, name: str) -> Mapping[str, Argument]:
 
 def _init(found: ast.ClassDef) -> ast.FunctionDef | None:
     return next((s for s in found.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None)
+
+
+def _fields(path: Path, found: ast.ClassDef) -> dict[str, Argument] | None:
+    """The fields of a dataclass, first those of its bases that are dataclasses too; None for another class."""
+    if not any(re.match(r"(dataclasses\.)?dataclass\b", ast.unparse(one)) for one in found.decorator_list):
+        return None
+    fields: dict[str, Argument] = {}
+    for place in (_base(path, base) for base in reversed(found.bases)):
+        if place and isinstance(above := _bindings(place[0])[place[1]], ast.ClassDef):
+            fields |= _fields(place[0], above) or {}
+    for item in found.body:
+        match item:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=default):
+                if not re.search(r"\b(ClassVar|KW_ONLY)\b", ast.unparse(annotation)):
+                    where = f"{shown(path)}:{item.lineno}: {found.name}.{name}"
+                    fields[name] = Argument(_hint(annotation, path), default is None, _literal(default, where))
+    return fields
+
+
+def _literal(default: ast.expr | None, where: str | None) -> Any:
+    """The value of a default, None where there is none. What is no literal is reported at `where`, or, without it, None
+    too."""
+    try:
+        return None if default is None else ast.literal_eval(default)
+    except (ValueError, TypeError, SyntaxError, RecursionError) as error:
+        if where is None:
+            return None
+        raise SpecError(f"{where}: the default must be a literal") from error
 
 
 def _arguments(
@@ -374,15 +426,8 @@ def _arguments(
     pairs += zip(given.kwonlyargs, given.kw_defaults, strict=True)
     arguments = {}
     for item, default in pairs:
-        value = None
-        if default is not None:
-            try:
-                value = ast.literal_eval(default)
-            except (ValueError, TypeError, SyntaxError, RecursionError) as error:
-                if literal:
-                    raise SpecError(
-                        f"{shown(path)}:{item.lineno}: {name}({item.arg}=...): the default must be a literal"
-                    ) from error
+        where = f"{shown(path)}:{item.lineno}: {name}({item.arg}=...)"
+        value = _literal(default, where if literal else None)
         hint, limits = _without_limits(item.annotation)
         arguments[item.arg] = Argument(_hint(hint, path), default is None, value, limits)
     return arguments
@@ -423,20 +468,13 @@ def _class_rules(path: Path, name: str, variable: str) -> Mapping[str, tuple[str
 
 def _base(path: Path, base: ast.expr) -> tuple[Path, str] | None:
     """The file and name of a base class, given as `Base` or `module.Base`; None where it cannot be found."""
-    try:
+    place = None
+    with contextlib.suppress(SpecError):
         if isinstance(base, ast.Name):
-            found = _bindings(path).get(base.id)
-            if isinstance(found, ast.ClassDef):
-                return path, base.id
-            if isinstance(found, tuple) and not found[0].level:
-                source = found[0].module or ""
-                return _followed(module_file(source), source, found[1])
-        elif isinstance(base, ast.Attribute):
-            module = _module_called(path, ast.unparse(base.value))
-            return _followed(module_file(module), module, base.attr) if module else None
-    except SpecError:
-        return None
-    return None
+            place = _defined(path, base.id)
+        elif isinstance(base, ast.Attribute) and (module := _module_called(path, ast.unparse(base.value))):
+            place = _followed(module_file(module), module, base.attr)
+    return place if place and isinstance(_bindings(place[0]).get(place[1]), ast.ClassDef) else None
 
 
 def _module_called(path: Path, name: str) -> str | None:
@@ -475,37 +513,42 @@ def _without_limits(node: ast.expr | None) -> tuple[ast.expr | None, dict[str, f
 
 
 def _hint(node: ast.expr | None, path: Path) -> Any:
-    """The type an annotation stands for; Any for all but simple types, Literal, tuples, lists and unions of them."""
+    """The type an annotation stands for, aliases followed to where they are defined; Any for all but simple types,
+    Literal, tuples, lists and unions of them."""
     try:
-        return _hint_of(node, path)
-    except (ValueError, TypeError, SyntaxError):  # Literal[A], of names that are known only when it runs
+        return _hint_of(node, path, ())
+    except (ValueError, TypeError, SyntaxError):  # Literal[A], of names that are known only when it runs; a circle
         return Any
 
 
-def _hint_of(node: ast.expr | None, path: Path) -> Any:
+def _hint_of(node: ast.expr | None, path: Path, below: tuple[tuple[Path, str], ...]) -> Any:
+    """`below`: the aliases that led here."""
+
+    def hint(inner: ast.expr) -> Any:
+        return _hint_of(inner, path, below)
+
     match node:
         case ast.Name(id=name) if name in _TYPES:
             return _TYPES[name]
-        case ast.Name(id=name) if isinstance(alias := _bindings(path).get(name), ast.expr):
-            return Any if isinstance(alias, ast.Name) and alias.id == name else _hint_of(alias, path)
+        case ast.Name(id=name):
+            if (place := _defined(path, name)) in below:
+                raise ValueError("an alias of itself")
+            alias = _bindings(place[0])[place[1]] if place else None
+            return _hint_of(alias, place[0], (*below, place)) if place and isinstance(alias, ast.expr) else Any
         case ast.Constant(value=None):
             return type(None)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            sides = _hint_of(left, path), _hint_of(right, path)
+            sides = hint(left), hint(right)
             return Any if Any in sides else sides[0] | sides[1]
         case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
-            hint = _hint_of(inner, path)
-            return Any if hint is Any else hint | None
+            inside = hint(inner)
+            return Any if inside is Any else inside | None
         case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple() | ast.Constant() as inner):
             choices = ast.literal_eval(inner)
             return Literal[choices]
         case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in _SEQUENCES:
-            return list[_hint_of(inner, path)]  # type: ignore[misc]
+            return list[hint(inner)]  # type: ignore[misc]
         case ast.Subscript(value=ast.Name(id="tuple" | "Tuple"), slice=ast.Tuple(elts=parts)):
-            hints = tuple(_hint_of(part, path) if not _dots(part) else ... for part in parts)
+            hints = tuple(... if ast.unparse(part) == "..." else hint(part) for part in parts)
             return tuple[hints]  # type: ignore[valid-type]
     return Any
-
-
-def _dots(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is ...

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vtbench.errors import WeightsError
 from vtbench.models.vggish import VGGish
-from vtbench.weights.vggish import load_vggish
+from vtbench.models.weights.vggish import load_vggish
 
 WIDTHS = (2, 3, 4, 4, 5, 5)
 

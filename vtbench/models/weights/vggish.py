@@ -12,7 +12,8 @@ from pathlib import Path
 from torch import nn
 
 from vtbench.errors import WeightsError
-from vtbench.weights.load import SHOWN, LoadReport, compare, counted, read_state
+from vtbench.weights import LoadReport
+from vtbench.weights.load import SHOWN, compare, counted, read_state
 
 PCA = "pproc."
 """Prefix of the keys of the PCA of embeddings."""

@@ -5,8 +5,8 @@ Swin and PST as https://github.com/MartinXM/TPS at e913d2a has them (`mmaction/m
 `swin_transformer2d_tps.py`). The patch embedding of an image becomes one of tubelets of one frame; to fit it and the
 tables of biases to a network is `load_weights`' part.
 
-PST's files keep two indices of biases, by which they are told from Video Swin's; a shift has no parameters, so they
-are not told from each other. Their weights are those of `model.key_frame=first`, the one thing that PST's code has
+PST's files keep two indices of biases, which Video Swin's do not; a shift has no parameters, so they do not show which
+of the networks they are of. Their weights are those of `model.key_frame=first`, the one thing that PST's code has
 otherwise than `pst` by default: `vtbench eval --set model.key_frame=first`.
 """
 
@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 from torch import Tensor
+
+from vtbench.weights import Foreign
 
 BUFFERS = ("relative_position_index", "relative_position_index_old", "attn_mask")
 """Last parts of keys that hold no weights: they follow from sizes, and vtbench computes them."""
@@ -28,12 +31,11 @@ _LAYER = re.compile(r"layers\.(\d+)\.(blocks|downsample)\.(.+)")
 _FEATURE = re.compile(r"features\.(\d+)\.(.+)")
 
 
-def convert_swin(state: dict[str, Tensor]) -> tuple[str, dict[str, Tensor], dict[str, str]] | None:
-    """(format, state dict in our names, key of the file -> our key); None if it is of no Swin transformer.
+def from_swin(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> Foreign | None:
+    """The state dict of a Swin transformer in our names; None for another network's.
 
     Formats: "timm", "swin" (Microsoft's), "torchvision", "video-swin" and "pst" (official checkpoints with a head of
-    mmaction). BUFFERS, and what none of these networks has, keep their names. Raises ValueError if two keys would have
-    the same name.
+    mmaction). What none of these networks has keeps its name. Raises ValueError if two keys would have the same name.
     """
     names = {key: key.removeprefix(_BACKBONE) for key in state}
     known = set(names.values())
@@ -53,15 +55,20 @@ def convert_swin(state: dict[str, Tensor]) -> tuple[str, dict[str, Tensor], dict
         format_, ours = "torchvision", {key: key for key in state}
     else:
         return None
-    ours = {key: key if key.rpartition(".")[2] in BUFFERS else name for key, name in ours.items()}
-    converted = {ours[key]: tensor for key, tensor in state.items()}
-    if len(converted) != len(state):
+    left_out = {
+        key: "no weight, computed from the sizes"
+        for key in state
+        if key.rpartition(".")[2] in BUFFERS and key not in wanted
+    }
+    ours = {key: name for key, name in ours.items() if key not in left_out}
+    converted = {name: state[key] for key, name in ours.items()}
+    if len(converted) != len(ours):
         twice, _ = Counter(ours.values()).most_common(1)[0]
         raise ValueError(f"Swin checkpoint with two tensors for {twice}")
     embedding = converted.get("patch_embed.proj.weight")
     if embedding is not None and embedding.ndim == 4:
         converted["patch_embed.proj.weight"] = embedding.unsqueeze(2)
-    return format_, converted, {key: name for key, name in ours.items() if name != key}
+    return Foreign(format_, converted, {key: (name,) for key, name in ours.items() if name != key}, left_out)
 
 
 def _from_layers(name: str, *, merged_late: bool) -> str:

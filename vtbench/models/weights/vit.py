@@ -1,15 +1,18 @@
-"""Checkpoints of the official TokenShift code, in timm's names.
+"""What a ViT can start from but timm's weights: checkpoints of the official TokenShift code.
 
 Source: https://github.com/VideoNetworks/TokShift-Transformer at a7abb7e (`vit_models/modeling_tokshift.py`,
-`model/video_net.py`). Its ViT and TokShift networks have the same parameters, so a file does not tell which it is of.
+`model/video_net.py`). Its ViT and TokShift networks have the same parameters, so a file does not show which it is of.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+
+from vtbench.weights import Foreign
 
 _PARTS = {
     "transformer.embeddings.patch_embeddings": "patch_embed.proj",
@@ -28,24 +31,23 @@ _BLOCK_PARTS = {
 _BLOCK = re.compile(r"transformer\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)")
 
 
-def convert_tokshift(state: dict[str, Tensor]) -> tuple[str, dict[str, Tensor], dict[str, str]] | None:
-    """("tokshift", state dict in timm's names, official key -> timm's key); None if it was not written by the official
-    TokenShift code (or by the ViT code it uses).
+def from_tokshift(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> Foreign | None:
+    """A state dict of the official TokenShift code, or of the ViT code it uses, in timm's names; None for another.
 
     Query, key and value are stacked to timm's `qkv`, in this order. Keys that the official network does not have keep
-    their names and stay out of the last result. Raises ValueError if query, key and value cannot be stacked.
+    their names. Raises ValueError if query, key and value cannot be stacked.
     """
     if "transformer.encoder.layer.0.attn.query.weight" not in state:
         return None
     converted: dict[str, Tensor] = {}
-    renamed: dict[str, str] = {}
+    renamed: dict[str, tuple[str, ...]] = {}
     thirds: dict[str, dict[str, Tensor]] = {}
     for key, tensor in state.items():
         name = _timm_name(key)
         if name is None:
             converted[key] = tensor
             continue
-        renamed[key] = name
+        renamed[key] = (name,)
         if ".attn.qkv." in name:
             thirds.setdefault(name, {})[key.split(".")[-2]] = tensor
         else:
@@ -55,7 +57,7 @@ def convert_tokshift(state: dict[str, Tensor]) -> tuple[str, dict[str, Tensor], 
             converted[name] = torch.cat([parts["query"], parts["key"], parts["value"]])
         except (KeyError, RuntimeError) as e:  # one of them is missing, or of another width
             raise ValueError(f"TokenShift checkpoint with a broken attention ({e})") from e
-    return "tokshift", converted, renamed
+    return Foreign("tokshift", converted, renamed)
 
 
 def _timm_name(key: str) -> str | None:

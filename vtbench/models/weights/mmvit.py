@@ -2,7 +2,18 @@
 
 How is not said. Here it is TimeSformer's way (arXiv:2102.05095, which MM-ViT's blocks extend): every added attention
 begins with the weights of the one over space, behind a linear layer that is zero. The embedding of a picture serves
-every modality that has its three channels, its positions motion vectors too; what else a modality needs is drawn anew.
+every modality that has its three channels, its positions motion vectors too; what else a modality needs keeps
+its random values.
+
+From a ViT of timm (`vit_base_patch16_224`) to this network; `space` is `joint` in variant I:
+- `cls_token` + `pos_embed[:, :1]` -> `cls_token`; `pos_embed[0, 1:]` -> `pos_embed.<modality>` of each visual modality
+- `patch_embed.proj` -> `patch_embed.iframe` and `patch_embed.residual`, which have its three channels; motion vectors
+  (two channels) and audio have no counterpart
+- `blocks.<i>.norm1` -> `blocks.<i>.space.norm`, `.attn.qkv` in three -> `.space.q`, `.k`, `.v`, `.attn.proj` ->
+  `.space.proj`; the same four again for `.time` and `.modality`, as TimeSformer starts its attention over time
+  (shift-merge has `norm`, `v` and `proj` of them)
+- `blocks.<i>.norm2` -> `blocks.<i>.mlp.norm`, `.mlp.fc1` and `.mlp.fc2` as they are; `norm` as it is
+- new: `time_embed`, `blocks.<i>.{time,modality}.fc`, `blocks.<i>.modality.merged_norm`, `blocks.<i>.conv`, `head`
 """
 
 from __future__ import annotations
@@ -12,35 +23,37 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
+from vtbench.weights import Foreign
+
 _BLOCK = re.compile(r"(blocks\.\d+)\.(norm1|attn\.qkv|attn\.proj|norm2|mlp\.fc1|mlp\.fc2)\.(weight|bias)")
 _ATTENTIONS = ("joint", "space", "time", "modality")
 _OF_PICTURES = ("patch_embed.proj.weight", "patch_embed.proj.bias", "pos_embed")
-_FIRST = "blocks.0.mlp.norm.weight"
-"""A key that MM-ViT has and a ViT has not."""
+_NEW = re.compile(
+    r"time_embed\..+|patch_embed\.(motion|audio)\..+|blocks\.\d+\.((time|modality)\.fc|modality\.merged_norm|conv)\..+"
+)
+"""The parameters of an MM-ViT that have no counterpart in a ViT."""
 
 
-def expand_vit(
-    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, tuple[str, ...]]] | None:
-    """(state dict of what the network takes from a ViT's, key of the ViT -> its keys in the network); None unless
-    `state` is a ViT's in timm's names and `wanted` the state dict of an MM-ViT.
+def from_vit(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> Foreign | None:
+    """What an MM-ViT takes from a ViT in timm's names; None for the state dict of another network.
 
-    What is in neither answer the ViT cannot give: the network keeps it as it was drawn. Keys of the ViT that serve
-    nothing keep their names; of the embedding and positions of pictures, which a network may have no modality for, they
-    serve () and are in no answer.
+    Keys of the ViT that serve nothing keep their names; of the embedding and positions of pictures, which a network may
+    have no modality for, they are left out.
     """
-    if _FIRST not in wanted or "blocks.0.attn.qkv.weight" not in state:
+    if "blocks.0.attn.qkv.weight" not in state:
         return None
     expanded: dict[str, Tensor] = {}
     served: dict[str, tuple[str, ...]] = {}
+    left_out: dict[str, str] = {}
     for key, tensor in state.items():
         made = {name: part for name, part in _targets(key, tensor, state) if name in wanted}
         if not made and key in _OF_PICTURES:
-            served[key] = ()
+            left_out[key] = "no modality for it"
             continue
         expanded |= made or {key: tensor}
-        served[key] = tuple(made) or (key,)
-    return expanded, served
+        if made and tuple(made) != (key,):
+            served[key] = tuple(made)
+    return Foreign("timm", expanded, served, left_out, lacks=tuple(filter(_NEW.fullmatch, wanted)))
 
 
 def _targets(key: str, tensor: Tensor, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
@@ -72,13 +85,3 @@ def _targets(key: str, tensor: Tensor, state: Mapping[str, Tensor]) -> Iterator[
         yield key, tensor if first is None else tensor + first[:, :1]
     else:
         yield key, tensor
-
-
-def drawn_anew(name: str) -> bool:
-    """Whether a parameter of an MM-ViT has no counterpart in a ViT."""
-    return bool(
-        re.fullmatch(
-            r"time_embed\..+|patch_embed\.(motion|audio)\..+|blocks\.\d+\.((time|modality)\.fc|modality\.merged_norm|conv)\..+",
-            name,
-        )
-    )

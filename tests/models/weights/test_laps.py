@@ -19,9 +19,9 @@ from vtbench.errors import WeightsError
 from vtbench.models import build
 from vtbench.weights import load_weights
 
-SHAPES: dict[str, dict[str, list[int]]] = json.loads(
-    (Path(__file__).parent.parent / "golden" / "laps.json").read_text()
-)["shapes"]
+SHAPES: dict[str, dict[str, list[int]]] = json.loads((Path(__file__).parents[2] / "golden" / "laps.json").read_text())[
+    "shapes"
+]
 HEAD = ["head.weight", "head.bias"]
 NETWORKS = {"visformer": ["visformer", "laps_visformer"], "rest": ["rest", "laps_rest"], "vit": ["vit", "laps_vit"]}
 FORMATS = {"visformer": "laps-visformer", "rest": "rest", "vit": "timm"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
+import tokshift_inputs
 import torch
 from torch import nn
 
@@ -111,3 +113,31 @@ def test_a_vit_of_another_width_is_refused(vit: Path) -> None:
     with pytest.raises(WeightsError, match="of another network than this MMViT"):
         load_weights(network, vit)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_keys_of_a_vit_of_other_code_are_accounted_for_by_their_own_names(tmp_path: Path) -> None:
+    names = {
+        "transformer.embeddings.patch_embeddings.weight": (16, 3, 8, 8),
+        "transformer.embeddings.cls_token": (1, 1, 16),
+        "transformer.encoder.encoder_norm.weight": (16,),
+        "head.weight": (7, 16),
+    }
+    for number in range(2):
+        layer = f"transformer.encoder.layer.{number}"
+        names |= {f"{layer}.attn.{part}.weight": (16, 16) for part in ("query", "key", "value", "out")}
+    with pytest.raises(WeightsError, match=r"ViT checkpoint of .* of another network than this MMViT: .* missing"):
+        official = {name: torch.randn(shape) for name, shape in names.items()}
+        torch.save(official, tmp_path / "part.pth")
+        load_weights(mmvit(modalities=("iframe",)), tmp_path / "part.pth")
+
+    golden = json.loads((Path(__file__).parents[2] / "golden" / "tokshift.json").read_text())
+    sizes = {**tokshift_inputs.SIZES}
+    official = {name.removeprefix("base_model."): torch.randn(shape) for name, shape in golden["shapes"].items()}
+    torch.save(official, tmp_path / "official.pth")
+    network = build("mmvit", num_classes=3, num_frames=2, modalities=("iframe",), **sizes)
+    report = load_weights(network, tmp_path / "official.pth")
+    assert report.format == "tokshift"
+    assert sorted([*report.used, *report.renamed, *report.left_out]) == sorted(official)
+    query, key, value = (f"transformer.encoder.layer.0.attn.{part}.weight" for part in ("query", "key", "value"))
+    assert torch.equal(network.state_dict()["blocks.0.time.k.weight"], official[key])
+    assert "blocks.0.space.q.weight" in report.renamed[query] and "blocks.0.time.v.bias" not in report.renamed[value]

@@ -20,10 +20,10 @@ from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from vtbench.errors import WeightsError
 from vtbench.models import build
+from vtbench.models.weights.swin import from_swin
 from vtbench.weights import LoadReport, load_weights
-from vtbench.weights.swin import convert_swin
 
-OFFICIAL: dict[str, Any] = json.loads((Path(__file__).parent.parent / "golden" / "pst.json").read_text())
+OFFICIAL: dict[str, Any] = json.loads((Path(__file__).parents[2] / "golden" / "pst.json").read_text())
 SIZES: dict[str, Any] = {"embed_dim": 16, "depths": (2, 2), "num_heads": (1, 2)}
 HEAD = ["head.weight", "head.bias"]
 TABLE = "features.0.1.attn.relative_position_bias_table"
@@ -156,9 +156,9 @@ def test_at_full_size_timms_names_are_those_of_pst(name: str, embed_dim: int, th
         model = build(
             "pst", num_classes=400, num_frames=32, embed_dim=embed_dim, depths=(2, 2, third, 2), num_heads=heads
         )
-    converted = convert_swin(state)
-    assert converted is not None and converted[0] == "timm"
-    ours = {key: list(tensor.shape) for key, tensor in converted[1].items()}
+    converted = from_swin(state, {})
+    assert converted is not None and converted.format == "timm"
+    ours = {key: list(tensor.shape) for key, tensor in converted.state.items()}
     for key, shape in ours.items():
         if key.endswith("table"):
             shape[0] *= 31
@@ -301,7 +301,7 @@ WRONG = {
         lambda: timm.create_model(
             "swinv2_tiny_window8_256", depths=(1, 1), num_heads=(1, 1), embed_dim=16
         ).state_dict(),
-        r"timm checkpoint .* of another network than this VideoSwin.*logit_scale",
+        r"checkpoint .* of another network than this VideoSwin.*logit_scale",
     ),
     "a ViT": (vit_state, r"ViT checkpoint .* of another network than this VideoSwin"),
     "a hole": (
