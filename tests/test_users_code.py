@@ -237,13 +237,29 @@ module: "own:Ours"
 """
 
 
+OWN_DATA = """\
+from vtbench.datasets import VideoData, synthetic
+
+class Ours(VideoData):
+    def prepare_data(self):
+        synthetic.generate(self.videos.root, "cycle", num_train=self.videos.num_train, num_test=self.videos.num_test)
+    {body}
+"""
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         (
             "def __init__(self, **given): raise OSError('boom')",
-            r"^data module own:Ours: OSError: boom \(.*; change its",
+            r"^data module own:Ours: OSError: boom \(.*own\.py:6\); its __init__ must take what that of VideoData",
         ),
+        (
+            "def __init__(self, videos, *, seed): super().__init__(videos)",
+            r"^data module own:Ours: TypeError: .*unexpected keyword argument 'frames' \(.*\); its __init__ must take",
+        ),
+        ("def prepare_data(self): raise OSError('boom')", r"OSError: boom \(traceback in .*error\.txt\)"),
+        ("def read(self, split): return []", r"ours-\w+: no videos to train on are listed"),
         ("def train_dataloader(self): raise OSError('boom')", r"OSError: boom \(traceback in .*error\.txt\)"),
         (
             "def test_dataloader(self): return list(super().test_dataloader())[:0]",
@@ -255,7 +271,7 @@ def test_a_data_module_that_fails_is_one_line(prepared: Prepared, body: str, mes
     made = tmp_path / "lab" / "data_manifests" / "ours"
     made.mkdir(parents=True)
     (made / "dataset.yaml").write_text(DATA)
-    own = f"from vtbench.datasets.synthetic import Cycle\n\n\nclass Ours(Cycle):\n    {body}\n"
+    own = OWN_DATA.format(body=body)
     (measurement,) = prepared("  - {id: one, label: One, data: {dataset: ours}}\n", own=own)
     assert data_class("own:Ours").__name__ == "Ours"
     with pytest.raises(VtbenchError, match=message):

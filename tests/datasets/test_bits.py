@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vtbench.audio.waveform import read_sound
-from vtbench.datasets import bits
+from vtbench.datasets.synthetic import bits
 from vtbench.video.compressed import CompressedReader, Triplets
 
 PREDICTED = [n for n in range(bits.NUM_FRAMES) if n % bits.GOP]

@@ -331,7 +331,7 @@ def test_given_weights_are_tested_again_when_the_test_videos_changed(
     assert (
         launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0].finished_at == first.finished_at
     )
-    monkeypatch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
+    monkeypatch.setattr("vtbench.datasets.module.VideoData.fingerprint", lambda self, split: "another")
     other = launch.evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
     assert other.data_fingerprint == "another" != first.data_fingerprint
     aside = folders.evaluation_folder(results, first.evaluation_key + ".1")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from vtbench.datasets import base
+from vtbench.datasets.frames import DecodedFrames
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.papers import measurements, select
@@ -148,7 +148,7 @@ def test_no_epoch_is_chosen_on_test_videos_that_cannot_be_read(tmp_path: Path, m
         entry = self.entries[index]
         return {"video_id": entry.video_id, "label": entry.label, "error": "not a video"}
 
-    monkeypatch.setattr("vtbench.datasets.base.TestVideos.__getitem__", refuse)
+    monkeypatch.setattr("vtbench.datasets.clips.TestVideos.__getitem__", refuse)
     training = smoke(ROW_WITH_NORMS, keep="best_on_test")
     with pytest.raises(
         RunError, match="no test video could be read, so no epoch can be chosen; the first: not a video"
@@ -185,7 +185,7 @@ def test_a_training_is_not_continued_on_other_videos(tmp_path: Path, monkeypatch
     with pytest.raises(RunError, match="stop"):
         train(training, settings, stop_after_the_first_epoch)
     with monkeypatch.context() as patch:
-        patch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
+        patch.setattr("vtbench.datasets.module.VideoData.fingerprint", lambda self, split: "another")
         with pytest.raises(RunError, match=r"was begun with other training videos .*, now another\); bring them back"):
             train(training, settings)
     train(training, settings)
@@ -194,8 +194,8 @@ def test_a_training_is_not_continued_on_other_videos(tmp_path: Path, monkeypatch
 def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training, settings = smoke(), Settings(results=tmp_path)
     train(training, settings)
-    read_frames = base.read_frames
-    monkeypatch.setattr(base, "read_frames", lambda *a, **k: (*read_frames(*a, **k)[:2], "remarkable"))
+    read_frames = DecodedFrames.__call__
+    monkeypatch.setattr(DecodedFrames, "__call__", lambda *given: (*read_frames(*given)[:2], "remarkable"))
     evaluation = test_of(training)
     whole = evaluate(evaluation, settings)
     assert list(whole["remarks"].values()) == 4 * ["remarkable"]
@@ -253,7 +253,7 @@ def test_scores_of_other_weights_are_not_gone_on_with(tmp_path: Path) -> None:
 
 
 def _one_by_one(data: Any) -> Any:
-    data.eval_batch_size = 1
+    data.loading = dataclasses.replace(data.loading, eval_batch_size=1)
     return data
 
 

@@ -508,9 +508,9 @@ def _data_options(parser: Parser) -> None:
 def _data(args: argparse.Namespace) -> int:
     if not args.mpeg4:
         raise UsageError("data prepare needs --mpeg4: the one encoding that there is")
-    from vtbench.datasets.prepare import prepare_mpeg4
+    from vtbench.datasets.reencode import reencode_mpeg4
 
-    done = prepare_mpeg4(args.source, args.target, workers=args.workers, tell=_complain)
+    done = reencode_mpeg4(args.source, args.target, workers=args.workers, report=_complain)
     print(f"{done.encoded} videos encoded, {done.kept} there already, {len(done.failed)} failed")
     for manifest in done.manifests:
         print(f"list written: {manifest}")

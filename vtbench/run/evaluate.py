@@ -12,7 +12,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from vtbench.datasets.triplets import SILENT
+from vtbench.datasets.compressed import SILENT
 from vtbench.errors import RunError
 from vtbench.evaluation import METRICS
 from vtbench.evaluation.metrics import accuracy, coverage
@@ -85,7 +85,7 @@ def _evaluate(
     tested = {"weights_sha256": origin["weights_sha256"], "data_fingerprint": data.fingerprint("test")}
     journal = TestJournal(folder, tested, progress)
     folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
-    data.tested = journal.labels.keys()
+    data.skip(journal.labels)
     started = time.monotonic()
     trainer = L.Trainer(callbacks=[journal], logger=False, **quiet_trainer(training, folder))
     trainer.test(method, data, verbose=False)
@@ -100,8 +100,8 @@ def _evaluate(
     if method.failures and len(method.failures) == len(labels_of):
         name, reason = next(iter(method.failures.items()))
         raise RunError(
-            f"{data.root}: none of {expected} test videos could be read, so nothing was measured; the first: {name}: "
-            f"{reason}; check the folder given with --data {evaluation.data.dataset}=PATH"
+            f"{data.videos.where}: none of {expected} test videos could be read, so nothing was measured; the first: "
+            f"{name}: {reason}; check the folder given with --data {evaluation.data.dataset}=PATH"
         )
     seen = coverage(expected, len(labels_of) - len(method.failures))
     names, scores = view_scores.video_scores(views, average=evaluation.eval.average)
@@ -114,7 +114,7 @@ def _evaluate(
         "metrics": metrics,
         "views": views,
         **seen,
-        "videos_silent": list(remarks.values()).count(SILENT) if data.sound and journal.all_remarks else None,
+        "videos_silent": list(remarks.values()).count(SILENT) if data.has_audio and journal.all_remarks else None,
         "failures": method.failures,
         "remarks": remarks,
         "wall_s": round(time.monotonic() - started, 3),

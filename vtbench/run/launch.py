@@ -300,7 +300,7 @@ def _serve(pipe: Connection, settings: Settings, folders_outside: Sequence[Path]
     """A worker process: take a job, train and evaluate (or prepare its data), answer; until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers itself
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    from vtbench.run.data import prepare
+    from vtbench.run.data import make_synthetic_videos
     from vtbench.run.evaluate import evaluate
     from vtbench.run.train import train
 
@@ -323,7 +323,7 @@ def _serve(pipe: Connection, settings: Settings, folders_outside: Sequence[Path]
                 include(folder)
             for training, evaluations in jobs:
                 if verb == "prepare":
-                    prepare(training, settings, evaluations)
+                    make_synthetic_videos(training, settings, evaluations)
                     continue
                 train(training, settings, progress)
                 measured |= {e.key: evaluate(e, settings, progress) for e in evaluations}

@@ -27,7 +27,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vtbench.datasets.tone import add_tone
+from vtbench.datasets.synthetic.tone import add_tone
 
 __all__ = ["BITS", "GOP", "Scene", "classes", "draw_scene", "flip_labels", "render", "write_video"]
 

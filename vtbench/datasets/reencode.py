@@ -29,7 +29,7 @@ from vtbench.errors import DataError, VideoError
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
 
-__all__ = ["Prepared", "prepare_mpeg4"]
+__all__ = ["Reencoded", "reencode_mpeg4"]
 
 # More than the data sets are read from: what people have, and what FFmpeg tells apart by content anyway.
 SOURCE_SUFFIXES = (
@@ -50,8 +50,8 @@ _LEFT_AFTER = 86400.0  # seconds after which a file that was not renamed belongs
 
 
 @dataclass
-class Prepared:
-    """What `prepare_mpeg4` did. encoded, kept: files written now, and found finished. failed: one line per source file
+class Reencoded:
+    """What `reencode_mpeg4` did. encoded, kept: files written now, and found finished. failed: one line per source file
     that could not be re-encoded. manifests: the lists written."""
 
     encoded: int = 0
@@ -73,7 +73,7 @@ class _Recipe:
         return f"{recipe} source={status.st_size},{status.st_mtime_ns}"
 
 
-def prepare_mpeg4(
+def reencode_mpeg4(
     source: str | Path,
     target: str | Path,
     *,
@@ -81,8 +81,8 @@ def prepare_mpeg4(
     gop: int = 12,
     quantiser: int = 1,
     workers: int = 1,
-    tell: Callable[[str], None] = print,
-) -> Prepared:
+    report: Callable[[str], None] = print,
+) -> Reencoded:
     """Re-encode every video below `source` to the same relative path below `target`, with the suffix .mp4.
 
     size: width and height in pixels, even; pictures are stretched to it, after the display rotation of the file, and
@@ -94,7 +94,7 @@ def prepare_mpeg4(
     A file is written under a name of its own, checked (as many frames as the source decodes to, an I-frame every `gop`,
     vectors readable) and then renamed. A finished file is kept; it is done again if the recipe, the size or the time of
     change of its source, or any of its own bytes are not as they were, for which it is read once. `workers` processes
-    share the files; several runs may write to one target, but do the work twice. `tell` gets one line per file that
+    share the files; several runs may write to one target, but do the work twice. `report` gets one line per file that
     fails, and how far it is twice a minute. Raises DataError for folders that cannot be used and lists that cannot be
     read, before anything is encoded; ValueError for numbers out of range.
     """
@@ -105,8 +105,8 @@ def prepare_mpeg4(
     source, target = Path(source), Path(target)
     jobs, lists = _jobs(source, target), _lists(source)
     _clear(target)
-    recipe, result = _Recipe(size, gop, quantiser), Prepared()
-    told = time.monotonic()
+    recipe, result = _Recipe(size, gop, quantiser), Reencoded()
+    reported = time.monotonic()
     for count, (file, outcome) in enumerate(_outcomes(jobs, recipe, workers), 1):
         if outcome == "encoded":
             result.encoded += 1
@@ -114,10 +114,10 @@ def prepare_mpeg4(
             result.kept += 1
         else:
             result.failed.append(outcome)
-            tell(outcome)
-        if time.monotonic() - told > _LINE_EVERY:
-            told = time.monotonic()
-            tell(f"{count} of {len(jobs)} videos, now {file}")
+            report(outcome)
+        if time.monotonic() - reported > _LINE_EVERY:
+            reported = time.monotonic()
+            report(f"{count} of {len(jobs)} videos, now {file}")
     result.manifests = _rewrite(lists, source, target, dict(jobs))
     return result
 
@@ -158,11 +158,11 @@ def _outcomes(jobs: list[tuple[Path, Path]], recipe: _Recipe, workers: int) -> I
     """(video, "encoded", "kept" or why it failed), in the order they end."""
     if workers <= 1:
         for file, new in jobs:
-            yield file, _prepare(file, new, recipe)
+            yield file, _reencode(file, new, recipe)
         return
     # Not forked: FFmpeg's and numpy's threads would not survive it.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(_prepare, file, new, recipe): file for file, new in jobs}
+        waiting = {pool.submit(_reencode, file, new, recipe): file for file, new in jobs}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
@@ -170,7 +170,7 @@ def _outcomes(jobs: list[tuple[Path, Path]], recipe: _Recipe, workers: int) -> I
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare(file: Path, new: Path, recipe: _Recipe) -> str:
+def _reencode(file: Path, new: Path, recipe: _Recipe) -> str:
     # Not the name of the video: several runs may be at it, and it may leave no room for more letters.
     part = new.with_name(f".vtbench-{uuid.uuid4().hex}.part")
     try:
