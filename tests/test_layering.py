@@ -61,7 +61,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
     "datasets": {
         "__init__": {"module"},
         "module": {"clips", "frames", "manifests"},
-        "clips": {"compressed", "frames", "manifests"},
+        "clips": {"frames", "manifests"},
         "compressed": {"frames", "cache"},
         "frames": {"cache"},
         "synthetic": {"module", "manifests"},

@@ -15,10 +15,11 @@ import pytest
 import torch
 from datamodules import video_data
 
-from vtbench.audio.waveform import read_sound
+from vtbench.audio.waveform import read_audio
 from vtbench.datasets import compressed
 from vtbench.datasets.cache import FileCache
-from vtbench.datasets.compressed import DAMAGED_SOUND, SILENT, CompressedFrames, predicted_frames
+from vtbench.datasets.compressed import DAMAGED_AUDIO, CompressedFrames, predicted_frames
+from vtbench.datasets.frames import SILENT
 from vtbench.datasets.synthetic import bits
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader
@@ -92,7 +93,7 @@ def test_cached_files_are_read_once(video: Path, monkeypatch: pytest.MonkeyPatch
     one = source(cache=cache)
     one(video, lambda n: np.array([1]))
     monkeypatch.setattr(compressed, "CompressedReader", None)
-    monkeypatch.setattr(compressed, "read_sound", None)
+    monkeypatch.setattr(compressed, "read_audio", None)
     found, *_ = source(cache=cache)(video, lambda n: np.arange(n))
     assert len(found["motion"]) == bits.NUM_FRAMES - bits.GOPS
 
@@ -173,9 +174,9 @@ def test_files_without_sound_are_silent_and_remarked(silent: Path, video: Path, 
 
 
 def test_damaged_sound_is_remarked(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = read_sound(video)
-    monkeypatch.setattr(compressed, "read_sound", lambda file: dataclasses.replace(heard, damaged_packets=2))
-    assert source()(video, lambda n: np.array([2]))[2] == DAMAGED_SOUND
+    heard = read_audio(video)
+    monkeypatch.setattr(compressed, "read_audio", lambda file: dataclasses.replace(heard, damaged_packets=2))
+    assert source()(video, lambda n: np.array([2]))[2] == DAMAGED_AUDIO
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

@@ -410,7 +410,7 @@ def test_one_file_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert (target / long).with_suffix(".mp4").exists()
     told = {line.split(": ")[0]: line for line in done.failed}
     assert list(told) == [str(source / name) for name in ("a.mp4", "broken/b.mp4", "odd.mp4", too_long)]
-    for name, words in (("a.mp4", "its sound is in a coding unknown"), ("odd.mp4", "nobody expected this")):
+    for name, words in (("a.mp4", "the codec of its audio is unknown"), ("odd.mp4", "nobody expected this")):
         assert words in told[str(source / name)]
     assert not any("\n" in line for line in done.failed)
     assert not list(target.rglob("*.part"))

@@ -234,7 +234,7 @@ import logging, sys
 logging.basicConfig(level=0, stream=sys.stderr)
 import av
 before = av.logging.get_level(), logging.getLogger("libav").level
-from vtbench.audio.waveform import read_sound
+from vtbench.audio.waveform import read_audio
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
 assert (av.logging.get_level(), logging.getLogger("libav").level) == before

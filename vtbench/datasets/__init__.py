@@ -83,8 +83,8 @@ def build_data(name: str, *, module: str | None = None, **arguments: Any) -> Vid
         raise UsageError(f"no data set '{name}'{did_you_mean(name, DATASETS)} (any other needs root=PATH)")
     found = data_class(module or (name if name in DATASETS else "folder"))
     if "videos" not in arguments:
-        places = {field.name for field in dataclasses.fields(found.folder)} & arguments.keys()
-        arguments["videos"] = found.folder(name=name, **{key: arguments.pop(key) for key in places})
+        places = {field.name for field in dataclasses.fields(found.folder_class)} & arguments.keys()
+        arguments["videos"] = found.folder_class(name=name, **{key: arguments.pop(key) for key in places})
     return found(**arguments)
 
 

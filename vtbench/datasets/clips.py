@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from vtbench.clips import Clips, each
-from vtbench.datasets.compressed import SILENT
-from vtbench.datasets.frames import FrameSource
+from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
 from vtbench.errors import VideoError
 from vtbench.video.sampling import segment_clip, test_clips, train_clip
@@ -31,8 +30,8 @@ __all__ = [
     "TestViews",
     "TrainLoader",
     "TrainVideos",
-    "test_loader",
     "train_loader",
+    "view_loader",
 ]
 
 # First numbers of the seeds of the kinds of draws, which must not share random numbers; HOLDOUT is the data module's.
@@ -116,7 +115,7 @@ class ReadLog:
 
     @property
     def silent(self) -> int:
-        """Videos found to have no sound track."""
+        """Videos found to have no audio track."""
         return int((self._state == 2).sum())
 
 
@@ -289,8 +288,8 @@ class TestVideos(Dataset[dict[str, Any]]):
         return item | {"views": views}
 
 
-def test_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] = ()) -> DataLoader:
-    """Lists of items in the order of the split file, every video once but for the ids in `skip`."""
+def view_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] = ()) -> DataLoader:
+    """Lists of items in the order of the videos, each once, but for the ids in `skip`."""
     left = [i for i, entry in enumerate(videos.entries) if entry.video_id not in skip]
     return DataLoader(
         Subset(videos, left),  # not a shorter list: the number of a video seeds its random clips
@@ -299,6 +298,3 @@ def test_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] =
         collate_fn=list,
         num_workers=loading.num_workers,
     )
-
-
-test_loader.__test__ = False  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a clip takes from a compressed video at each of its frames: I-frame, motion vectors, residual and sound.
+"""What a clip takes from a compressed video at each of its frames: I-frame, motion vectors, residual and audio.
 
 MM-ViT (arXiv:2108.09322) section 4.1: "8 uniformly sampled triplets of I-frames, motion vectors, residuals", and "audio
 features that are temporally aligned with the visual features". A triplet is that of one frame: the I-frame of its
@@ -19,17 +19,15 @@ import torch
 from torch import Tensor
 
 from vtbench.audio.logmel import segments
-from vtbench.audio.waveform import read_sound
+from vtbench.audio.waveform import read_audio
 from vtbench.datasets.cache import FileCache
-from vtbench.datasets.frames import Choose
+from vtbench.datasets.frames import SILENT, Choose
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.files import version
 
-__all__ = ["DAMAGED_SOUND", "SILENT", "CompressedFrames", "predicted_frames"]
+__all__ = ["DAMAGED_AUDIO", "CompressedFrames", "predicted_frames"]
 
-SILENT = "silent"
-"""The remark on a file without a sound track, where audio is asked for: it counts as silence."""
-DAMAGED_SOUND = "damaged sound"
+DAMAGED_AUDIO = "damaged audio"
 """The remark on a file some of whose audio packets do not decode: they are replaced by silence."""
 
 
@@ -90,7 +88,7 @@ class CompressedFrames:
 
     def __call__(self, file: Path, choose: Choose, /) -> tuple[Mapping[str, Tensor], np.ndarray, str | None]:
         """The modalities of the distinct frames that `choose(num_video_frames)` asks for, (U, ...) each; for each
-        number asked, in its shape, which of them it is; and SILENT or DAMAGED_SOUND for such a file if audio is asked
+        number asked, in its shape, which of them it is; and SILENT or DAMAGED_AUDIO for such a file if audio is asked
         for. Raises VideoError."""
         if self.cache is None:
             with CompressedReader(file) as reader:
@@ -135,10 +133,10 @@ class CompressedFrames:
             read = {"motion": reader.motion(numbers, convention=self.motion or "previous")[0]}
         remark = None
         if "audio" in modalities:
-            sound = read_sound(file)
-            remark = DAMAGED_SOUND if sound.damaged_packets else None if sound.has_track else SILENT
+            audio = read_audio(file)
+            remark = DAMAGED_AUDIO if audio.damaged_packets else None if audio.has_track else SILENT
             seconds = reader.seconds[numbers]
-            read["audio"], _ = segments(sound.waveform, seconds, start_s=sound.start_s, end_s=sound.end_s)
+            read["audio"], _ = segments(audio.waveform, seconds, start_s=audio.start_s, end_s=audio.end_s)
         return _Video(
             num_frames=reader.num_frames,
             gops=reader.gops,

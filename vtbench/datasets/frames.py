@@ -14,7 +14,7 @@ from vtbench.datasets.cache import FileCache
 from vtbench.video.decode import VideoReader
 from vtbench.video.files import version
 
-__all__ = ["Choose", "DecodedFrames", "FrameSource"]
+__all__ = ["SILENT", "Choose", "DecodedFrames", "FrameSource"]
 
 Choose = Callable[[int], np.ndarray]
 """From the number of frames in a video to the numbers of those that are wanted, in any shape."""
@@ -29,8 +29,11 @@ FrameSource = Callable[[Path, Choose], tuple[Clips, np.ndarray, str | None]]
 - a remark on the file for whoever reads the results, or None
 
 It raises VideoError for a file that cannot be read. A source of clips with audio has an attribute `has_audio` that is
-true.
+true, and remarks SILENT on files without any.
 """
+
+SILENT = "silent"
+"""The remark on a file without an audio track, where audio is asked for: it counts as silence."""
 
 
 class DecodedFrames:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Videos:
+class Videos(ABC):
     """The videos of a data set, and what its labels mean. `VideoFolder` reads them from a folder, `VideoLists` is given
     them.
 
@@ -62,9 +63,9 @@ class Videos:
         if any(flips.get(b) != a or not 0 <= a < self.num_classes for a, b in flips.items()):
             raise ValueError(f"mirroring twice must restore every label, which {dict(flips)} does not")
 
+    @abstractmethod
     def read(self, split: Split) -> list[Entry]:
         """The videos of a split, in order. Raises DataError for what is not as it should be."""
-        raise NotImplementedError
 
     def group_of(self, entry: Entry) -> str:
         """The group of a video. Raises DataError for an id in which `group` is not found."""

@@ -22,8 +22,8 @@ from vtbench.datasets.clips import (
     TestViews,
     TrainLoader,
     TrainVideos,
-    test_loader,
     train_loader,
+    view_loader,
 )
 from vtbench.datasets.frames import DecodedFrames, FrameSource
 from vtbench.datasets.manifests import Entry, Split, VideoFolder, VideoLists, refuse_unusable
@@ -66,7 +66,7 @@ class VideoData(lightning.LightningDataModule):
     Raises ValueError for a share outside its range, and for several clips without a stride.
     """
 
-    folder: ClassVar[type[VideoFolder]] = VideoFolder
+    folder_class: ClassVar[type[VideoFolder]] = VideoFolder
     """What `build_data` makes of the arguments that say where the videos are."""
 
     def __init__(
@@ -212,11 +212,11 @@ class VideoData(lightning.LightningDataModule):
         if self.validate_on is None:
             return []
         entries = self.test_entries if self.validate_on == "test" else self.holdout_entries
-        return test_loader(self._views(entries), self.loading)
+        return view_loader(self._views(entries), self.loading)
 
     def test_dataloader(self) -> DataLoader:
         """The test videos but for those to be skipped."""
-        return test_loader(self._views(self.test_entries), self.loading, skip=self._skipped)
+        return view_loader(self._views(self.test_entries), self.loading, skip=self._skipped)
 
     def predict_dataloader(self) -> DataLoader:
         """As for a test."""
@@ -252,7 +252,7 @@ class VideoData(lightning.LightningDataModule):
 
     @property
     def silent_train_videos(self) -> int | None:
-        """Training videos without a sound track, as the last training loader found; None if it has not been through
+        """Training videos without an audio track, as the last training loader found; None if it has not been through
         them (but for a last batch that is left out), or clips come without audio."""
         if not self.has_audio or self._log is None or self._log.unread >= self.loading.batch_size:
             return None

@@ -138,6 +138,7 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
+        """Number of classes."""
         return self.about.num_classes
 
     def num_videos(self, split: Split, limit: int | None = None) -> int:

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtbench.datasets import build_data
+from vtbench.datasets import (
+    ClipSampling,
+    CompressedFrames,
+    DecodedFrames,
+    Loading,
+    TestViews,
+    VideoData,
+    VideoFolder,
+    build_data,
+)
 from vtbench.datasets.cache import SHARED
-from vtbench.datasets.clips import ClipSampling, Loading, TestViews
-from vtbench.datasets.compressed import CompressedFrames
-from vtbench.datasets.frames import DecodedFrames
-from vtbench.datasets.manifests import VideoFolder
-from vtbench.datasets.module import VideoData
 from vtbench.datasets.synthetic.module import SyntheticFolder
 from vtbench.errors import DataError, SpecError
 from vtbench.naming import guarded

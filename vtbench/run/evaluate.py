@@ -12,7 +12,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from vtbench.datasets.compressed import SILENT
+from vtbench.datasets.frames import SILENT
 from vtbench.errors import RunError
 from vtbench.evaluation import METRICS
 from vtbench.evaluation.metrics import accuracy, coverage

@@ -2,7 +2,7 @@
 
 The shape steps by +1, -1, +3 or -3 places per hold. All four steps are prime to 8, so any eight holds in a row show all
 eight places once: the classes show *the same frames in another order*, and no function of the unordered set of frames
-can tell them apart. Only the order carries the label. Videos go on moving for CYCLE_HOLDS holds.
+can tell them apart. Only the order carries the label. The shape moves for CYCLE_HOLDS holds.
 
 Mirroring swaps the steps +1 and -1, +3 and -3.
 """

@@ -52,7 +52,7 @@ class SyntheticFolder(VideoFolder):
 class SyntheticData(VideoData):
     """One of the sets of vtbench.datasets.synthetic, as a SyntheticFolder; the other arguments are VideoData's."""
 
-    folder: ClassVar[type[VideoFolder]] = SyntheticFolder
+    folder_class: ClassVar[type[VideoFolder]] = SyntheticFolder
 
     def prepare_data(self) -> None:
         """Generate the videos if they are not there."""

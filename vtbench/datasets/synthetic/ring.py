@@ -115,10 +115,10 @@ def write_video(path: Path, scene: Scene, places: list[int]) -> None:
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         video.codec_context.time_base = Fraction(1, FRAME_RATE)
         video.codec_context.thread_count = 1
-        write_sound = add_tone(out, scene.tone, seconds=len(places) / FRAME_RATE)
+        write_audio = add_tone(out, scene.tone, seconds=len(places) / FRAME_RATE)
         for n, place in enumerate(places):
             frame = pictures[place]  # the encoder copies it, so one picture serves many frames
             frame.pts, frame.time_base = n, Fraction(1, FRAME_RATE)
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
-        write_sound()
+        write_audio()
