@@ -36,11 +36,11 @@ __all__ = [
 
 DATASETS: dict[str, str] = {
     "folder": "vtbench.datasets.module:VideoData",
-    "cycle": "vtbench.datasets.synthetic.module:SyntheticData",
-    "events": "vtbench.datasets.synthetic.module:SyntheticData",
-    "stills": "vtbench.datasets.synthetic.module:SyntheticData",
-    "bits": "vtbench.datasets.synthetic.module:SyntheticData",
-    "silent_bits": "vtbench.datasets.synthetic.module:SyntheticData",
+    "cycle": "vtbench.datasets.synthetic.videos:SyntheticData",
+    "events": "vtbench.datasets.synthetic.videos:SyntheticData",
+    "stills": "vtbench.datasets.synthetic.videos:SyntheticData",
+    "bits": "vtbench.datasets.synthetic.videos:SyntheticData",
+    "silent_bits": "vtbench.datasets.synthetic.videos:SyntheticData",
 }
 """Data module by the name of its data set; `folder` is that of any set of videos with split files."""
 

@@ -75,7 +75,7 @@ class Videos(ABC):
         if found is None or found.group(1) is None:
             raise DataError(
                 f"{entry.source}: '{entry.video_id}' is in no group of {self.name}: the pattern {self.group!r} does "
-                "not match; rename the video, or correct `group` in dataset.yaml"
+                "not match; rename the video, or correct the pattern (`group`)"
             )
         return found.group(1)
 

@@ -95,7 +95,7 @@ class VideoData(lightning.LightningDataModule):
             raise ValueError(f"the share to validate on is {validate_on}, must be above 0 and below 1")
         self.videos, self.sampling, self.views, self.loading = videos, sampling, views, loading
         self.train_transform, self.test_transform = train_transform, test_transform
-        self.frames = frames or DecodedFrames()
+        self.frames = DecodedFrames() if frames is None else frames
         self.flip, self.validate_on, self.seed = flip, validate_on, seed
         self._listed: dict[Split, list[Entry]] = {}
         self._skipped: frozenset[str] = frozenset()

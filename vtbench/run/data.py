@@ -20,7 +20,7 @@ from vtbench.datasets import (
     build_data,
 )
 from vtbench.datasets.cache import SHARED
-from vtbench.datasets.synthetic.module import SyntheticFolder
+from vtbench.datasets.synthetic.videos import SyntheticFolder
 from vtbench.errors import DataError, SpecError
 from vtbench.naming import guarded
 from vtbench.papers.datasets import NO_FLIP, Dataset, load_dataset, wrong_split
@@ -86,7 +86,7 @@ def video_folder(
     common: dict[str, Any] = {
         "name": name,
         "num_classes": facts.num_classes,
-        "class_names": None if facts.synthetic else facts.classes,
+        "class_names": facts.classes,
         "flip_labels": facts.flip_labels or {},
         "group": facts.about.group,
         "train": lists.train,
