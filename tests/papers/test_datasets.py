@@ -94,6 +94,7 @@ def test_clips_of_one_video_are_a_group_of_ucf101() -> None:
     ("name", "old", "new", "message"),
     [
         ("ucf101", "'([^/]+)_c", "'([^/]+_c", "group: is not a regular expression: missing ), unterminated subpattern"),
+        ("ucf101", "'([^/]+)_c", "'(a{99999999999})_c", "group: is not a regular expression: the repetition number is"),
         ("ucf101", "'([^/]+)_c", "'[^/]+_c", "group: has 0 groups in parentheses, must have one, which is what"),
         ("ucf101", "'([^/]+)_c", "'([^/]+)_(c)", "group: has 2 groups in parentheses, must have one"),
         ("ucf101", "group: '", "group: 7 # '", "group: must be a regular expression, as text, not 7, which is a whole"),

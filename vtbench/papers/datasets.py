@@ -58,7 +58,7 @@ def _pattern(node: Node) -> str:
         node.fail(f"must be a regular expression, as text, not {described(node)}")
     try:
         groups = re.compile(node.value).groups
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         node.fail(f"is not a regular expression: {error}; see Python's re, and quote it with '...'")
     if groups != 1:
         node.fail(
