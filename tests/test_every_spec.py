@@ -224,12 +224,14 @@ def test_every_contradiction_of_mmvit_has_a_decision_and_each_decision_a_row() -
     assert set(paper.about.decisions) == named
 
 
-def test_every_data_set_has_a_data_module_of_its_name() -> None:
+def test_synthetic_sets_have_a_data_module_of_their_name_and_the_others_are_folders() -> None:
     names = [path.parent.name for path in own_root().data_manifests.glob("*/dataset.yaml")]
-    assert sorted([*names, "folder"]) == sorted(DATASETS)
-    for name in names:
-        module, _, attribute = DATASETS[name].partition(":")
-        assert getattr(importlib.import_module(module), attribute).dataset_name == name
+    facts = {name: load_dataset(name) for name in names}
+    assert {name for name in names if facts[name].synthetic} == set(DATASETS) - {"folder"}
+    assert {facts[name].module for name in names} == set(DATASETS)
+    for place in DATASETS.values():
+        module, _, attribute = place.partition(":")
+        assert hasattr(importlib.import_module(module), attribute)
 
 
 @pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])

@@ -25,8 +25,8 @@ OPEN = {"errors", "fields", "metrics", "scales"}
 ARROWS = {
     "__main__": {"cli"},
     "cli": {"run", "report", "results", "papers", "datasets"},
-    "run": {"methods", "datasets", "models", "layers", "weights", "evaluation", "cost", "clips", "naming", "report",
-            "results", "papers"},
+    "run": {"methods", "datasets", "video", "models", "layers", "weights", "evaluation", "cost", "clips", "naming",
+            "report", "results", "papers"},
     "report": {"results", "papers"},
     "results": set(),
     "papers": set(),
@@ -77,11 +77,12 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "display": {"plan"},
     },
     "datasets": {
-        "__init__": {"base"},
-        "synthetic": {"bits", "tone", "base"},
-        "bits": {"tone"},
-        "base": {"triplets"},
-        **{name: {"base"} for name in ("diving48", "egtea", "kinetics", "something", "ucf101")},
+        "__init__": {"module"},
+        "module": {"clips", "frames", "manifests"},
+        "clips": {"frames", "manifests"},
+        "compressed": {"frames", "cache"},
+        "frames": {"cache"},
+        "synthetic": {"module", "manifests"},
     },
     "report": {
         "report": {"text", "machine", "ratios", "compare", "statistics"},
@@ -93,7 +94,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
     "results": {"store": {"record", "folders"}, "table": {"store"}},
     "evaluation": {},
 }  # fmt: skip
-TOO_LONG = {"datasets/base.py", "video/compressed.py"}
+TOO_LONG: set[str] = set()
 TENSORS = {"torch", "torchvision", "timm", "lightning", "torchmetrics", "av"}
 PAPER_SIDE = {"papers", "scales", "fields", "metrics", "results", "report", "errors", "cli"}
 

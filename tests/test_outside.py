@@ -69,6 +69,10 @@ def test_a_data_set_and_a_metric_of_the_users_under_a_printed_protocol(capsys: C
     videos = synthetic.generate(
         working_folder / "videos", "cycle", num_train=8, num_test=4
     )  # four classes, as waves has
+    for split, listed in (("train", "train.csv"), ("test", "validation.csv")):
+        rows = [line.split(",") for line in (videos / listed).read_text().splitlines()[1:]]
+        names = ("up", "down", "left", "right")
+        (videos / f"{split}.txt").write_text("".join(f"{names[int(label)]} {path}\n" for path, label in rows))
     arguments = ("--scale", "smoke", "--include", str(WAVES), "--data", f"waves={videos}", "--workers", "1")
     assert main(["run", "waves/table1", *arguments[:4]]) == 2
     assert "data folder of waves (--data waves=PATH)" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import pytest
 import torch
 from lab import with_train
 
-from vtbench.datasets import prepare
+from vtbench.datasets import reencode
 from vtbench.errors import DataError, RunError
 from vtbench.methods.base import Validation
 from vtbench.models.vggish import VGGish
@@ -77,7 +77,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for name, source in (("ucf101", ucf), ("sthv2", sthv2), ("kinetics600", k600)):
         told: list[str] = []
-        done = prepare.prepare_mpeg4(source, folder / f"{source.name}-mpeg4", quantiser=5, tell=told.append)
+        done = reencode.reencode_mpeg4(source, folder / f"{source.name}-mpeg4", quantiser=5, report=told.append)
         assert not done.failed, told
         made[name] = folder / f"{source.name}-mpeg4"
     return made
@@ -143,7 +143,7 @@ def test_the_rate_follows_training_videos_that_are_held_out(sets: dict[str, Path
     training = with_train(training, holdout=0.3, patience=1, epochs=4)
     module = module_of(training, sets)
     held, trained = ({e.video_id for e in part} for part in (module.holdout_entries, module.train_entries))
-    listed_videos = {e.video_id for e in module._list("train")}
+    listed_videos = {e.video_id for e in module.listed("train")}
     assert len(held) == 4 and not held & trained and held | trained == listed_videos
     assert {e.video_id for e in module_of(training, sets).holdout_entries} == held
     others = [module_of(dataclasses.replace(training, seed=seed), sets).holdout_entries for seed in range(1, 6)]

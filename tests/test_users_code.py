@@ -238,13 +238,29 @@ module: "own:Ours"
 """
 
 
+OWN_DATA = """\
+from vtbench.datasets import VideoData, synthetic
+
+class Ours(VideoData):
+    def prepare_data(self):
+        synthetic.generate(self.videos.root, "cycle", num_train=self.videos.num_train, num_test=self.videos.num_test)
+    {body}
+"""
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         (
             "def __init__(self, **given): raise OSError('boom')",
-            r"^data module own:Ours: OSError: boom \(.*; change its",
+            r"^data module own:Ours: OSError: boom \(.*own\.py:6\); its __init__ must take what that of VideoData",
         ),
+        (
+            "def __init__(self, videos, *, seed): super().__init__(videos)",
+            r"^data module own:Ours: TypeError: .*unexpected keyword argument 'frames' \(.*\); its __init__ must take",
+        ),
+        ("def prepare_data(self): raise OSError('boom')", r"OSError: boom \(traceback in .*error\.txt\)"),
+        ("def read(self, split): return []", r"ours-\w+: no videos to train on are listed"),
         ("def train_dataloader(self): raise OSError('boom')", r"OSError: boom \(traceback in .*error\.txt\)"),
         (
             "def test_dataloader(self): return list(super().test_dataloader())[:0]",
@@ -256,11 +272,49 @@ def test_a_data_module_that_fails_is_one_line(prepared: Prepared, body: str, mes
     made = tmp_path / "lab" / "data_manifests" / "ours"
     made.mkdir(parents=True)
     (made / "dataset.yaml").write_text(DATA)
-    own = f"from vtbench.datasets.synthetic import Cycle\n\n\nclass Ours(Cycle):\n    {body}\n"
+    own = OWN_DATA.format(body=body)
     (measurement,) = prepared("  - {id: one, label: One, data: {dataset: ours}}\n", own=own)
     assert data_class("own:Ours").__name__ == "Ours"
     with pytest.raises(VtbenchError, match=message):
         ran(measurement)
+
+
+def test_a_data_module_with_a_decoder_and_an_init_of_its_own_is_trained_on(prepared: Prepared, tmp_path: Path) -> None:
+    """A synthetic set of the user's: it makes its videos, gives its lists, and reads them in its own way."""
+    made = tmp_path / "lab" / "data_manifests" / "ours"
+    made.mkdir(parents=True)
+    (made / "dataset.yaml").write_text(DATA)
+    own = """\
+import numpy as np
+import torch
+from vtbench.datasets import Entry, VideoData
+
+
+def frames(file, choose):
+    wanted = choose(40)
+    numbers, which = np.unique(wanted, return_inverse=True)
+    pictures = torch.full((len(numbers), 3, 40, 48), int(file.read_text()), dtype=torch.uint8)
+    return pictures, which.reshape(wanted.shape), "a text"
+
+
+class Ours(VideoData):
+    def __init__(self, videos, *, frames=None, **options):
+        super().__init__(videos, frames=globals()["frames"], **options)
+
+    def prepare_data(self):
+        for split, count in (("train", self.videos.num_train), ("test", self.videos.num_test)):
+            (self.videos.root / split).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                (self.videos.root / split / f"{number}.txt").write_text(str(60 * (number % 4)))
+
+    def read(self, split):
+        files = sorted((self.videos.root / split).iterdir())
+        return [Entry(f.name, f, int(f.read_text()) // 60, str(f)) for f in files]
+"""
+    (measurement,) = prepared("  - {id: one, label: One, data: {dataset: ours}}\n", own=own)
+    done = ran(measurement)
+    assert (done["videos_expected"], done["videos_failed"], set(done["remarks"].values())) == (4, 0, {"a text"})
+    assert len(list(Path("data").glob("ours-*/train/*.txt"))) == 8
 
 
 # ---- one content, several lines --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Sound tracks of small encoded files, against the waveform that was encoded."""
+"""Audio tracks of small encoded files, against the waveform that was encoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from vtbench.audio.waveform import LONGEST_S, SAMPLE_RATE, Sound, read_sound
+from vtbench.audio.waveform import LONGEST_S, SAMPLE_RATE, Audio, read_audio
 from vtbench.errors import VideoError
 
 
@@ -98,7 +98,7 @@ def middle_s(waveform: np.ndarray) -> float:
     ],
 )
 def test_a_tone_stays_a_tone(name: str, codec: str, rate: int, least_db: float, tmp_path: Path) -> None:
-    sound = read_sound(write(tmp_path / name, tone(2.0, rate=rate), rate=rate, codec=codec))
+    sound = read_audio(write(tmp_path / name, tone(2.0, rate=rate), rate=rate, codec=codec))
     assert sound.waveform.dtype == np.float32 and sound.waveform.shape == (2 * SAMPLE_RATE,)
     decibels, amplitude, delay = signal_to_noise_db(sound.waveform)
     assert decibels >= least_db
@@ -117,14 +117,14 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
         "surround": np.stack([one, one, 0 * one, 0 * one, 0 * one, one]),
     }
     for name, wave in sides.items():
-        sound = read_sound(write(tmp_path / f"{name}.mov", wave))
+        sound = read_audio(write(tmp_path / f"{name}.mov", wave))
         _, amplitude, _ = signal_to_noise_db(sound.waveform)
         assert amplitude == pytest.approx(0.5 if name == "twice" else 0.25, rel=1e-3), name
 
 
 def test_channels_in_anti_phase_mix_to_zero(tmp_path: Path) -> None:
     one = tone(2.0)
-    sound = read_sound(write(tmp_path / "anti.mov", np.stack([one, -one])))
+    sound = read_audio(write(tmp_path / "anti.mov", np.stack([one, -one])))
     assert sound.has_track and np.abs(sound.waveform).max() < 1e-4
 
 
@@ -132,7 +132,7 @@ def test_samples_are_numbers_between_minus_one_and_one(tmp_path: Path) -> None:
     wave = tone(2.0, amplitude=3.0)
     wave[30_000:30_010] = np.nan
     wave[40_000] = np.inf
-    sound = read_sound(write(tmp_path / "loud.mkv", wave, codec="pcm_f32le"))
+    sound = read_audio(write(tmp_path / "loud.mkv", wave, codec="pcm_f32le"))
     assert np.isfinite(sound.waveform).all()
     assert sound.waveform.max() == 1 and sound.waveform.min() == -1
 
@@ -151,7 +151,7 @@ def test_a_click_is_where_it_is_in_the_picture(
     path = write(
         tmp_path / name, click(0.5, 1.2), rate=48000, codec=codec, start_s=start_s, picture_start_s=picture_start_s
     )
-    sound = read_sound(path)
+    sound = read_audio(path)
     expected = start_s - picture_start_s
     assert middle_s(sound.waveform) == pytest.approx(expected + 0.5, abs=1e-3)
     primed_s = 1024 / 48000 if codec == "aac" else 0.0  # what AAC puts first; mp4 hides it in some of these
@@ -164,18 +164,18 @@ def test_a_click_is_where_it_is_in_the_picture(
 
 def test_the_first_frame_shown_counts_and_not_the_first_one_stored(tmp_path: Path) -> None:
     path = write(tmp_path / "b.mp4", click(0.5, 1.2), rate=48000, codec="aac", bframes=2)
-    assert middle_s(read_sound(path).waveform) == pytest.approx(0.5, abs=1e-3)
+    assert middle_s(read_audio(path).waveform) == pytest.approx(0.5, abs=1e-3)
 
 
 def test_sound_longer_than_the_picture_is_cut_and_said(tmp_path: Path) -> None:
-    sound = read_sound(write(tmp_path / "long.mov", tone(3.0), picture_s=1.0, picture_start_s=0.4))
+    sound = read_audio(write(tmp_path / "long.mov", tone(3.0), picture_s=1.0, picture_start_s=0.4))
     assert len(sound.waveform) == SAMPLE_RATE and np.abs(sound.waveform[-100:]).max() > 0.4
     assert (sound.start_s, sound.end_s) == (pytest.approx(-0.4, abs=1e-3), pytest.approx(2.6, abs=1e-3))
     assert sound.covered == 1
 
 
 def test_sound_shorter_than_the_picture_is_followed_by_silence_and_said(tmp_path: Path) -> None:
-    sound = read_sound(write(tmp_path / "short.mp4", tone(0.3), codec="aac", picture_s=3.0))
+    sound = read_audio(write(tmp_path / "short.mp4", tone(0.3), codec="aac", picture_s=3.0))
     assert len(sound.waveform) == 3 * SAMPLE_RATE and not sound.waveform[round(0.31 * SAMPLE_RATE) :].any()
     assert sound.covered == pytest.approx(0.1, abs=1e-3)
 
@@ -185,7 +185,7 @@ def test_the_padding_of_the_last_coded_frame_is_cut(tmp_path: Path) -> None:
     path = write(tmp_path / "padded.mp4", tone(1.003, rate=48000), rate=48000, codec="aac")
     with av.open(str(path)) as container:
         assert sum(frame.samples for frame in container.decode(audio=0)) > 48144 + 500
-    sound = read_sound(path)
+    sound = read_audio(path)
     assert sound.end_s == pytest.approx(1.003, abs=1e-3)
     assert not sound.waveform[round(1.0031 * SAMPLE_RATE) :].any()
 
@@ -201,12 +201,12 @@ def test_sound_that_goes_on_far_beyond_its_declared_length_is_kept(tmp_path: Pat
         assert track.duration * track.time_base == 1  # which is what FFmpeg goes by
         longest_s = max(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
     assert 5 * longest_s < 1 < 50 * longest_s  # more than coders fill up with
-    sound = read_sound(path)
+    sound = read_audio(path)
     assert sound.end_s == pytest.approx(2, abs=1e-3) and np.abs(sound.waveform[-100:]).max() > 0.4
 
 
 def test_sound_that_ends_before_the_picture_begins_is_silence(tmp_path: Path) -> None:
-    sound = read_sound(write(tmp_path / "early.mkv", tone(0.5), picture_start_s=1.0))
+    sound = read_audio(write(tmp_path / "early.mkv", tone(0.5), picture_start_s=1.0))
     assert sound.has_track and not sound.waveform.any() and sound.covered == 0 and sound.end_s < 0
 
 
@@ -240,26 +240,26 @@ def test_the_longest_picture_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert LONGEST_S * SAMPLE_RATE * 4 < 1e9  # bytes
     path = write(tmp_path / "two.mov", tone(2.0))
     monkeypatch.setattr("vtbench.audio.waveform.LONGEST_S", 2.0)
-    assert read_sound(path).picture_s == 2.0
+    assert read_audio(path).picture_s == 2.0
     monkeypatch.setattr("vtbench.audio.waveform.LONGEST_S", 1.99)
     refused(path, "lasts 0.0 h")
 
 
 def test_sound_that_jumps_by_days_leaves_what_is_in_the_picture(tmp_path: Path) -> None:
-    sound = read_sound(write_jump(tmp_path / "later.mkv", sound_s=86400))
+    sound = read_audio(write_jump(tmp_path / "later.mkv", sound_s=86400))
     assert len(sound.waveform) == 19_200 and sound.end_s == pytest.approx(86401.2)
     assert (sound.waveform[:9600] == 0.5).all() and not sound.waveform[9600:].any()
 
 
 PEAK = """
 import sys
-from vtbench.audio.waveform import read_sound
+from vtbench.audio.waveform import read_audio
 def peak():  # not getrusage's, which begins at that of the process this one was started from
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) * 1024
-read_sound(sys.argv[1])
+read_audio(sys.argv[1])
 before = peak()
-waveform = read_sound(sys.argv[2]).waveform
+waveform = read_audio(sys.argv[2]).waveform
 print(peak() - before, waveform.nbytes)
 """
 
@@ -277,7 +277,7 @@ def test_the_decoded_frames_of_a_track_are_not_kept(tmp_path: Path) -> None:
 
 def test_blocks_join_without_a_seam(tmp_path: Path) -> None:
     # 3.3 s are three blocks of a second and a part of one.
-    sound = read_sound(write(tmp_path / "seams.mov", tone(3.3), picture_s=3.3))
+    sound = read_audio(write(tmp_path / "seams.mov", tone(3.3), picture_s=3.3))
     assert len(sound.waveform) == round(3.28 * SAMPLE_RATE) and signal_to_noise_db(sound.waveform)[0] >= 60
 
 
@@ -293,7 +293,7 @@ def test_sound_whose_rate_and_channels_change_on_the_way_goes_on(tmp_path: Path)
         picture_s=1.0,
     )
     (tmp_path / "both.ts").write_bytes(one.read_bytes() + other.read_bytes())
-    sound = read_sound(tmp_path / "both.ts")
+    sound = read_audio(tmp_path / "both.ts")
     halves = np.split(sound.waveform, 2)
     for half in halves:
         decibels, amplitude, _ = signal_to_noise_db(half[1600:-1600])  # the coder's first and last frames left out
@@ -304,13 +304,13 @@ def test_sound_whose_rate_and_channels_change_on_the_way_goes_on(tmp_path: Path)
 
 
 def test_no_track_is_silence_and_said(tmp_path: Path) -> None:
-    sound = read_sound(write(tmp_path / "mute.mp4", None))
+    sound = read_audio(write(tmp_path / "mute.mp4", None))
     assert not sound.has_track and sound.covered == 0 and sound.picture_s == pytest.approx(2)
     assert sound.waveform.shape == (2 * SAMPLE_RATE,) and not sound.waveform.any()
 
 
 def test_silence_is_a_track(tmp_path: Path) -> None:
-    sound = read_sound(write(tmp_path / "silence.mp4", np.zeros(88200), codec="aac"))
+    sound = read_audio(write(tmp_path / "silence.mp4", np.zeros(88200), codec="aac"))
     assert sound.has_track and sound.covered == pytest.approx(1, abs=1e-3) and not sound.waveform.any()
 
 
@@ -328,9 +328,9 @@ def overwrite(path: Path, numbers: range) -> None:
 def test_damaged_packets_are_silence_and_move_nothing(count: int, tmp_path: Path) -> None:
     wave = tone(2.0, rate=48000)
     path = write(tmp_path / "damaged.mp4", wave, rate=48000, codec="aac")
-    whole = read_sound(path)
+    whole = read_audio(path)
     overwrite(path, range(40, 40 + count))
-    sound = read_sound(path)
+    sound = read_audio(path)
     assert sound.damaged_packets == count and sound.end_s == whole.end_s
     # Packet n holds samples 1024 (n - 1) on, and half of what the one before it says.
     first, last = (round((number - 1) * 1024 / 48000 * SAMPLE_RATE) for number in (40, 40 + count))
@@ -346,19 +346,19 @@ def test_a_track_of_which_nothing_decodes_is_refused(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         count = sum(1 for packet in container.demux(audio=0) if packet.size)
     overwrite(path, range(count))
-    refused(path, r"none of the \d+ packets of its sound decodes; convert it, or get it again")
+    refused(path, r"none of the \d+ packets of its audio decodes; convert it, or get it again")
 
 
 def refused(path: Path, message: str) -> None:
     with pytest.raises(VideoError, match=message) as error:
-        read_sound(path)
+        read_audio(path)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
 def test_sound_of_an_unknown_coding_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "odd.mov", tone(0.5))
     path.write_bytes(path.read_bytes().replace(b"sowt", b"zzzz"))
-    refused(path, "its sound is in a coding unknown to FFmpeg; convert it to AAC")
+    refused(path, "the codec of its audio is unknown to FFmpeg; convert it to AAC")
 
 
 def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:
@@ -373,17 +373,17 @@ def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate, frame.pts = 16000, 0
         out.mux([*track.encode(frame), *track.encode(None)])
-    refused(tmp_path / "only_sound.m4a", "has no video stream to align its sound with; give a video")
+    refused(tmp_path / "only_sound.m4a", "has no video stream to align its audio with; give a video")
 
 
 def test_time_stamps_that_are_a_little_off_leave_the_sound_whole(tmp_path: Path) -> None:
     # Matroska rounds to 1 ms: stretches of 1024 samples at 44.1 kHz are never whole ones.
-    sound = read_sound(write(tmp_path / "rounded.mkv", tone(2.0), codec="aac"))
+    sound = read_audio(write(tmp_path / "rounded.mkv", tone(2.0), codec="aac"))
     assert signal_to_noise_db(sound.waveform)[0] >= 30
 
 
 def test_what_is_recorded_is_comparable() -> None:
     empty = np.zeros(0, np.float32)
-    assert Sound(empty, True, 0.0, 0.0, 0.0, 0).covered == 0
-    assert Sound(empty, True, 1.0, 3.0, 4.0, 0).covered == 0.5
-    assert Sound(empty, True, -1.0, 1.0, 4.0, 0).covered == 0.25
+    assert Audio(empty, True, 0.0, 0.0, 0.0, 0).covered == 0
+    assert Audio(empty, True, 1.0, 3.0, 4.0, 0).covered == 0.5
+    assert Audio(empty, True, -1.0, 1.0, 4.0, 0).covered == 0.25

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vtbench.audio.waveform import read_sound
-from vtbench.datasets import bits
+from vtbench.audio.waveform import read_audio
+from vtbench.datasets.synthetic import bits
 from vtbench.video.compressed import CompressedReader, Triplets
 
 PREDICTED = [n for n in range(bits.NUM_FRAMES) if n % bits.GOP]
@@ -91,21 +91,21 @@ def test_the_audio_bit_is_in_the_sound_alone(tmp_path: Path, seed: int) -> None:
         assert np.array_equal(getattr(read(low), name), getattr(read(high), name))
     peaks = []
     for path in (low, high):
-        sound = read_sound(path)
+        sound = read_audio(path)
         assert sound.has_track and sound.covered > 0.99
         peaks.append(np.abs(np.fft.rfft(sound.waveform)).argmax() / sound.picture_s)
     assert peaks[0] < 400 < 850 < peaks[1]
 
 
 def test_other_bits_leave_the_sound_alone(tmp_path: Path) -> None:
-    sounds = [read_sound(write(tmp_path, label)).waveform for label in (0b0001, 0b1111)]
+    sounds = [read_audio(write(tmp_path, label)).waveform for label in (0b0001, 0b1111)]
     assert np.array_equal(*sounds)
 
 
 def test_silent_videos_have_the_first_three_bits_and_no_track(tmp_path: Path) -> None:
     with_sound, silent = read(write(tmp_path, 0b1010)), read(write(tmp_path, 0b101, silent=True))
     assert np.array_equal(with_sound.iframes, silent.iframes) and np.array_equal(with_sound.motion, silent.motion)
-    assert not read_sound(write(tmp_path, 0b101, silent=True)).has_track
+    assert not read_audio(write(tmp_path, 0b101, silent=True)).has_track
 
 
 def test_iframes_of_a_video_show_the_texture_at_other_places(tmp_path: Path) -> None:

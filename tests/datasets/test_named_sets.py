@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datamodules import video_data
 
-from vtbench.datasets import build_data
 from vtbench.errors import DataError
 from vtbench.papers.datasets import load_dataset
+from vtbench.run.data import video_folder
 
 AUGMENT: dict[str, Any] = {
     "short_side": (34, 38),
@@ -33,11 +34,9 @@ def folder(root: Path, clip: Path, names: list[str], split: int) -> Path:
     return root
 
 
-def data(name: str, root: Path, **arguments: Any) -> Any:
-    facts = load_dataset(name)
-    defaults: dict[str, Any] = {"num_frames": 8, "stride": 4, "size": 32, "augment": AUGMENT, "batch_size": 2}
-    return build_data(
-        name, root=root, num_classes=facts.num_classes, class_names=facts.classes, **(defaults | arguments)
+def data(name: str, root: Path, *, split: int | None = None, **options: Any) -> Any:
+    return video_data(
+        name, videos=video_folder(name, root, split=split), batch_size=2, **({"augment": AUGMENT} | options)
     )
 
 
@@ -68,7 +67,7 @@ def test_something_something_takes_templates_and_a_flip_turns_left_into_right(
     classes = facts.classes or ()
     labels = {}
     for flip in (0.0, 1.0):
-        made = data(name, tmp_path, stride=None, flip_labels=facts.flip_labels, augment=AUGMENT | {"flip": flip})
+        made = data(name, tmp_path, stride=None, augment=AUGMENT | {"flip": flip})
         dataset = made.train_dataloader().dataset
         labels[flip] = [classes[dataset[0, index][1]] for index in range(2)]
     assert labels == {0.0: [PUSH[0], COMMA], 1.0: [PUSH[1], COMMA]}

@@ -13,23 +13,25 @@ import torch
 from torch import nn
 
 from vtbench.datasets import synthetic
+from vtbench.datasets.synthetic import cycle, events, ring, stills
 from vtbench.errors import DataError
 from vtbench.video import sampling
 from vtbench.video.decode import VideoReader
 
 NUM_FRAMES = 8  # of a clip, at stride HOLD
+KINDS = {"cycle": cycle, "events": events, "stills": stills}
 
 
-def encoded_frames(path: Path, scene: synthetic.Scene, places: list[int]) -> np.ndarray:
-    synthetic.write_video(path, scene, places)
+def encoded_frames(path: Path, scene: ring.Scene, places: list[int]) -> np.ndarray:
+    ring.write_video(path, scene, places)
     with VideoReader(path) as reader:
         return reader.frames(range(reader.num_frames))
 
 
-def places_seen(frames: np.ndarray, scene: synthetic.Scene) -> list[int]:
+def places_seen(frames: np.ndarray, scene: ring.Scene) -> list[int]:
     """Where the shape is in each frame, found by comparison with renderings of all places."""
-    known = [synthetic.NOWHERE, *range(synthetic.PLACES)]
-    pictures = np.stack([synthetic.render(scene, place) for place in known]).astype(int)
+    known = [ring.NOWHERE, *range(ring.PLACES)]
+    pictures = np.stack([ring.render(scene, place) for place in known]).astype(int)
     return [known[int(np.abs(pictures - frame).sum(axis=(1, 2, 3)).argmin())] for frame in frames]
 
 
@@ -37,7 +39,7 @@ def places_seen(frames: np.ndarray, scene: synthetic.Scene) -> list[int]:
 def test_decoded_frames_show_the_places_that_were_drawn(name: str, tmp_path: Path) -> None:
     for label in range(len(synthetic.CLASSES[name])):
         rng = np.random.default_rng(label)
-        scene, places = synthetic.draw_scene(rng), synthetic.draw_places(name, label, rng)
+        scene, places = ring.draw_scene(rng), KINDS[name].draw_places(label, rng)
         assert places_seen(encoded_frames(tmp_path / "a.mp4", scene, places), scene) == places
 
 
@@ -46,19 +48,19 @@ def test_all_classes_of_a_scene_decode_to_the_same_set_of_frames(name: str, tmp_
     """The proof that no function of the unordered set of frames beats chance: for every start a sampler can draw, clips
     of all classes are made of the same frames, bit for bit, so any such function gives all classes the same answer."""
     for seed in range(4):
-        scene = synthetic.draw_scene(np.random.default_rng(seed))
+        scene = ring.draw_scene(np.random.default_rng(seed))
         sets: dict[int, set[tuple[bytes, ...]]] = {}
         orders = set()
         for label in range(len(synthetic.CLASSES[name])):
             for draw in range(2):
                 rng = np.random.default_rng([seed, label, draw])
-                frames = encoded_frames(tmp_path / "a.mp4", scene, synthetic.draw_places(name, label, rng))
-                last = sampling.last_start(len(frames), num_frames=NUM_FRAMES, stride=synthetic.HOLD)
+                frames = encoded_frames(tmp_path / "a.mp4", scene, KINDS[name].draw_places(label, rng))
+                last = sampling.last_start(len(frames), num_frames=NUM_FRAMES, stride=ring.HOLD)
                 for start in range(last + 1):
-                    clip = [frames[start + i * synthetic.HOLD].tobytes() for i in range(NUM_FRAMES)]
-                    sets.setdefault(start % synthetic.HOLD, set()).add(tuple(sorted(clip)))
+                    clip = [frames[start + i * ring.HOLD].tobytes() for i in range(NUM_FRAMES)]
+                    sets.setdefault(start % ring.HOLD, set()).add(tuple(sorted(clip)))
                     orders.add((label, tuple(clip)))
-        assert sorted(sets) == list(range(synthetic.HOLD))
+        assert sorted(sets) == list(range(ring.HOLD))
         assert all(len(found) == 1 for found in sets.values())
         # ... while the order tells the classes apart: no sequence of frames belongs to two of them.
         assert len({clip for _, clip in orders}) == len(orders)
@@ -67,16 +69,16 @@ def test_all_classes_of_a_scene_decode_to_the_same_set_of_frames(name: str, tmp_
 @pytest.mark.parametrize("name", ["cycle", "events"])
 def test_every_clip_the_samplers_can_draw_sees_every_hold_once(name: str) -> None:
     rng = np.random.default_rng(0)
-    places = synthetic.draw_places(name, 0, rng)
-    n, kwargs = len(places), {"num_frames": NUM_FRAMES, "stride": synthetic.HOLD}
+    places = KINDS[name].draw_places(0, rng)
+    n, kwargs = len(places), {"num_frames": NUM_FRAMES, "stride": ring.HOLD}
     drawn = {tuple(sampling.train_clip(n, **kwargs, rng=rng)) for _ in range(300)}
     drawn |= {tuple(c) for clips in (1, 2, 3, 10) for c in sampling.test_clips(n, **kwargs, clips=clips)}
     assert {clip[0] for clip in drawn} == set(range(sampling.last_start(n, **kwargs) + 1))
-    assert len({clip[0] for clip in drawn}) >= synthetic.HOLD
+    assert len({clip[0] for clip in drawn}) >= ring.HOLD
     for clip in drawn:
-        assert np.diff([frame // synthetic.HOLD for frame in clip]).tolist() == [1] * 7
+        assert np.diff([frame // ring.HOLD for frame in clip]).tolist() == [1] * 7
         shown = sorted(places[frame] for frame in clip)
-        expected = list(range(8)) if name == "cycle" else [*[synthetic.NOWHERE] * 4, *synthetic.EVENT_PLACES]
+        expected = list(range(8)) if name == "cycle" else [*[ring.NOWHERE] * 4, *events.EVENT_PLACES]
         assert shown == expected
 
 
@@ -85,8 +87,8 @@ def test_cycle_labels_are_the_steps() -> None:
     firsts = Counter()
     for label in range(4):
         for _ in range(100):
-            holds = synthetic.draw_places("cycle", label, rng)[:: synthetic.HOLD]
-            assert {(b - a) % 8 for a, b in itertools.pairwise(holds)} == {synthetic.STEPS[label] % 8}
+            holds = cycle.draw_places(label, rng)[:: ring.HOLD]
+            assert {(b - a) % 8 for a, b in itertools.pairwise(holds)} == {cycle.STEPS[label] % 8}
             firsts[label, holds[0]] += 1
     assert len(firsts) == 32  # every class starts at every place
 
@@ -95,12 +97,12 @@ def test_events_come_in_all_orders_and_the_label_is_the_first() -> None:
     rng = np.random.default_rng(0)
     orders, slots = set(), set()
     for label, _ in itertools.product(range(4), range(300)):
-        holds = synthetic.draw_places("events", label, rng)[:: synthetic.HOLD]
-        order = tuple(place for place in holds if place != synthetic.NOWHERE)
-        assert order[0] == synthetic.EVENT_PLACES[label]
+        holds = events.draw_places(label, rng)[:: ring.HOLD]
+        order = tuple(place for place in holds if place != ring.NOWHERE)
+        assert order[0] == events.EVENT_PLACES[label]
         orders.add(order)
-        slots.add(tuple(h for h, place in enumerate(holds) if place != synthetic.NOWHERE))
-    assert orders == set(itertools.permutations(synthetic.EVENT_PLACES))
+        slots.add(tuple(h for h, place in enumerate(holds) if place != ring.NOWHERE))
+    assert orders == set(itertools.permutations(events.EVENT_PLACES))
     assert slots == set(itertools.combinations(range(8), 4))
 
 
@@ -108,10 +110,10 @@ def test_events_come_in_all_orders_and_the_label_is_the_first() -> None:
 def test_mirrored_video_is_a_video_of_the_mirrored_label(name: str, tmp_path: Path) -> None:
     for label in range(len(synthetic.CLASSES[name])):
         rng = np.random.default_rng(label)
-        scene, places = synthetic.draw_scene(rng), synthetic.draw_places(name, label, rng)
+        scene, places = ring.draw_scene(rng), KINDS[name].draw_places(label, rng)
         mirrored = encoded_frames(tmp_path / "a.mp4", scene, places)[:, :, ::-1]
-        width = synthetic.WIDTH
-        mirror_scene = synthetic.Scene(
+        width = ring.WIDTH
+        mirror_scene = ring.Scene(
             **{
                 **vars(scene),
                 "centre": (width - 1 - scene.centre[0], scene.centre[1]),
@@ -119,13 +121,13 @@ def test_mirrored_video_is_a_video_of_the_mirrored_label(name: str, tmp_path: Pa
             }
         )
         seen = places_seen(mirrored, mirror_scene)
-        assert seen == [p if p == synthetic.NOWHERE else -p % 8 for p in places]
+        assert seen == [p if p == ring.NOWHERE else -p % 8 for p in places]
         new = synthetic.FLIP_LABELS[name].get(label, label)
         if name == "cycle":
-            holds = seen[:: synthetic.HOLD]
-            assert {(b - a) % 8 for a, b in itertools.pairwise(holds)} == {synthetic.STEPS[new] % 8}
+            holds = seen[:: ring.HOLD]
+            assert {(b - a) % 8 for a, b in itertools.pairwise(holds)} == {cycle.STEPS[new] % 8}
         elif name == "events":
-            assert next(p for p in seen if p != synthetic.NOWHERE) == synthetic.EVENT_PLACES[new]
+            assert next(p for p in seen if p != ring.NOWHERE) == events.EVENT_PLACES[new]
         else:
             assert set(seen) == {new}
 
@@ -140,16 +142,16 @@ def test_files_are_h264_with_quiet_aac_whose_pitch_says_nothing(tmp_path: Path) 
     tones = {label: Counter() for label in range(4)}
     for number in range(400):
         rng = np.random.default_rng([0, 0, number])
-        tones[number % 4][synthetic.draw_scene(rng).tone] += 1
-    assert all(set(counter) == set(synthetic.TONES) for counter in tones.values())
+        tones[number % 4][ring.draw_scene(rng).tone] += 1
+    assert all(set(counter) == set(ring.TONES) for counter in tones.values())
 
 
 def test_every_hold_begins_with_a_keyframe(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    synthetic.write_video(tmp_path / "a.mp4", synthetic.draw_scene(rng), synthetic.draw_places("cycle", 0, rng))
+    ring.write_video(tmp_path / "a.mp4", ring.draw_scene(rng), cycle.draw_places(0, rng))
     with av.open(str(tmp_path / "a.mp4")) as container:
         keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
-    assert keys == [n % synthetic.HOLD == 0 for n in range(40)]
+    assert keys == [n % ring.HOLD == 0 for n in range(40)]
 
 
 # -- generation -------------------------------------------------------------------------------------------------------
@@ -176,7 +178,7 @@ def test_a_complete_set_is_left_alone_and_an_interrupted_one_done_again(
 ) -> None:
     root = tmp_path / "a"
     written = []
-    write_video = synthetic.write_video
+    write_video = ring.write_video
 
     def failing(path: Path, *rest: object) -> None:
         if len(written) == 3:
@@ -184,11 +186,11 @@ def test_a_complete_set_is_left_alone_and_an_interrupted_one_done_again(
         written.append(path)
         write_video(path, *rest)
 
-    monkeypatch.setattr(synthetic, "write_video", failing)
+    monkeypatch.setattr(ring, "write_video", failing)
     with pytest.raises(KeyboardInterrupt):
         synthetic.generate(root, "cycle", num_train=4, num_test=2)
     assert not root.exists()
-    monkeypatch.setattr(synthetic, "write_video", write_video)
+    monkeypatch.setattr(ring, "write_video", write_video)
     synthetic.generate(root, "cycle", num_train=4, num_test=2)
     before = {p: p.stat().st_mtime_ns for p in root.rglob("*")}
     assert len(contents(root)) == 4 + 2 + 3
@@ -199,13 +201,13 @@ def test_a_complete_set_is_left_alone_and_an_interrupted_one_done_again(
 def test_generations_that_start_together_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Threads stand for processes: the lock belongs to the open file, so it keeps both apart alike.
     written = []
-    write_video = synthetic.write_video
+    write_video = ring.write_video
 
     def counting(path: Path, *rest: object) -> None:
         written.append(path)
         write_video(path, *rest)
 
-    monkeypatch.setattr(synthetic, "write_video", counting)
+    monkeypatch.setattr(ring, "write_video", counting)
     with ThreadPoolExecutor() as pool:
         roots = list(
             pool.map(lambda _: synthetic.generate(tmp_path / "a", "stills", num_train=8, num_test=4), range(3))
@@ -255,7 +257,7 @@ def clips_of(root: Path, split: str, start: int) -> tuple[torch.Tensor, torch.Te
     for line in (root / f"{split}.csv").read_text().splitlines()[1:]:
         path, label = line.split(",")
         with VideoReader(root / path) as reader:
-            clips.append(torch.from_numpy(reader.frames([start + i * synthetic.HOLD for i in range(NUM_FRAMES)])))
+            clips.append(torch.from_numpy(reader.frames([start + i * ring.HOLD for i in range(NUM_FRAMES)])))
         labels.append(int(label))
     return torch.stack(clips).permute(0, 1, 4, 2, 3).float() / 255, torch.tensor(labels)
 

@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import encoded
+import lightning
 import numpy as np
 import pytest
 import torch
+from datamodules import video_data
 
-from vtbench.datasets import DATASETS, base, build_data, synthetic
+from vtbench.datasets import DATASETS, build_data, synthetic
+from vtbench.datasets.cache import FileCache
+from vtbench.datasets.clips import ClipSampling, EpochSampler, Loading, TestViews
+from vtbench.datasets.manifests import Entry, VideoFolder, VideoLists, read_manifest
+from vtbench.datasets.module import VideoData
 from vtbench.errors import DataError, UsageError, VideoError
 from vtbench.video import sampling, transforms
 from vtbench.video.decode import VideoReader
@@ -41,20 +47,11 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-def data(root: Path, name: str = "kinetics400", **changes: Any) -> base.VideoData:
-    arguments = {
-        "root": root,
-        "num_classes": 4,
-        "num_frames": 8,
-        "stride": 4,
-        "size": 32,
-        "augment": AUGMENT,
-        "batch_size": 4,
-    }
-    return build_data(name, **(arguments | changes))
+def data(root: Path, name: str = "kinetics400", **changes: Any) -> VideoData:
+    return video_data(name, **({"root": root, "num_classes": 4, "augment": AUGMENT} | changes))
 
 
-def epoch(module: base.VideoData, number: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def epoch(module: VideoData, number: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     module.set_epoch(number)
     batches = list(module.train_dataloader())
     return torch.cat([clips for clips, _ in batches]), torch.cat([labels for _, labels in batches])
@@ -85,7 +82,7 @@ def test_items_depend_on_seed_epoch_and_index_alone(folder: Path) -> None:
     assert equal(epoch(data(folder), 1), reference)
     assert not equal(epoch(data(folder), 2), reference)
     assert not equal(epoch(data(folder, seed=1), 1), reference)
-    assert equal(epoch(data(folder, cache=True), 1), reference)
+    assert equal(epoch(data(folder, cache=FileCache()), 1), reference)
     module = data(folder)
     for number in (0, 1):  # having run another epoch before changes nothing
         again = epoch(module, number)
@@ -104,7 +101,7 @@ def test_number_of_workers_changes_nothing(folder: Path) -> None:
 
 
 def test_an_epoch_is_every_video_once(folder: Path) -> None:
-    sampler = base.EpochSampler(10, seed=0)
+    sampler = EpochSampler(10, seed=0)
     orders = []
     for number in range(3):
         sampler.set_epoch(number)
@@ -149,7 +146,7 @@ def test_flip_probability_and_label_change_hold(folder: Path) -> None:
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_training_on_a_broken_video_is_refused_with_the_remedy(folder: Path, num_workers: int) -> None:
     (folder / "train" / "00003.mp4").write_bytes(b"not a video")
-    with pytest.raises(VideoError, match=r"00003\.mp4: .*take .*train\.csv:5 out") as caught:
+    with pytest.raises(VideoError, match=r"00003\.mp4: .*repair it or remove .*train\.csv:5 ") as caught:
         list(data(folder, num_workers=num_workers).train_dataloader())
     assert caught.value.path == folder / "train" / "00003.mp4"
     assert len(str(caught.value).splitlines()) == 1
@@ -193,8 +190,8 @@ def test_test_items_are_the_manifest_in_order(folder: Path) -> None:
         assert all(item["views"].shape == (2, 8, 3, 32, 32) for item in items)
 
 
-@pytest.mark.parametrize("cache", [False, True])
-def test_an_unreadable_test_video_is_an_error_item(folder: Path, cache: bool) -> None:
+@pytest.mark.parametrize("cache", [None, FileCache()])
+def test_an_unreadable_test_video_is_an_error_item(folder: Path, cache: FileCache | None) -> None:
     module = data(folder, cache=cache)
     module.setup()
     (folder / "validation" / "00001.mp4").write_bytes(b"not a video")
@@ -233,20 +230,18 @@ def test_a_video_shorter_than_the_clip_wraps_round(folder: Path) -> None:
 def test_cached_videos_are_decoded_once_for_all_epochs_and_modules(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base.clear_cache()
-    opened = []
+    cache, opened = FileCache(), []
     init = VideoReader.__init__
     monkeypatch.setattr(VideoReader, "__init__", lambda self, path: (opened.append(path), init(self, path))[1])
     for seed in (0, 1):
-        module = data(folder, cache=True, seed=seed, batch_size=10, num_workers=2)
+        module = data(folder, cache=cache, seed=seed, batch_size=10)
         for number in (0, 1):
             epoch(module, number)
     assert len(opened) == 10
     # A changed file is read again.
     shutil.copy(folder / "train" / "00001.mp4", folder / "train" / "00000.mp4")
-    epoch(data(folder, cache=True, batch_size=10))
+    epoch(data(folder, cache=cache, batch_size=10))
     assert len(opened) == 11
-    base.clear_cache()
 
 
 # -- manifests --------------------------------------------------------------------------------------------------------
@@ -306,7 +301,7 @@ def test_missing_folder_or_manifest_is_refused_with_the_option(folder: Path) -> 
     with pytest.raises(DataError, match=r"nowhere: no such folder; .* --data kinetics400=PATH"):
         data(folder / "nowhere").setup()
     with pytest.raises(DataError, match=r"mine\.csv: no such manifest"):
-        data(folder, train_manifest=folder / "mine.csv").setup()
+        data(folder, train=("mine", "ours")).setup()
     (folder / "train.csv").unlink()
     shutil.rmtree(folder / "train")
     with pytest.raises(DataError, match=r"train\.csv: no such manifest"):
@@ -323,7 +318,7 @@ def test_a_test_video_listed_twice_is_refused(folder: Path) -> None:
 def test_class_names_in_manifests_are_understood(folder: Path) -> None:
     manifest = folder / "train.csv"
     (folder / "mine.csv").write_text("path,label\ntrain/00000.mp4,minus_three\ntrain/00001.mp4,1\n")
-    module = data(folder, class_names=synthetic.CLASSES["cycle"], train_manifest=folder / "mine.csv")
+    module = data(folder, class_names=synthetic.CLASSES["cycle"], train=["mine", "train"])
     assert [entry.label for entry in module.train_entries] == [3, 1]
     manifest.write_text("path,label\ntrain/00000.mp4,minus_three\n")
     with pytest.raises(DataError, match=r"train\.csv:2: .*give class numbers"):
@@ -363,7 +358,7 @@ def test_the_test_list_may_be_called_val_where_there_is_no_validation(folder: Pa
 def test_videos_tested_before_are_left_out_of_a_test(folder: Path) -> None:
     module = data(folder, clip_sampling="random")
     every = {item["video_id"]: item["views"] for batch in module.test_dataloader() for item in batch}
-    module.tested = {"validation/00001.mp4"}
+    module.skip(["validation/00001.mp4"])
     left = {item["video_id"]: item["views"] for batch in module.test_dataloader() for item in batch}
     assert list(left) == [name for name in every if name != "validation/00001.mp4"]
     assert all(torch.equal(left[name], every[name]) for name in left), "the same random clips"
@@ -387,22 +382,24 @@ def test_every_data_set_builds_and_yields_batches(name: str, folder: Path, tmp_p
         module = data(
             tmp_path / name, name, num_classes=classes, num_frames=frames, num_train=8, num_test=4, clips=2, crops=3
         )
-        assert module.flip_labels == synthetic.FLIP_LABELS[name]
+        assert module.videos.flip_labels == synthetic.FLIP_LABELS[name]
     else:
         frames, module = 8, data(folder, name, clips=2, crops=3)
     clips, labels = epoch(module)
     assert clips.shape == (8, frames, 3, 32, 32)
-    assert set(labels.tolist()) <= set(range(module.num_classes))
+    assert set(labels.tolist()) <= set(range(module.videos.num_classes))
     assert [item["views"].shape[0] for batch in module.test_dataloader() for item in batch] == [6] * 4
 
 
 def test_unknown_data_sets_and_wrong_class_counts_are_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="did you mean 'cycle'"):
+    with pytest.raises(
+        UsageError, match=r"^no data set 'cylce'; did you mean 'cycle'\? \(any other needs root=PATH\)$"
+    ):
         build_data("cylce")
     with pytest.raises(DataError, match="has 4 classes, not 8"):
         data(tmp_path / "a", "cycle", num_classes=8)
     with pytest.raises(DataError, match="mirroring"):
-        data(tmp_path / "a", "cycle", flip_labels={})
+        data(tmp_path / "a", "cycle", flip_labels={0: 2, 2: 0})
 
 
 # -- one clip of the whole video --------------------------------------------------------------------------------------
@@ -440,3 +437,237 @@ def test_without_a_stride_the_test_clip_is_the_middle_of_the_segments(folder: Pa
 def test_without_a_stride_there_is_one_clip(folder: Path, views: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"segments of the whole video \(stride None\) make 1 uniform clip, not"):
         data(folder, stride=None, **views)
+
+
+# -- objects ----------------------------------------------------------------------------------------------------------
+
+
+def plain(videos: Any, **options: Any) -> VideoData:
+    return VideoData(
+        videos,
+        sampling=ClipSampling(num_frames=8, stride=4),
+        train_transform=transforms.TrainTransform(size=32, short_side=(34, 40)),
+        test_transform=transforms.TestTransform(size=32, short_side=34, crops=3),
+        **options,
+    )
+
+
+def test_lists_given_as_objects_are_the_folder_that_they_were_read_from(folder: Path) -> None:
+    train, test = (
+        read_manifest(folder / f"{name}.csv", root=folder, num_classes=4) for name in ("train", "validation")
+    )
+    given = plain(VideoLists(train=train, test=test, num_classes=4), loading=Loading(batch_size=5))
+    read = plain(VideoFolder(folder, num_classes=4), loading=Loading(batch_size=5))
+    assert equal(epoch(given), epoch(read))
+    assert [given.fingerprint(split) for split in ("train", "test")] == [
+        read.fingerprint(split) for split in ("train", "test")
+    ]
+    with pytest.raises(DataError, match="listed twice"):
+        plain(VideoLists(test=[*test, test[0]], num_classes=4)).setup("test")
+    with pytest.raises(DataError, match=r"^my set: no videos to train on are listed$"):
+        plain(VideoLists(test=test, num_classes=4, name="my set")).setup("fit")
+
+
+def test_a_decoder_of_ones_own_is_any_function(folder: Path) -> None:
+    asked = []
+
+    def numbered(file: Path, choose: Any) -> tuple[torch.Tensor, np.ndarray, str]:
+        wanted = choose(40)
+        numbers, which = np.unique(wanted, return_inverse=True)
+        asked.append((file.name, wanted.shape))
+        frames = torch.from_numpy(numbers).to(torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 3, 40, 48)
+        return frames, which.reshape(wanted.shape), "made up"
+
+    module = plain(VideoFolder(folder, num_classes=4), frames=numbered, views=TestViews(clips=2))
+    [[item], *_] = module.test_dataloader()
+    assert item["remark"] == "made up" and asked[0] == ("00000.mp4", (2, 8)) and len(asked) == 4
+    shown = (item["views"][:, :, 0, 0, 0] * 0.5 + 0.5) * 255
+    clips = sampling.test_clips(40, num_frames=8, stride=4, clips=2)
+    assert torch.equal(shown.round().long(), torch.from_numpy(clips).repeat_interleave(3, dim=0))
+    clip, _ = module.train_dataloader().dataset[0, 0]
+    assert clip.shape == (8, 3, 32, 32) and not module.has_audio and module.silent_train_videos is None
+
+
+# -- validation -------------------------------------------------------------------------------------------------------
+
+
+def ids(batches: Any) -> list[str]:
+    return [item["video_id"] for batch in batches for item in batch]
+
+
+def test_nothing_is_validated_on_unless_it_is_named(folder: Path) -> None:
+    module = data(folder)
+    assert module.val_dataloader() == [] and module.holdout is None and module.holdout_entries == []
+    assert ids(data(folder, validate_on="test").val_dataloader()) == [f"validation/0000{n}.mp4" for n in range(4)]
+    assert data(folder, validate_on="test").holdout is None
+    held = data(folder, validate_on=0.3)
+    assert held.holdout == 0.3 and len(ids(held.val_dataloader())) == 3
+    assert ids(held.val_dataloader()) == [entry.video_id for entry in held.holdout_entries]
+    left = {entry.video_id for entry in held.train_entries}
+    assert len(left) == 7 and not left & set(ids(held.val_dataloader()))
+    for wrong in (0, 1, 1.5, -0.1):
+        with pytest.raises(ValueError, match=f"the share to validate on is {wrong}, must be above 0 and below 1"):
+            data(folder, validate_on=wrong)
+    with pytest.raises(ValueError, match="validate_on is a share, 'test' or None, not 'train'"):
+        data(folder, validate_on="train")
+
+
+def test_each_stage_reads_the_lists_that_it_needs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(
+        VideoFolder, "read", lambda self, split: read.append(split) or [Entry("a.mp4", folder, 0, split)]
+    )
+    for validate_on, stage, expected in (
+        (None, "fit", ["train"]),
+        ("test", "fit", ["train", "test"]),
+        (None, "validate", []),
+        (0.3, "validate", ["train"]),
+        ("test", "validate", ["test"]),
+        (None, "test", ["test"]),
+        (None, "predict", ["test"]),
+        (None, None, ["train", "test"]),
+    ):
+        read.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(VideoData, "_held_out", frozenset())
+            data(folder, validate_on=validate_on).setup(stage)
+        assert read == expected, (validate_on, stage)
+
+
+def test_predictions_are_of_the_test_views(folder: Path) -> None:
+    module = data(folder, clips=2, crops=3)
+    tested, predicted = (
+        [item["views"] for batch in loader for item in batch]
+        for loader in (module.test_dataloader(), module.predict_dataloader())
+    )
+    assert len(tested) == 4 and all(torch.equal(a, b) for a, b in zip(tested, predicted, strict=True))
+
+
+class Counting(lightning.LightningModule):
+    """Notes what Lightning's trainer asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.seen: dict[str, list[Any]] = {"train": [], "val": [], "test": [], "predict": []}
+
+    def training_step(self, batch: Any, index: int) -> torch.Tensor:
+        self.seen["train"].append(len(batch[1]))
+        return self.layer(torch.zeros(1, 1)).sum()
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        self.seen["val"] += [item["video_id"] for item in batch]
+
+    def test_step(self, batch: Any, index: int) -> None:
+        self.seen["test"] += [item["video_id"] for item in batch]
+
+    def predict_step(self, batch: Any, index: int) -> list[str]:
+        return [item["video_id"] for item in batch]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*[Tt]otal length of.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*smaller than the logging interval:UserWarning")
+@pytest.mark.parametrize(("validate_on", "validated"), [(None, 0), (0.3, 3), ("test", 4)])
+def test_lightnings_trainer_fits_validates_tests_and_predicts(
+    folder: Path, tmp_path: Path, validate_on: Any, validated: int
+) -> None:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    trainer = lightning.Trainer(
+        max_epochs=2, default_root_dir=tmp_path, enable_model_summary=False, num_sanity_val_steps=0, **quiet
+    )
+    network, module = Counting(), data(folder, validate_on=validate_on)
+    trainer.fit(network, datamodule=module)
+    assert sum(network.seen["train"]) == (8 if validate_on in (None, "test") else 4) * 2
+    assert len(network.seen["val"]) == 2 * validated
+    network.seen["val"].clear()
+    trainer.validate(network, datamodule=module, verbose=False)
+    assert len(network.seen["val"]) == validated
+    module.skip(["validation/00002.mp4"])
+    trainer.test(network, datamodule=module, verbose=False)
+    assert network.seen["test"] == [f"validation/0000{n}.mp4" for n in (0, 1, 3)]
+    predicted = trainer.predict(network, datamodule=module) or []
+    assert [name for batch in predicted for name in batch] == network.seen["test"]
+
+
+# -- groups -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_group_is_what_the_pattern_finds_and_otherwise_an_error(folder: Path) -> None:
+    grouped = VideoFolder(folder, num_classes=4, group=r"0*(\d)\d\.mp4$", name="mine")
+    assert grouped.group_of(Entry("train/00042.mp4", folder, 0, "")) == "4"
+    with pytest.raises(DataError, match=r"train\.csv:3: 'x\.avi' is in no group of mine: the pattern '0\*.*' does not"):
+        grouped.group_of(Entry("x.avi", folder, 0, "train.csv:3"))
+    pairs = plain(VideoFolder(folder, num_classes=4, group=r"([0-9])\.mp4$"), validate_on=0.1)
+    assert len(pairs.holdout_entries) == 1
+    one = plain(VideoFolder(folder, num_classes=4, group=r"^(train)/"), validate_on=0.1)
+    with pytest.raises(DataError, match="with 10% held out, none of 10 training videos is left to train on"):
+        one.setup("fit")
+
+
+def test_a_subclass_reads_and_groups_in_its_own_way(folder: Path) -> None:
+    class Ours(VideoData):
+        def prepare_data(self) -> None:
+            (self.videos.root / "ours.txt").write_text("train/00000.mp4 1\ntrain/00002.mp4 3\ntrain/00003.mp4 0\n")
+
+        def read(self, split: Any) -> list[Entry]:
+            root = self.videos.root
+            lines = (line.split() for line in (root / "ours.txt").read_text().splitlines())
+            return [Entry(name, root / name, int(label), f"{split}") for name, label in lines]
+
+        def group(self, entry: Entry) -> str:
+            return "even" if entry.label % 2 == 0 else "odd"
+
+    module = Ours(
+        VideoFolder(folder, num_classes=4),
+        sampling=ClipSampling(8, 4),
+        train_transform=transforms.TrainTransform(size=32, short_side=(34, 40)),
+        test_transform=transforms.TestTransform(size=32, short_side=34, crops=1),
+        validate_on=0.3,
+    )
+    module.setup()
+    parts = {frozenset(e.label for e in part) for part in (module.holdout_entries, module.train_entries)}
+    assert parts == {frozenset({0}), frozenset({1, 3})}
+
+
+# -- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_lightnings_command_line_builds_the_same_module(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jsonargparse")
+    from lightning.pytorch.cli import LightningCLI
+
+    written = tmp_path / "data.yaml"
+    written.write_text(f"""\
+data:
+  videos: {{root: {folder}, num_classes: 4, limit_train: 6}}
+  sampling: {{num_frames: 8, stride: 4}}
+  train_transform:
+    class_path: vtbench.video.transforms.TrainTransform
+    init_args: {{size: 32, short_side: [34, 40]}}
+  test_transform:
+    class_path: vtbench.video.transforms.TestTransform
+    init_args: {{size: 32, short_side: 34, crops: 3}}
+  frames:
+    class_path: vtbench.datasets.DecodedFrames
+    init_args: {{cache: {{class_path: vtbench.datasets.FileCache}}}}
+  loading: {{batch_size: 3}}
+  validate_on: 0.3
+""")
+    line = LightningCLI(
+        Counting,
+        VideoData,
+        run=False,
+        save_config_callback=None,
+        args=["--config", str(written), "--data.seed=5", "--trainer.accelerator=cpu", "--trainer.logger=false"],
+    )
+    expected = plain(
+        VideoFolder(folder, num_classes=4, limit_train=6), loading=Loading(batch_size=3), validate_on=0.3, seed=5
+    )
+    assert equal(epoch(line.datamodule), epoch(expected))
+    assert line.datamodule.holdout_entries == expected.holdout_entries != []

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import DataError, SpecError
-from vtbench.papers.datasets import dataset_names, load_dataset
+from vtbench.papers.check import check_datasets
+from vtbench.papers.datasets import Lists, _load_dataset, dataset_names, load_dataset
 
 
 def test_every_data_set_loads_and_says_where_it_is_from() -> None:
@@ -58,6 +59,71 @@ def test_a_broken_data_set_is_one_line(benchmarks: Path, old: str, new: str, mes
     path.write_text(text.replace(old, new, 1))
     with pytest.raises((SpecError, DataError), match=re.escape(message)):
         load_dataset("cycle")
+
+
+def test_split_files_have_the_names_of_the_data_set_and_of_the_split() -> None:
+    ucf101, kinetics, cycle = (load_dataset(name).lists for name in ("ucf101", "kinetics400", "cycle"))
+    assert ucf101(2) == Lists(train=("split2_train",), test=("split2_test",)) == load_dataset("egtea").lists(2)
+    assert kinetics(None) == cycle(None) == Lists(train=("train",), test=("validation", "val"))
+
+
+def test_split_files_may_be_called_otherwise(benchmarks: Path) -> None:
+    path = benchmarks.parent / "data_manifests" / "egtea" / "dataset.yaml"
+    changed = path.read_text().replace('test: "split{split}_test"', 'test: ["test{split}", "s{split}/{split}_val"]')
+    path.write_text(changed)
+    assert load_dataset("egtea").lists(3) == Lists(train=("split3_train",), test=("test3", "s3/3_val"))
+    path.write_text("\n".join(line for line in changed.splitlines() if not line.startswith("lists")))
+    _load_dataset.cache_clear()
+    assert load_dataset("egtea").lists(3) == Lists(train=("split3_train",), test=("split3_test",))
+
+
+def test_clips_of_one_video_are_a_group_of_ucf101() -> None:
+    group = load_dataset("ucf101").about.group
+    assert group is not None and load_dataset("kinetics400").about.group is None
+    for path, expected in (
+        ("YoYo/v_YoYo_g07_c03.avi", "v_YoYo_g07"),
+        ("v_YoYo_g07_c03.mp4", "v_YoYo_g07"),
+        ("a/b_c01.d/v_HandstandPushups_g25_c01.avi", "v_HandstandPushups_g25"),
+    ):
+        found = re.search(group, path)
+        assert found and found.group(1) == expected
+    assert not re.search(group, "YoYo/v_YoYo_g07.avi")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("ucf101", "'([^/]+)_c", "'([^/]+_c", "group: is not a regular expression: missing ), unterminated subpattern"),
+        ("ucf101", "'([^/]+)_c", "'(a{99999999999})_c", "group: is not a regular expression: the repetition number is"),
+        ("ucf101", "'([^/]+)_c", "'[^/]+_c", "group: has 0 groups in parentheses, must have one, which is what"),
+        ("ucf101", "'([^/]+)_c", "'([^/]+)_(c)", "group: has 2 groups in parentheses, must have one"),
+        ("ucf101", "group: '", "group: 7 # '", "group: must be a regular expression, as text, not 7, which is a whole"),
+        (
+            "ucf101",
+            'train: "split{split}_train"',
+            "train: train",
+            "lists.train: is 'train', and there are 3 official splits; write {split} where its number stands",
+        ),
+        (
+            "sthv2",
+            "train: train",
+            'train: "{split}"',
+            "lists.train: is '{split}', and there is one official split; leave {split} out, or give `splits`",
+        ),
+        ("sthv2", "train: train", 'train: "{part}"', "lists.train: is '{part}', in which only {split} may stand in br"),
+        ("sthv2", "train: train", "train: [a, 1]", "lists.train: must be the name of a split file, without .csv, or a"),
+        ("sthv2", "train: train", "train: []", "lists.train: must be the name of a split file, without .csv, or a"),
+        ("sthv2", "train: train, ", "", "lists.train: missing; it is the split file of the training videos"),
+        ("sthv2", "{train: train", "{trian: train", "lists.trian: no such key; did you mean 'train'?"),
+    ],
+)
+def test_wrong_names_and_groups_are_one_line(benchmarks: Path, name: str, old: str, new: str, message: str) -> None:
+    path = benchmarks.parent / "data_manifests" / name / "dataset.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    (line,) = [problem for problem in check_datasets() if name in problem]
+    assert message in line and re.match(rf".*{name}/dataset\.yaml:\d+: ", line) and "\n" not in line
 
 
 def test_a_flip_can_be_forbidden(benchmarks: Path) -> None:

@@ -26,7 +26,7 @@ num_videos: {train: 4, test: 2}
 """
 LABELLED = DATASET + 'module: "videos:Videos"\nsplits: 2\nflip: {labels: {a: b, b: a}}\n'
 VIDEOS = """\
-from vtbench.datasets.base import VideoData
+from vtbench.datasets.module import VideoData
 
 class Videos(VideoData): ...
 
@@ -88,6 +88,12 @@ def data_set(folder: Path, about: str = DATASET) -> None:
         ("data_manifests/ours/dataset.yaml", LABELLED.replace("videos:Videos", "videos:Others"), [True, True, False]),
         ("data_manifests/ours/dataset.yaml", LABELLED.replace("splits: 2", "splits: 3"), [True, True, False]),
         ("data_manifests/ours/dataset.yaml", LABELLED.replace("a: b, b: a", "a: a"), [True, True, False]),
+        ("data_manifests/ours/dataset.yaml", LABELLED + "group: '(g)'\n", [True, True, False]),
+        (
+            "data_manifests/ours/dataset.yaml",
+            LABELLED + 'lists: {train: "a{split}", test: "b{split}"}\n',
+            [True, True, False],
+        ),
         ("data_manifests/ours/dataset.yaml", LABELLED.replace("title: Ours", "title: Mine"), [False, False, False]),
         ("unused.py", "x = 1\n", [False, False, False]),
         ("benchmarks/lab/paper.yaml", "title: Another\n", [False, False, False]),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from lab import with_train
 
-from vtbench.datasets import base
+from vtbench.datasets.frames import DecodedFrames
 from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.papers import measurements, select
@@ -151,7 +151,7 @@ def test_no_epoch_is_chosen_on_test_videos_that_cannot_be_read(tmp_path: Path, m
         entry = self.entries[index]
         return {"video_id": entry.video_id, "label": entry.label, "error": "not a video"}
 
-    monkeypatch.setattr("vtbench.datasets.base.TestVideos.__getitem__", refuse)
+    monkeypatch.setattr("vtbench.datasets.clips.TestVideos.__getitem__", refuse)
     training = smoke(ROW_WITH_NORMS, keep="best_on_test")
     with pytest.raises(
         RunError, match="no test video could be read, so no epoch can be chosen; the first: not a video"
@@ -188,7 +188,7 @@ def test_a_training_is_not_continued_on_other_videos(tmp_path: Path, monkeypatch
     with pytest.raises(RunError, match="stop"):
         train(training, settings, stop_after_the_first_epoch)
     with monkeypatch.context() as patch:
-        patch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
+        patch.setattr("vtbench.datasets.module.VideoData.fingerprint", lambda self, split: "another")
         with pytest.raises(
             RunError, match=r"was started with other training videos .*, now another\); bring them back"
         ):
@@ -199,8 +199,8 @@ def test_a_training_is_not_continued_on_other_videos(tmp_path: Path, monkeypatch
 def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training, settings = smoke(), Settings(results=tmp_path)
     train(training, settings)
-    read_frames = base.read_frames
-    monkeypatch.setattr(base, "read_frames", lambda *a, **k: (*read_frames(*a, **k)[:2], "remarkable"))
+    read_frames = DecodedFrames.__call__
+    monkeypatch.setattr(DecodedFrames, "__call__", lambda *given: (*read_frames(*given)[:2], "remarkable"))
     evaluation = test_of(training)
     whole = evaluate(evaluation, settings)
     assert list(whole["remarks"].values()) == 4 * ["remarkable"]
@@ -252,7 +252,7 @@ def test_a_test_does_not_resume_from_scores_of_other_weights(tmp_path: Path) -> 
 
 
 def _one_by_one(data: Any) -> Any:
-    data.eval_batch_size = 1
+    data.loading = dataclasses.replace(data.loading, eval_batch_size=1)
     return data
 
 

@@ -25,9 +25,9 @@ sys.path.extend([str(Path(__file__).resolve().parents[2]), str(Path(__file__).re
 
 import encoded
 from compressed_time import RATE, TIMED, moving_pictures
+from datamodules import video_data
 
-from vtbench.datasets import build_data
-from vtbench.datasets.base import VideoData
+from vtbench.datasets.module import VideoData
 from vtbench.methods import build_method
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Training
@@ -43,12 +43,11 @@ def mini_training() -> Training:
 def bits(training: Training, *, folder: Path, clips: int, workers: int) -> VideoData:
     """The training's data, files read anew for each clip by `workers` processes."""
     data = training.data
-    module = build_data(
+    module = video_data(
         data.dataset,
         root=folder,
         num_train=clips,
         num_test=1,
-        num_classes=16,
         num_frames=data.num_frames,
         stride=None,
         size=data.size,
@@ -105,7 +104,8 @@ def paper_sized(folder: Path, kind: str, *, files: int = 8) -> VideoData:
     encoded.encode(folder / name, moving_pictures(10 * RATE), codec=codec, options=options, rate=RATE)
     for split in ("train", "validation"):
         (folder / f"{split}.csv").write_text("path,label\n" + f"{name},0\n" * files)
-    module = VideoData(
+    module = video_data(
+        "videos",
         root=folder,
         num_classes=1,
         num_frames=8,

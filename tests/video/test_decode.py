@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -217,3 +219,34 @@ def test_a_header_that_announces_too_many_frames_is_not_believed(tmp_path: Path)
     path.write_bytes(data)
     with VideoReader(path) as reader:
         assert reader.num_frames == 60
+
+
+def test_ffmpegs_messages_are_neither_shown_nor_switched_off_for_others(tmp_path: Path) -> None:
+    """An exception says what is wrong. Importing the readers leaves logging as it was."""
+    path = tmp_path / "damaged.avi"
+    encoded.encode(path, encoded.numbered(40), codec="mpeg4", options={"g": "12"})
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) // 2, len(data) // 2 + 4000, 7):
+        data[place] ^= 0x55
+    path.write_bytes(data)
+    script = f"""
+import logging, sys
+logging.basicConfig(level=0, stream=sys.stderr)
+import av
+before = av.logging.get_level(), logging.getLogger("libav").level
+from vtbench.audio.waveform import read_audio
+from vtbench.video.compressed import CompressedReader
+from vtbench.video.decode import VideoReader
+assert (av.logging.get_level(), logging.getLogger("libav").level) == before
+from vtbench.errors import VideoError
+for reader in (VideoReader, CompressedReader):
+    try:
+        with reader({str(path)!r}) as video:
+            list(video.sequential())
+    except VideoError:
+        pass
+    else:
+        sys.exit("nothing was wrong")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

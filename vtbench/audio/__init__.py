@@ -1,1 +1,1 @@
-"""The sound of a video: a waveform aligned with the picture, and log-mel patches as VGGish expects them."""
+"""The audio of a video: a waveform aligned with the picture, and log-mel patches as VGGish expects them."""

@@ -60,13 +60,13 @@ def patches(waveform: np.ndarray) -> np.ndarray:
 def segments(
     waveform: np.ndarray, centres_s: Sequence[float] | np.ndarray, *, start_s: float = 0.0, end_s: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The patch around each of T times: float32 (T, ROWS, BANDS), and bool (T,), true where it has no sound at all.
+    """The patch around each of T times: float32 (T, ROWS, BANDS), and bool (T,), true where it has no audio at all.
 
     waveform: (L,), sample 0 at time 0. centres_s: the times (s), in any order, also outside the waveform. start_s,
-    end_s: when the sound begins and ends, by default the waveform's ends (`Sound` has both).
+    end_s: when the audio begins and ends, by default the waveform's ends (`Audio` has both).
 
     A patch is of STRETCH samples, the "1-second segment" of arXiv:2108.09322, Section 4.1: VGGish takes 0.975 s of a
-    second. Beyond the ends of the waveform there is silence, so every time has its patch however short the sound is.
+    second. Beyond the ends of the waveform there is silence, so every time has its patch however short the audio is.
     """
     begin = np.rint(np.asarray(centres_s, dtype=np.float64) * SAMPLE_RATE).astype(np.int64) - STRETCH // 2  # (T,)
     at = begin[:, None] + np.arange(STRETCH)  # (T, STRETCH)
@@ -75,8 +75,8 @@ def segments(
     stretches[inside] = waveform[at[inside]]
     first = round(start_s * SAMPLE_RATE)
     last = len(waveform) if end_s is None else min(round(end_s * SAMPLE_RATE), len(waveform))
-    without_sound = np.maximum(begin, max(first, 0)) >= np.minimum(begin + STRETCH, last)
-    return log_mel(stretches), without_sound
+    without_audio = np.maximum(begin, max(first, 0)) >= np.minimum(begin + STRETCH, last)
+    return log_mel(stretches), without_audio
 
 
 def _mel(hertz: np.ndarray | float) -> np.ndarray:

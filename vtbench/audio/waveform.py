@@ -1,16 +1,16 @@
-"""The sound track of a video as one waveform in the picture's time, decoded and resampled with PyAV (FFmpeg).
+"""The audio track of a video as one waveform in the picture's time, decoded and resampled with PyAV (FFmpeg).
 
-What is defined, and what a caller records of it (the fields of `Sound`):
+The cases, which a caller can tell apart by the fields of `Audio`:
 
-- no sound track: silence as long as the picture, `has_track` false
-- sound that starts after the first frame: silence before it; that starts earlier: cut there
-- sound that ends before the picture: silence after it; that goes on: cut at the end of the last frame
+- no audio track: silence as long as the picture, `has_track` false
+- audio that starts after the first frame: silence before it; that starts earlier: cut there
+- audio that ends before the picture: silence after it; that is longer: cut at the end of the last frame
 - silence: a track like any other, of zeros
 - packets that are damaged or missing in the middle: silence in their place, what comes after is not moved
 - a track of which nothing decodes, a file without picture, a picture of more than LONGEST_S: refused
 
 What cannot be noticed: damage that is still valid code, and in avi files, which have no field for it, what AAC and MP3
-encoders put first (up to 0.07 s), by which the sound is then late.
+encoders put first (up to 0.07 s), by which the audio is then late.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from vtbench.errors import VideoError
 from vtbench.video.files import BAD_INPUT, reason
 
-__all__ = ["LONGEST_S", "SAMPLE_RATE", "Sound", "read_sound"]
+__all__ = ["LONGEST_S", "SAMPLE_RATE", "Audio", "read_audio"]
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform (Hz), VGGish's."""
@@ -35,7 +35,7 @@ LONGEST_S = 4 * 3600
 makes it days long."""
 
 # Time stamps are rounded (to 1 ms in matroska, to a coded frame in some avi files). Only what is further off than this
-# (s) is a gap; closing smaller ones would cut a sound that is whole.
+# (s) is a gap; closing smaller ones would cut audio that is whole.
 _JITTER_S = 0.05
 
 # Samples that are mixed and written at a time. One coded frame (a few hundred) at a time would take longer.
@@ -43,12 +43,12 @@ _BLOCK = SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class Sound:
-    """The sound of one video.
+class Audio:
+    """The audio of one video.
 
     - waveform: (L,) float32 in [-1, 1], SAMPLE_RATE per second, mean of the channels. Sample 0 is the time at which the
       first frame is shown, the last one that at which the last frame ends: L = picture_s x SAMPLE_RATE, rounded
-    - has_track: whether the file has a sound track
+    - has_track: whether the file has an audio track
     - start_s, end_s: when the track begins and ends (s), 0 being the first frame; outside 0 to picture_s if it is
       longer than the picture. Both 0 without samples
     - picture_s: length of the picture (s)
@@ -64,17 +64,17 @@ class Sound:
 
     @property
     def covered(self) -> float:
-        """Share of the picture's time that the track covers, 0 to 1. Silence in the track counts as sound."""
+        """Share of the picture's time that the track covers, 0 to 1. Silence in the track counts as covered."""
         overlap = min(self.end_s, self.picture_s) - max(self.start_s, 0.0)
         return max(overlap, 0.0) / self.picture_s if self.picture_s else 0.0
 
 
-def read_sound(path: str | Path) -> Sound:
-    """The first sound track of a video file, aligned with the first video stream by their time stamps.
+def read_audio(path: str | Path) -> Audio:
+    """The first audio track of a video file, aligned with the first video stream by their time stamps.
 
     Raises VideoError, naming path and remedy, for a file that is missing or unreadable, without picture, with one
     longer than LONGEST_S, or with a track of which nothing decodes. The file is read twice, for the times of the
-    picture and for the sound. Beside the waveform, no more than a second or so of sound is in memory at a time.
+    picture and for the audio. Besides the waveform, no more than a second or so of audio is in memory at a time.
     """
     path = Path(path)
     try:
@@ -85,7 +85,7 @@ def read_sound(path: str | Path) -> Sound:
                 f"lasts {(end_s - start_s) / 3600:.1f} h by the time stamps of its picture, and at most"
                 f" {LONGEST_S / 3600:g} h are read; write new time stamps if they jump, otherwise cut it into parts",
             )
-        return _sound(path, start_s, end_s - start_s)
+        return _audio(path, start_s, end_s - start_s)
     except BAD_INPUT as error:
         raise VideoError(path, f"{reason(error)}; check the path, or get the file again") from error
 
@@ -94,7 +94,7 @@ def _picture(path: Path) -> tuple[float, float]:
     """When the first frame is shown and when the last one ends (s), in the file's time."""
     with av.open(str(path), metadata_errors="ignore") as container:
         if not container.streams.video:
-            raise VideoError(path, "has no video stream to align its sound with; give a video")
+            raise VideoError(path, "has no video stream to align its audio with; give a video")
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
         frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
@@ -111,15 +111,15 @@ def _picture(path: Path) -> tuple[float, float]:
     return start_s, max(end_s, start_s)
 
 
-def _sound(path: Path, picture_start_s: float, picture_s: float) -> Sound:
-    """The sound of a file whose picture begins at picture_start_s of the file's time."""
+def _audio(path: Path, picture_start_s: float, picture_s: float) -> Audio:
+    """The audio of a file whose picture begins at picture_start_s of the file's time."""
     waveform = np.zeros(round(picture_s * SAMPLE_RATE), np.float32)
     with av.open(str(path), metadata_errors="ignore") as container:
         if not container.streams.audio:
-            return Sound(waveform, False, 0.0, 0.0, picture_s, 0)
+            return Audio(waveform, False, 0.0, 0.0, picture_s, 0)
         track = container.streams.audio[0]
         if track.codec_context is None:
-            raise VideoError(path, "its sound is in a coding unknown to FFmpeg; convert it to AAC")
+            raise VideoError(path, "the codec of its audio is unknown to FFmpeg; convert it to AAC")
         declared_end_s = None
         if track.start_time is not None and track.duration:
             declared_end_s = float((track.start_time + track.duration) * track.time_base) - picture_start_s
@@ -129,7 +129,7 @@ def _sound(path: Path, picture_start_s: float, picture_s: float) -> Sound:
             if frame is None:
                 damaged, whole = damaged + 1, False
                 continue
-            if stretch is None or not whole or not stretch.goes_on_with(frame):
+            if stretch is None or not whole or not stretch.continues_with(frame):
                 begin_s = frame.time
                 if begin_s is None:  # a frame without time stamp follows on the one before it
                     begin_s = stretch.end_s if stretch else 0.0
@@ -141,8 +141,8 @@ def _sound(path: Path, picture_start_s: float, picture_s: float) -> Sound:
             longest_s = max(longest_s, frame.samples / frame.sample_rate)
     if not stretch:
         if damaged:
-            raise VideoError(path, f"none of the {damaged} packets of its sound decodes; convert it, or get it again")
-        return Sound(waveform, True, 0.0, 0.0, picture_s, 0)
+            raise VideoError(path, f"none of the {damaged} packets of its audio decodes; convert it, or get it again")
+        return Audio(waveform, True, 0.0, 0.0, picture_s, 0)
     stretch.finish()
 
     start_s, end_s = start_s - picture_start_s, end_s - picture_start_s
@@ -150,7 +150,7 @@ def _sound(path: Path, picture_start_s: float, picture_s: float) -> Sound:
     if declared_end_s is not None and start_s < declared_end_s < end_s <= declared_end_s + 2 * longest_s:
         end_s = declared_end_s
         waveform[max(round(end_s * SAMPLE_RATE), 0) :] = 0
-    return Sound(waveform, True, start_s, end_s, picture_s, damaged)
+    return Audio(waveform, True, start_s, end_s, picture_s, damaged)
 
 
 def _frames(container: av.container.InputContainer, track: av.AudioStream) -> Iterator[av.AudioFrame | None]:
@@ -180,7 +180,7 @@ class _Stretch:
         # The layout is kept here: FFmpeg's own mix to mono is 1/sqrt(2) of the sum for stereo, not the mean.
         self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE, frame_size=_BLOCK)
 
-    def goes_on_with(self, frame: av.AudioFrame) -> bool:
+    def continues_with(self, frame: av.AudioFrame) -> bool:
         """Whether a frame is of this stretch, and not the first one of another."""
         gap_s = 0.0 if frame.time is None else abs(frame.time - self.end_s)
         return _format(frame) == self._format and gap_s <= _JITTER_S

@@ -28,9 +28,9 @@ def call(args: argparse.Namespace) -> int:
     """Re-encode, and print how many videos were done; resumes if interrupted."""
     if not args.mpeg4:
         raise UsageError("data prepare needs --mpeg4, the only encoding it knows")
-    from vtbench.datasets.prepare import prepare_mpeg4
+    from vtbench.datasets.reencode import reencode_mpeg4
 
-    done = prepare_mpeg4(args.source, args.target, workers=args.workers, tell=print_message)
+    done = reencode_mpeg4(args.source, args.target, workers=args.workers, report=print_message)
     print(f"{done.encoded} videos encoded, {done.kept} already there, {len(done.failed)} failed")
     for manifest in done.manifests:
         print(f"split file written: {manifest}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 # ruff: noqa: RUF009 (key() makes a dataclasses.field)
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,11 +13,11 @@ from vtbench.errors import DataError, did_you_mean
 from vtbench.fields import key
 from vtbench.papers.code.signatures import Builders
 from vtbench.papers.roots import Root, datasets, refuse_conflict, shown
-from vtbench.papers.spec.document import build, read_yaml
+from vtbench.papers.spec.document import Node, build, described, read_yaml
 
 Split = Literal["train", "test"]
 FOLDER = "folder"
-"""The data module for a folder of videos with lists."""
+"""The data module for a folder of videos with split files."""
 NO_FLIP = "a mirrored video of {} has no label; set augment.flip: 0 in the row"
 
 
@@ -30,6 +31,42 @@ class Flip:
     def __post_init__(self) -> None:
         if bool(self.labels) == self.forbidden:
             raise ValueError("flip holds either labels or forbidden: true")
+
+
+def _names(node: Node) -> tuple[str, ...]:
+    """One name, or several of which the first that is there counts."""
+    names = [item.value for item in node.value] if isinstance(node.value, list) else [node.value]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        node.fail(f"must be the name of a split file, without .csv, or a list of them, not {described(node)}")
+    for name in names:
+        if {"{", "}"} & set(name.replace("{split}", "")):
+            node.fail(f"is {name!r}, in which only {{split}} may stand in braces")
+    return tuple(names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """Names of the split files, without `.csv`, or of the folders of class folders. Of several names the first that is
+    there counts."""
+
+    train: tuple[str, ...] = key("the split file of the training videos", read=_names)
+    test: tuple[str, ...] = key("the split file of the test videos", read=_names)
+
+
+def _pattern(node: Node) -> str:
+    """A regular expression with one group."""
+    if not isinstance(node.value, str):
+        node.fail(f"must be a regular expression, as text, not {described(node)}")
+    try:
+        groups = re.compile(node.value).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        node.fail(f"is not a regular expression: {error}; see Python's re, and quote it with '...'")
+    if groups != 1:
+        node.fail(
+            f"has {groups} groups in parentheses, must have one, which is what the videos of a group share; "
+            "write (?:...) for others"
+        )
+    return node.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +91,23 @@ class _DatasetFile:
     )
     num_videos: Splits = key("videos per split")
     splits: int = key("official splits; with more than one a spec says which (data.split)", default=1, at_least=1)
+    lists: Lists | None = key(
+        "names of the split files; {split} in them is the number of the official split. Not set: train, and validation "
+        "or val; with several splits split{split}_train and split{split}_test",
+        default=None,
+    )
+    group: str | None = key(
+        "regular expression with one group, searched for in a video's path: training videos for which it is the same "
+        "(clips cut from one video) are held out together. Not set: each on its own",
+        default=None,
+        read=_pattern,
+    )
     flip: Flip | None = key("what a horizontal flip does to a label", default=None)
+
+
+ONE = Lists(train=("train",), test=("validation", "val"))
+SEVERAL = Lists(train=("split{split}_train",), test=("split{split}_test",))
+"""The names of split files where dataset.yaml gives none, for one official split and for several."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +120,17 @@ class Dataset:
     classes: tuple[str, ...] | None
     """None where the names come with the user's own list."""
 
+    def lists(self, split: int | None) -> Lists:
+        """The names of the split files of an official split (None: the only one)."""
+        several = self.about.splits > 1
+        lists = self.about.lists or (SEVERAL if several else ONE)
+        if not several:
+            return lists
+        return Lists(
+            train=tuple(name.replace("{split}", str(split)) for name in lists.train),
+            test=tuple(name.replace("{split}", str(split)) for name in lists.test),
+        )
+
     @property
     def module(self) -> str:
         """The data module: a name of vtbench.datasets.DATASETS, or package.module:Class."""
@@ -75,6 +139,7 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
+        """Number of classes."""
         return self.about.num_classes
 
     def num_videos(self, split: Split, limit: int | None = None) -> int:
@@ -154,6 +219,16 @@ def _load_dataset(root: Root, folder: Path) -> Dataset:
                     node.fail(f"no class '{named}' in classes.txt{did_you_mean(str(named), classes)}")
             if about.flip.labels.get(node.value) != old:
                 node.fail(f"flipping twice must give {old!r} back; add {node.value}: {old}")
+    if about.lists:
+        for name, node in top.value["lists"].value.items():
+            for text in getattr(about.lists, name):
+                if ("{split}" in text) != (about.splits > 1):
+                    has, advice = (
+                        (f"there are {about.splits} official splits", "write {split} where its number stands")
+                        if about.splits > 1
+                        else ("there is one official split", "leave {split} out, or give `splits`")
+                    )
+                    node.fail(f"is {text!r}, and {has}; {advice}")
     if about.module:
         Builders(home=None if root.own else root.folder).data_module(top.value["module"])
     elif about.synthetic and not root.own:

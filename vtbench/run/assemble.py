@@ -16,7 +16,7 @@ import lightning as L
 import torch
 from torch import nn
 
-from vtbench.datasets.base import VideoData
+from vtbench.datasets.module import VideoData
 from vtbench.errors import SpecError, UsageError
 from vtbench.methods import build_method
 from vtbench.methods.base import VideoClassifier

@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 
-from vtbench.datasets.triplets import SILENT
+from vtbench.datasets.frames import SILENT
 from vtbench.errors import RunError
 from vtbench.evaluation import measure
 from vtbench.evaluation.accuracy import coverage
@@ -79,7 +79,7 @@ def measure_network(
     expected = len(data.test_entries)
     parts_of_scores = ScoreParts(folder, tested, expected, progress)
     folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
-    data.tested = parts_of_scores.labels.keys()
+    data.skip(parts_of_scores.labels)
     started = time.monotonic()
     trainer = L.Trainer(callbacks=[parts_of_scores], logger=False, default_root_dir=folder, **parts.trainer)
     trainer.test(method, data, verbose=False)
@@ -93,15 +93,15 @@ def measure_network(
     if failures and len(failures) == len(labels_of):
         name, reason = next(iter(failures.items()))
         raise RunError(
-            f"{data.root}: none of {expected} test videos could be read, so nothing was measured; the first: {name}: "
-            f"{reason}; check the folder given with --data {evaluation.data.dataset}=PATH"
+            f"{data.videos.where}: none of {expected} test videos could be read, so nothing was measured; the first: "
+            f"{name}: {reason}; check the folder given with --data {evaluation.data.dataset}=PATH"
         )
     tested_ids, scores = parts_of_scores.scores.video_scores(views, average=evaluation.eval.average)
     labels = torch.tensor([labels_of[name] for name in tested_ids], dtype=torch.int64)
     folders.replace_file(folder / folders.SCORES, lambda half: parts_of_scores.scores.save(half, labels=labels_of))
     names = (*always_measured(), *(evaluation.eval.metrics or ()))
     metrics = measure(scores, labels, labels_of.values(), names)
-    silent = list(remarks.values()).count(SILENT) if data.sound and parts_of_scores.all_remarks else None
+    silent = list(remarks.values()).count(SILENT) if data.has_audio and parts_of_scores.all_remarks else None
     done = {
         **origin,
         "metrics": metrics,

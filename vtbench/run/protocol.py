@@ -14,7 +14,7 @@ from pathlib import Path
 
 from torch import nn
 
-from vtbench.datasets.base import VideoData
+from vtbench.datasets.module import VideoData
 from vtbench.errors import UsageError
 from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select

@@ -39,6 +39,7 @@ from av.video.frame import PictureType
 from vtbench.video.decode import VideoReader
 from vtbench.video.h264 import Bits, H264ParameterSet, h264_parameter_sets, nal_units, parameter_set, unescaped
 from vtbench.video.motion import accumulate, block_vectors, compensate_bilinear, compensate_whole, pad, spread
+from vtbench.video.triplets import TripletArrays, Triplets
 
 __all__ = [
     "CompressedReader",
@@ -56,23 +57,6 @@ REMEDY = "re-encode it: vtbench data prepare --mpeg4 SOURCE TARGET"
 CODECS = ("mpeg4", "h264", "mpeg2video", "h263", "h263p", "flv1", "wmv2")
 
 _BLANK = av.VideoFrame(16, 16, "gray")
-
-
-@dataclass(frozen=True)
-class Triplets:
-    """What `CompressedReader.triplets` gives for U frames. Pixels as displayed, rotation applied.
-
-    numbers: int64 (U,), the frames asked for. iframes: uint8 (U, 3, H, W) RGB, the I-frame of each frame's GOP.
-    motion: float32 (U, 2, H, W), x and y in pixels. residuals: int16 (U, 3, H, W) RGB, -255 to 255. intra: bool
-    (U, H, W), blocks of the frame that have no vector. The channels of iframes and residuals lie side by side in
-    memory.
-    """
-
-    numbers: np.ndarray
-    iframes: np.ndarray
-    motion: np.ndarray
-    residuals: np.ndarray
-    intra: np.ndarray
 
 
 @dataclass
@@ -185,7 +169,9 @@ class CompressedReader(VideoReader):
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
-    def _read(self, indices: Sequence[int] | np.ndarray, convention: str, sign: str, compensation: str | None) -> _Read:
+    def _read(
+        self, indices: Sequence[int] | np.ndarray, convention: str, sign: str, compensation: str | None
+    ) -> TripletArrays:
         _refuse_arguments(convention, sign, compensation)
         numbers = np.array([int(i) for i in indices])
         if not len(numbers):
@@ -201,7 +187,7 @@ class CompressedReader(VideoReader):
             if number not in distinct:
                 continue
             if read is None:
-                read = _Read(numbers, frame.height, frame.width, pixels=compensation is not None)
+                read = TripletArrays(numbers, frame.height, frame.width, pixels=compensation is not None)
                 turns = round(frame.rotation / 90) % 4
             slots = distinct.pop(number)
             if (frame.height, frame.width) != read.intra.shape[1:]:
@@ -220,12 +206,12 @@ class CompressedReader(VideoReader):
         assert read is not None
         return read.turned(turns)
 
-    def _each(self, convention: str, sign: str, compensation: str | None) -> Iterator[_Read]:
+    def _each(self, convention: str, sign: str, compensation: str | None) -> Iterator[TripletArrays]:
         _refuse_arguments(convention, sign, compensation)
         for number, frame, gop in self._pictures(None):
             if convention == "iframe" and number != gop.first:
                 gop.moves.append(self._vectors(frame)[::2])
-            read = _Read(np.array([number]), frame.height, frame.width, pixels=compensation is not None)
+            read = TripletArrays(np.array([number]), frame.height, frame.width, pixels=compensation is not None)
             if compensation is not None:
                 read.packed_iframes = self._picture(gop, gop.first)[None]
                 read.packed_iframes.flags.writeable = False
@@ -234,7 +220,7 @@ class CompressedReader(VideoReader):
 
     def _fill(
         self,
-        read: _Read,
+        read: TripletArrays,
         slot: int,
         number: int,
         gop: _Gop,
@@ -459,43 +445,3 @@ def _refuse_arguments(convention: str, sign: str, compensation: str | None) -> N
 
 def _is_iframe(frame: av.VideoFrame) -> bool:
     return bool(frame.pict_type == PictureType.I)
-
-
-class _Read:
-    """The arrays that one pass fills. The packed ones have a fourth channel, which is left out of what is handed on."""
-
-    def __init__(self, numbers: np.ndarray, height: int, width: int, *, pixels: bool) -> None:
-        count = len(numbers)
-        self.numbers = numbers
-        self.motion = np.empty((count, 2, height, width), np.float32)
-        self.intra = np.zeros((count, height, width), bool)
-        self.packed_iframes = np.empty((count, height, width), np.uint32) if pixels else None
-        self.packed_residuals = np.empty((count, height, width, 4), np.int16) if pixels else None
-        self.iframes: np.ndarray | None = None
-        self.residuals: np.ndarray | None = None
-
-    def repeat(self, slots: np.ndarray) -> None:
-        """Copy what is in the first slot to the others."""
-        for array in (self.motion, self.intra, self.packed_iframes, self.packed_residuals):
-            if array is not None and len(slots) > 1:
-                array[slots[1:]] = array[slots[0]]
-
-    def triplets(self) -> Triplets:
-        """All of it, where pixels were asked for."""
-        assert self.iframes is not None and self.residuals is not None
-        return Triplets(self.numbers, self.iframes, self.motion, self.residuals, self.intra)
-
-    def turned(self, turns: int) -> _Read:
-        """As displayed, after that many quarter turns counterclockwise; channels second."""
-        if self.packed_iframes is not None and self.packed_residuals is not None:
-            bytes_ = self.packed_iframes.view(np.uint8).reshape(self.packed_residuals.shape)
-            self.iframes = _turn(bytes_[..., :3], turns, axes=(1, 2)).transpose(0, 3, 1, 2)
-            self.residuals = _turn(self.packed_residuals[..., :3], turns, axes=(1, 2)).transpose(0, 3, 1, 2)
-        self.motion, self.intra = _turn(self.motion, turns, axes=(2, 3)), _turn(self.intra, turns, axes=(1, 2))
-        for _ in range(turns):  # a vector to the right points up afterwards, one down to the right
-            self.motion = np.stack([self.motion[:, 1], -self.motion[:, 0]], axis=1)
-        return self
-
-
-def _turn(array: np.ndarray, turns: int, *, axes: tuple[int, int]) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(array, turns, axes=axes)) if turns else array

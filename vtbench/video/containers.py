@@ -1,6 +1,6 @@
 """What the headers of a video file say of its size and of where its parts lie: is all of it there?
 
-FFmpeg looks for the next part that it knows when one is damaged, and goes on there without a word; the frames between
+FFmpeg looks for the next part that it knows when one is damaged, and continues there without a word; the frames between
 are gone, and later ones have the numbers of earlier ones. mp4 lists its packets in one place, where that shows. Avi,
 Matroska and flv do not, so their chains of parts are walked, from header to header, without reading what is in them.
 """

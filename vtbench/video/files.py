@@ -1,8 +1,7 @@
-"""What all that read video files share: how FFmpeg's errors are told, and which version of a file was read."""
+"""What all that read video files share: how FFmpeg's errors read, and which version of a file was read."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import av
@@ -13,9 +12,6 @@ __all__ = ["BAD_INPUT", "reason", "version"]
 
 BAD_INPUT = (av.error.FFmpegError, OSError, IndexError, ValueError)
 """What PyAV raises on bad input: its own tree, IndexError for a missing stream, ValueError for impossible values."""
-
-# PyAV hands FFmpeg's messages to Python's logging, from FFmpeg's threads; the exceptions already say what went wrong.
-logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 
 def reason(error: Exception) -> str:

@@ -111,7 +111,7 @@ class TestModalities(_Modalities):
         self.short_side, self.crops = short_side, crops
 
     def __call__(self, clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Modalities (T, ...) to views (crops, T, ...), all with the same sound."""
+        """Modalities (T, ...) to views (crops, T, ...), all with the same audio."""
         pictures = self.resize({name: clip[name] for name in PICTURES if name in clip}, self.short_side)
         views: dict[str, Tensor] = {name: x.expand(self.crops, *x.shape) for name, x in clip.items()}
         if pictures:

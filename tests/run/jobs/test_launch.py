@@ -323,7 +323,7 @@ def test_given_weights_are_tested_again_when_the_test_videos_changed(
     row, settings = select([VIT])[0], Settings(results=results)
     first = evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
     assert evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0].finished_at == first.finished_at
-    monkeypatch.setattr("vtbench.datasets.base.VideoData.fingerprint", lambda self, split: "another")
+    monkeypatch.setattr("vtbench.datasets.module.VideoData.fingerprint", lambda self, split: "another")
     other = evaluate_checkpoint([row], settings, "smoke", own_weights(results))[0]
     assert other.data_fingerprint == "another" != first.data_fingerprint
     aside = folders.evaluation_folder(results, first.evaluation_key + ".1")

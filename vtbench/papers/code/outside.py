@@ -53,5 +53,8 @@ def _files(names: Iterable[str], sets: Iterable[Dataset], folders: Sequence[Path
 
 def _labels(dataset: Dataset) -> list[object]:
     """What of a data set decides which videos have which label."""
-    flip = dataclasses.asdict(dataset.about.flip) if dataset.about.flip else None
-    return [dataset.module, dataset.num_classes, dataset.about.splits, dataset.classes, flip]
+    about = dataset.about
+    flip = dataclasses.asdict(about.flip) if about.flip else None
+    lists = [dataclasses.asdict(about.lists)] if about.lists else []
+    groups = [about.group] if about.group else []
+    return [dataset.module, dataset.num_classes, about.splits, dataset.classes, flip, *lists, *groups]

@@ -237,10 +237,10 @@ def _prepare(jobs: Sequence[Job], settings: Settings, outside: Sequence[Path]) -
     """Make the synthetic videos that jobs will read."""
 
     def work() -> dict[str, dict[str, Any]]:
-        from vtbench.run.data import prepare
+        from vtbench.run.data import make_synthetic_videos
 
         for job in jobs:
-            prepare(job.training, settings, list(job.evaluations.values()))
+            make_synthetic_videos(job.training, settings, list(job.evaluations.values()))
         return {}
 
     return _result_of("", work, outside)

@@ -1,21 +1,21 @@
-"""Videos whose label has one bit in each of four modalities, for networks that read compressed video and sound.
+"""Videos whose label has one bit in each of four modalities, for networks that read compressed video and audio.
 
-The class is four bits, and each can be read from one modality alone: with all four every class can be told, without any
+The class is four bits, and each can be read from one modality alone: with all four every class is known, without any
 one of them only one bit is left to guess, so the best possible accuracy is one half.
 
 - I-frames: the hue of a disc that never moves, warm or cold. It is coded in the I-frames and copied by every P-frame.
 - Motion vectors: a band of texture slides left or right by SPEED pixels per frame. Every I-frame shows it at a new,
-  random place, so I-frames side by side say nothing. At both ends it is covered by noise that is drawn anew in every
+  random place, so I-frames side by side say nothing. At both ends it is covered by noise that is drawn again in every
   frame and reaches SPEED pixels further with each: what slides in was covered before and is covered now, so that the
   residual is that of the noise, at both ends alike, and says nothing either.
 - Residuals: a flat grey patch on which every P-frame adds blotches of blue or of red (Cb or Cr) at random. Its
   brightness does not change, and encoders look for motion in brightness alone; every I-frame shows it flat again.
-- Sound: a low or a high tone.
+- Audio: a low or a high tone.
 
-Files are MPEG-4 part 2, an I-frame every GOP frames, no B-frames, with AAC sound, as `vtbench data prepare
+Files are MPEG-4 part 2, an I-frame every GOP frames, no B-frames, with AAC audio, as `vtbench data prepare
 --mpeg4` makes of real videos. Mirroring left and right turns the bit of the motion.
 
-silent: the same without sound track and without the bit of the sound, for data sets that have none.
+silent: the same without audio track and without its bit, for data sets that have none.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vtbench.datasets.tone import add_tone
+from vtbench.datasets.synthetic.tone import add_tone
 
 __all__ = ["BITS", "GOP", "Scene", "classes", "draw_scene", "flip_labels", "render", "write_video"]
 
 GOP = 4  # frames from one I-frame to the next
 GOPS = 8
 NUM_FRAMES = GOP * GOPS
-FRAME_RATE = 4  # frames per second, so that each of eight triplets has a second of sound of its own
+FRAME_RATE = 4  # frames per second, so that each of eight triplets has a second of audio of its own
 WIDTH, HEIGHT = 80, 64  # pixels
 SPEED = 2  # pixels per frame
 
 BITS = ("iframe", "motion", "residual", "audio")
-"""The modality of each bit, from the highest to the lowest; without sound the first three."""
+"""The modality of each bit, from the highest to the lowest; without audio the first three."""
 VALUES = {
     "iframe": ("cold", "warm"),
     "motion": ("left", "right"),
@@ -88,7 +88,7 @@ class Scene:
     centre: tuple[float, float]
     radius: float
     seed: int
-    """Of what is drawn anew in every frame."""
+    """Of what is drawn in every frame."""
 
 
 def draw_scene(label: int, rng: np.random.Generator, *, silent: bool) -> Scene:
@@ -165,7 +165,7 @@ def _still(plane: np.ndarray) -> np.ndarray:
 
 def _decoded(iframe: av.Packet, header: bytes | None) -> Planes:
     """The planes of an I-frame as a decoder sees them. Predicted frames begin from these: what they would otherwise
-    mend of the I-frame, a few levels at the edge of the disc, would show its hue in the residual."""
+    correct in the I-frame, a few levels at the edge of the disc, would show its hue in the residual."""
     decoder = av.VideoCodecContext.create("mpeg4", "r")
     decoder.extradata = header
     frames: list[av.VideoFrame] = decoder.decode(iframe) + decoder.decode(None)
@@ -186,7 +186,7 @@ def write_video(path: Path, label: int, rng: np.random.Generator, *, silent: boo
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         video.codec_context.time_base = Fraction(1, FRAME_RATE)
         video.codec_context.thread_count = 1
-        write_sound = None if silent else add_tone(out, hertz, seconds=NUM_FRAMES / FRAME_RATE)
+        write_audio = None if silent else add_tone(out, hertz, seconds=NUM_FRAMES / FRAME_RATE)
         coded: Planes | None = None
         for number, planes in enumerate(render(scene)):
             if number % GOP and coded is not None:
@@ -201,5 +201,5 @@ def write_video(path: Path, label: int, rng: np.random.Generator, *, silent: boo
                 coded = _decoded(packets[0], video.codec_context.extradata)
             out.mux(packets)
         out.mux(video.encode(None))
-        if write_sound:
-            write_sound()
+        if write_audio:
+            write_audio()

@@ -10,8 +10,8 @@ import encoded
 import numpy as np
 import pytest
 
-from vtbench.datasets import prepare
-from vtbench.datasets.prepare import Prepared, prepare_mpeg4
+from vtbench.datasets import reencode
+from vtbench.datasets.reencode import Reencoded, reencode_mpeg4
 from vtbench.errors import DataError
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
@@ -19,8 +19,8 @@ from vtbench.video.decode import VideoReader
 SIZE = (encoded.WIDTH, encoded.HEIGHT)
 
 
-def prepared(source: Path, target: Path, size: tuple[int, int] = SIZE, **options: int) -> Prepared:
-    return prepare_mpeg4(source, target, size=size, tell=lambda line: None, **options)
+def prepared(source: Path, target: Path, size: tuple[int, int] = SIZE, **options: int) -> Reencoded:
+    return reencode_mpeg4(source, target, size=size, report=lambda line: None, **options)
 
 
 def streams(path: Path) -> list[str]:
@@ -46,7 +46,7 @@ def source(tmp_path: Path) -> Path:
 
 def test_a_folder_is_made_readable_once(source: Path, tmp_path: Path) -> None:
     target, lines = tmp_path / "target", []
-    done = prepare_mpeg4(source, target, size=SIZE, tell=lines.append)
+    done = reencode_mpeg4(source, target, size=SIZE, report=lines.append)
     assert (done.encoded, done.kept) == (3, 0)
     assert lines == done.failed
     assert len(lines) == 1
@@ -70,7 +70,7 @@ def test_a_folder_is_made_readable_once(source: Path, tmp_path: Path) -> None:
 
     times = {p: p.stat().st_mtime_ns for p in target.rglob("*.mp4")}
     (source / "bad.mp4").unlink()
-    again = prepare_mpeg4(source, target, size=SIZE, tell=lines.append)
+    again = reencode_mpeg4(source, target, size=SIZE, report=lines.append)
     assert (again.encoded, again.kept, again.failed) == (0, 3, [])
     assert times == {p: p.stat().st_mtime_ns for p in target.rglob("*.mp4")}
 
@@ -141,7 +141,7 @@ def test_what_a_killed_run_left_is_removed_in_time(tmp_path: Path) -> None:
 def test_two_runs_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     encoded.encode(source / "a.mp4", encoded.numbered(14), options=encoded.x264(12))
-    check, others = prepare._check, []
+    check, others = reencode._check, []
 
     def check_late(*arguments: object) -> None:
         if not others:  # a second run begins and ends while the first has its file half done
@@ -149,7 +149,7 @@ def test_two_runs_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.Mon
             others.append(prepared(source, target))
         check(*arguments)
 
-    monkeypatch.setattr(prepare, "_check", check_late)
+    monkeypatch.setattr(reencode, "_check", check_late)
     assert prepared(source, target).failed == []
     assert others[1].failed == []
     assert [p.name for p in target.iterdir()] == ["a.mp4"]
@@ -173,7 +173,7 @@ def test_the_quantiser_is_fixed(tmp_path: Path) -> None:
     path = encoded.encode(tmp_path / "source" / "a.mp4", encoded.numbered(13), options=encoded.x264(12))
     for quantiser in (1, 8):
         target = tmp_path / str(quantiser)
-        prepare_mpeg4(tmp_path / "source", target, size=SIZE, quantiser=quantiser)
+        reencode_mpeg4(tmp_path / "source", target, size=SIZE, quantiser=quantiser)
         assert quantisers(target / "a.mp4") == {2 * quantiser}  # in MPEG-2's units
         if quantiser == 1:
             with VideoReader(path) as before, VideoReader(target / "a.mp4") as after:
@@ -343,7 +343,7 @@ def test_packets_without_a_picture_are_no_damage(tmp_path: Path) -> None:
 
 
 def test_several_processes_do_the_same(source: Path, tmp_path: Path) -> None:
-    done = prepare_mpeg4(source, tmp_path / "target", size=SIZE, workers=2, tell=lambda line: None)
+    done = reencode_mpeg4(source, tmp_path / "target", size=SIZE, workers=2, report=lambda line: None)
     assert (done.encoded, done.kept, len(done.failed)) == (3, 0, 1)
     assert [p.name for p in done.manifests] == ["train.csv", "validation.csv"]
 
@@ -359,8 +359,8 @@ def fails(tmp_path: Path) -> str:
 
 
 def test_a_file_that_fails_its_check_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = prepare._encode
-    monkeypatch.setattr(prepare, "_encode", lambda *arguments: encode(*arguments) + 1)
+    encode = reencode._encode
+    monkeypatch.setattr(reencode, "_encode", lambda *arguments: encode(*arguments) + 1)
     line = fails(tmp_path)
     assert "has 14 frames of 15" in line and "leave the video out of the lists" in line
 
@@ -371,8 +371,8 @@ def test_a_source_of_which_frames_are_missing_is_refused(tmp_path: Path, monkeyp
 
 
 def test_other_gops_than_asked_for_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add = prepare._add_video
-    monkeypatch.setattr(prepare, "_add_video", lambda out, _, rate: add(out, prepare._Recipe(SIZE, 7, 1), rate))
+    add = reencode._add_video
+    monkeypatch.setattr(reencode, "_add_video", lambda out, _, rate: add(out, reencode._Recipe(SIZE, 7, 1), rate))
     assert "I-frames elsewhere than every 12 frames" in fails(tmp_path)
 
 
@@ -397,20 +397,20 @@ def test_one_file_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     (source / "a.mp4").write_bytes(plain.replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
     target.mkdir()
     (target / "broken").write_bytes(b"in the way")
-    encode = prepare._encode
+    encode = reencode._encode
 
     def encode_but_one(file: Path, *arguments: object) -> int:
         if file.name == "odd.mp4":
             raise RuntimeError("nobody\nexpected this")
         return encode(file, *arguments)
 
-    monkeypatch.setattr(prepare, "_encode", encode_but_one)
+    monkeypatch.setattr(reencode, "_encode", encode_but_one)
     done = prepared(source, target)
     assert done.encoded == 1
     assert (target / long).with_suffix(".mp4").exists()
     told = {line.split(": ")[0]: line for line in done.failed}
     assert list(told) == [str(source / name) for name in ("a.mp4", "broken/b.mp4", "odd.mp4", too_long)]
-    for name, words in (("a.mp4", "its sound is in a coding unknown"), ("odd.mp4", "nobody expected this")):
+    for name, words in (("a.mp4", "the codec of its audio is unknown"), ("odd.mp4", "nobody expected this")):
         assert words in told[str(source / name)]
     assert not any("\n" in line for line in done.failed)
     assert not list(target.rglob("*.part"))
@@ -436,29 +436,29 @@ def test_lists_are_read_before_videos_and_other_csv_not_at_all(tmp_path: Path) -
 
 def test_folders_and_numbers_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        prepare_mpeg4(tmp_path / "missing", tmp_path / "target")
+        reencode_mpeg4(tmp_path / "missing", tmp_path / "target")
     folder = tmp_path / "videos"
     folder.mkdir()
     with pytest.raises(DataError, match="has no videos"):
-        prepare_mpeg4(folder, tmp_path / "target")
+        reencode_mpeg4(folder, tmp_path / "target")
     for name in ("a.avi", "a.webm"):
         (folder / name).write_bytes(os.urandom(20))
     with pytest.raises(DataError, match="rename one"):
-        prepare_mpeg4(folder, tmp_path / "target")
+        reencode_mpeg4(folder, tmp_path / "target")
     for target in (folder, folder / "new", tmp_path):
         with pytest.raises(DataError, match="beside it"):
-            prepare_mpeg4(folder, target)
+            reencode_mpeg4(folder, target)
     with pytest.raises(ValueError, match="even"):
-        prepare_mpeg4(folder, tmp_path / "target", size=(341, 256))
+        reencode_mpeg4(folder, tmp_path / "target", size=(341, 256))
     for numbers in ({"quantiser": 0}, {"quantiser": 32}, {"gop": 1}, {"gop": 601}):
         with pytest.raises(ValueError, match=r"quantiser .* must be 1 to 31, gop .* 2 to 600"):
-            prepare_mpeg4(folder, tmp_path / "target", **numbers)
+            reencode_mpeg4(folder, tmp_path / "target", **numbers)
     (folder / "a.webm").unlink()
     for target in (folder.with_name("file"), folder.with_name("file") / "below"):
         folder.with_name("file").write_bytes(b"")
         with pytest.raises(DataError, match="give another folder"):
-            prepare_mpeg4(folder, target)
+            reencode_mpeg4(folder, target)
     encoded.encode(folder / "one.mp4", encoded.numbered(1), options=encoded.x264(12))
-    done = prepare_mpeg4(folder, tmp_path / "target", tell=lambda line: None)
+    done = reencode_mpeg4(folder, tmp_path / "target", report=lambda line: None)
     assert [line.split(":")[0] for line in done.failed] == [str(folder / "a.avi"), str(folder / "one.mp4")]
     assert "single frame" in done.failed[1]

@@ -1,7 +1,7 @@
 """Re-encode a folder of videos to what compressed-video methods read: MPEG-4 part 2 with short GOPs and no B-frames.
 
 The recipe is CoViAR's (https://github.com/chaoyuaw/pytorch-coviar, data/reencode.sh): 340 x 256, quantiser 1, an
-I-frame every 12. Two things differ. The container is mp4 rather than a raw stream: it has room for the sound and an
+I-frame every 12. Two things differ. The container is mp4 rather than a raw stream: it has room for the audio and an
 index of its packets, so that a GOP is found without decoding what precedes it. And no I-frames are put in at scene
 changes, so that every GOP but the last has the same length.
 """
@@ -29,7 +29,7 @@ from vtbench.errors import DataError, VideoError
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
 
-__all__ = ["Prepared", "prepare_mpeg4"]
+__all__ = ["Reencoded", "reencode_mpeg4"]
 
 # More than the data sets are read from: what people have, and what FFmpeg tells apart by content anyway.
 SOURCE_SUFFIXES = (
@@ -50,8 +50,8 @@ _LEFT_AFTER = 86400.0  # seconds after which a file that was not renamed belongs
 
 
 @dataclass
-class Prepared:
-    """What `prepare_mpeg4` did. encoded, kept: files written now, and found finished. failed: one line per source file
+class Reencoded:
+    """What `reencode_mpeg4` did. encoded, kept: files written now, and found finished. failed: one line per source file
     that could not be re-encoded. manifests: the lists written."""
 
     encoded: int = 0
@@ -73,7 +73,7 @@ class _Recipe:
         return f"{recipe} source={status.st_size},{status.st_mtime_ns}"
 
 
-def prepare_mpeg4(
+def reencode_mpeg4(
     source: str | Path,
     target: str | Path,
     *,
@@ -81,20 +81,20 @@ def prepare_mpeg4(
     gop: int = 12,
     quantiser: int = 1,
     workers: int = 1,
-    tell: Callable[[str], None] = print,
-) -> Prepared:
+    report: Callable[[str], None] = print,
+) -> Reencoded:
     """Re-encode every video below `source` to the same relative path below `target`, with the suffix .mp4.
 
     size: width and height in pixels, even; pictures are stretched to it, after the display rotation of the file, and
     keep their colours (BT.601, limited range: how files that state nothing are read). gop: frames from one I-frame to
-    the next, 2 to 600. quantiser: 1 (best) to 31. Sound is copied where mp4 can hold it, else encoded as AAC. Lists
+    the next, 2 to 600. quantiser: 1 (best) to 31. Audio is copied where mp4 can hold it, else encoded as AAC. Lists
     below `source` (*.csv with the header path,label) are rewritten to the new names; their lines for videos that failed
     stay, and are missed when the data set is read.
 
     A file is written under a name of its own, checked (as many frames as the source decodes to, an I-frame every `gop`,
     vectors readable) and then renamed. A finished file is kept; it is done again if the recipe, the size or the time of
     change of its source, or any of its own bytes are not as they were, for which it is read once. `workers` processes
-    share the files; several runs may write to one target, but do the work twice. `tell` gets one line per file that
+    share the files; several runs may write to one target, but do the work twice. `report` gets one line per file that
     fails, and how far it is twice a minute. Raises DataError for folders that cannot be used and lists that cannot be
     read, before anything is encoded; ValueError for numbers out of range.
     """
@@ -105,8 +105,8 @@ def prepare_mpeg4(
     source, target = Path(source), Path(target)
     jobs, lists = _jobs(source, target), _lists(source)
     _clear(target)
-    recipe, result = _Recipe(size, gop, quantiser), Prepared()
-    told = time.monotonic()
+    recipe, result = _Recipe(size, gop, quantiser), Reencoded()
+    reported = time.monotonic()
     for count, (file, outcome) in enumerate(_outcomes(jobs, recipe, workers), 1):
         if outcome == "encoded":
             result.encoded += 1
@@ -114,10 +114,10 @@ def prepare_mpeg4(
             result.kept += 1
         else:
             result.failed.append(outcome)
-            tell(outcome)
-        if time.monotonic() - told > _LINE_EVERY:
-            told = time.monotonic()
-            tell(f"{count} of {len(jobs)} videos, now {file}")
+            report(outcome)
+        if time.monotonic() - reported > _LINE_EVERY:
+            reported = time.monotonic()
+            report(f"{count} of {len(jobs)} videos, now {file}")
     result.manifests = _rewrite(lists, source, target, dict(jobs))
     return result
 
@@ -158,11 +158,11 @@ def _outcomes(jobs: list[tuple[Path, Path]], recipe: _Recipe, workers: int) -> I
     """(video, "encoded", "kept" or why it failed), in the order they end."""
     if workers <= 1:
         for file, new in jobs:
-            yield file, _prepare(file, new, recipe)
+            yield file, _reencode(file, new, recipe)
         return
     # Not forked: FFmpeg's and numpy's threads would not survive it.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(_prepare, file, new, recipe): file for file, new in jobs}
+        waiting = {pool.submit(_reencode, file, new, recipe): file for file, new in jobs}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
@@ -170,7 +170,7 @@ def _outcomes(jobs: list[tuple[Path, Path]], recipe: _Recipe, workers: int) -> I
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare(file: Path, new: Path, recipe: _Recipe) -> str:
+def _reencode(file: Path, new: Path, recipe: _Recipe) -> str:
     # Not the name of the video: several runs may be at it, and it may leave no room for more letters.
     part = new.with_name(f".vtbench-{uuid.uuid4().hex}.part")
     try:
@@ -186,7 +186,7 @@ def _prepare(file: Path, new: Path, recipe: _Recipe) -> str:
         part.replace(new)
     except VideoError as error:
         return _one_line(error)
-    except Exception as error:  # whatever it is, the other files go on
+    except Exception as error:  # whatever it is, the other files continue
         return _one_line(f"{file}: cannot be re-encoded to {new}: {type(error).__name__}: {error}")
     finally:
         with contextlib.suppress(OSError):
@@ -222,14 +222,14 @@ def _encode(file: Path, part: Path, recipe: _Recipe) -> int:
     """Write `part` and return how many frames the source has, which is how many were encoded."""
     with (
         VideoReader(file) as reader,
-        av.open(str(file), metadata_errors="ignore") as with_sound,
+        av.open(str(file), metadata_errors="ignore") as with_audio,
         av.open(str(part), "w", format="mp4") as out,
     ):
-        rate = with_sound.streams.video[0].average_rate or Fraction(25)
+        rate = with_audio.streams.video[0].average_rate or Fraction(25)
         stream = _add_video(out, recipe, rate)
-        begin = (with_sound.start_time or 0) / av.time_base
-        sound = _sound(file, with_sound, out, begin)
-        upcoming = next(sound, None)
+        begin = (with_audio.start_time or 0) / av.time_base
+        audio = _audio(file, with_audio, out, begin)
+        upcoming = next(audio, None)
         count, last = 0, -1
         for frame in reader.sequential():
             at = count / rate if frame.time is None else frame.time - begin
@@ -240,9 +240,9 @@ def _encode(file: Path, part: Path, recipe: _Recipe) -> int:
             count += 1
             while upcoming is not None and upcoming[0] <= at:
                 out.mux(upcoming[1])
-                upcoming = next(sound, None)
+                upcoming = next(audio, None)
         out.mux(stream.encode(None))
-        for _, packet in itertools.chain([] if upcoming is None else [upcoming], sound):
+        for _, packet in itertools.chain([] if upcoming is None else [upcoming], audio):
             out.mux(packet)
         missing = reader.num_frames - count
         if missing and not 0 < missing <= _without_picture(file):
@@ -282,7 +282,7 @@ def _add_video(out: av.container.OutputContainer, recipe: _Recipe, rate: Fractio
 
 
 def _scaled(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
-    """The frame as displayed, stretched to `size`, without its type: the encoder decides on I and P anew."""
+    """The frame as displayed, stretched to `size`, without its type: the encoder decides on I and P itself."""
     turns = round(frame.rotation / 90) % 4
     width, height = size if turns % 2 == 0 else size[::-1]
     # The new file cannot say which colour matrix and range it has, and is read as BT.601, limited ("MPEG").
@@ -301,15 +301,15 @@ def _scaled(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv420p")
 
 
-def _sound(
+def _audio(
     file: Path, container: av.container.InputContainer, out: av.container.OutputContainer, begin: float
 ) -> Iterator[tuple[float, av.Packet | list[av.Packet]]]:
-    """(seconds from the start of the file, packets) of the first sound track in order, for a stream added to `out`."""
+    """(seconds from the start of the file, packets) of the first audio track in order, for a stream added to `out`."""
     if not container.streams.audio:
         return iter(())
     stream = container.streams.audio[0]
     if stream.codec_context is None:
-        raise VideoError(file, "its sound is in a coding unknown to FFmpeg; convert it to AAC, or take it out")
+        raise VideoError(file, "the codec of its audio is unknown to FFmpeg; convert it to AAC, or remove it")
     coding = stream.codec_context.codec.canonical_name
     # mp4 holds PCM too, but only of stated speaker positions, which avi and Matroska do not state.
     if coding in out.supported_codecs and not coding.startswith("pcm_"):

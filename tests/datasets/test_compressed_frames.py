@@ -13,11 +13,14 @@ import av
 import numpy as np
 import pytest
 import torch
+from datamodules import video_data
 
-from vtbench.audio.waveform import read_sound
-from vtbench.datasets import bits, triplets
-from vtbench.datasets.base import VideoData
-from vtbench.datasets.triplets import DAMAGED_SOUND, SILENT, TripletSource, predicted_frames
+from vtbench.audio.waveform import read_audio
+from vtbench.datasets import compressed
+from vtbench.datasets.cache import FileCache
+from vtbench.datasets.compressed import DAMAGED_AUDIO, CompressedFrames, predicted_frames
+from vtbench.datasets.frames import SILENT
+from vtbench.datasets.synthetic import bits
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader
 
@@ -38,8 +41,8 @@ def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def source(**options: Any) -> TripletSource:
-    return TripletSource(**{"modalities": ALL, "motion": "previous", "cache": False, **options})
+def source(**options: Any) -> CompressedFrames:
+    return CompressedFrames(**{"modalities": ALL, "motion": "previous", **options})
 
 
 def test_iframes_stand_for_the_frame_before_them() -> None:
@@ -48,9 +51,8 @@ def test_iframes_stand_for_the_frame_before_them() -> None:
     assert predicted_frames(numbers, gops).tolist() == [[1, 1, 3], [3, 7, 7]]
 
 
-@pytest.mark.parametrize("cache", [False, True])
-def test_a_clip_is_what_the_reader_gives(video: Path, cache: bool) -> None:
-    triplets.clear_cache()
+@pytest.mark.parametrize("cache", [None, FileCache()])
+def test_a_clip_is_what_the_reader_gives(video: Path, cache: FileCache | None) -> None:
     found, which, _ = source(cache=cache)(video, lambda n: np.array([[5, 30, 5], [8, 1, 4]]))
     assert which.tolist() == [[2, 4, 2], [3, 0, 1]]
     with CompressedReader(video) as reader:
@@ -62,28 +64,37 @@ def test_a_clip_is_what_the_reader_gives(video: Path, cache: bool) -> None:
 
 
 def test_the_cache_keeps_no_more_than_13_bytes_a_pixel_and_sound(video: Path) -> None:
-    triplets.clear_cache()
-    source(cache=True)(video, lambda n: np.array([1]))
-    ((_, kept),) = triplets._decoded.items()
+    cache = FileCache()
+    source(cache=cache)(video, lambda n: np.array([1]))
+    (((kept, counted),),) = (cache._values.values(),)
     frames = bits.NUM_FRAMES - bits.GOPS
     owners = [array if array.base is None else array.base for array in kept.modalities.values()]
     size = sum(array.nbytes for array in owners)
-    assert size == frames * (13 * bits.HEIGHT * bits.WIDTH + 96 * 64 * 4)
+    assert size == counted == cache.num_bytes == frames * (13 * bits.HEIGHT * bits.WIDTH + 96 * 64 * 4)
+
+
+def test_a_cache_without_room_changes_nothing(video: Path, silent: Path) -> None:
+    small = source(cache=FileCache(3_000_000))  # one of the two files
+    for path in (video, silent, video):
+        found, *_ = small(path, lambda n: np.array([2, 9]))
+        expected, *_ = source()(path, lambda n: np.array([2, 9]))
+        assert all(torch.equal(found[name], expected[name]) for name in ALL)
+        assert len(small.cache) == 1 and 0 < small.cache.num_bytes <= 3_000_000
 
 
 def test_vectors_that_half_precision_cannot_hold_stay_as_they_are() -> None:
     quarters = np.array([511.75, -0.25], np.float32)
-    assert triplets._compact(quarters).dtype == np.float16
-    assert triplets._compact(quarters + 512).dtype == np.float32
+    assert compressed._compact(quarters).dtype == np.float16
+    assert compressed._compact(quarters + 512).dtype == np.float32
 
 
 def test_cached_files_are_read_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    triplets.clear_cache()
-    one = source(cache=True)
+    cache = FileCache()
+    one = source(cache=cache)
     one(video, lambda n: np.array([1]))
-    monkeypatch.setattr(triplets, "CompressedReader", None)
-    monkeypatch.setattr(triplets, "read_sound", None)
-    found, *_ = source(cache=True)(video, lambda n: np.arange(n))
+    monkeypatch.setattr(compressed, "CompressedReader", None)
+    monkeypatch.setattr(compressed, "read_audio", None)
+    found, *_ = source(cache=cache)(video, lambda n: np.arange(n))
     assert len(found["motion"]) == bits.NUM_FRAMES - bits.GOPS
 
 
@@ -141,9 +152,8 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("cache", [False, True])
-def test_what_is_heard_at_a_frame_is_in_the_middle_of_its_sound(uneven: Path, cache: bool) -> None:
-    triplets.clear_cache()
+@pytest.mark.parametrize("cache", [None, FileCache()])
+def test_what_is_heard_at_a_frame_is_in_the_middle_of_its_sound(uneven: Path, cache: FileCache | None) -> None:
     with CompressedReader(uneven) as reader:
         assert np.allclose(reader.seconds, FRAMES_S) and [first for first, _ in reader.gops] == [0, 4, 8, 12]
     found, *_ = source(modalities=("audio",), motion=None, cache=cache)(uneven, lambda n: np.array(CLICKED))
@@ -153,9 +163,8 @@ def test_what_is_heard_at_a_frame_is_in_the_middle_of_its_sound(uneven: Path, ca
     assert torch.allclose(middle, torch.tensor(47.5), atol=0.1)  # 1 ms
 
 
-@pytest.mark.parametrize("cache", [False, True])
-def test_files_without_sound_are_silent_and_remarked(silent: Path, video: Path, cache: bool) -> None:
-    triplets.clear_cache()
+@pytest.mark.parametrize("cache", [None, FileCache()])
+def test_files_without_sound_are_silent_and_remarked(silent: Path, video: Path, cache: FileCache | None) -> None:
     for _ in range(2):  # a cached file is remarked for whoever reads it later, too
         found, _, remark = source(cache=cache)(silent, lambda n: np.array([2]))
         assert torch.allclose(found["audio"], torch.tensor(0.01).log()) and remark == SILENT
@@ -165,9 +174,9 @@ def test_files_without_sound_are_silent_and_remarked(silent: Path, video: Path, 
 
 
 def test_damaged_sound_is_remarked(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = read_sound(video)
-    monkeypatch.setattr(triplets, "read_sound", lambda file: dataclasses.replace(heard, damaged_packets=2))
-    assert source()(video, lambda n: np.array([2]))[2] == DAMAGED_SOUND
+    heard = read_audio(video)
+    monkeypatch.setattr(compressed, "read_audio", lambda file: dataclasses.replace(heard, damaged_packets=2))
+    assert source()(video, lambda n: np.array([2]))[2] == DAMAGED_AUDIO
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -176,7 +185,8 @@ def test_silent_videos_are_counted_in_training_and_said_in_tests(
 ) -> None:
     for split in ("train", "validation"):
         (tmp_path / f"{split}.csv").write_text(f"path,label\n{video},0\n{silent},1\n")
-    data = VideoData(
+    data = video_data(
+        "videos",
         root=tmp_path,
         num_classes=2,
         num_frames=4,
@@ -196,8 +206,8 @@ def test_silent_videos_are_counted_in_training_and_said_in_tests(
     assert [item.get("remark") for item in items] == [None, SILENT]
 
 
-@pytest.mark.parametrize("cache", [False, True])
-def test_what_is_no_video_is_a_video_error(tmp_path: Path, cache: bool) -> None:
+@pytest.mark.parametrize("cache", [None, FileCache()])
+def test_what_is_no_video_is_a_video_error(tmp_path: Path, cache: FileCache | None) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no video")
     for name in ("a.mp4", "b.mp4"):
         with pytest.raises(VideoError, match=name):
@@ -207,13 +217,13 @@ def test_what_is_no_video_is_a_video_error(tmp_path: Path, cache: bool) -> None:
 def test_what_is_cached_is_shared_by_networks_with_other_modalities(
     video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    triplets.clear_cache()
-    source(modalities=("motion", "residual"), cache=True)(video, lambda n: np.array([2]))
-    whole, *_ = source(cache=True)(video, lambda n: np.array([2]))
-    assert len(triplets._decoded) == 1
-    monkeypatch.setattr(triplets, "CompressedReader", None)
+    cache = FileCache()
+    source(modalities=("motion", "residual"), cache=cache)(video, lambda n: np.array([2]))
+    whole, *_ = source(cache=cache)(video, lambda n: np.array([2]))
+    assert len(cache) == 1
+    monkeypatch.setattr(compressed, "CompressedReader", None)
     for modalities in (("motion", "audio"), ("iframe", "motion"), ("residual",)):
-        some, *_ = source(modalities=modalities, cache=True)(video, lambda n: np.array([2]))
+        some, *_ = source(modalities=modalities, cache=cache)(video, lambda n: np.array([2]))
         assert all(torch.equal(some[name], whole[name]) for name in modalities)
 
 
@@ -226,23 +236,23 @@ def replace(path: Path, by: Path, *, size: int, time_ns: int) -> None:
 
 
 @pytest.mark.parametrize(("more_bytes", "later_ns"), [(0, 1_000_000), (8, 0)], ids=["as large", "at the same time"])
-def test_a_file_that_was_replaced_is_read_anew(
+def test_a_file_that_was_replaced_is_read_again(
     more_bytes: int, later_ns: int, video: Path, silent: Path, tmp_path: Path
 ) -> None:
-    triplets.clear_cache()
+    cache = FileCache()
     path, size, time_ns = tmp_path / "video.mp4", 1_000_000, 1_700_000_000_000_000_000
     replace(path, video, size=size, time_ns=time_ns)
-    before, *_ = source(cache=True)(path, lambda n: np.array([2, 9]))
+    before, *_ = source(cache=cache)(path, lambda n: np.array([2, 9]))
     replace(path, silent, size=size + more_bytes, time_ns=time_ns + later_ns)
-    after, _, remark = source(cache=True)(path, lambda n: np.array([2, 9]))
+    after, _, remark = source(cache=cache)(path, lambda n: np.array([2, 9]))
     expected, *_ = source()(silent, lambda n: np.array([2, 9]))
     assert remark == SILENT and not torch.equal(before["audio"], after["audio"])
     assert all(torch.equal(after[name], expected[name]) for name in ALL)
 
 
 def test_what_is_cached_is_of_one_convention_of_motion(video: Path) -> None:
-    triplets.clear_cache()
+    cache = FileCache()
     for motion in ("previous", "iframe", "previous"):
-        found, *_ = source(motion=motion, cache=True)(video, lambda n: np.array([3, 7]))
+        found, *_ = source(motion=motion, cache=cache)(video, lambda n: np.array([3, 7]))
         expected, *_ = source(motion=motion)(video, lambda n: np.array([3, 7]))
         assert all(torch.equal(found[name], expected[name]) for name in ALL), motion

@@ -1,4 +1,4 @@
-"""What a clip takes from a compressed video at each of its frames: I-frame, motion vectors, residual and sound.
+"""What a clip takes from a compressed video at each of its frames: I-frame, motion vectors, residual and audio.
 
 MM-ViT (arXiv:2108.09322) section 4.1: "8 uniformly sampled triplets of I-frames, motion vectors, residuals", and "audio
 features that are temporally aligned with the visual features". A triplet is that of one frame: the I-frame of its
@@ -9,7 +9,7 @@ one before it, as in CoViAR's official code (dataset.py), the first of all for t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 
 from vtbench.audio.logmel import segments
-from vtbench.audio.waveform import read_sound
+from vtbench.audio.waveform import read_audio
+from vtbench.datasets.cache import FileCache
+from vtbench.datasets.frames import SILENT, Choose
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.files import version
 
-__all__ = ["DAMAGED_SOUND", "SILENT", "TripletSource", "clear_cache", "predicted_frames"]
+__all__ = ["DAMAGED_AUDIO", "CompressedFrames", "predicted_frames"]
 
-SILENT = "silent"
-"""Said of a file without a sound track, of which sound is asked: it counts as silence."""
-DAMAGED_SOUND = "damaged sound"
-"""Said of a file of whose sound some packets do not decode: in their place is silence."""
+DAMAGED_AUDIO = "damaged audio"
+"""The remark on a file some of whose audio packets do not decode: they are replaced by silence."""
 
 
 def predicted_frames(numbers: np.ndarray, gops: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -51,9 +51,9 @@ class _Video:
     modalities: dict[str, np.ndarray]
     remark: str | None = None
 
-
-# Decoded files by (path, size, time of change, what is read): shared by all data modules of this process.
-_decoded: dict[tuple[object, ...], _Video] = {}
+    @property
+    def num_bytes(self) -> int:
+        return sum(array.nbytes for array in self.modalities.values())
 
 
 def _compact(array: np.ndarray) -> np.ndarray:
@@ -64,52 +64,65 @@ def _compact(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def clear_cache() -> None:
-    """Forget the decoded files."""
-    _decoded.clear()
+class CompressedFrames:
+    """The FrameSource (see vtbench.datasets.frames) of modalities of compressed video.
 
-
-class TripletSource:
-    """Reads the modalities of frames of a file.
-
-    modalities: some of iframe, motion, residual, audio. motion: the convention of motion vectors and residuals (see
-    vtbench.video.compressed). cache: keep what was read of every file, in memory, for all data modules of this process.
+    - modalities: some of iframe, motion, residual, audio
+    - motion: the convention of motion vectors and residuals (see vtbench.video.compressed); None: "previous"
+    - cache: where to keep what was read of every file; None: keep nothing
     """
 
-    def __init__(self, *, modalities: Sequence[str], motion: Literal["previous", "iframe"] | None, cache: bool) -> None:
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        *,
+        motion: Literal["previous", "iframe"] | None = None,
+        cache: FileCache | None = None,
+    ) -> None:
         self.modalities, self.motion, self.cache = tuple(modalities), motion, cache
 
-    def __call__(
-        self, file: Path, choose: Callable[[int], np.ndarray]
-    ) -> tuple[Mapping[str, Tensor], np.ndarray, str | None]:
+    @property
+    def has_audio(self) -> bool:
+        """Whether clips come with audio."""
+        return "audio" in self.modalities
+
+    def __call__(self, file: Path, choose: Choose, /) -> tuple[Mapping[str, Tensor], np.ndarray, str | None]:
         """The modalities of the distinct frames that `choose(num_video_frames)` asks for, (U, ...) each; for each
-        number asked, in its shape, which of them it is; and SILENT or DAMAGED_SOUND where sound is asked and the file
-        is so. Raises VideoError."""
-        if not self.cache:
+        number asked, in its shape, which of them it is; and SILENT or DAMAGED_AUDIO for such a file if audio is asked
+        for. Raises VideoError."""
+        if self.cache is None:
             with CompressedReader(file) as reader:
                 asked = predicted_frames(choose(reader.num_frames), reader.gops)
                 video = self._decode(file, reader, np.unique(asked), self.modalities)
         else:
-            # Shared by networks with other modalities: what one of them lacks is added, not everything read again.
-            key = (*version(file), self.motion)
-            there = _decoded[key].modalities if key in _decoded else {}
-            if lacking := [name for name in self.modalities if name not in there]:
-                with CompressedReader(file) as reader:
-                    everything = np.unique(predicted_frames(np.arange(reader.num_frames), reader.gops))
-                    video = self._decode(file, reader, everything, lacking)
-                remark = video.remark or (_decoded[key].remark if there else None)
-                compact = {name: _compact(array) for name, array in video.modalities.items()}
-                _decoded[key] = dataclasses.replace(video, modalities=compact | there, remark=remark)
-            video = _decoded[key]
+            video = self._cached(file, self.cache)
             asked = predicted_frames(choose(video.num_frames), video.gops)
         numbers, which = np.unique(asked, return_inverse=True)
         found = {name: video.modalities[name] for name in self.modalities}
-        if self.cache:
+        if self.cache is not None:
             rows = [video.row[number] for number in numbers.tolist()]
             found = {name: array[rows] for name, array in found.items()}
         clip = {name: torch.from_numpy(array) for name, array in found.items()}
         clip = {name: x.float() if x.dtype == torch.float16 else x for name, x in clip.items()}
-        return clip, which.reshape(asked.shape), video.remark if "audio" in self.modalities else None
+        return clip, which.reshape(asked.shape), video.remark if self.has_audio else None
+
+    def _cached(self, file: Path, cache: FileCache) -> _Video:
+        """The whole file, with at least the modalities asked for. It is shared by networks with other modalities: what
+        one of them lacks is added, the rest is not read again."""
+        key = ("compressed", *version(file), self.motion)
+        found: _Video | None = cache.get(key)
+        there = found.modalities if found else {}
+        lacking = [name for name in self.modalities if name not in there]
+        if found is not None and not lacking:
+            return found
+        with CompressedReader(file) as reader:
+            everything = np.unique(predicted_frames(np.arange(reader.num_frames), reader.gops))
+            video = self._decode(file, reader, everything, lacking)
+        remark = video.remark or (found.remark if found else None)
+        compact = {name: _compact(array) for name, array in video.modalities.items()}
+        video = dataclasses.replace(video, modalities=compact | there, remark=remark)
+        cache.put(key, video, video.num_bytes)
+        return video
 
     def _decode(self, file: Path, reader: CompressedReader, numbers: np.ndarray, modalities: Sequence[str]) -> _Video:
         read: dict[str, np.ndarray] = {}
@@ -120,10 +133,10 @@ class TripletSource:
             read = {"motion": reader.motion(numbers, convention=self.motion or "previous")[0]}
         remark = None
         if "audio" in modalities:
-            sound = read_sound(file)
-            remark = DAMAGED_SOUND if sound.damaged_packets else None if sound.has_track else SILENT
+            audio = read_audio(file)
+            remark = DAMAGED_AUDIO if audio.damaged_packets else None if audio.has_track else SILENT
             seconds = reader.seconds[numbers]
-            read["audio"], _ = segments(sound.waveform, seconds, start_s=sound.start_s, end_s=sound.end_s)
+            read["audio"], _ = segments(audio.waveform, seconds, start_s=audio.start_s, end_s=audio.end_s)
         return _Video(
             num_frames=reader.num_frames,
             gops=reader.gops,

@@ -1,0 +1,300 @@
+"""From videos to clips: random clips for training, all views for testing, and the loaders of both.
+
+What is drawn for a training video depends on (seed, epoch, index of the video) and on nothing else, so the number of
+worker processes and a restart between epochs leave every clip as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+
+from vtbench.clips import Clips, each
+from vtbench.datasets.frames import SILENT, FrameSource
+from vtbench.datasets.manifests import Entry
+from vtbench.errors import VideoError
+from vtbench.video.sampling import segment_clip, test_clips, train_clip
+
+__all__ = [
+    "ClipSampling",
+    "EpochSampler",
+    "Loading",
+    "ReadLog",
+    "TestVideos",
+    "TestViews",
+    "TrainLoader",
+    "TrainVideos",
+    "train_loader",
+    "view_loader",
+]
+
+# First numbers of the seeds of the kinds of draws, which must not share random numbers; HOLDOUT is the data module's.
+_ORDER, _TRAIN, _TEST, HOLDOUT = 0, 1, 2, 3
+
+
+# -- what is asked for ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ClipSampling:
+    """Which frames make a clip: `num_frames` frames `stride` apart, or, without a stride, one frame of each of
+    `num_frames` equal segments of the whole video. See vtbench.video.sampling."""
+
+    num_frames: int
+    stride: int | None = None
+
+    def train(self, num_video_frames: int, rng: np.random.Generator) -> np.ndarray:
+        """The frame numbers of a random clip, (num_frames,)."""
+        if self.stride is None:
+            return segment_clip(num_video_frames, num_frames=self.num_frames, rng=rng)
+        return train_clip(num_video_frames, num_frames=self.num_frames, stride=self.stride, rng=rng)
+
+    def test(self, num_video_frames: int, views: TestViews, rng: np.random.Generator) -> np.ndarray:
+        """The frame numbers of the clips of a test, (views.clips, num_frames)."""
+        if self.stride is None:
+            return segment_clip(num_video_frames, num_frames=self.num_frames)[None]
+        return test_clips(
+            num_video_frames,
+            num_frames=self.num_frames,
+            stride=self.stride,
+            clips=views.clips,
+            mode=views.sampling,
+            rng=rng,
+        )
+
+
+@dataclass(frozen=True)
+class TestViews:
+    """Which clips of a test video are seen: `clips` of them, at even distances or at random. How many crops each has is
+    the test transform's affair."""
+
+    __test__ = False
+
+    clips: int = 1
+    sampling: Literal["uniform", "random"] = "uniform"
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How videos are loaded.
+
+    - batch_size: clips per training batch
+    - num_workers: processes that decode; 0: this process
+    - eval_batch_size: videos, each with all its views, per batch of a validation or test
+    """
+
+    batch_size: int = 1
+    num_workers: int = 0
+    eval_batch_size: int = 1
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+class ReadLog:
+    """Which training videos have been read, and which of them are silent; shared by the worker processes."""
+
+    def __init__(self, num_videos: int) -> None:
+        self._state = torch.zeros(num_videos, dtype=torch.uint8).share_memory_()
+        """Of each video: 0 not read yet, 1 read, 2 silent."""
+
+    def note(self, index: int, remark: str | None) -> None:
+        """Video `index` was read, with this remark."""
+        self._state[index] = 2 if remark == SILENT else 1
+
+    @property
+    def unread(self) -> int:
+        """Videos not read yet."""
+        return int((self._state == 0).sum())
+
+    @property
+    def silent(self) -> int:
+        """Videos found to have no audio track."""
+        return int((self._state == 2).sum())
+
+
+class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
+    """Random clips for training; items are asked for by (epoch, index), as EpochSampler gives them.
+
+    An item is (clip float32 (T, 3, S, S) or, by modality, (T, ...), label), or the VideoError of a video that cannot be
+    read: workers hand it over as a value, and the loader raises it in the main process.
+
+    - transform: called as transform(frames, flip=..., rng=...), see vtbench.video.transforms
+    - flip: probability of mirroring a clip; flip_labels: what that makes of its label
+    - log: notes every video that is read
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        *,
+        frames: FrameSource,
+        sampling: ClipSampling,
+        transform: Callable[..., Clips],
+        flip: float,
+        flip_labels: Mapping[int, int],
+        seed: int,
+    ) -> None:
+        self.entries = list(entries)
+        self.frames, self.sampling, self.transform = frames, sampling, transform
+        self.flip, self.flip_labels = flip, dict(flip_labels)
+        self.seed = seed
+        self.log = ReadLog(len(self.entries))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Clips, int] | VideoError:
+        epoch, index = key
+        entry = self.entries[index]
+        rng = np.random.default_rng([self.seed, _TRAIN, epoch, index])
+        try:
+            frames, which, remark = self.frames(entry.file, lambda n: self.sampling.train(n, rng))
+        except VideoError as error:
+            return VideoError(
+                error.path,
+                f"{error.reason}; training needs every video: repair it or remove {entry.source}",
+                error.frames_decoded,
+            )
+        self.log.note(index, remark)
+        flip = bool(rng.random() < self.flip)
+        label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
+        if not np.array_equal(which, np.arange(which.size)):  # else each frame once and in order, as they lie there
+            frames = each(lambda x: x[torch.from_numpy(which)], frames)
+        return self.transform(frames, flip=flip, rng=rng), label
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """(epoch, index) of all videos in an order that depends on (seed, epoch).
+
+    Carrying the epoch in the key keeps long-lived worker processes up to date. Lightning calls `set_epoch`.
+    """
+
+    def __init__(self, num_videos: int, *, seed: int) -> None:
+        self.num_videos, self.seed, self.epoch = num_videos, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next pass is."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, _ORDER, self.epoch]).permutation(self.num_videos)
+        return iter([(self.epoch, int(index)) for index in order])
+
+    def __len__(self) -> int:
+        return self.num_videos
+
+
+def _collate(items: list[tuple[Clips, int] | VideoError]) -> tuple[Clips, Tensor] | VideoError:
+    clips, labels = [], []
+    for item in items:
+        if isinstance(item, VideoError):
+            return item
+        clips.append(item[0])
+        labels.append(item[1])
+    return each(lambda *several: torch.stack(several), *clips), torch.tensor(labels)
+
+
+class TrainLoader(DataLoader):
+    """A DataLoader that raises the VideoError of an unreadable video as it is, whichever process met it.
+
+    torch would raise a worker's error as a RuntimeError that holds a traceback."""
+
+    def __iter__(self) -> Iterator[tuple[Clips, Tensor]]:  # type: ignore[override]
+        error = None
+        batches = super().__iter__()
+        for batch in batches:
+            if isinstance(batch, VideoError):
+                error = batch
+                break
+            yield batch
+        if error is not None:
+            # End the workers here: left to the garbage collector, they are waited for, five seconds each.
+            self._iterator = None
+            del batches
+            raise error
+
+
+def train_loader(videos: TrainVideos, sampler: EpochSampler, loading: Loading) -> TrainLoader:
+    """Batches (clips float32 (B, T, 3, S, S), labels int64 (B,)) in the order of `sampler`.
+
+    The last batch of an epoch is left out if it would be smaller, unless it is the only one (the official TokenShift
+    code drops it too)."""
+    return TrainLoader(
+        videos,
+        batch_size=loading.batch_size,
+        sampler=sampler,
+        drop_last=len(videos) >= loading.batch_size,
+        collate_fn=_collate,
+        num_workers=loading.num_workers,
+        persistent_workers=loading.num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+# -- testing ----------------------------------------------------------------------------------------------------------
+
+
+class TestVideos(Dataset[dict[str, Any]]):
+    """All views of one test video per item, from one decode.
+
+    An item is {"video_id", "label", "views"}: views float32 (clips * crops, T, 3, S, S) or, by modality, (clips *
+    crops, T, ...), view v being crop v % crops of clip v // crops, and "remark" where the source has one; or
+    {"video_id", "label", "error"} for a video that cannot be read, to be counted as a miss.
+
+    transform: called as transform(frames), gives (crops, U, ...), see vtbench.video.transforms.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        *,
+        frames: FrameSource,
+        sampling: ClipSampling,
+        views: TestViews,
+        transform: Callable[..., Clips],
+        seed: int,
+    ) -> None:
+        self.entries = list(entries)
+        self.frames, self.sampling, self.views = frames, sampling, views
+        self.transform, self.seed = transform, seed
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        entry = self.entries[index]
+        item: dict[str, Any] = {"video_id": entry.video_id, "label": entry.label}
+        rng = np.random.default_rng([self.seed, _TEST, index])
+        try:
+            frames, which, remark = self.frames(entry.file, lambda n: self.sampling.test(n, self.views, rng))
+        except VideoError as error:
+            return item | {"error": str(error)}
+        if remark:
+            item["remark"] = remark
+        crops = self.transform(frames)  # (crops, U, 3, S, S)
+        # (crops, clips, T, 3, S, S), then (clips * crops, T, 3, S, S)
+        views = each(lambda x: x[:, torch.from_numpy(which)].transpose(0, 1).flatten(0, 1), crops)
+        return item | {"views": views}
+
+
+def view_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] = ()) -> DataLoader:
+    """Lists of items in the order of the videos, each once, but for the ids in `skip`."""
+    left = [i for i, entry in enumerate(videos.entries) if entry.video_id not in skip]
+    return DataLoader(
+        Subset(videos, left),  # not a shorter list: the number of a video seeds its random clips
+        batch_size=loading.eval_batch_size,
+        shuffle=False,
+        collate_fn=list,
+        num_workers=loading.num_workers,
+    )

@@ -1,0 +1,259 @@
+"""Videos as a LightningDataModule: training batches, a validation that is named, and test views."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Literal
+
+import lightning
+import numpy as np
+from torch.utils.data import DataLoader
+
+from vtbench.datasets.clips import (
+    HOLDOUT,
+    ClipSampling,
+    EpochSampler,
+    Loading,
+    ReadLog,
+    TestVideos,
+    TestViews,
+    TrainLoader,
+    TrainVideos,
+    train_loader,
+    view_loader,
+)
+from vtbench.datasets.frames import DecodedFrames, FrameSource
+from vtbench.datasets.manifests import Entry, Split, VideoFolder, VideoLists, refuse_unusable
+from vtbench.errors import DataError
+
+__all__ = ["VideoData"]
+
+
+class VideoData(lightning.LightningDataModule):
+    """Training batches and test videos of a data set.
+
+        data = VideoData(
+            VideoFolder("/data/ucf101", num_classes=101, train=["split1_train"], test=["split1_test"]),
+            sampling=ClipSampling(num_frames=8, stride=32),
+            train_transform=TrainTransform(size=224, short_side=(256, 320)),
+            test_transform=TestTransform(size=224, short_side=256, crops=3),
+            views=TestViews(clips=10),
+            loading=Loading(batch_size=8, num_workers=4),
+        )
+
+    - videos: which videos there are (VideoFolder, VideoLists)
+    - sampling: which frames make a clip
+    - train_transform: called as train_transform(frames, flip=..., rng=...) with the frames of a clip as `frames` gives
+      them, uint8 (T, 3, H, W) or by modality; gives the clip
+    - test_transform: called as test_transform(frames), gives (crops, T, ...)
+    - frames: the decoder, anything callable like FrameSource; None: DecodedFrames()
+    - flip: probability that a training clip is mirrored, which may change its label (`videos.flip_labels`)
+    - views: which clips of a test video are seen
+    - loading: batch sizes and worker processes. With a cache in `frames`, each worker has a cache of its own
+    - validate_on: nothing (None), a share (above 0, below 1) of the training videos, which are not trained on then, or
+      "test", the test videos. The share is drawn in whole groups (`videos.group`) from the seed, at least one
+    - seed: of the order, the clips and the hold-out
+
+    The training loader gives (clips float32 (B, T, 3, S, S), labels int64 (B,)) and raises VideoError for a video that
+    cannot be read. The others give lists of items as described at TestVideos, in the order of the split file.
+
+    A data set with particulars of its own is a subclass: `read` gives its lists, `prepare_data` makes or downloads the
+    videos, `group` says what is held out together.
+
+    Raises ValueError for a share outside its range, and for several clips without a stride.
+    """
+
+    folder_class: ClassVar[type[VideoFolder]] = VideoFolder
+    """What `build_data` makes of the arguments that say where the videos are."""
+
+    def __init__(
+        self,
+        videos: VideoFolder | VideoLists,
+        *,
+        sampling: ClipSampling,
+        train_transform: Callable[..., Any],
+        test_transform: Callable[..., Any],
+        frames: FrameSource | None = None,
+        flip: float = 0.0,
+        views: TestViews = TestViews(),  # noqa: B008 (frozen)
+        loading: Loading = Loading(),  # noqa: B008 (frozen)
+        validate_on: float | Literal["test"] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if sampling.stride is None and views != TestViews():
+            raise ValueError(
+                "segments of the whole video (stride None) make 1 uniform clip, not "
+                f"{views.clips} {views.sampling} clips"
+            )
+        if isinstance(validate_on, str) and validate_on != "test":
+            raise ValueError(f"validate_on is a share, 'test' or None, not {validate_on!r}")
+        if isinstance(validate_on, int | float) and not 0 < validate_on < 1:
+            raise ValueError(f"the share to validate on is {validate_on}, must be above 0 and below 1")
+        self.videos, self.sampling, self.views, self.loading = videos, sampling, views, loading
+        self.train_transform, self.test_transform = train_transform, test_transform
+        self.frames = DecodedFrames() if frames is None else frames
+        self.flip, self.validate_on, self.seed = flip, validate_on, seed
+        self._listed: dict[Split, list[Entry]] = {}
+        self._skipped: frozenset[str] = frozenset()
+        self._epoch = 0
+        self._sampler: EpochSampler | None = None
+        self._log: ReadLog | None = None
+
+    # -- lists --------------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and check the lists that `stage` needs ("fit", "validate", "test", "predict"; None: all), once. Raises
+        DataError."""
+        validated: tuple[Split, ...] = ("test",) if self.validate_on == "test" else ("train",) if self.holdout else ()
+        needed: dict[str, tuple[Split, ...]] = {
+            "fit": ("train", *validated),
+            "validate": validated,
+            "test": ("test",),
+            "predict": ("test",),
+        }
+        for split in needed.get(stage or "", ("train", "test")):
+            self.listed(split)
+        if "train" in self._listed:
+            _ = self._held_out  # refuses what leaves nothing to train on
+
+    def read(self, split: Split) -> list[Entry]:
+        """The videos of a split, in order, for a subclass to read them in its own way. Raises DataError."""
+        return self.videos.read(split)
+
+    def group(self, entry: Entry) -> str:
+        """Training videos of one group are held out together, or not at all."""
+        return self.videos.group_of(entry)
+
+    def listed(self, split: Split) -> list[Entry]:
+        """All videos of a split, read once. A test does not need the training videos, nor the other way."""
+        if split not in self._listed:
+            if not self._listed:
+                self.prepare_data()
+            entries = self.read(split)
+            refuse_unusable(entries, split, self.videos.where)
+            self._listed[split] = entries
+        return self._listed[split]
+
+    @property
+    def train_entries(self) -> list[Entry]:
+        """The training videos, without those that are held out."""
+        held = self._held_out
+        return [entry for entry in self.listed("train") if not held or self.group(entry) not in held]
+
+    @property
+    def holdout_entries(self) -> list[Entry]:
+        """The training videos that are held out; at least one where there is a `holdout`."""
+        held = self._held_out
+        return [entry for entry in self.listed("train") if held and self.group(entry) in held]
+
+    @property
+    def test_entries(self) -> list[Entry]:
+        """The test videos, all of which a test must account for."""
+        return self.listed("test")
+
+    @property
+    def holdout(self) -> float | None:
+        """The share of the training videos that is held out, if that is what is validated on."""
+        return None if isinstance(self.validate_on, str) else self.validate_on
+
+    @functools.cached_property
+    def _held_out(self) -> frozenset[str]:
+        """The groups that are held out, drawn from the seed."""
+        if self.holdout is None:
+            return frozenset()
+        sizes = Counter(map(self.group, self.listed("train")))
+        left = max(1, round(self.holdout * sizes.total()))
+        names, chosen = list(sizes), set()
+        for k in np.random.default_rng([self.seed, HOLDOUT]).permutation(len(names)).tolist():
+            if left <= 0:
+                break
+            chosen.add(names[k])
+            left -= sizes[names[k]]
+        if len(chosen) == len(names):
+            raise DataError(
+                f"{self.videos.where}: with {self.holdout:.0%} held out, none of {sizes.total()} training videos is "
+                "left to train on; give more videos"
+            )
+        return frozenset(chosen)
+
+    def fingerprint(self, split: Split) -> str:
+        """12 hex digits over path, label and size in bytes of every video of a split, in order: changes when a video
+        is added, dropped, relabelled or replaced by one of another size, or others are held out."""
+        digest = hashlib.sha256()
+        for entry in self.listed(split):
+            digest.update(f"{entry.video_id}\0{entry.label}\0{entry.file.stat().st_size}\n".encode())
+        for entry in self.holdout_entries if split == "train" else ():
+            digest.update(f"{entry.video_id}\0held out\n".encode())
+        return digest.hexdigest()[:12]
+
+    # -- loaders ------------------------------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> TrainLoader:
+        """Shuffled batches of random clips."""
+        videos = TrainVideos(
+            self.train_entries,
+            frames=self.frames,
+            sampling=self.sampling,
+            transform=self.train_transform,
+            flip=self.flip,
+            flip_labels=self.videos.flip_labels,
+            seed=self.seed,
+        )
+        self._log, self._sampler = videos.log, EpochSampler(len(videos), seed=self.seed)
+        self._sampler.set_epoch(self._epoch)
+        return train_loader(videos, self._sampler, self.loading)
+
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """What `validate_on` names, in the views of a test; no loader where it is None."""
+        if self.validate_on is None:
+            return []
+        entries = self.test_entries if self.validate_on == "test" else self.holdout_entries
+        return view_loader(self._views(entries), self.loading)
+
+    def test_dataloader(self) -> DataLoader:
+        """The test videos but for those to be skipped."""
+        return view_loader(self._views(self.test_entries), self.loading, skip=self._skipped)
+
+    def predict_dataloader(self) -> DataLoader:
+        """As for a test."""
+        return self.test_dataloader()
+
+    def _views(self, entries: list[Entry]) -> TestVideos:
+        return TestVideos(
+            entries,
+            frames=self.frames,
+            sampling=self.sampling,
+            views=self.views,
+            transform=self.test_transform,
+            seed=self.seed,
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next pass over the training loader is; Lightning's trainer does this by itself."""
+        self._epoch = epoch
+        if self._sampler is not None:
+            self._sampler.set_epoch(epoch)
+
+    def skip(self, video_ids: Iterable[str]) -> None:
+        """Leave these test videos out of the loaders of tests and predictions, as they were scored before. Replaces the
+        ids of an earlier call."""
+        self._skipped = frozenset(video_ids)
+
+    # -- audio --------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether clips come with audio."""
+        return bool(getattr(self.frames, "has_audio", False))
+
+    @property
+    def silent_train_videos(self) -> int | None:
+        """Training videos without an audio track, as the last training loader found; None if it has not been through
+        them (but for a last batch that is left out), or clips come without audio."""
+        if not self.has_audio or self._log is None or self._log.unread >= self.loading.batch_size:
+            return None
+        return self._log.silent

@@ -1,0 +1,69 @@
+"""I-frames, motion and residuals of some frames as arrays: what a CompressedReader fills and what it hands out.
+
+Letters: U frames asked for, H W the frame's sides in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["TripletArrays", "Triplets"]
+
+
+@dataclass(frozen=True)
+class Triplets:
+    """What `CompressedReader.triplets` gives for U frames. Pixels as displayed, rotation applied.
+
+    numbers: int64 (U,), the frames asked for. iframes: uint8 (U, 3, H, W) RGB, the I-frame of each frame's GOP.
+    motion: float32 (U, 2, H, W), x and y in pixels. residuals: int16 (U, 3, H, W) RGB, -255 to 255. intra: bool
+    (U, H, W), blocks of the frame that have no vector. The channels of iframes and residuals lie side by side in
+    memory.
+    """
+
+    numbers: np.ndarray
+    iframes: np.ndarray
+    motion: np.ndarray
+    residuals: np.ndarray
+    intra: np.ndarray
+
+
+class TripletArrays:
+    """The arrays that one pass fills. The packed ones have a fourth channel, which is left out of what is handed on."""
+
+    def __init__(self, numbers: np.ndarray, height: int, width: int, *, pixels: bool) -> None:
+        count = len(numbers)
+        self.numbers = numbers
+        self.motion = np.empty((count, 2, height, width), np.float32)
+        self.intra = np.zeros((count, height, width), bool)
+        self.packed_iframes = np.empty((count, height, width), np.uint32) if pixels else None
+        self.packed_residuals = np.empty((count, height, width, 4), np.int16) if pixels else None
+        self.iframes: np.ndarray | None = None
+        self.residuals: np.ndarray | None = None
+
+    def repeat(self, slots: np.ndarray) -> None:
+        """Copy what is in the first slot to the others."""
+        for array in (self.motion, self.intra, self.packed_iframes, self.packed_residuals):
+            if array is not None and len(slots) > 1:
+                array[slots[1:]] = array[slots[0]]
+
+    def triplets(self) -> Triplets:
+        """All of it, where pixels were asked for."""
+        assert self.iframes is not None and self.residuals is not None
+        return Triplets(self.numbers, self.iframes, self.motion, self.residuals, self.intra)
+
+    def turned(self, turns: int) -> TripletArrays:
+        """As displayed, after that many quarter turns counterclockwise; channels second."""
+        if self.packed_iframes is not None and self.packed_residuals is not None:
+            bytes_ = self.packed_iframes.view(np.uint8).reshape(self.packed_residuals.shape)
+            self.iframes = _turn(bytes_[..., :3], turns, axes=(1, 2)).transpose(0, 3, 1, 2)
+            self.residuals = _turn(self.packed_residuals[..., :3], turns, axes=(1, 2)).transpose(0, 3, 1, 2)
+        self.motion, self.intra = _turn(self.motion, turns, axes=(2, 3)), _turn(self.intra, turns, axes=(1, 2))
+        for _ in range(turns):  # a vector to the right points up afterwards, one down to the right
+            self.motion = np.stack([self.motion[:, 1], -self.motion[:, 0]], axis=1)
+        return self
+
+
+def _turn(array: np.ndarray, turns: int, *, axes: tuple[int, int]) -> np.ndarray:
+    return np.ascontiguousarray(np.rot90(array, turns, axes=axes)) if turns else array
