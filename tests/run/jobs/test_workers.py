@@ -1,4 +1,4 @@
-"""Jobs and worker processes: the order, what fails with what, and errors as results. No process is started here."""
+"""Jobs and worker processes: the order, what fails with what, and errors as results. Only one test starts a process."""
 
 from __future__ import annotations
 
@@ -158,3 +158,16 @@ def test_an_interruption_of_a_job_is_no_result(jobs: dict[str, Job], monkeypatch
 def test_an_included_folder_that_is_gone_is_the_result_of_its_job(jobs: dict[str, Job], tmp_path: Path) -> None:
     result = run_job(next(iter(jobs.values())), Settings(), [tmp_path / "gone"], ignore)
     assert result.exit_code == 2 and str(tmp_path / "gone") in str(result.error)
+
+
+def test_a_worker_that_died_while_idle_is_found_out_by_its_next_task(jobs: dict[str, Job]) -> None:
+    worker = workers._Worker(Settings())
+    worker.process.kill()
+    worker.process.join()
+    worker.send(workers._Task("run", tuple(jobs.values())[:1]))
+    assert worker.receive() is None
+    assert worker.why_it_died() == (
+        "its worker process was killed by signal 9; out of memory? try --workers 1; run again to resume after its last "
+        "whole epoch"
+    )
+    worker.stop()

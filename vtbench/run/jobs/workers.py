@@ -141,7 +141,7 @@ class _Worker:
         theirs.close()
 
     def send(self, task: _Task) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it died: `receive` finds out
+        with contextlib.suppress(ConnectionError):  # it died: `receive` finds out
             self.pipe.send(task)
 
     def receive(self) -> Any:
