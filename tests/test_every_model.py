@@ -12,7 +12,7 @@ import timm
 import torch
 from torch import nn
 
-from vtbench.clips import Clips, each
+from vtbench.clips import Clips, map_modalities
 from vtbench.models import MODELS, build
 
 COMMON: dict[str, Any] = {"num_classes": 5, "num_frames": 4}
@@ -183,7 +183,7 @@ def test_same_seed_gives_the_weights_of_the_backbone(name: str, arguments: dict[
 def test_reversing_time_changes_temporal_networks(name: str, arguments: dict[str, Any]) -> None:
     model = network(name, arguments)
     with torch.no_grad():
-        change = (model(clips(name)) - model(each(lambda x: x.flip(1), clips(name)))).abs().amax(dim=1)
+        change = (model(clips(name)) - model(map_modalities(lambda x: x.flip(1), clips(name)))).abs().amax(dim=1)
     assert change.min() > 1e-3
 
 
@@ -240,7 +240,7 @@ def test_clips_of_a_batch_do_not_see_each_other(name: str, arguments: dict[str, 
     batch = clips(name, 3)
     with torch.no_grad():
         before = model(batch)
-        each(lambda x: x[1].fill_(float("nan")), batch)
+        map_modalities(lambda x: x[1].fill_(float("nan")), batch)
         after = model(batch)
     assert torch.equal(after[[0, 2]], before[[0, 2]]) and after[1].isnan().all()
 

@@ -1,7 +1,7 @@
 """What networks are fed: one tensor of frames, or several modalities by name. B clips or V views, T frames.
 
 Frames are (B, T, 3, H, W). Compressed video is `iframe` and `residual` (B, T, 3, H, W) and `motion` (B, T, 2, H, W),
-with its sound, `audio`, as log-mel patches (B, T, 96, 64). Whatever is done to all of them alike is done with `each`.
+with its sound, `audio`, as log-mel patches (B, T, 96, 64). Whatever is done to all of them alike is done with `map_modalities`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 Clips = Tensor | Mapping[str, Tensor]
 
 
-def each(function: Callable[..., Any], *clips: Any) -> Any:
+def map_modalities(function: Callable[..., Any], *clips: Any) -> Any:
     """A function of tensors (or of their shapes), modality by modality where there are several."""
     if not isinstance(clips[0], Mapping):
         return function(*clips)

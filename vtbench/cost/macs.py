@@ -26,7 +26,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from vtbench.clips import each
+from vtbench.clips import map_modalities
 
 aten = torch.ops.aten
 
@@ -47,7 +47,7 @@ def count_macs(
     matmul = FlopCounterMode(display=False)
     # Inference mode: there operators like linear and batch_norm reach a dispatch mode whole instead of in pieces.
     with torch.inference_mode(), matmul, _FvcoreCounter() as fvcore:
-        model(each(lambda shape: torch.zeros(shape, device=device), input_shape))
+        model(map_modalities(lambda shape: torch.zeros(shape, device=device), input_shape))
     return {"fvcore": fvcore.total, "matmul": matmul.get_total_flops() // 2, "thop": thop.total}
 
 

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from vtbench.clips import each
+from vtbench.clips import map_modalities
 from vtbench.errors import first_line, in_one_line
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
@@ -51,7 +51,7 @@ def build_pass(case: Case, work: Work, batch: int, machine: Machine) -> Callable
     """Put the network on its device and return a function that takes one pass of `batch` clips."""
     device = torch.device(machine.device)
     network = case.build().to(device).train(work == "train")
-    clips = each(lambda shape: torch.randn(batch, *shape, device=device), case.clip_shape)
+    clips = map_modalities(lambda shape: torch.randn(batch, *shape, device=device), case.clip_shape)
     autocast = partial(
         torch.autocast,
         device.type,

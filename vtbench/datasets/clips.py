@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
-from vtbench.clips import Clips, each
+from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
 from vtbench.errors import VideoError
@@ -168,7 +168,7 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
         flip = bool(rng.random() < self.flip)
         label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
         if not np.array_equal(which, np.arange(which.size)):  # else each frame once and in order, as they lie there
-            frames = each(lambda x: x[torch.from_numpy(which)], frames)
+            frames = map_modalities(lambda x: x[torch.from_numpy(which)], frames)
         return self.transform(frames, flip=flip, rng=rng), label
 
 
@@ -200,7 +200,7 @@ def _collate(items: list[tuple[Clips, int] | VideoError]) -> tuple[Clips, Tensor
             return item
         clips.append(item[0])
         labels.append(item[1])
-    return each(lambda *several: torch.stack(several), *clips), torch.tensor(labels)
+    return map_modalities(lambda *several: torch.stack(several), *clips), torch.tensor(labels)
 
 
 class TrainLoader(DataLoader):
@@ -284,7 +284,7 @@ class TestVideos(Dataset[dict[str, Any]]):
             item["remark"] = remark
         crops = self.transform(frames)  # (crops, U, 3, S, S)
         # (crops, clips, T, 3, S, S), then (clips * crops, T, 3, S, S)
-        views = each(lambda x: x[:, torch.from_numpy(which)].transpose(0, 1).flatten(0, 1), crops)
+        views = map_modalities(lambda x: x[:, torch.from_numpy(which)].transpose(0, 1).flatten(0, 1), crops)
         return item | {"views": views}
 
 

@@ -22,7 +22,7 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vtbench.clips import Clips, each, split
+from vtbench.clips import Clips, map_modalities, split
 from vtbench.errors import UsageError
 from vtbench.evaluation import measure
 from vtbench.evaluation.multiview import average_views
@@ -179,7 +179,7 @@ class VideoClassifier(L.LightningModule):
             scored.append(ScoredVideo(**{**given, "label": int(video["label"])}))  # type: ignore[typeddict-item]
         readable = [(video, one["views"]) for video, one in zip(scored, batch, strict=True) if "error" not in one]
         if readable:
-            together = each(
+            together = map_modalities(
                 lambda *several: torch.cat(several), *(views for _, views in readable)
             )  # (sum of V, T, ...)
             logits = torch.cat([self._logits(part) for part in split(together, self.views_per_forward)]).float().cpu()
@@ -234,7 +234,9 @@ class VideoClassifier(L.LightningModule):
         """Move tensors to the device; a test video's id, label and error stay where they are."""
         if isinstance(batch, list) and batch and isinstance(batch[0], dict):
             return [
-                {**video, "views": each(lambda x: x.to(device), video["views"])} if "views" in video else video
+                {**video, "views": map_modalities(lambda x: x.to(device), video["views"])}
+                if "views" in video
+                else video
                 for video in batch
             ]
         return super().transfer_batch_to_device(batch, device, dataloader_idx)

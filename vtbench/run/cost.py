@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vtbench.clips import each
+from vtbench.clips import map_modalities
 from vtbench.cost import count_macs, count_params
 from vtbench.cost.complexity import as_text, growth
 from vtbench.errors import SpecError
@@ -117,7 +117,7 @@ def agrees(measured: float, cell: Published) -> bool:
 @functools.cache
 def _count(network: Network) -> dict[str, dict[str, int]]:
     model = outline(network)
-    one_clip = each(lambda shape: (1, *shape), network.clip_shape)
+    one_clip = map_modalities(lambda shape: (1, *shape), network.clip_shape)
     try:
         with guarded(network.name, "model", FORWARD):
             return {"params": count_params(model), "gmacs": count_macs(model, one_clip)}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from vtbench.clips import each
+from vtbench.clips import map_modalities
 from vtbench.datasets import data_class
 from vtbench.errors import SpecError, UsageError, VtbenchError
 from vtbench.evaluation import metric_function
@@ -107,7 +107,7 @@ def _scores_of(network: Network, model: torch.nn.Module) -> tuple[int, ...] | st
 
     def forward(model: torch.nn.Module) -> Any:
         device = next((value.device for value in model.state_dict().values()), torch.device("cpu"))
-        clips = each(lambda shape: torch.zeros((2, *shape), device=device), network.clip_shape)
+        clips = map_modalities(lambda shape: torch.zeros((2, *shape), device=device), network.clip_shape)
         with torch.inference_mode(), guarded(network.name, "model", FORWARD):
             return model(clips)
 
