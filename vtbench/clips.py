@@ -1,7 +1,7 @@
 """What networks are fed: one tensor of frames, or several modalities by name. B clips or V views, T frames.
 
 Frames are (B, T, 3, H, W). Compressed video is `iframe` and `residual` (B, T, 3, H, W) and `motion` (B, T, 2, H, W),
-with its sound, `audio`, as log-mel patches (B, T, 96, 64). Whatever is done to all of them alike is done with `map_modalities`.
+with `audio` as log-mel patches (B, T, 96, 64). `map_modalities` does the same to all of them.
 """
 
 from __future__ import annotations

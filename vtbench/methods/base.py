@@ -234,11 +234,10 @@ class VideoClassifier(L.LightningModule):
         """Move tensors to the device; a test video's id, label and error stay where they are."""
         if isinstance(batch, list) and batch and isinstance(batch[0], dict):
             return [
-                {**video, "views": map_modalities(lambda x: x.to(device), video["views"])}
-                if "views" in video
-                else video
+                {name: map_modalities(lambda x: x.to(device), value) if name == "views" else value
+                 for name, value in video.items()}
                 for video in batch
-            ]
+            ]  # fmt: skip
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 
