@@ -156,7 +156,7 @@ def test_the_rate_follows_training_videos_that_are_held_out(sets: dict[str, Path
 
     accuracies = iter([50.0, 40.0, 40.0, 40.0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(accuracies)})
+        patch.setattr("vtbench.methods.base.measure", lambda *_, **__: {"top1": next(accuracies)})
         folder = train(training, Settings(results=tmp_path, data=sets))
     with (folder / folders.METRICS).open() as file:
         epochs = list(csv.DictReader(file))

@@ -122,7 +122,7 @@ def test_the_best_epoch_on_the_test_set_is_kept_where_that_is_asked(
 ) -> None:
     """Also when the training is broken off after it: the second of three epochs is best here."""
     top1 = iter([10.0, 30.0, 20.0])
-    monkeypatch.setattr("vtbench.methods.base.accuracy", lambda *_, **__: {"top1": next(top1)})
+    monkeypatch.setattr("vtbench.methods.base.measure", lambda *_, **__: {"top1": next(top1)})
     training, last = smoke(ROW_WITH_NORMS, epochs=3, keep="best_on_test"), smoke(ROW_WITH_NORMS, epochs=3)
 
     def stop_in_the_third_epoch(phase: str, done: int, total: int, loss: float | None) -> None:
