@@ -138,7 +138,7 @@ def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path)
     path = results / "results.csv"
     path.write_text(path.read_text()[:-40])
     display = Recording()
-    with pytest.raises(ResultsError, match=r"results\.csv:4: the last line is cut short"):
+    with pytest.raises(ResultsError, match=r"results\.csv:4: the last line is truncated"):
         launch.run(select(["msca/table2:msca-q"]), Settings(results=results), "smoke", [0], display=display)
     assert display.started == []
 
