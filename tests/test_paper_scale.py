@@ -23,7 +23,7 @@ from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run.data import data_module
+from vtbench.run.assemble import data_module, split_batch
 from vtbench.run.evaluate import evaluate
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
@@ -90,7 +90,8 @@ def measured_as(row: str, name: str) -> Measurement:
 def module_of(training: Training, sets: dict[str, Path]) -> Any:
     holdout = training.train.arguments.get("holdout")
     validation = Validation(holdout=holdout) if holdout else None
-    data = data_module(training.data, training, Settings(data=sets, num_workers=0), validation=validation)
+    settings = Settings(data=sets, num_workers=0)
+    data = data_module(training, settings, split_batch(training, None), validation=validation)
     data.setup()
     return data
 

@@ -27,7 +27,7 @@ from vtbench.errors import UsageError
 from vtbench.evaluation import measure
 from vtbench.evaluation.multiview import average_views
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
-from vtbench.models import build
+from vtbench.models import build, build_audio_encoder
 
 __all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "refuse_mismatch"]
 
@@ -70,7 +70,7 @@ class VideoClassifier(L.LightningModule):
         average: Literal["logits", "probabilities"] = "logits",
         metrics: Sequence[str] = ("top1", "top5"),
         views_per_forward: int = 32,
-        audio_encoder: nn.Module | None = None,
+        audio_encoder: nn.Module | Mapping[str, Any] | None = None,
     ) -> None:
         """
         - network: maps clips (B, T, 3, H, W) to logits (B, K), or clips by modality; or its name and arguments, as
@@ -80,14 +80,18 @@ class VideoClassifier(L.LightningModule):
         - average: what is averaged over the views of a video
         - metrics: what is logged as `val_*` and `test_*`, names of vtbench.metrics.METRICS
         - views_per_forward: bounds the memory of a test step; it does not change the scores beyond rounding
-        - audio_encoder: makes features (B, T, D) of the log-mel patches in clips; never trained
+        - audio_encoder: makes features (B, T, D) of the log-mel patches in clips, and is never trained; or its name and
+          file of weights, as {"name": "vggish", "weights": "vggish.pth"} for vtbench.models.build_audio_encoder
 
         All but modules are hyperparameters, kept in a checkpoint as plain values.
         """
         super().__init__()
-        ignore = ["audio_encoder", "network"] if isinstance(network, nn.Module) else ["audio_encoder"]
+        modules = {"network": network, "audio_encoder": audio_encoder}
+        ignore = [name for name, module in modules.items() if isinstance(module, nn.Module)]
         self.save_hyperparameters(ignore=ignore, logger=False)
         self.network = network if isinstance(network, nn.Module) else build(**network)
+        if isinstance(audio_encoder, Mapping):
+            audio_encoder = build_audio_encoder(**audio_encoder)
         self.audio_encoder = None if audio_encoder is None else audio_encoder.requires_grad_(False)
         self.label_smoothing = label_smoothing
         self.average = average

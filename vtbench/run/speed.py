@@ -21,7 +21,8 @@ from vtbench.cost.timing import spread, time_in_turns
 from vtbench.errors import RunError, SpecError, UsageError
 from vtbench.metrics import METRICS, is_memory, speed_metrics
 from vtbench.papers.code.outside import folders_behind
-from vtbench.papers.network import Network, network_of
+from vtbench.papers.network import Network
+from vtbench.papers.resolve import network_of
 from vtbench.papers.select import select
 from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
