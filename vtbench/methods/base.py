@@ -222,7 +222,7 @@ class VideoClassifier(L.LightningModule):
         for name, value in (*values.items(), ("videos_failed", float(len(self.failures)))):
             self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True)
 
-    # ---- checkpoints and devices -------------------------------------------------------------------------------------
+    # ---- checkpoints -------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out the audio encoder, which does not change and may be larger than the network."""
@@ -234,16 +234,6 @@ class VideoClassifier(L.LightningModule):
         if self.audio_encoder is not None:
             encoder = self.audio_encoder.state_dict()
             checkpoint["state_dict"] |= {f"audio_encoder.{name}": tensor for name, tensor in encoder.items()}
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move tensors to the device; a test video's id, label and error stay where they are."""
-        if isinstance(batch, list) and batch and isinstance(batch[0], dict):
-            return [
-                {name: map_modalities(lambda x: x.to(device), value) if name == "views" else value
-                 for name, value in video.items()}
-                for video in batch
-            ]  # fmt: skip
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 
 class ScheduledClassifier(VideoClassifier):
