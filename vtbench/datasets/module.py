@@ -161,11 +161,6 @@ class VideoData(lightning.LightningDataModule):
         return self.listed("test")
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes, which a method holds its network against."""
-        return self.videos.num_classes
-
-    @property
     def holdout(self) -> float | None:
         """The share of the training videos that is held out, if that is what is validated on."""
         return None if isinstance(self.validate_on, str) else self.validate_on
