@@ -119,7 +119,7 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
         spec_of(training) if network is None else network,
         lr=batches.lr,
         epochs=train.epochs,
-        audio_encoder=audio_spec(training.data, audio_weights),
+        **audio_spec(training.data, audio_weights),
         **copy.deepcopy(dict(train.arguments)),
     )
     data = data_module(training, settings, batches, validation=method.validation)
@@ -143,7 +143,7 @@ def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Mod
     method = VideoClassifier(
         spec_of(training) if network is None else network,
         average=protocol.average,
-        audio_encoder=audio_spec(data, audio_weights),
+        **audio_spec(data, audio_weights),
     )
     batches = split_batch(training, settings.batch_size)
     trainer = COMMON | {"accelerator": "cpu" if below_paper else "auto"}
@@ -178,9 +178,12 @@ def spec_of(training: Training) -> dict[str, Any]:
     return {"name": training.network.name, **copy.deepcopy(dict(training.network.arguments))}
 
 
-def audio_spec(data: Data, weights: Path | None) -> dict[str, Any] | None:
-    """Name and weights of the audio encoder, as vtbench.models.build_audio_encoder takes them."""
-    return {"name": data.audio_encoder, "weights": str(weights) if weights else None} if data.audio_encoder else None
+def audio_spec(data: Data, weights: Path | None) -> dict[str, Any]:
+    """The argument `audio_encoder` of a method, where clips have audio: name and weights of the encoder, as
+    vtbench.models.build_audio_encoder takes them."""
+    if data.audio_encoder is None:
+        return {}
+    return {"audio_encoder": {"name": data.audio_encoder, "weights": str(weights) if weights else None}}
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------
