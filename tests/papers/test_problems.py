@@ -284,3 +284,23 @@ def test_a_data_set_that_no_row_uses_is_checked_too(
     (problem,) = check_datasets()
     assert expected in problem
     assert problems(folder) == []
+
+
+PLAIN = "class Plain:\n    def __init__(self, network, *, lr: float, epochs: int): ...\n"
+TAKEN = ("optimizer", "weight_decay", "warmup_epochs", "schedule", "label_smoothing")
+
+
+def test_an_argument_that_only_another_method_takes_has_its_remedy(own_paper: OwnPaper) -> None:
+    folder = own_paper(row('train: {method: "own:Plain"}'))
+    (folder / "own.py").write_text(PLAIN)
+    found = "\n".join(problems(folder))
+    for name in TAKEN:
+        remedy = f"the method Plain has no such argument; write {name}: null beside the method"
+        assert f"defaults.train.{name}: {remedy}" in found
+
+
+def test_an_argument_that_only_another_method_takes_is_removed_beside_the_method(own_paper: OwnPaper) -> None:
+    removed = ", ".join(f"{name}: null" for name in TAKEN)
+    folder = own_paper(row(f'train: {{method: "own:Plain", {removed}}}'))
+    (folder / "own.py").write_text(PLAIN)
+    assert problems(folder) == []

@@ -164,10 +164,10 @@ class Builders:
             try:  # not `with problems.collected()`: this runs for every argument of every row
                 if key not in known:
                     hint = did_you_mean(key, known)
+                    here = node.key.rpartition(".")[0] == name.key.rpartition(".")[0]
+                    remedy = "leave it out" if here else f"write {key}: null beside the method"
                     near = "did you mean" in hint
-                    node.fail(
-                        f"no such key{hint}" if near else f"the method {method} has no such argument; leave it out"
-                    )
+                    node.fail(f"no such key{hint}" if near else f"the method {method} has no such argument; {remedy}")
                 arguments[key] = convert(node, known[key].hint)
                 if known[key].limits:
                     _check_limits(node, arguments[key], known[key].limits)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
@@ -172,8 +172,10 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
     """Blocks from layers in their order. Raises SpecError for a block that a row gives to a small scale but not to the
     paper's, and for an empty value of a key that does not exist."""
     merged: dict[str, dict[str, Node]] = {}
+    given: dict[str, set[str]] = {}
     for layer in layers:
         for block, values in layer.blocks.items():
+            given.setdefault(block, set()).update(name for name, node in values.items() if node.value is not None)
             small = layer.scale != "paper"
             if small and block not in merged:
                 if not layer.shared and values:
@@ -196,11 +198,14 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
         if len(kept[block]) < len(values):
             removed[block] = {name: node for name, node in values.items() if node.value is None}
     for block, values in removed.items():
-        _check_removed(block, values, kept, builders)
+        _check_removed(block, values, kept, given[block], builders)
     return Merged(kept, removed)
 
 
-def _check_removed(block: str, values: Mapping[str, Node], kept: Blocks, builders: Builders) -> None:
+def _check_removed(
+    block: str, values: Mapping[str, Node], kept: Blocks, given: Collection[str], builders: Builders
+) -> None:
+    """Refuse to remove what cannot be there. `given`: the keys of the block that any layer gives a value."""
     if block == "model":
         name = kept[block].get("name")
         known = builders.network(name) if name else {}
@@ -211,7 +216,7 @@ def _check_removed(block: str, values: Mapping[str, Node], kept: Blocks, builder
         method = kept[block].get("method")
         signature = builders.method(method) if method else None
         for word, node in values.items():
-            if signature is not None and word not in signature and word not in writable(Train):
+            if signature is not None and word not in {*signature, *writable(Train), *given}:
                 node.fail(f"no such key{did_you_mean(word, [*writable(Train), *signature])}")
     else:
         check_keys(block, values)
