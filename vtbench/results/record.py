@@ -198,6 +198,7 @@ class Record(Line):
 
     @property
     def title(self) -> str:
+        """The line in messages: row, measurement, scale and seed."""
         return f"{self.id} ({self.measurement}, {self.scale}, seed {self.seed})"
 
 
@@ -254,6 +255,7 @@ class SpeedRecord(Line):
 
     @property
     def title(self) -> str:
+        """The line in messages: row, metric and scale."""
         return f"{self.id} ({self.metric}, {self.scale})"
 
 

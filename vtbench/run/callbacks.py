@@ -54,6 +54,7 @@ class EpochCheckpoint(L.Callback):
         self._rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs, as plain values: lines so far, seconds, and what must be the same."""
         return {
             "lines": self.lines,
             "elapsed_s": self.elapsed_s,
@@ -62,6 +63,7 @@ class EpochCheckpoint(L.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from `state_dict`. Raises RunError for another batch size and for other training videos."""
         self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
         if state_dict["batch_size"] != self.batch_size:
             raise RunError(
@@ -75,6 +77,7 @@ class EpochCheckpoint(L.Callback):
             )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Seed the epoch and report its start."""
         # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
         # training continued at epoch 7 draws what an uninterrupted one would have drawn.
         torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
@@ -82,10 +85,12 @@ class EpochCheckpoint(L.Callback):
         self.progress("train", trainer.current_epoch, self.epochs, None)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Remember the learning rate."""
         # Not at the end of the epoch, when a validation may have lowered it already.
         self._rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write metrics.csv and the checkpoint. Raises RunError for a loss that is missing or not finite."""
         self.elapsed_s += time.monotonic() - self._started
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if "train_loss" not in metrics:
@@ -123,9 +128,11 @@ class BestWeights(L.Callback):
         """Test videos that could not be read at the last validation -> why."""
 
     def state_dict(self) -> dict[str, Any]:
+        """The best epoch so far and its top-1 (percent), as plain values."""
         return {"epoch": self.epoch, "top1": self.top1, "data_fingerprint": self.data_fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from `state_dict`. Raises RunError for other test videos, ResultsError if the weights are gone."""
         self.epoch, self.top1 = state_dict["epoch"], state_dict["top1"]
         if state_dict["data_fingerprint"] != self.data_fingerprint:
             raise RunError(
@@ -139,6 +146,7 @@ class BestWeights(L.Callback):
             )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Write the weights if `val_top1` is a new best. Raises RunError if no test video could be read."""
         # Before the checkpoint of this epoch: a training interrupted between the two repeats the epoch.
         self.failures = pl_module.failures
         if len(self.failures) == len(pl_module.tested):
@@ -200,6 +208,7 @@ class ScoreParts(L.Callback):
         self._saved = time.monotonic()
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
+        """Take a batch of scored videos; write a part if the last one is `PART_EVERY` seconds old."""
         for video in outputs["videos"]:
             self.labels[video["video_id"]] = video["label"]
             if "error" in video:
@@ -218,6 +227,7 @@ class ScoreParts(L.Callback):
         self.progress("test", len(self.labels), self.expected, None)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Take the scores that no part holds yet."""
         self._merge()
 
     def _merge(self) -> None:
