@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vtbench.errors import SpecError, UsageError, VtbenchError, did_you_mean, in_one_line
+from vtbench.errors import SpecError, UsageError, VtbenchError, in_one_line, unknown
 
 
 def load(name: str, known: Mapping[str, str], kind: str) -> Any:
@@ -24,7 +24,7 @@ def load(name: str, known: Mapping[str, str], kind: str) -> Any:
     place = known.get(name, name)
     module_name, colon, attribute = place.partition(":")
     if not colon:
-        raise UsageError(f"no {kind} '{name}'{did_you_mean(name, known)}")
+        raise UsageError(unknown(kind, name, known))
     try:
         module = importlib.import_module(module_name)
     except KeyboardInterrupt:
@@ -35,8 +35,7 @@ def load(name: str, known: Mapping[str, str], kind: str) -> Any:
         raise UsageError(f"{kind} {name}: {_what_failed(module_name, error)}") from error
     if not hasattr(module, attribute):
         names = [other for other in vars(module) if not other.startswith("_")]
-        near = did_you_mean(attribute, names)
-        raise UsageError(f"{kind} {name}: {module_name} has no '{attribute}'{near if 'did you mean' in near else ''}")
+        raise UsageError(f"{kind} {name}: {unknown('name', attribute, names, of=module_name)}")
     return getattr(module, attribute)
 
 

@@ -36,10 +36,3 @@ def small_scales() -> tuple[Scale, ...]:
 def smallest_first() -> tuple[Scale, ...]:
     """All scales, as reports and options list them: those with the most layers first."""
     return tuple(sorted(SCALES, key=lambda scale: -len(layered(scale))))
-
-
-def known_scale(scale: str) -> Scale:
-    """`scale`, or ValueError if it is none."""
-    if scale not in SCALES:
-        raise ValueError(f"must be one of {', '.join(SCALES)}")
-    return scale

@@ -18,7 +18,7 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import print_rows
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _metrics(text: str) -> tuple[str, ...]:
     words = text.split(",")
     for word in words:
         if word not in METRICS:
-            raise argparse.ArgumentTypeError(f"no measurement '{word}'{did_you_mean(word, METRICS)}")
+            raise argparse.ArgumentTypeError(unknown("measurement", word, METRICS))
     return tuple(metric for word, metrics in METRICS.items() for metric in metrics if word in words)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vtbench.errors import SpecError, UsageError, did_you_mean
+from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.papers.code.outside import code_behind, folders_behind
 from vtbench.papers.code.signatures import called
 from vtbench.papers.load import paper_names, read_paper
@@ -171,7 +171,7 @@ def _start_from(row: Row, measurement: str, chain: _Chain, here: Node) -> Traini
     """The training for a measurement of a row, as the start of another."""
     if measurement not in row.recipes:
         own = f"; it is like {row.like}, so give it an `init` of its own" if row.like else ""
-        here.fail(f"'{measurement}' is not a measurement of {row.id}{own or did_you_mean(measurement, row.recipes)}")
+        here.fail(unknown("measurement", measurement, () if own else row.recipes, of=row.id) + own)
     if chain.scale not in row.recipes[measurement].scales:
         here.fail(f"'{measurement}' of {row.id} does not exist at {chain.scale} scale")
     return _training(row, measurement, chain, here)[0]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtbench.errors import SpecError, did_you_mean
+from vtbench.errors import SpecError, did_you_mean, unknown
 from vtbench.metrics import always_measured, functions
 from vtbench.papers.code.modules import module_file
 from vtbench.papers.code.source import (
@@ -125,7 +125,7 @@ class Builders:
         if key in FROM_DATA:
             node.fail("is filled in from the data block; leave it out")
         if key not in known:
-            node.fail(f"{called(network)}() has no such argument{did_you_mean(key, known)}")
+            node.fail(unknown("argument", key, known, of=f"{called(network)}()"))
 
     def method(self, name: Node) -> Mapping[str, Argument] | None:
         """The keyword arguments of the method that a spec names, a short name or `package.module:Class`, with those
@@ -162,9 +162,8 @@ class Builders:
         for key, node in given.items():
             with problems.collected():
                 if key not in known:
-                    hint = did_you_mean(key, known)
-                    node.fail(f"no such key{hint}" if "did you mean" in hint
-                              else f"the method {method} has no such argument; leave it out")  # fmt: skip
+                    node.fail(unknown("key", key, known) if did_you_mean(key, known)
+                              else unknown("argument", key, known, of=f"the method {method}"))  # fmt: skip
                 arguments[key] = convert(node, known[key].hint)
                 _check_limits(node, arguments[key], known[key].limits)
         missing = [key for key, argument in known.items()
@@ -210,9 +209,8 @@ class Builders:
         if name in known and module.startswith(f"{PACKAGE.name}."):
             return self.package.joinpath(*module.split(".")[1:]).with_suffix(".py"), attribute
         if not colon:
-            hint = did_you_mean(name, known)
-            own = "" if "did you mean" in hint else "; your own is named as package.module:name"
-            raise SpecError(f"no {kind} is called {name!r}{hint}{own}")
+            own = "" if did_you_mean(name, known) else "; your own is named as package.module:name"
+            raise SpecError(f"{unknown(kind, name, known)}{own}")
         if not module or not attribute.isidentifier():
             raise SpecError(f"{name!r} must be package.module:name")
         return followed(module_file(module, self.home), module, attribute)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
-from vtbench.errors import DataError, SpecError, did_you_mean
+from vtbench.errors import DataError, SpecError, unknown
 from vtbench.fields import key, writable
 from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import Builders
@@ -212,7 +212,7 @@ def _check_removed(block: str, values: Mapping[str, Node], kept: Blocks, builder
         signature = builders.method(method) if method else None
         for word, node in values.items():
             if signature is not None and word not in signature and word not in writable(Train):
-                node.fail(f"no such key{did_you_mean(word, [*writable(Train), *signature])}")
+                node.fail(unknown("key", word, [*writable(Train), *signature]))
     else:
         check_keys(block, values)
 
@@ -342,12 +342,10 @@ def _check_data(data: Data, block: Mapping[str, Node], builders: Builders, at: s
     """The data set exists, and has the official split that is asked for; so does the audio encoder."""
     known, encoders = datasets(), builders.audio_encoders()
     if data.audio_encoder is not None and data.audio_encoder not in encoders:
-        block["audio_encoder"].fail(
-            f"no audio encoder is called {data.audio_encoder!r}{did_you_mean(data.audio_encoder, encoders)}"
-        )
+        block["audio_encoder"].fail(unknown("audio encoder", data.audio_encoder, encoders))
     dataset = block["dataset"]
     if data.dataset not in known:
-        dataset.fail(f"no data set is called {data.dataset!r}{did_you_mean(data.dataset, known)}")
+        dataset.fail(unknown("data set", data.dataset, known))
     try:
         wrong = wrong_split(load_dataset(data.dataset), data.split)
     except (DataError, SpecError) as error:
