@@ -158,7 +158,7 @@ def test_a_broken_spec_ends_other_commands_with_2_and_one_line(capsys: Capture, 
         (["run", "msca/tabel2"], "no table 'msca/tabel2'; did you mean 'msca/table2'?"),
         (["report", "msca/table2:msca-kb"], "no row 'msca/table2:msca-kb'; did you mean 'msca/table2:msca-k"),
         (["check", "msca/table2:nothing"], "no row 'msca/table2:nothing'"),
-        (["list", "--scale", "maxi"], "invalid choice: 'maxi'"),
+        (["list", "--scale", "maxi"], "argument --scale: no scale 'maxi'; known: smoke, mini, paper"),
         (["list", "--formt", "json"], "unrecognized arguments: --formt"),
         (["run", "--seeds", "a"], "'a' is not a list of seeds"),
         (["run", "--seed", "4294967296"], "the highest seed is 4294967295"),
@@ -315,7 +315,7 @@ def test_a_folder_is_reencoded_once(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["prepare", "a", "b"], "data prepare needs --mpeg4"),
         (["prepare", "--mpeg4", "a"], "the following arguments are required: TARGET"),
         (["prepare", "--mpeg4", "not-there", "b"], "not-there: no such folder of videos"),
-        (["scan", "--mpeg4", "a", "b"], "invalid choice: 'scan'"),
+        (["scan", "--mpeg4", "a", "b"], "no action 'scan'; known: prepare"),
     ],
 )
 def test_wrong_use_of_data_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

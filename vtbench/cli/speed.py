@@ -14,6 +14,7 @@ from vtbench.cli.options import (
     add_results,
     add_scale,
     add_selectors,
+    one_of,
     positive,
     selected_rows,
     settings_of,
@@ -42,7 +43,7 @@ def options(parser: Parser) -> None:
     add_scale(parser, "paper")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N; default: auto")
     precisions = ("32-true", "16-mixed", "bf16-mixed")
-    parser.add_argument("--precision", choices=precisions, default="32-true", help="default: 32-true")
+    parser.add_argument("--precision", **one_of("precision", precisions), default="32-true", help="default: 32-true")
     parser.add_argument("--rounds", type=positive, default=10, metavar="N", help="turns of each network; default: 10")
     threads = "CPU threads; default: torch's at paper scale, 1 below it, as in `run`"
     parser.add_argument("--threads", type=positive, metavar="N", help=threads)
