@@ -482,7 +482,7 @@ def test_a_decoder_of_ones_own_is_any_function(folder: Path) -> None:
 
     module = plain(VideoFolder(folder, num_classes=4), frames=numbered, views=TestViews(clips=2))
     [[item], *_] = module.test_dataloader()
-    assert item["remark"] == "made up" and asked[0] == ("00000.mp4", (2, 8)) and len(asked) == 4
+    assert item["note"] == "made up" and asked[0] == ("00000.mp4", (2, 8)) and len(asked) == 4
     shown = (item["views"][:, :, 0, 0, 0] * 0.5 + 0.5) * 255
     clips = sampling.test_clips(40, num_frames=8, stride=4, clips=2)
     assert torch.equal(shown.round().long(), torch.from_numpy(clips).repeat_interleave(3, dim=0))

@@ -189,9 +189,9 @@ class ScoreParts(L.Callback):
         """Of all videos tested, readable or not."""
         self.failures: dict[str, str] = {}
         """Videos that could not be read -> why."""
-        self.remarks: dict[str, str] = {}
-        self.all_remarks = True
-        """Whether the remarks are of all videos: parts of an older version come without."""
+        self.notes: dict[str, str] = {}
+        self.all_notes = True
+        """Whether the notes are of all videos: parts of an older version come without."""
         self._unsaved = ViewScores()
         config = folder / folders.CONFIG
         before = folders.read_json(config) if config.exists() else {}
@@ -202,9 +202,9 @@ class ScoreParts(L.Callback):
             self.scores.update(part)
             self.labels |= labels
         if (folder / folders.NOTES_PART).exists():
-            self.remarks = folders.read_json(folder / folders.NOTES_PART)
+            self.notes = folders.read_json(folder / folders.NOTES_PART)
         elif self.labels:
-            self.all_remarks = False
+            self.all_notes = False
         self._saved = time.monotonic()
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
@@ -213,13 +213,13 @@ class ScoreParts(L.Callback):
             self.labels[video["video_id"]] = video["label"]
             if "error" in video:
                 self.failures[video["video_id"]] = video["error"]
-            if "remark" in video:
-                self.remarks[video["video_id"]] = video["remark"]
+            if "note" in video:
+                self.notes[video["video_id"]] = video["note"]
             for view, scores in enumerate(video.get("views", ())):
                 self._unsaved.add(video["video_id"], view, scores)
         if time.monotonic() - self._saved >= PART_EVERY:
             labels = {name: self.labels[name] for name in self._unsaved.video_ids}
-            folders.write_json(self.folder / folders.NOTES_PART, self.remarks)
+            folders.write_json(self.folder / folders.NOTES_PART, self.notes)
             path = self.folder / folders.SCORES_PART.format(len(self._parts()))
             folders.replace_file(path, lambda half: self._unsaved.save(half, labels=labels))
             self._merge()
