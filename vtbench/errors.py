@@ -105,8 +105,8 @@ def first_line(error: BaseException) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """Kind and first line of an error that is not ours: "ValueError: 3 heads do not divide 64"."""
-    said = first_line(error)
-    return said if said == type(error).__name__ else f"{type(error).__name__}: {said}"
+    message = first_line(error)
+    return message if message == type(error).__name__ else f"{type(error).__name__}: {message}"
 
 
 def did_you_mean(name: object, known: Iterable[object], before: str = "") -> str:

@@ -58,15 +58,15 @@ def may_be_empty(hint: Any) -> bool:
     return type(None) in parts(hint)[1]
 
 
-_taken_apart: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
+_parts: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
 
 
 def parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     """Origin and arguments of an annotation. Remembered by identity: Literals with the same choices in another order
     are equal."""
-    found = _taken_apart.get(id(hint))
+    found = _parts.get(id(hint))
     if found is None:
-        found = _taken_apart[id(hint)] = (hint, get_origin(hint), get_args(hint))  # holding it keeps its id its own
+        found = _parts[id(hint)] = (hint, get_origin(hint), get_args(hint))  # holding it keeps its id its own
     return found[1:]
 
 

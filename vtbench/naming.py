@@ -43,8 +43,8 @@ def _what_failed(module: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and (module + ".").startswith(error.name + "."):
         return f"no module '{error.name}'; add its folder with --include DIR, or install it"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename][1:]
-    theirs = [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix))] or frames
-    where = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+    own = [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix))] or frames
+    where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
     return f"importing {module} raised {in_one_line(error)}{where}; repair the module"
 
 
@@ -60,6 +60,6 @@ def guarded(name: str, what: str, remedy: str, error: type[VtbenchError] = SpecE
         if ":" not in name:
             raise
         frames = traceback.extract_tb(raised.__traceback__)
-        theirs = [frame for frame in frames[1:] if not frame.filename.startswith((sys.prefix, sys.base_prefix))]
-        where = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+        own = [frame for frame in frames[1:] if not frame.filename.startswith((sys.prefix, sys.base_prefix))]
+        where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
         raise error(f"{what} {name}: {in_one_line(raised)}{where}; {remedy}") from raised

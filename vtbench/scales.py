@@ -25,7 +25,7 @@ def at_scale(scale: Scale) -> str:
 
 def without_scale(text: str) -> str:
     """A message without the words of `at_scale`, to see whether another scale only repeats it."""
-    return functools.reduce(lambda said, scale: said.replace(at_scale(scale), ""), small_scales(), text)
+    return functools.reduce(lambda message, scale: message.replace(at_scale(scale), ""), small_scales(), text)
 
 
 def small_scales() -> tuple[Scale, ...]:

@@ -29,7 +29,7 @@ class Findings:
 
     def add(self, *lines: str) -> None:
         """Problems of their own."""
-        self.problems.say(lines)
+        self.problems.add_lines(lines)
 
     def add_key(self, key: str, what: str, remedy: str, where: str, row: str) -> None:
         """A problem of a key, which other rows may have too."""
@@ -77,7 +77,7 @@ def check_datasets() -> list[str]:
         try:
             load_dataset(name)
         except DataError as error:
-            problems.say([str(error)])
+            problems.add_lines([str(error)])
         except SpecError as error:
             problems.add(error)
     return problems.found

@@ -57,11 +57,11 @@ def _read_paper(root: Root, folder: Path, builders: Builders) -> tuple[Paper | N
     about, _, wrong = read_about(folder)
     problems = Problems(wrong)
     paths, misnamed = table_files(folder)
-    problems.say(misnamed)
+    problems.add_lines(misnamed)
     tables = []
     for path in paths:
         table, found = reader(path, root, builders).table()
-        problems.say(found)
+        problems.add_lines(found)
         if table is not None:
             tables.append(table)
     rows = [row for table in tables for row in table.rows]

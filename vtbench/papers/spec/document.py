@@ -65,8 +65,8 @@ class Problems:
 
     def __init__(self, found: Iterable[str] = ()) -> None:
         self.found: list[str] = []
-        self._said: set[str] = set()
-        self.say(found)
+        self._seen: set[str] = set()
+        self.add_lines(found)
 
     @contextmanager
     def collected(self) -> Iterator[None]:
@@ -78,13 +78,13 @@ class Problems:
 
     def add(self, error: SpecError) -> None:
         """Keep what an error says."""
-        self.say(error.problems)
+        self.add_lines(error.problems)
 
-    def say(self, lines: Iterable[str]) -> None:
+    def add_lines(self, lines: Iterable[str]) -> None:
         """Keep lines, each once, also where a smaller scale only repeats it."""
         for line in lines:
-            if (bare := without_scale(line)) not in self._said:
-                self._said.add(bare)
+            if (bare := without_scale(line)) not in self._seen:
+                self._seen.add(bare)
                 self.found.append(line)
 
     def refuse(self) -> None:

@@ -230,13 +230,13 @@ def reason(layers: Sequence[Layer], dotted: str) -> tuple[str, Layer] | None:
     """Why a value of the merged recipe is what it is, and the layer that says so: the one that it comes from, or, where
     that one is silent about it, what a layer further down says of the key or its block at the same scale. None for a
     value that no layer gives, and where nobody says."""
-    here = setter(layers, dotted)
-    if here is None:
+    origin = setter(layers, dotted)
+    if origin is None:
         return None
     names = (dotted, dotted.partition(".")[0])
-    below = [one for one in layers[: layers.index(here)] if (one.scale, one.like) == (here.scale, here.like)]
-    for layer in (here, *reversed(below)):
-        for name in (*names, "") if layer is here else names:
+    below = [one for one in layers[: layers.index(origin)] if (one.scale, one.like) == (origin.scale, origin.like)]
+    for layer in (origin, *reversed(below)):
+        for name in (*names, "") if layer is origin else names:
             if name in layer.why:
                 return layer.why[name], layer
     return None

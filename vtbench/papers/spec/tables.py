@@ -181,7 +181,7 @@ class TableReader:
             sources=self._file.sources,
             rows=tuple(rows.values()),
         )
-        return table, (*self.problems.found, *_once(wrong.found), *problems.found)
+        return table, (*self.problems.found, *_merge_alike(wrong.found), *problems.found)
 
     # ---- rows --------------------------------------------------------------------------------------------------------
 
@@ -372,7 +372,7 @@ def _like(taken: _Taken) -> list[Layer]:
     ]
 
 
-def _once(problems: Sequence[str]) -> list[str]:
+def _merge_alike(problems: Sequence[str]) -> list[str]:
     """What is wrong with several rows alike, as one line at the first of them that names the lines of the others."""
     alike: dict[str, list[tuple[str, str]]] = {}
     for problem in problems:
