@@ -211,10 +211,9 @@ class CompressedReader(VideoReader):
         for number, frame, gop in self._pictures(None):
             if convention == "iframe" and number != gop.first:
                 gop.moves.append(self._vectors(frame)[::2])
-            read = TripletArrays(np.array([number]), frame.height, frame.width, pixels=compensation is not None)
-            if compensation is not None:
-                read.packed_iframes = self._picture(gop, gop.first)[None]
-                read.packed_iframes.flags.writeable = False
+            iframe = None if compensation is None else self._picture(gop, gop.first)
+            pixels = compensation is not None
+            read = TripletArrays(np.array([number]), frame.height, frame.width, pixels=pixels, iframe=iframe)
             self._fill(read, 0, number, gop, convention, sign, compensation)
             yield read.turned(round(frame.rotation / 90) % 4)
 
