@@ -43,9 +43,17 @@ def _what_failed(module: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and (module + ".").startswith(error.name + "."):
         return f"no module '{error.name}'; add its folder with --include DIR, or install it"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename][1:]
-    own = [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix))] or frames
-    where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
-    return f"importing {module} raised {in_one_line(error)}{where}; repair the module"
+    return f"importing {module} raised {in_one_line(error)}{_at(_own(frames) or frames)}; repair the module"
+
+
+def _own(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """Those in code of the user's: neither Python's nor an installed package's."""
+    return [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix))]
+
+
+def _at(frames: list[traceback.FrameSummary]) -> str:
+    """The innermost frame as " (file:line)"; nothing without one."""
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
 @contextlib.contextmanager
@@ -59,7 +67,5 @@ def guarded(name: str, what: str, remedy: str, error: type[VtbenchError] = SpecE
     except BaseException as raised:
         if ":" not in name:
             raise
-        frames = traceback.extract_tb(raised.__traceback__)
-        own = [frame for frame in frames[1:] if not frame.filename.startswith((sys.prefix, sys.base_prefix))]
-        where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+        where = _at(_own(traceback.extract_tb(raised.__traceback__)[1:]))
         raise error(f"{what} {name}: {in_one_line(raised)}{where}; {remedy}") from raised

@@ -27,6 +27,11 @@ class Start:
     training: Training | None = None
 
 
+def _key(content: Mapping[str, Any], code: str | None) -> str:
+    """12 hex digits of the sha256 of the content, and of the user's code where there is some."""
+    return digest({**content, "code": code} if code else content)
+
+
 @dataclass(frozen=True)
 class Training:
     """Everything that fixes a set of weights. Two rows that ask for the same training have equal keys and share it."""
@@ -62,7 +67,7 @@ class Training:
             "init": start,
             "train": train,
         }
-        return digest({**content, "code": self.code} if self.code else content)
+        return _key(content, self.code)
 
     @property
     def weights(self) -> list[str]:
@@ -90,7 +95,7 @@ class Evaluation:
         data = set_values(self.data)
         data.pop("limit_train", None)
         content = {"training": self.training.key, "data": data, "eval": set_values(self.eval)}
-        return digest({**content, "code": self.code} if self.code else content)
+        return _key(content, self.code)
 
 
 @dataclass(frozen=True)
