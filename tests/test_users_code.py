@@ -14,7 +14,7 @@ from vtbench.cli import main
 from vtbench.datasets import data_class
 from vtbench.errors import SpecError, VtbenchError
 from vtbench.papers import Measurement, measurements, select
-from vtbench.papers.network import network_of
+from vtbench.papers.resolve import network_of
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.run.assemble import assemble

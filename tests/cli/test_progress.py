@@ -21,8 +21,8 @@ def shown(*, terminal: bool) -> str:
     for job in jobs:
         display.progress(job.key, "train", 1, 2, 0.5)
         display.progress(job.key, "test", 2, 4, None)
-    display.finish(jobs[0].key, [], None)
-    display.finish(jobs[1].key, [], "the [disk] is full")
+    display.end_job(jobs[0].key, [], None)
+    display.end_job(jobs[1].key, [], "the [disk] is full")
     display.stop()
     return out.getvalue()
 

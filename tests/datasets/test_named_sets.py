@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from datamodules import video_data
 
+from vtbench.datasets import VideoFolder
 from vtbench.errors import DataError
 from vtbench.papers.datasets import load_dataset
-from vtbench.run.data import video_folder
 
 AUGMENT: dict[str, Any] = {
     "short_side": (34, 38),
@@ -34,10 +34,12 @@ def folder(root: Path, clip: Path, names: list[str], split: int) -> Path:
     return root
 
 
+def folder_of(name: str, root: Path, split: int | None) -> VideoFolder:
+    return VideoFolder(root, **load_dataset(name).video_arguments(split, None, None, whole=True))
+
+
 def data(name: str, root: Path, *, split: int | None = None, **options: Any) -> Any:
-    return video_data(
-        name, videos=video_folder(name, root, split=split), batch_size=2, **({"augment": AUGMENT} | options)
-    )
+    return video_data(name, videos=folder_of(name, root, split), batch_size=2, **({"augment": AUGMENT} | options))
 
 
 def test_ucf101_reads_the_lists_of_the_split_that_is_asked_for(tmp_path: Path, two_second_clip: Path) -> None:

@@ -17,7 +17,8 @@ from vtbench.errors import SpecError
 from vtbench.models import MODELS, VARIANTS, build
 from vtbench.papers import select
 from vtbench.papers.code.signatures import Builders
-from vtbench.papers.network import Network, network_of
+from vtbench.papers.network import Network
+from vtbench.papers.resolve import network_of
 from vtbench.run.network import outline
 
 ROWS = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vtbench.papers import select
-from vtbench.papers.network import Network, network_of
+from vtbench.papers.network import Network
+from vtbench.papers.resolve import network_of
 from vtbench.papers.spec.schema import Row
 
 Edit = Callable[[str, str, str], int]

@@ -11,7 +11,7 @@ import pytest
 from vtbench.papers import measurements, roots, select
 from vtbench.papers.code import modules, outside
 from vtbench.papers.datasets import _load_dataset
-from vtbench.papers.network import network_of
+from vtbench.papers.resolve import network_of
 
 OwnPaper = Callable[..., Path]
 Include = Callable[..., roots.Root]

@@ -13,7 +13,7 @@ from records import COMMON
 
 from vtbench.metrics import speed_metrics
 from vtbench.papers import select
-from vtbench.papers.network import network_of
+from vtbench.papers.resolve import network_of
 from vtbench.papers.spec.cells import Published
 from vtbench.report.ratios import compare_speeds, printed_ratio
 from vtbench.report.report import report

@@ -21,11 +21,9 @@ from vtbench.papers.trainings import Evaluation, Training
 from vtbench.results import folders
 from vtbench.run import assemble as assembling
 from vtbench.run import callbacks
-from vtbench.run import data as data_of_runs
-from vtbench.run.assemble import assemble
+from vtbench.run.assemble import Batches, assemble, data_module, split_batch
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.cost import agrees, clip_macs, cost
-from vtbench.run.data import Batches, data_module, split_batch
 from vtbench.run.evaluate import evaluate
 from vtbench.run.settings import Settings
 from vtbench.run.train import _fit, train
@@ -323,7 +321,9 @@ def broken_set(tmp_path: Path, split: str) -> Settings:
 @pytest.fixture
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that the user gave holds the whole set; here the whole set is the smoke set."""
-    monkeypatch.setattr(data_of_runs, "numbers", lambda facts, train, test: {"num_train": 8, "num_test": 4})
+    monkeypatch.setattr(
+        "vtbench.papers.datasets.Dataset.num_videos", lambda self, split, limit=None: {"train": 8, "test": 4}[split]
+    )
 
 
 @pytest.mark.usefixtures("small_numbers")

@@ -31,7 +31,7 @@ from vtbench.datasets.module import VideoData
 from vtbench.methods import build_method
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Training
-from vtbench.run.network import build_audio_encoder, build_network
+from vtbench.run.assemble import audio_spec, spec_of
 
 ROW = "mmvit/table1:mm-vit-iii-merged"
 
@@ -73,10 +73,9 @@ def loaded_per_second(module: VideoData) -> float:
 def trained_per_second(training: Training, module: VideoData, *, steps: int = 20) -> float:
     """Clips a second that training takes, the best of `steps` steps."""
     torch.set_num_threads(1)
-    network = build_network(training)
     method = build_method(
         training.train.method,
-        network,
+        spec_of(training),
         lr=training.train.lr,
         optimizer="adamw",
         weight_decay=training.train.weight_decay,
@@ -84,9 +83,9 @@ def trained_per_second(training: Training, module: VideoData, *, steps: int = 20
         warmup_epochs=0,
         schedule="cosine",
         label_smoothing=0.0,
-        audio_encoder=build_audio_encoder(training.data),
+        **audio_spec(training.data, None),
     ).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=training.train.lr)
+    optimizer = torch.optim.AdamW(method.network.parameters(), lr=training.train.lr)
     seconds = []
     for clips, labels in itertools.islice(itertools.cycle(itertools.islice(module.train_dataloader(), 4)), steps):
         start = time.perf_counter()

@@ -64,7 +64,7 @@ class TerminalDisplay(Display):
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
 
-    def finish(self, key: str, records: Sequence[Record], error: str | None) -> None:
+    def end_job(self, key: str, records: Sequence[Record], error: str | None) -> None:
         """Print one line for a job that ended: its accuracies by measurement, or that it failed."""
         if key in self.tasks:
             self.bars.remove_task(self.tasks.pop(key))

@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from vtbench.errors import UsageError, unknown
-from vtbench.naming import load
+from vtbench.naming import guarded, load
 
 if TYPE_CHECKING:
     from vtbench.datasets.cache import FileCache
@@ -85,7 +85,8 @@ def build_data(name: str, *, module: str | None = None, **arguments: Any) -> Vid
     if "videos" not in arguments:
         places = {field.name for field in dataclasses.fields(found.folder_class)} & arguments.keys()
         arguments["videos"] = found.folder_class(name=name, **{key: arguments.pop(key) for key in places})
-    return found(**arguments)
+    with guarded(module or name, "data module", "its __init__ must take what that of VideoData takes"):
+        return found(**arguments)
 
 
 def data_class(module: str) -> type[VideoData]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vtbench.errors import UsageError
-from vtbench.naming import load
+from vtbench.naming import guarded, load
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from vtbench.methods.base import VideoClassifier
@@ -20,14 +22,16 @@ METHODS = {
 }
 
 
-def build_method(name: str, network: nn.Module, **recipe: Any) -> VideoClassifier:
+def build_method(name: str, network: nn.Module | Mapping[str, Any], **recipe: Any) -> VideoClassifier:
     """The LightningModule `name`, of METHODS or `package.module:Class`, around `network`; `recipe` are the keyword
     arguments of its constructor.
 
     Raises UsageError for an unknown name, for a module that cannot be imported and for a class that is no
     VideoClassifier, TypeError for a recipe that it does not take.
     """
-    return method_class(name)(network, **recipe)
+    found = method_class(name)
+    with guarded(name, "method", "change its __init__ or the train block"):
+        return found(network, **recipe)
 
 
 def method_class(name: str) -> type[VideoClassifier]:

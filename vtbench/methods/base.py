@@ -27,7 +27,8 @@ from vtbench.errors import UsageError
 from vtbench.evaluation import measure
 from vtbench.evaluation.multiview import average_views
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
-from vtbench.models import build
+from vtbench.metrics import always_measured
+from vtbench.models import build, build_audio_encoder
 
 __all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "refuse_mismatch"]
 
@@ -68,9 +69,9 @@ class VideoClassifier(L.LightningModule):
         *,
         label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0,
         average: Literal["logits", "probabilities"] = "logits",
-        metrics: Sequence[str] = ("top1", "top5"),
+        metrics: Sequence[str] = always_measured(),
         views_per_forward: int = 32,
-        audio_encoder: nn.Module | None = None,
+        audio_encoder: nn.Module | Mapping[str, Any] | None = None,
     ) -> None:
         """
         - network: maps clips (B, T, 3, H, W) to logits (B, K), or clips by modality; or its name and arguments, as
@@ -80,14 +81,18 @@ class VideoClassifier(L.LightningModule):
         - average: what is averaged over the views of a video
         - metrics: what is logged as `val_*` and `test_*`, names of vtbench.metrics.METRICS
         - views_per_forward: bounds the memory of a test step; it does not change the scores beyond rounding
-        - audio_encoder: makes features (B, T, D) of the log-mel patches in clips; never trained
+        - audio_encoder: makes features (B, T, D) of the log-mel patches in clips, and is never trained; or its name and
+          file of weights, as {"name": "vggish", "weights": "vggish.pth"} for vtbench.models.build_audio_encoder
 
         All but modules are hyperparameters, kept in a checkpoint as plain values.
         """
         super().__init__()
-        ignore = ["audio_encoder", "network"] if isinstance(network, nn.Module) else ["audio_encoder"]
+        modules = {"network": network, "audio_encoder": audio_encoder}
+        ignore = [name for name, module in modules.items() if isinstance(module, nn.Module)]
         self.save_hyperparameters(ignore=ignore, logger=False)
         self.network = network if isinstance(network, nn.Module) else build(**network)
+        if isinstance(audio_encoder, Mapping):
+            audio_encoder = build_audio_encoder(**audio_encoder)
         self.audio_encoder = None if audio_encoder is None else audio_encoder.requires_grad_(False)
         self.label_smoothing = label_smoothing
         self.average = average
@@ -217,7 +222,7 @@ class VideoClassifier(L.LightningModule):
         for name, value in (*values.items(), ("videos_failed", float(len(self.failures)))):
             self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True)
 
-    # ---- checkpoints and devices -------------------------------------------------------------------------------------
+    # ---- checkpoints -------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out the audio encoder, which does not change and may be larger than the network."""
@@ -229,16 +234,6 @@ class VideoClassifier(L.LightningModule):
         if self.audio_encoder is not None:
             encoder = self.audio_encoder.state_dict()
             checkpoint["state_dict"] |= {f"audio_encoder.{name}": tensor for name, tensor in encoder.items()}
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move tensors to the device; a test video's id, label and error stay where they are."""
-        if isinstance(batch, list) and batch and isinstance(batch[0], dict):
-            return [
-                {name: map_modalities(lambda x: x.to(device), value) if name == "views" else value
-                 for name, value in video.items()}
-                for video in batch
-            ]  # fmt: skip
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 
 class ScheduledClassifier(VideoClassifier):

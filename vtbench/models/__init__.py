@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vtbench.errors import UsageError
-from vtbench.naming import load
+from vtbench.naming import guarded, load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
 MODELS: dict[str, str] = {
@@ -69,7 +71,8 @@ def build(name: str, **arguments: Any) -> nn.Module:
     builder = load(name, {**VARIANTS, **MODELS}, "model")
     if not callable(builder):
         raise UsageError(f"model {name}: is no builder; name a function or a class that gives a torch.nn.Module")
-    network = builder(**arguments)
+    with guarded(name, "model", "change the model block (of the row, or --set)"):
+        network = builder(**arguments)
     if hasattr(network, "build") and not hasattr(network, "named_parameters"):
         network = network.build()
     if not hasattr(network, "named_parameters"):
@@ -78,10 +81,12 @@ def build(name: str, **arguments: Any) -> nn.Module:
     return built
 
 
-def build_audio_encoder(name: str) -> nn.Module:
-    """The encoder of audio `name`, of AUDIO_ENCODERS or `package.module:class`; weights are still to be loaded. Raises
-    UsageError for an unknown name."""
+def build_audio_encoder(name: str, weights: str | Path | None = None) -> nn.Module:
+    """The audio encoder `name`, of AUDIO_ENCODERS or `package.module:class`, with the weights of a file, if one is
+    given. Raises UsageError for an unknown name, WeightsError for a file that does not fit."""
     encoder: nn.Module = load(name, AUDIO_ENCODERS, "audio encoder")()
+    if weights is not None:
+        load(name, AUDIO_WEIGHTS, "audio encoder with weights")(encoder, weights)
     return encoder
 
 

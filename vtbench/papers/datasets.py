@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vtbench.errors import DataError, unknown
 from vtbench.fields import key
@@ -112,7 +112,7 @@ SEVERAL = Lists(train=("split{split}_train",), test=("split{split}_test",))
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as the runner needs it. The line number of a class (from 0) is its label."""
+    """A data set. The line number of a class (from 0) is its label."""
 
     name: str
     root: Root
@@ -130,6 +130,37 @@ class Dataset:
             train=tuple(name.replace("{split}", str(split)) for name in lists.train),
             test=tuple(name.replace("{split}", str(split)) for name in lists.test),
         )
+
+    def video_arguments(
+        self, split: int | None, limit_train: int | None, limit_test: int | None, *, whole: bool
+    ) -> dict[str, Any]:
+        """What a data module has to know of the videos: arguments of vtbench.datasets.VideoFolder but for the folder.
+
+        - split: number of the official split, for a set that has several
+        - limit_train, limit_test: use only that many videos
+        - whole: whether a synthetic set is made as a whole, or only as much of it as is used
+
+        Raises DataError for a split that the set lacks.
+        """
+        if wrong := wrong_split(self, split):
+            raise DataError(f"data.split {wrong}")
+        lists = self.lists(split)
+        made: dict[str, Any] = {}
+        if self.synthetic:
+            made["num_train"] = self.num_videos("train", None if whole else limit_train)
+            made["num_test"] = self.num_videos("test", None if whole else limit_test)
+        return {
+            **made,
+            "name": self.name,
+            "num_classes": self.num_classes,
+            "class_names": self.classes,
+            "flip_labels": self.flip_labels or {},
+            "group": self.about.group,
+            "train": lists.train,
+            "test": lists.test,
+            "limit_train": limit_train,
+            "limit_test": limit_test,
+        }
 
     @property
     def module(self) -> str:

@@ -7,11 +7,8 @@ from typing import Any
 
 from vtbench.papers.code.outside import code_behind
 from vtbench.papers.datasets import load_dataset
-from vtbench.papers.resolve import recipe_at
+from vtbench.papers.keys import digest
 from vtbench.papers.spec.recipe import Data, Model
-from vtbench.papers.spec.schema import Row
-from vtbench.papers.trainings import digest
-from vtbench.scales import Scale
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,3 @@ class Network:
         """12 hex digits of the sha256 of the content; arguments that are not set do not enter."""
         content = {"name": self.name, **{name: value for name, value in self.arguments if value is not None}}
         return digest({**content, "code": self.code} if self.code else content)
-
-
-def network_of(row: Row, scale: Scale) -> Network | None:
-    """The network of a row's first measurement that exists at a scale; None for a row that is only quoted, or not at
-    this scale. Raises SpecError for what does not fit at that scale."""
-    for name, spec in row.asked_recipes.items():
-        if scale in spec.scales:
-            recipe = recipe_at(row, name, scale)
-            return Network.of(recipe.data, recipe.model)
-    return None

@@ -12,6 +12,7 @@ from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.papers.code.outside import code_behind, folders_behind
 from vtbench.papers.code.signatures import called
 from vtbench.papers.load import paper_names, read_paper
+from vtbench.papers.network import Network
 from vtbench.papers.selector import Selector
 from vtbench.papers.spec.document import Node, convert
 from vtbench.papers.spec.layers import Layer, Merged, RowRecipe, merge, read_recipe, reason, setter
@@ -96,6 +97,16 @@ def measurements(row: Row, scale: Scale = "mini", seed: int = 0) -> list[Measure
         )
         made.append(Measurement(row.id, name, scale, seed, evaluation, row.where, folders))
     return made
+
+
+def network_of(row: Row, scale: Scale) -> Network | None:
+    """The network of a row's first measurement that exists at a scale; None for a row that is only quoted, or not at
+    this scale. Raises SpecError for what does not fit at that scale."""
+    for name, spec in row.asked_recipes.items():
+        if scale in spec.scales:
+            recipe = recipe_at(row, name, scale)
+            return Network.of(recipe.data, recipe.model)
+    return None
 
 
 def weight_names() -> list[str]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vtbench.papers.datasets import Dataset, load_dataset
+from vtbench.papers.keys import digest
+from vtbench.papers.network import Network
 from vtbench.papers.spec.recipe import Augment, Data, Eval, Model, Train, set_values
 from vtbench.scales import Scale
-
-
-def digest(content: Mapping[str, Any]) -> str:
-    """12 hex digits of the sha256 of plain values."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -71,8 +66,18 @@ class Training:
 
     @property
     def weights(self) -> list[str]:
-        """The names of the files of weights it takes: what the network starts from, and the encoder of sound."""
+        """The names of the files of weights it takes: what the network starts from, and the audio encoder."""
         return [name for name in (self.init.weights, self.data.weights) if name]
+
+    @property
+    def network(self) -> Network:
+        """Its network, before it is built."""
+        return Network.of(self.data, self.model)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set that it trains on."""
+        return load_dataset(self.data.dataset)
 
     def ancestors(self) -> list[Training]:
         """The trainings this one starts from, the first one first."""
@@ -88,6 +93,11 @@ class Evaluation:
     eval: Eval
     code: str | None = None
     """Hash of the user's metrics that it names; None where all of them are vtbench's own."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set that is tested on."""
+        return load_dataset(self.data.dataset)
 
     @property
     def key(self) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from vtbench.metrics import speed_metrics
 from vtbench.papers.load import load_paper
-from vtbench.papers.network import network_of
+from vtbench.papers.resolve import network_of
 from vtbench.papers.select import select
 from vtbench.papers.spec.cells import Published
 from vtbench.papers.spec.schema import Row

@@ -8,6 +8,8 @@ lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
 from __future__ import annotations
 
 import copy
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +18,39 @@ import lightning as L
 import torch
 from torch import nn
 
-from vtbench.datasets.module import VideoData
-from vtbench.errors import SpecError, UsageError
+from vtbench.datasets import (
+    ClipSampling,
+    CompressedFrames,
+    DecodedFrames,
+    Loading,
+    TestViews,
+    VideoData,
+    VideoFolder,
+    build_data,
+)
+from vtbench.datasets.cache import SHARED
+from vtbench.datasets.synthetic.videos import SyntheticFolder
+from vtbench.errors import DataError, SpecError
 from vtbench.methods import build_method
-from vtbench.methods.base import VideoClassifier
-from vtbench.naming import guarded
+from vtbench.methods.base import Validation, VideoClassifier
+from vtbench.papers.datasets import NO_FLIP
+from vtbench.papers.spec.recipe import Data, set_values
 from vtbench.papers.trainings import Evaluation, Training
-from vtbench.run.data import Batches, data_module, split_batch
-from vtbench.run.network import build_network
 from vtbench.run.settings import Settings
-from vtbench.run.weights import audio_encoder, start_file
+from vtbench.run.weights import audio_weights_file, start_file
+from vtbench.scales import Scale
+from vtbench.video.modalities import TestModalities, TrainModalities
+from vtbench.video.transforms import TestTransform, TrainTransform
 from vtbench.weights import LoadReport, load_weights, sha256_of
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How one optimiser step is made of forward passes, and the learning rate that goes with it."""
+
+    batch_size: int
+    accumulate: int
+    lr: float
 
 
 @dataclass(frozen=True)
@@ -34,16 +58,25 @@ class Assembly:
     """One training run, or one evaluation of it, as objects: nothing has been read or trained yet."""
 
     training: Training
-    network: nn.Module
     method: VideoClassifier
     data: VideoData
     trainer: dict[str, Any]
     """Arguments of lightning.Trainer; callbacks, logger and folder are the caller's."""
     batches: Batches
-    start: Path | None
-    """The file of weights to start from; None for random ones."""
     audio_weights: Path | None
     """The file of weights of the audio encoder, which are loaded; None where there is none that has any."""
+    settings: Settings
+
+    @property
+    def network(self) -> nn.Module:
+        """The network inside the method."""
+        return self.method.network
+
+    @functools.cached_property
+    def start(self) -> Path | None:
+        """The file of weights that the training starts from, downloaded where no file was given for a pinned release;
+        None for random ones. Raises WeightsError."""
+        return start_file(self.training.init, self.settings)
 
     def load_start(self) -> LoadReport | None:
         """Load what the training starts from into the network. Raises WeightsError for a file that does not fit."""
@@ -60,81 +93,167 @@ class Assembly:
         return sha256_of(self.audio_weights) if self.audio_weights else None
 
 
-def assemble(
-    training: Training,
-    settings: Settings,
-    *,
-    evaluation: Evaluation | None = None,
-    network: nn.Module | None = None,
-) -> Assembly:
-    """The network, the method, the data module and the trainer's options of a training, or of a test of it.
-
-    - evaluation: whose data and views are tested; then the method only tests, and nothing is started from
-    - network: one to use in place of the spec's, for clips of the spec's data
-
-    Seeds everything with the training's seed first, so a network's random weights depend on it alone. Raises a
-    VtbenchError that names what cannot be built or is not there.
-    """
-    _one_thread_below_paper_scale(training)
-    L.seed_everything(training.seed, workers=True, verbose=False)
-    made = build_network(training) if network is None else network
-    data = evaluation.data if evaluation else training.data
-    encoder, audio_weights = audio_encoder(data.audio_encoder, settings) if data.audio_encoder else (None, None)
-    batches = split_batch(training, settings.batch_size)
-    method: VideoClassifier
-    if evaluation:
-        method = VideoClassifier(made, average=evaluation.eval.average, audio_encoder=encoder)
-    else:
-        method = _method(training, made, batches.lr, {} if encoder is None else {"audio_encoder": encoder})
-    return Assembly(
-        training=training,
-        network=made,
-        method=method,
-        data=data_module(data, training, settings, evaluation=evaluation, validation=method.validation),
-        trainer=_COMMON | _device(training) | ({} if evaluation else _fitting(training, batches, method)),
-        batches=batches,
-        start=None if evaluation else start_file(training, settings),
-        audio_weights=audio_weights,
-    )
-
-
-def _method(training: Training, network: nn.Module, lr: float, given: dict[str, Any]) -> VideoClassifier:
-    """The method around its network. Raises SpecError for arguments that do not go together, and for those that a
-    method of the user's own does not take."""
-    train = training.train
-    recipe = copy.deepcopy(dict(train.arguments))
-    try:
-        with guarded(train.method, "method", "change its __init__ or the train block"):
-            return build_method(train.method, network, lr=lr, epochs=train.epochs, **recipe, **given)
-    except UsageError as error:
-        raise SpecError(f"train: {error}") from error
-
-
-_COMMON = {
+COMMON = {
     "enable_progress_bar": False,
     "enable_model_summary": False,
     "enable_checkpointing": False,
     "num_sanity_val_steps": 0,
     "use_distributed_sampler": False,
+    "devices": 1,
 }
-"""What every Trainer here has in common: vtbench draws its own progress and keeps its own checkpoints."""
+"""Options of every Trainer here: vtbench draws its own progress and keeps its own checkpoints."""
 
 
-def _device(training: Training) -> dict[str, Any]:
-    return {"accelerator": "auto" if training.scale == "paper" else "cpu", "devices": 1}
+def assemble(training: Training, settings: Settings, *, network: nn.Module | None = None) -> Assembly:
+    """The method with its network, the data module and the trainer's options of a training.
 
-
-def _fitting(training: Training, batches: Batches, method: VideoClassifier) -> dict[str, Any]:
-    return {
-        "max_epochs": training.train.epochs,
+    `network` is one to use in place of the spec's, for clips of the spec's data. Seeds everything with the training's
+    seed first, so that random weights depend on it alone. Raises a VtbenchError that names what cannot be built or is
+    not there.
+    """
+    below_paper = seed_everything(training.scale, training.seed)
+    train, batches = training.train, split_batch(training, settings.batch_size)
+    audio_weights = audio_weights_file(training.data.audio_encoder, settings)
+    method = build_method(
+        train.method,
+        spec_of(training) if network is None else network,
+        lr=batches.lr,
+        epochs=train.epochs,
+        **audio_spec(training.data, audio_weights),
+        **copy.deepcopy(dict(train.arguments)),
+    )
+    data = data_module(training, settings, batches, validation=method.validation)
+    trainer = COMMON | {
+        "accelerator": "cpu" if below_paper else "auto",
+        "max_epochs": train.epochs,
         "accumulate_grad_batches": batches.accumulate,
-        "gradient_clip_val": training.train.clip_grad_norm,
-        "precision": training.train.precision,
+        "gradient_clip_val": train.clip_grad_norm,
+        "precision": train.precision,
         "limit_val_batches": 1.0 if method.validation else 0,
     }
+    return Assembly(training, method, data, trainer, batches, audio_weights, settings)
 
 
-def _one_thread_below_paper_scale(training: Training) -> None:
-    """Small networks gain nothing from threads, and with one the numbers do not depend on the machine's cores."""
-    if training.scale != "paper":
+def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Module | None = None) -> Assembly:
+    """As `assemble`, for a test: the network in a module that only tests, and the views of the protocol. It starts from
+    nothing; the weights to test are the caller's to load."""
+    training, protocol, data = evaluation.training, evaluation.eval, evaluation.data
+    below_paper = seed_everything(training.scale, training.seed)
+    audio_weights = audio_weights_file(data.audio_encoder, settings)
+    method = VideoClassifier(
+        spec_of(training) if network is None else network,
+        average=protocol.average,
+        **audio_spec(data, audio_weights),
+    )
+    batches = split_batch(training, settings.batch_size)
+    trainer = COMMON | {"accelerator": "cpu" if below_paper else "auto"}
+    module = data_module(training, settings, batches, evaluation=evaluation)
+    return Assembly(training, method, module, trainer, batches, audio_weights, settings)
+
+
+def seed_everything(scale: Scale, seed: int) -> bool:
+    """Seed all generators, and use one thread below paper scale: small networks gain nothing from more, and the numbers
+    then do not depend on the machine's cores. Gives whether it is below paper scale."""
+    if scale != "paper":
         torch.set_num_threads(1)
+    L.seed_everything(seed, workers=True, verbose=False)
+    return scale != "paper"
+
+
+def split_batch(training: Training, micro_batch: int | None) -> Batches:
+    """The spec's effective batch in forward passes of `micro_batch` clips (None: as the spec says).
+
+    The effective batch stays as near to the spec's as whole passes allow, and the learning rate follows it linearly
+    (the official TokenShift configs: "using linear-scale rule to adjust this value").
+    """
+    train = training.train
+    if micro_batch is None or micro_batch == train.batch_size:
+        return Batches(train.batch_size, train.accumulate, train.lr)
+    accumulate = max(1, round(train.effective_batch / micro_batch))
+    return Batches(micro_batch, accumulate, train.lr * micro_batch * accumulate / train.effective_batch)
+
+
+def spec_of(training: Training) -> dict[str, Any]:
+    """Name and arguments of a training's network, as vtbench.models.build takes them; the builder's to change."""
+    return {"name": training.network.name, **copy.deepcopy(dict(training.network.arguments))}
+
+
+def audio_spec(data: Data, weights: Path | None) -> dict[str, Any]:
+    """The argument `audio_encoder` of a method, where clips have audio: name and weights of the encoder, as
+    vtbench.models.build_audio_encoder takes them."""
+    if data.audio_encoder is None:
+        return {}
+    return {"audio_encoder": {"name": data.audio_encoder, "weights": str(weights) if weights else None}}
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+
+def data_module(
+    training: Training,
+    settings: Settings,
+    batches: Batches,
+    *,
+    evaluation: Evaluation | None = None,
+    validation: Validation | None = None,
+) -> VideoData:
+    """The data module of a training, with what its method validates on, or of one of its evaluations.
+
+    Raises DataError, with the option to give, for a real data set without a folder, SpecError for videos that must not
+    be mirrored, and for a data module of the user's that does not take what it is given.
+    """
+    augment, data, facts = training.augment, training.data, training.dataset
+    if evaluation:
+        data, facts = evaluation.data, evaluation.dataset
+    protocol = evaluation.eval if evaluation else None
+    if augment.flip and not facts.flip_allowed:
+        raise SpecError(f"augment.flip is {augment.flip}: {NO_FLIP.format(data.dataset)}")
+    root = settings.data.get(data.dataset)
+    if root is None and not facts.synthetic:
+        raise DataError(
+            f"the data set '{data.dataset}' has no folder: give --data {data.dataset}=PATH, or "
+            f"data: {{{data.dataset}: PATH}} in vtbench.yaml"
+        )
+    # Held-out videos are seen at the size that is trained on, where they are the only ones that a training tests.
+    size = augment.short_side[0] if validation and validation.holdout else data.size
+    pixels = {name: value for name, value in set_values(augment).items() if name != "flip"}
+    test_pixels = {name: pixels[name] for name in ("interpolation", "mean", "std")}
+    below_paper, compressed = training.scale != "paper", data.modalities is not None
+    cache = SHARED if below_paper else None
+    folder = SyntheticFolder if facts.synthetic else VideoFolder
+    where = facts.video_arguments(data.split, data.limit_train, data.limit_test, whole=root is not None)
+    return build_data(
+        data.dataset,
+        module=facts.module,
+        videos=folder(root, **where),  # type: ignore[arg-type]
+        frames=CompressedFrames(data.modalities, motion=data.motion, cache=cache)
+        if data.modalities
+        else DecodedFrames(cache),
+        sampling=ClipSampling(data.num_frames, data.stride),  # no stride where data.sampling is segments
+        views=TestViews(protocol.clips, protocol.clip_sampling) if protocol else TestViews(),
+        loading=Loading(
+            batch_size=batches.batch_size,
+            num_workers=0 if below_paper else settings.num_workers,
+            eval_batch_size=8 if below_paper else 1,
+        ),
+        train_transform=(TrainModalities if compressed else TrainTransform)(size=data.size, **pixels),
+        test_transform=(TestModalities if compressed else TestTransform)(
+            size=data.size,
+            short_side=protocol.short_side if protocol else size,
+            crops=protocol.crops if protocol else validation.crops if validation else 1,
+            **test_pixels,
+        ),
+        flip=float(augment.flip),
+        validate_on=(validation.holdout or "test") if validation else None,
+        seed=protocol.clip_seed if protocol and protocol.clip_seed is not None else training.seed,
+    )
+
+
+def make_synthetic_videos(training: Training, settings: Settings, evaluations: Sequence[Evaluation]) -> None:
+    """Make the synthetic videos that a training and its evaluations will read, where they are not there yet."""
+    batches = split_batch(training, settings.batch_size)
+    if training.dataset.synthetic:
+        data_module(training, settings, batches).setup()
+    for evaluation in evaluations:
+        if evaluation.dataset.synthetic and evaluation.data != training.data:
+            data_module(training, settings, batches, evaluation=evaluation).setup()

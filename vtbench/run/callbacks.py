@@ -12,11 +12,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from safetensors.torch import save_file
 
 from vtbench.errors import ResultsError, RunError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.results import folders
+from vtbench.weights import save_network
 
 Progress = Callable[[str, int, int, float | None], None]
 """Called with (phase, done, total, loss): phase is `train` (epochs) or `test` (videos)."""
@@ -158,19 +158,6 @@ class BestWeights(L.Callback):
         if top1 > self.top1:
             self.epoch, self.top1 = trainer.current_epoch + 1, top1
             folders.replace_file(self.path, lambda half: save_network(pl_module.network, half))
-
-
-def save_network(network: torch.nn.Module, path: Path) -> None:
-    """The state dict as safetensors; weights that are shared are written under each of their names."""
-    tensors: dict[str, torch.Tensor] = {}
-    stored: set[int] = set()
-    for name, value in network.state_dict().items():
-        tensor = value.detach().cpu().contiguous()
-        if tensor.untyped_storage().data_ptr() in stored:
-            tensor = tensor.clone()
-        stored.add(tensor.untyped_storage().data_ptr())
-        tensors[name] = tensor
-    save_file(tensors, path)
 
 
 class ScoreParts(L.Callback):

@@ -26,7 +26,7 @@ from vtbench.scales import Scale
 
 def clip_macs(training: Training) -> int:
     """Multiply-adds of one forward pass of one clip (convention `matmul`), counted on the meta device."""
-    return _count(Network.of(training.data, training.model))["gmacs"]["matmul"]
+    return _count(training.network)["gmacs"]["matmul"]
 
 
 def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
             continue
         training = wanted[0].evaluation.training
         try:
-            counted = _count(Network.of(training.data, training.model))
+            counted = _count(training.network)
         except SpecError as error:
             raise SpecError(f"{row.where}: {error}") from error
         params = {name: count / 1e6 for name, count in counted["params"].items()}

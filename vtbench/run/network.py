@@ -21,20 +21,13 @@ from vtbench.papers.datasets import load_dataset
 from vtbench.papers.network import Network
 from vtbench.papers.trainings import Evaluation, Training
 
-
-def build_network(training: Training) -> torch.nn.Module:
-    """The network of a training, weights as its builder draws them. Raises SpecError for impossible arguments."""
-    return built(Network.of(training.data, training.model))
-
-
 CHANGE, FORWARD = "change the model block (of the row, or --set)", "repair its forward"
 
 
 def built(network: Network) -> torch.nn.Module:
     """The network, or SpecError with the builder's words where the arguments do not go together."""
     try:
-        with guarded(network.name, "model", CHANGE):
-            return build(network.name, **copy.deepcopy(dict(network.arguments)))
+        return build(network.name, **copy.deepcopy(dict(network.arguments)))
     except UsageError as error:  # a name that leads nowhere: whoever knows the row says where it stands
         raise SpecError(str(error)) from error
     except ValueError as error:  # of a builder of ours; anything else would be a mistake of ours
@@ -46,7 +39,7 @@ def impossible(training: Training, evaluations: Iterable[Evaluation] = ()) -> st
     does not give scores for the classes; a module of the user's that cannot be imported. None if they can. Found before
     anything is trained or written."""
     try:
-        check_network(Network.of(training.data, training.model))
+        check_network(training.network)
         # Ours are there, and take seconds to import.
         if ":" in training.train.method:
             method_class(training.train.method)

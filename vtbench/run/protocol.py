@@ -21,15 +21,14 @@ from vtbench.papers.select import select
 from vtbench.papers.trainings import Measurement
 from vtbench.results import folders
 from vtbench.results.record import Record
-from vtbench.run.assemble import Assembly
+from vtbench.run.assemble import Assembly, assemble_test
 from vtbench.run.assemble import assemble as assemble_training
-from vtbench.run.callbacks import save_network
 from vtbench.run.evaluate import given_weights_key, measure_network
 from vtbench.run.recording import to_record
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.scales import Scale
-from vtbench.weights import sha256_of
+from vtbench.weights import save_network, sha256_of
 
 Folder = str | Path
 
@@ -84,7 +83,7 @@ def evaluate(
     evaluation = measurement.evaluation
     given = None if isinstance(data, VideoData) else data
     settings = _settings({evaluation.data.dataset: given}, weights or {}, "results")
-    parts = assemble_training(evaluation.training, settings, evaluation=evaluation, network=network)
+    parts = assemble_test(evaluation, settings, network=network)
     if isinstance(data, VideoData):
         parts = dataclasses.replace(parts, data=data)
     with tempfile.TemporaryDirectory() as folder, errors_in_one_line(Path(folder)):

@@ -13,10 +13,10 @@ from vtbench.errors import ResultsError, RunError
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble
-from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Progress, no_progress, save_network
+from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Progress, no_progress
 from vtbench.run.session import ERROR, environment, errors_in_one_line
 from vtbench.run.settings import Settings
-from vtbench.weights import load_weights, sha256_of
+from vtbench.weights import load_weights, save_network, sha256_of
 
 
 def train(training: Training, settings: Settings, progress: Progress = no_progress) -> Path:
@@ -29,7 +29,6 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     with folders.locked(folder):
         if not folders.is_trained(folder):
             with errors_in_one_line(folder):
-                folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
                 _fit(assemble(training, settings), settings, progress, folder)
     return folder
 
@@ -53,6 +52,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path) 
     callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
     trainer = L.Trainer(callbacks=callbacks, logger=logger, default_root_dir=folder, **parts.trainer)
     _refuse_damaged(last)
+    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     finally:

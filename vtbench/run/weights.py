@@ -4,36 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import nn
-
 from vtbench.errors import WeightsError
-from vtbench.models import AUDIO_WEIGHTS, build_audio_encoder
-from vtbench.naming import load
-from vtbench.papers.trainings import Training
+from vtbench.models import AUDIO_WEIGHTS
+from vtbench.papers.trainings import Start
 from vtbench.results import folders
 from vtbench.run.settings import Settings
 from vtbench.weights import HOSTED, hosted_file
 
 
-def start_file(training: Training, settings: Settings) -> Path | None:
+def start_file(start: Start, settings: Settings) -> Path | None:
     """What a training starts from: the weights of another training, or named ones; None for random weights."""
-    start = training.init
     if start.training is not None:
         return folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS
     return None if start.weights is None else weights_file(start.weights, settings)
 
 
-def audio_encoder(name: str, settings: Settings) -> tuple[nn.Module, Path | None]:
-    """An audio encoder with the weights given under its own name, and their file; None for one that has none.
-
-    Raises WeightsError for a file that is not given or does not fit.
-    """
-    encoder = build_audio_encoder(name)
-    if name not in AUDIO_WEIGHTS:
-        return encoder, None
-    path = weights_file(name, settings)
-    load(name, AUDIO_WEIGHTS, "audio encoder")(encoder, path)
-    return encoder, path
+def audio_weights_file(encoder: str | None, settings: Settings) -> Path | None:
+    """The weights of an audio encoder, given under its own name; None for none, or for one that has no weights."""
+    return weights_file(encoder, settings) if encoder in AUDIO_WEIGHTS else None
 
 
 def weights_file(name: str, settings: Settings) -> Path:

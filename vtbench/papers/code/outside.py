@@ -12,8 +12,8 @@ from pathlib import Path
 
 from vtbench.papers.code.modules import digest_of, sources
 from vtbench.papers.datasets import Dataset, load_dataset
+from vtbench.papers.keys import digest
 from vtbench.papers.roots import Root, roots
-from vtbench.papers.trainings import digest
 
 
 def code_behind(names: Iterable[str], datasets: Iterable[str] = ()) -> str | None:

@@ -42,7 +42,7 @@ class Data:
     limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
     limit_test: int | None = key("test on the first so many videos only", unit="videos", default=None, at_least=1)
     modalities: tuple[Modality, ...] | None = key(
-        "what a clip takes from the compressed file at each of its frames: I-frame, motion vectors, residual, sound; "
+        "what a clip takes from the compressed file at each of its frames: I-frame, motion vectors, residual, audio; "
         "not set: the decoded frame",
         default=None,
     )
@@ -122,6 +122,10 @@ class Augment:
                 "augment.color, brightness, saturation, gamma and hue are set together or not at all; not set: "
                 + ", ".join(unset)
             )
+
+
+FOR_MODALITIES = frozenset(("short_side", "flip", "interpolation", "mean", "std"))
+"""The keys of `augment` that modalities of compressed video can have; the others are of decoded frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +273,11 @@ class Recipe:
         for block, pixels in shortest.items():
             if pixels < self.data.size:
                 raise ValueError(f"{block}.short_side is {pixels}, a crop of data.size {self.data.size} does not fit")
+        frames_only = set(set_values(self.augment)) - FOR_MODALITIES if self.augment else set()
+        if self.data.modalities and frames_only:
+            raise ValueError(
+                f"augment.{min(frames_only)} is for decoded frames, not for modalities of compressed video"
+            )
         if self.data.sampling and self.eval and (self.eval.clips, self.eval.clip_sampling) != (1, "uniform"):
             raise ValueError(
                 "data.sampling: segments makes one clip of the whole video; set eval.clips: 1 and eval.clip_sampling: "

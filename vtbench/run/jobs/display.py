@@ -17,7 +17,7 @@ class Display:
     def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
         """Called as the job `key` advances: `phase` is `train` (counting epochs) or `test` (counting videos)."""
 
-    def finish(self, key: str, records: Sequence[Record], error: str | None) -> None:
+    def end_job(self, key: str, records: Sequence[Record], error: str | None) -> None:
         """Called when the job `key` ends: with the lines written to results.csv, or with why it failed."""
 
     def stop(self) -> None:

@@ -53,7 +53,7 @@ def evaluate_checkpoint(
             for line in lines:
                 store.append(line)
             written += lines
-            display.finish(job.key, lines, None)
+            display.end_job(job.key, lines, None)
     finally:
         display.stop()
     return written

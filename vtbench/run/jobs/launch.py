@@ -96,7 +96,7 @@ def run(
                     records = _write(job, result, store, settings, outcome)
                 else:
                     outcome.failed.append(Failure(job.title, result.error, result.exit_code))
-                display.finish(job.key, records, result.error)
+                display.end_job(job.key, records, result.error)
     finally:
         display.stop()
     return outcome

@@ -237,7 +237,7 @@ def _prepare(jobs: Sequence[Job], settings: Settings, outside: Sequence[Path]) -
     """Make the synthetic videos that jobs will read."""
 
     def work() -> dict[str, dict[str, Any]]:
-        from vtbench.run.data import make_synthetic_videos
+        from vtbench.run.assemble import make_synthetic_videos
 
         for job in jobs:
             make_synthetic_videos(job.training, settings, list(job.evaluations.values()))
