@@ -162,7 +162,7 @@ def test_a_start_from_a_measurement_that_it_does_not_take_says_what_to_do(own_pa
     )
     (problem,) = check("lab")[1]
     assert problem.endswith(
-        "init.measurement: 'main' is not a measurement of lab/table1:mine; it is like msca/table3:vit@events, so give "
+        "init.measurement: lab/table1:mine has no measurement 'main'; it is like msca/table3:vit@events, so give "
         "it an `init` of its own"
     )
 

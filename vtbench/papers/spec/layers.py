@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
-from vtbench.errors import DataError, SpecError, did_you_mean
+from vtbench.errors import DataError, SpecError, unknown
 from vtbench.fields import key, writable
 from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import Builders
@@ -217,7 +217,7 @@ def _check_removed(
         signature = builders.method(method) if method else None
         for word, node in values.items():
             if signature is not None and word not in {*signature, *writable(Train), *given}:
-                node.fail(f"no such key{did_you_mean(word, [*writable(Train), *signature])}")
+                node.fail(unknown("key", word, [*writable(Train), *signature]))
     else:
         check_keys(block, values)
 
@@ -235,13 +235,13 @@ def reason(layers: Sequence[Layer], dotted: str) -> tuple[str, Layer] | None:
     """Why a value of the merged recipe is what it is, and the layer that says so: the one that it comes from, or, where
     that one is silent about it, what a layer further down says of the key or its block at the same scale. None for a
     value that no layer gives, and where nobody says."""
-    here = setter(layers, dotted)
-    if here is None:
+    origin = setter(layers, dotted)
+    if origin is None:
         return None
     names = (dotted, dotted.partition(".")[0])
-    below = [one for one in layers[: layers.index(here)] if (one.scale, one.like) == (here.scale, here.like)]
-    for layer in (here, *reversed(below)):
-        for name in (*names, "") if layer is here else names:
+    below = [one for one in layers[: layers.index(origin)] if (one.scale, one.like) == (origin.scale, origin.like)]
+    for layer in (origin, *reversed(below)):
+        for name in (*names, "") if layer is origin else names:
             if name in layer.why:
                 return layer.why[name], layer
     return None
@@ -347,12 +347,10 @@ def _check_data(data: Data, block: Mapping[str, Node], builders: Builders, at: s
     """The data set exists, and has the official split that is asked for; so does the audio encoder."""
     known, encoders = datasets(), builders.audio_encoders()
     if data.audio_encoder is not None and data.audio_encoder not in encoders:
-        block["audio_encoder"].fail(
-            f"no audio encoder is called {data.audio_encoder!r}{did_you_mean(data.audio_encoder, encoders)}"
-        )
+        block["audio_encoder"].fail(unknown("audio encoder", data.audio_encoder, encoders))
     dataset = block["dataset"]
     if data.dataset not in known:
-        dataset.fail(f"no data set is called {data.dataset!r}{did_you_mean(data.dataset, known)}")
+        dataset.fail(unknown("data set", data.dataset, known))
     try:
         wrong = wrong_split(load_dataset(data.dataset), data.split)
     except (DataError, SpecError) as error:
