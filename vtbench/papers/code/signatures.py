@@ -164,7 +164,8 @@ class Builders:
                 if key not in known:
                     hint = did_you_mean(key, known)
                     node.fail(f"no such key{hint}" if "did you mean" in hint
-                              else f"the method {method} has no such argument; leave it out")  # fmt: skip
+                              else f"the method {method} has no such argument; leave it out, or write {key}: null in "
+                              "the row that has this method")  # fmt: skip
                 arguments[key] = convert(node, known[key].hint)
                 _check_limits(node, arguments[key], known[key].limits)
         missing = [key for key, argument in known.items()

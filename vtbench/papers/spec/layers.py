@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 from vtbench.errors import DataError, SpecError, did_you_mean
 from vtbench.fields import key, writable
 from vtbench.metrics import METRICS, always_measured
-from vtbench.papers.code.signatures import Builders
+from vtbench.papers.code.signatures import GIVEN_TO_METHODS, Builders
 from vtbench.papers.datasets import load_dataset, wrong_split
 from vtbench.papers.roots import datasets
 from vtbench.papers.spec.document import Node, Problems, build, described
@@ -172,6 +172,7 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
     """Blocks from layers in their order. Raises SpecError for a block that a row gives to a small scale but not to the
     paper's, and for an empty value of a key that does not exist."""
     merged: dict[str, dict[str, Node]] = {}
+    given: dict[str, frozenset[str]] = {}
     for layer in layers:
         for block, values in layer.blocks.items():
             small = layer.scale != "paper"
@@ -189,6 +190,7 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
                 merged[block].update(taken)
             else:
                 merged.setdefault(block, {}).update(values)
+            given[block] = given.get(block, frozenset()) | {word for word, n in values.items() if n.value is not None}
     kept: dict[str, dict[str, Node]] = {}
     removed: dict[str, dict[str, Node]] = {}
     for block, values in merged.items():
@@ -196,23 +198,28 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
         if len(kept[block]) < len(values):
             removed[block] = {name: node for name, node in values.items() if node.value is None}
     for block, values in removed.items():
-        _check_removed(block, values, kept, builders)
+        _check_removed(block, values, kept, builders, given.get(block, frozenset()))
     return Merged(kept, removed)
 
 
-def _check_removed(block: str, values: Mapping[str, Node], kept: Blocks, builders: Builders) -> None:
+def _check_removed(
+    block: str, values: Mapping[str, Node], kept: Blocks, builders: Builders, given: frozenset[str]
+) -> None:
+    """Refuse to remove what cannot be there. An argument of another method can, where a layer has `given` it: a row
+    with a method of its own leaves it out."""
     if block == "model":
         name = kept[block].get("name")
-        known = builders.network(name) if name else {}
+        arguments = builders.network(name) if name else {}
         for word, node in values.items():
             if name and word != "name":
-                builders.check_argument(name.value, word, node, known)
+                builders.check_argument(name.value, word, node, arguments)
     elif block == "train":
         method = kept[block].get("method")
         signature = builders.method(method) if method else None
         for word, node in values.items():
-            if signature is not None and word not in signature and word not in writable(Train):
-                node.fail(f"no such key{did_you_mean(word, [*writable(Train), *signature])}")
+            if signature is not None and word not in {*signature, *writable(Train), *given}:
+                known = {**writable(Train), **signature}
+                node.fail(f"no such key{did_you_mean(word, [name for name in known if name not in GIVEN_TO_METHODS])}")
     else:
         check_keys(block, values)
 
