@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 import torch
 from records import record_of
-from vtbench.cost.speed import Work
 
+from vtbench.cost.passes import Work
 from vtbench.evaluation import measure, metric_function
 from vtbench.metrics import METRICS, Metric, accuracies, always_measured, is_memory, speed_metrics
 from vtbench.papers import measurements, select
@@ -19,7 +19,7 @@ from vtbench.papers.override import with_settings
 from vtbench.report.report import report
 from vtbench.results.record import Record, metric_cells
 from vtbench.results.store import Store
-from vtbench.run.jobs import launch
+from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 from vtbench.run.network import built
 from vtbench.run.settings import Settings
 
@@ -82,7 +82,7 @@ def test_a_new_entry_is_checked_measured_recorded_and_reported(
     (row,) = select(["lab/table1:one"])
     training = measurements(row, "mini")[0].evaluation.training
     torch.save(built(training.network).state_dict(), tmp_path / "weights.pt")
-    (record,) = launch.evaluate_checkpoint([row], Settings(results=tmp_path), "mini", tmp_path / "weights.pt")
+    (record,) = evaluate_checkpoint([row], Settings(results=tmp_path), "mini", tmp_path / "weights.pt")
     assert list(record.all_measured()) == ["top1", "top5", "error_rate"]
     assert record.measured("error_rate") == 100 - record.top1
     assert Store(tmp_path).read() == [record]

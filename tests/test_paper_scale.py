@@ -15,6 +15,7 @@ import pytest
 import torch
 from lab import with_train
 
+import vtbench
 from vtbench.datasets import reencode
 from vtbench.errors import DataError, RunError
 from vtbench.methods.base import Validation
@@ -217,3 +218,25 @@ def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str
     store = Store(settings.results)
     store.append(record)
     assert store.read() == [record]
+
+
+class Mean(torch.nn.Module):
+    """A network of the user's own for clips by modality."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(2, 101)
+
+    def forward(self, clips: dict[str, torch.Tensor]) -> torch.Tensor:
+        means = [clips[name].flatten(1).mean(1) for name in ("iframe", "motion")]
+        return self.head(torch.stack(means, dim=1))
+
+
+def test_a_network_of_ones_own_is_tested_under_a_printed_protocol(sets: dict[str, Path]) -> None:
+    selector = "mmvit/table3:no-audio@split1"
+    record = vtbench.evaluate(selector, Mean(), sets["ucf101"])
+    protocol = measured_as("mmvit/table3:no-audio", "split1").evaluation.eval
+    assert record.views == protocol.clips * protocol.crops and record.scale == "paper"
+    assert (record.videos_expected, record.videos_decoded, record.init) == (3, 3, "given")
+    with pytest.raises(DataError, match="the data set 'ucf101' has no folder"):
+        vtbench.evaluate(selector, Mean())

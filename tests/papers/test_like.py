@@ -80,7 +80,7 @@ def test_a_method_of_its_own_may_lack_arguments_of_the_other(own_paper: OwnPaper
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("", r"backbone_lr: the method Own has no such argument; leave it out, or write backbone_lr: null in"),
+        ("", r"backbone_lr: the method Own has no such argument; leave it out, or write backbone_lr: null in the row"),
         (", backbone_lr: null, bakbone_lr: null", r"train\.bakbone_lr: no such key; known: (?!.*network)"),
     ],
 )

@@ -290,7 +290,7 @@ def test_a_line_can_print_the_mean_over_its_measurements() -> None:
         (
             "method: mmvit",
             "method: msca",
-            "defaults.train.patience: the method msca has no such argument; leave it out",
+            "defaults.train.schedule: is 'plateau', must be one of step, cosine, constant",
         ),
     ],
 )

@@ -97,7 +97,7 @@ def measured(
     """Lines by row and metric."""
     against = options.pop("against", None)
     how = speed.SpeedOptions(Machine("cpu", threads=1), **{"rounds": 2, **options})
-    outcome = speed.measure(select(rows), store, "smoke", how, against=against)
+    outcome = speed.measure_speed(select(rows), store, "smoke", how, against=against)
     assert store.read() == outcome.written
     return {(line.id, line.metric): line for line in outcome.written}, outcome
 
@@ -228,7 +228,7 @@ def test_an_interruption_before_the_first_line_says_so(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vtbench.run.speed.measure", interrupted)
+    monkeypatch.setattr("vtbench.run.speed.measure_speed", interrupted)
     assert main(["speed", VIT, "--scale", "smoke", "--device", "cpu"]) == 1
     assert capsys.readouterr().err == "vtbench: interrupted; nothing was measured yet\n"
 

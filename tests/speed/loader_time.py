@@ -83,7 +83,7 @@ def trained_per_second(training: Training, module: VideoData, *, steps: int = 20
         warmup_epochs=0,
         schedule="cosine",
         label_smoothing=0.0,
-        audio_encoder=audio_spec(training.data, None),
+        **audio_spec(training.data, None),
     ).train()
     optimizer = torch.optim.AdamW(method.network.parameters(), lr=training.train.lr)
     seconds = []

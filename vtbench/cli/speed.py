@@ -82,7 +82,7 @@ def call(args: argparse.Namespace) -> int:
     )
     store = SpeedStore(settings.results)
     try:
-        outcome = speed.measure(rows, store, args.scale, how, against=args.against, on_progress=_print_progress)
+        outcome = speed.measure_speed(rows, store, args.scale, how, against=args.against, on_progress=_print_progress)
     except KeyboardInterrupt:
         kept = f"what was measured before is in {store.path}" if store.path.exists() else "nothing was measured yet"
         print_message(f"interrupted; {kept}")

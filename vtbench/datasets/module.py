@@ -139,6 +139,11 @@ class VideoData(lightning.LightningDataModule):
         return self._listed[split]
 
     @property
+    def num_classes(self) -> int:
+        """Number of classes of the data set."""
+        return self.videos.num_classes
+
+    @property
     def train_entries(self) -> list[Entry]:
         """The training videos, without those that are held out."""
         held = self._held_out
@@ -154,11 +159,6 @@ class VideoData(lightning.LightningDataModule):
     def test_entries(self) -> list[Entry]:
         """The test videos, all of which a test must account for."""
         return self.listed("test")
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, which a method holds its network against."""
-        return self.videos.num_classes
 
     @property
     def holdout(self) -> float | None:

@@ -27,6 +27,7 @@ from vtbench.errors import UsageError
 from vtbench.evaluation import measure
 from vtbench.evaluation.multiview import average_views
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
+from vtbench.metrics import always_measured
 from vtbench.models import build, build_audio_encoder
 
 __all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "refuse_mismatch"]
@@ -68,7 +69,7 @@ class VideoClassifier(L.LightningModule):
         *,
         label_smoothing: Annotated[float, Ge(0), Le(1)] = 0.0,
         average: Literal["logits", "probabilities"] = "logits",
-        metrics: Sequence[str] = ("top1", "top5"),
+        metrics: Sequence[str] = always_measured(),
         views_per_forward: int = 32,
         audio_encoder: nn.Module | Mapping[str, Any] | None = None,
     ) -> None:

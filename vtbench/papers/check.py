@@ -84,7 +84,7 @@ def check_datasets() -> list[str]:
 
 
 def _resolved(row: Row, scale: Scale, findings: Findings) -> list[Measurement]:
-    """The measurements of a row at a scale; none where a recipe does not fit, which is told."""
+    """The measurements of a row at a scale; none where a recipe does not fit, which is reported elsewhere."""
     before = len(findings.problems.found)
     for spec in row.recipes.values():
         if scale in spec.scales:

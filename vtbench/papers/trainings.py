@@ -59,7 +59,7 @@ class Training:
 
     @property
     def weights(self) -> list[str]:
-        """The names of the files of weights it takes: what the network starts from, and the encoder of sound."""
+        """The names of the files of weights it takes: what the network starts from, and the audio encoder."""
         return [name for name in (self.init.weights, self.data.weights) if name]
 
     @property

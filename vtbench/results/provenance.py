@@ -78,7 +78,7 @@ def versions() -> str:
     return ";".join(found)
 
 
-def environment() -> dict[str, Any]:
+def software() -> dict[str, Any]:
     """Commit and versions of this process, under the names that results.csv uses."""
     head, dirty = commit()
     return {"commit": head, "dirty": dirty, "versions": versions()}

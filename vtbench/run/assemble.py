@@ -8,6 +8,7 @@ lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +63,20 @@ class Assembly:
     trainer: dict[str, Any]
     """Arguments of lightning.Trainer; callbacks, logger and folder are the caller's."""
     batches: Batches
-    start: Path | None
-    """The file of weights to start from; None for random ones."""
     audio_weights: Path | None
     """The file of weights of the audio encoder, which are loaded; None where there is none that has any."""
+    settings: Settings
 
     @property
     def network(self) -> nn.Module:
         """The network inside the method."""
         return self.method.network
+
+    @functools.cached_property
+    def start(self) -> Path | None:
+        """The file of weights that the training starts from, downloaded where no file was given for a pinned release;
+        None for random ones. Raises WeightsError."""
+        return start_file(self.training.init, self.settings)
 
     def load_start(self) -> LoadReport | None:
         """Load what the training starts from into the network. Raises WeightsError for a file that does not fit."""
@@ -107,14 +113,13 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
     """
     below_paper = seed_everything(training.scale, training.seed)
     train, batches = training.train, split_batch(training, settings.batch_size)
-    start = start_file(training.init, settings)
     audio_weights = audio_weights_file(training.data.audio_encoder, settings)
     method = build_method(
         train.method,
         spec_of(training) if network is None else network,
         lr=batches.lr,
         epochs=train.epochs,
-        audio_encoder=audio_spec(training.data, audio_weights),
+        **audio_spec(training.data, audio_weights),
         **copy.deepcopy(dict(train.arguments)),
     )
     data = data_module(training, settings, batches, validation=method.validation)
@@ -126,7 +131,7 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
         "precision": train.precision,
         "limit_val_batches": 1.0 if method.validation else 0,
     }
-    return Assembly(training, method, data, trainer, batches, start, audio_weights)
+    return Assembly(training, method, data, trainer, batches, audio_weights, settings)
 
 
 def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Module | None = None) -> Assembly:
@@ -138,12 +143,12 @@ def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Mod
     method = VideoClassifier(
         spec_of(training) if network is None else network,
         average=protocol.average,
-        audio_encoder=audio_spec(data, audio_weights),
+        **audio_spec(data, audio_weights),
     )
     batches = split_batch(training, settings.batch_size)
     trainer = COMMON | {"accelerator": "cpu" if below_paper else "auto"}
     module = data_module(training, settings, batches, evaluation=evaluation)
-    return Assembly(training, method, module, trainer, batches, None, audio_weights)
+    return Assembly(training, method, module, trainer, batches, audio_weights, settings)
 
 
 def seed_everything(scale: Scale, seed: int) -> bool:
@@ -173,9 +178,12 @@ def spec_of(training: Training) -> dict[str, Any]:
     return {"name": training.network.name, **copy.deepcopy(dict(training.network.arguments))}
 
 
-def audio_spec(data: Data, weights: Path | None) -> dict[str, Any] | None:
-    """Name and weights of the audio encoder, as vtbench.models.build_audio_encoder takes them."""
-    return {"name": data.audio_encoder, "weights": str(weights) if weights else None} if data.audio_encoder else None
+def audio_spec(data: Data, weights: Path | None) -> dict[str, Any]:
+    """The argument `audio_encoder` of a method, where clips have audio: name and weights of the encoder, as
+    vtbench.models.build_audio_encoder takes them."""
+    if data.audio_encoder is None:
+        return {}
+    return {"audio_encoder": {"name": data.audio_encoder, "weights": str(weights) if weights else None}}
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ ERROR = "error.txt"
 def environment() -> dict[str, Any]:
     """Commit, versions, device and CPU threads of this process, under the names that results.csv uses."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {**provenance.environment(), "device": device, "threads": torch.get_num_threads()}
+    return {**provenance.software(), "device": device, "threads": torch.get_num_threads()}
 
 
 @contextlib.contextmanager

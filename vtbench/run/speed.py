@@ -104,7 +104,7 @@ def find_machine(device: str, precision: Precision, threads: int | None = None) 
     return Machine(f"cuda:{number or 0}" if on_gpu else "cpu", precision, threads or torch.get_num_threads())
 
 
-def measure(
+def measure_speed(
     rows: Sequence[Row],
     store: SpeedStore,
     scale: Scale,
@@ -337,7 +337,7 @@ def _record(
     if other and other.batch == own.batch and all(other.values):
         ratios = [a / b for a, b in zip(own.values, other.values, strict=True)]
     line: dict[str, Any] = {
-        **provenance.environment(),
+        **provenance.software(),
         "root": _root(target),
         "id": target.row.id,
         "scale": scale,

@@ -10,6 +10,7 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -160,14 +161,16 @@ class Builders:
                 )
         arguments = {}
         for key, node in given.items():
-            with problems.collected():
+            try:  # not `with problems.collected()`: this runs for every argument of every row
                 if key not in known:
                     hint = did_you_mean(key, known)
-                    node.fail(f"no such key{hint}" if "did you mean" in hint
-                              else f"the method {method} has no such argument; leave it out, or write {key}: null in "
-                              "the row that has this method")  # fmt: skip
+                    lacking = f"the method {method} has no such argument; leave it out, or write {key}: null in the row"
+                    node.fail(f"no such key{hint}" if "did you mean" in hint else lacking)
                 arguments[key] = convert(node, known[key].hint)
-                _check_limits(node, arguments[key], known[key].limits)
+                if known[key].limits:
+                    _check_limits(node, arguments[key], known[key].limits)
+            except SpecError as error:
+                problems.add(error)
         missing = [key for key, argument in known.items()
                    if argument.required and key not in given and key not in OF_EVERY_METHOD]  # fmt: skip
         for key in (key for key in missing if key in removed):
@@ -209,7 +212,7 @@ class Builders:
         """The file and the function or class of a name. Raises SpecError without a place."""
         module, colon, attribute = known.get(name, name).partition(":")
         if name in known and module.startswith(f"{PACKAGE.name}."):
-            return self.package.joinpath(*module.split(".")[1:]).with_suffix(".py"), attribute
+            return _own_file(self.package, module), attribute
         if not colon:
             hint = did_you_mean(name, known)
             own = "" if "did you mean" in hint else "; your own is named as package.module:name"
@@ -217,6 +220,11 @@ class Builders:
         if not module or not attribute.isidentifier():
             raise SpecError(f"{name!r} must be package.module:name")
         return followed(module_file(module, self.home), module, attribute)
+
+
+@cache
+def _own_file(package: Path, module: str) -> Path:
+    return package.joinpath(*module.split(".")[1:]).with_suffix(".py")
 
 
 def _check_limits(node: Node, value: Any, limits: Mapping[str, float]) -> None:

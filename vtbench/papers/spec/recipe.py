@@ -42,7 +42,7 @@ class Data:
     limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
     limit_test: int | None = key("test on the first so many videos only", unit="videos", default=None, at_least=1)
     modalities: tuple[Modality, ...] | None = key(
-        "what a clip takes from the compressed file at each of its frames: I-frame, motion vectors, residual, sound; "
+        "what a clip takes from the compressed file at each of its frames: I-frame, motion vectors, residual, audio; "
         "not set: the decoded frame",
         default=None,
     )
