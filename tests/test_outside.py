@@ -4,17 +4,23 @@ with its module, and rows of their own by the protocol of printed ones. No file 
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import lab
+import lightning as L
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
 from vtbench.cli import main
 from vtbench.datasets import synthetic
+from vtbench.methods import build_method
 from vtbench.papers import roots
 from vtbench.papers.code import outside
+from vtbench.papers.roots import GROUP
 from vtbench.results.store import Store
 
 Include = Callable[..., roots.Root]
@@ -76,7 +82,7 @@ def test_a_data_set_and_a_metric_of_the_users_under_a_printed_protocol(capsys: C
     arguments = ("--scale", "smoke", "--include", str(WAVES), "--data", f"waves={videos}", "--workers", "1")
     assert main(["run", "waves/table1", *arguments[:4]]) == 2
     assert "data folder of waves (--data waves=PATH)" in capsys.readouterr().err
-    assert "2 results written" in answer(capsys, "run", "waves/table1", *arguments)
+    assert "3 results written" in answer(capsys, "run", "waves/table1", *arguments)
     for record in Store("results").read():
         assert record.measured("mean_class_accuracy") == record.top1  # each class has one video
         macro_f1 = record.measured("macro_f1")
@@ -222,13 +228,58 @@ def test_a_metric_that_fails_is_one_line_and_measures_when_it_is_mended(
     assert record.metrics == "m=4.0"
 
 
-# ---- what the READMEs show -------------------------------------------------------------------------------------------
+# ---- what the READMEs and docs/ show ---------------------------------------------------------------------------------
+
+PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")),
+         *(REPOSITORY / name / "README.md" for name in ("benchmarks", "data_manifests", "results")))  # fmt: skip
 
 
-def test_the_readmes_show_these_files_and_no_others() -> None:
-    shown = {}
-    for readme in (REPOSITORY / "README.md", *(REPOSITORY / n / "README.md" for n in ("benchmarks", "data_manifests"))):
-        for path, text in re.findall(r"^`(tests/outside/\S+)`:\n\n```\w*\n(.*?)^```$", readme.read_text(), re.M | re.S):
-            shown[path] = text
+def test_the_pages_show_these_files_and_no_others() -> None:
+    shown = [
+        (path, text)
+        for page in PAGES
+        for path, text in re.findall(r"^`(tests/outside/\S+)`:\n\n```\w*\n(.*?)^```$", page.read_text(), re.M | re.S)
+    ]
     files = [path for path in OUTSIDE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    assert shown == {path.relative_to(REPOSITORY).as_posix(): path.read_text() for path in files}
+    expected = {path.relative_to(REPOSITORY).as_posix(): path.read_text() for path in files}
+    assert dict(shown) == expected
+    assert all(expected[path] == text for path, text in shown)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_what_a_page_links_to_and_names_is_there(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    for target, _, heading in (found.partition("#") for found in re.findall(r"\]\((?!https?:)([^)]*)\)", text)):
+        file = (page.parent / target) if target else page
+        assert file.exists(), target
+        headings = re.findall(r"^#+ (.*)$", file.read_text(), re.M) if heading else []
+        assert not heading or heading in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+    for path in re.findall(r"`((?:\w+/)+(?:[\w-]+\.(?:py|pyi|md|yaml|csv))?)`", text):
+        assert (REPOSITORY / path).exists() or (REPOSITORY / "vtbench" / path).exists() or path in MADE, path
+    for name in re.findall(r"`(vtbench\.[\w.]+)[`(]", text):
+        if name not in ("vtbench.yaml", GROUP):
+            pkgutil.resolve_name(name)
+
+
+MADE = ("data/", "runs/", "results/runs/")
+"""Folders that commands make."""
+
+
+@pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`")
+def test_a_method_of_the_users_is_fitted_by_lightning(include: Include, tmp_path: Path) -> None:
+    """`fast-head` of waves/table1, with the groups that it asks for."""
+    include(WAVES)
+    network = {"name": "vit", "num_classes": 4, "num_frames": 2, "img_size": 16, "patch_size": 8, "embed_dim": 24,
+               "depth": 1, "num_heads": 2}  # fmt: skip
+    recipe = {"optimizer": "sgd", "momentum": 0.9, "lr": 0.01, "weight_decay": 0.0, "epochs": 1, "schedule": "constant"}
+    method = build_method("waves_method:FastHead", network, head_lr=10.0, **recipe)
+    trainer = L.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, default_root_dir=tmp_path,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    clips = [(torch.zeros(2, 3, 16, 16), label) for label in range(4)]
+    trainer.fit(method, DataLoader(clips, batch_size=2))
+    head, rest = trainer.optimizers[0].param_groups
+    assert (head["lr"], rest["lr"]) == pytest.approx((0.1, 0.01))
+    assert [tuple(parameter.shape) for parameter in head["params"]] == [(4, 24), (4,)]
+    assert len(rest["params"]) == len(list(method.parameters())) - 2

@@ -19,6 +19,14 @@ LIKE = "pst/table3:pst-t-in1k-1x1@sthv2"
 TABLE = f'caption: Mine\ndefaults:\n  like: "{LIKE}"\n'
 FROM_SCRATCH = "  mini: {why: none fits, init: {scratch: true}}\n"
 ROW = "  - {id: mine, label: Mine, model: {name: vit, depth: 6}}\n"
+METHOD = """\
+from vtbench.methods.base import ScheduledClassifier
+
+
+class Own(ScheduledClassifier):
+    def __init__(self, network, *, own: int, **recipe):
+        super().__init__(network, **recipe)
+"""
 
 
 def test_it_takes_everything_but_the_network(own_paper: OwnPaper) -> None:
@@ -56,6 +64,34 @@ def test_its_own_values_cite_its_file_and_what_it_takes_cites_the_row(own_paper:
     assert str(sources["train.epochs"]).startswith(f"like {LIKE} (paper: 4.2")
     taken = {key: text for key, text in sources.items() if text != file}
     assert all(text is not None and text.startswith(f"like {LIKE} (") for text in taken.values())
+
+
+def test_a_method_of_its_own_may_lack_arguments_of_the_other(own_paper: OwnPaper) -> None:
+    """The row removes them. That paper.yaml removes them at a small scale then matters to other rows only."""
+    row = "  - {{id: mine, label: Mine, model: {{name: vit}}, train: {{method: 'own_method:Own', own: 3{}}}}}\n"
+    folder = own_paper(row.format(", backbone_lr: null"), defaults=TABLE + FROM_SCRATCH)
+    (folder / "own_method.py").write_text(METHOD)
+    for scale in ("paper", "mini"):
+        (mine,) = measurements(select(["lab/table1:mine"])[0], scale)
+        given = mine.evaluation.training.train.arguments
+        assert given["own"] == 3 and "backbone_lr" not in given and given["optimizer"] == "adamw"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("", r"backbone_lr: the method Own has no argument 'backbone_lr'.*; write backbone_lr: null beside the method"),
+        (", backbone_lr: null, bakbone_lr: null", r"train\.bakbone_lr: no key 'bakbone_lr'; known: (?!.*network)"),
+    ],
+)
+def test_an_argument_that_a_method_of_its_own_lacks_says_what_to_do(
+    own_paper: OwnPaper, given: str, message: str
+) -> None:
+    row = f"  - {{id: mine, label: Mine, model: {{name: vit}}, train: {{method: 'own_method:Own', own: 3{given}}}}}\n"
+    folder = own_paper(row, defaults=TABLE)
+    (folder / "own_method.py").write_text(METHOD)
+    with pytest.raises(SpecError, match=message):
+        load_paper("lab")
 
 
 def test_it_needs_no_sources_and_no_printed_table(own_paper: OwnPaper) -> None:

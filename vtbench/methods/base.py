@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args
 
 import lightning as L
 import torch
@@ -278,7 +278,7 @@ class ScheduledClassifier(VideoClassifier):
 
         Raises UsageError for an unknown optimizer or schedule and for arguments that do not go together.
         """
-        known_name("schedule", schedule, ("step", "cosine", "constant"))
+        known_name("schedule", schedule, get_args(Schedule))
         given = {"optimizer": optimizer, "schedule": schedule, "momentum": momentum}
         refuse_mismatch(ScheduledClassifier, {**given, "milestones": milestones, "gamma": gamma})
         super().__init__(network, **common)

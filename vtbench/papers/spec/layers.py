@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 from vtbench.errors import DataError, SpecError, unknown
 from vtbench.fields import key, writable
 from vtbench.metrics import METRICS, always_measured
-from vtbench.papers.code.signatures import Builders
+from vtbench.papers.code.signatures import GIVEN_TO_METHODS, Builders
 from vtbench.papers.datasets import load_dataset, wrong_split
 from vtbench.papers.roots import datasets
 from vtbench.papers.spec.document import Node, Problems, build, described
@@ -208,16 +208,17 @@ def _check_removed(
     """Refuse to remove what cannot be there. `given`: the keys of the block that any layer gives a value."""
     if block == "model":
         name = kept[block].get("name")
-        known = builders.network(name) if name else {}
+        arguments = builders.network(name) if name else {}
         for word, node in values.items():
             if name and word != "name":
-                builders.check_argument(name.value, word, node, known)
+                builders.check_argument(name.value, word, node, arguments)
     elif block == "train":
         method = kept[block].get("method")
         signature = builders.method(method) if method else None
         for word, node in values.items():
             if signature is not None and word not in {*signature, *writable(Train), *given}:
-                node.fail(unknown("key", word, [*writable(Train), *signature]))
+                known = [name for name in (*writable(Train), *signature) if name not in GIVEN_TO_METHODS]
+                node.fail(unknown("key", word, known))
     else:
         check_keys(block, values)
 
