@@ -24,10 +24,10 @@ from torch.nn import functional as F
 
 from vtbench.clips import Clips, map_modalities, split
 from vtbench.errors import UsageError
-from vtbench.evaluation import measure
+from vtbench.evaluation import measure, metric_function
 from vtbench.evaluation.multiview import average_views
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
-from vtbench.metrics import always_measured
+from vtbench.metrics import METRICS, always_measured
 from vtbench.models import build, build_audio_encoder
 
 __all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "refuse_mismatch"]
@@ -94,6 +94,9 @@ class VideoClassifier(L.LightningModule):
         if isinstance(audio_encoder, Mapping):
             audio_encoder = build_audio_encoder(**audio_encoder)
         self.audio_encoder = None if audio_encoder is None else audio_encoder.requires_grad_(False)
+        known_name("average", average, ("logits", "probabilities"))
+        for name in metrics:
+            metric_function(name)  # refuses an unknown one now, not after the first epoch
         self.label_smoothing = label_smoothing
         self.average = average
         self.metrics = tuple(metrics)
@@ -188,7 +191,8 @@ class VideoClassifier(L.LightningModule):
                 lambda *several: torch.cat(several), *(views for _, views in readable)
             )  # (sum of V, T, ...)
             logits = torch.cat([self._logits(part) for part in split(together, self.views_per_forward)]).float().cpu()
-            for (video, _), views in zip(readable, logits.chunk(len(readable)), strict=True):
+            sizes = [len(next(iter(views.values())) if isinstance(views, Mapping) else views) for _, views in readable]
+            for (video, _), views in zip(readable, logits.split(sizes), strict=True):
                 video["views"] = views.clone()
                 video["scores"] = average_views(views, self.average)
         return scored
@@ -211,14 +215,17 @@ class VideoClassifier(L.LightningModule):
 
     def _log_metrics(self, stage: str) -> None:
         scored = [video for video in self._tested.values() if "scores" in video]
-        if not scored:
+        if not self._tested:
             return
-        values = measure(
-            torch.stack([video["scores"] for video in scored]),
-            torch.tensor([video["label"] for video in scored]),
-            [video["label"] for video in self._tested.values()],
-            self.metrics,
-        )
+        if scored:
+            values = measure(
+                torch.stack([video["scores"] for video in scored]),
+                torch.tensor([video["label"] for video in scored]),
+                [video["label"] for video in self._tested.values()],
+                self.metrics,
+            )
+        else:  # every video is a miss
+            values = {name: 0.0 for name in self.metrics if name in METRICS}
         for name, value in (*values.items(), ("videos_failed", float(len(self.failures)))):
             self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True)
 
