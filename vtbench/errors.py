@@ -110,7 +110,8 @@ def did_you_mean(name: str, known: Iterable[str], before: str = "") -> str:
     """`"; did you mean 'x'?"` for the nearest of the known names, or their list when none is near. `before` is what the
     nearest one is to be written behind ("msca/table1:"), so that it can be pasted."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    same = [one for one in known if one.lower() == name.lower()]
+    near = same or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
         return f"; did you mean '{before}{near[0]}'?"
     return f"; known: {', '.join(known)}" if known else ""

@@ -13,7 +13,7 @@ import pytest
 
 from vtbench.errors import SpecError
 from vtbench.papers.code.signatures import Builders
-from vtbench.papers.code.source import class_signature
+from vtbench.papers.code.source import class_rules, class_signature
 from vtbench.papers.spec.document import Node
 
 NETWORK = """
@@ -322,3 +322,18 @@ def test_bounds_are_read_from_aliases_too(builders: Builders, annotation: str) -
     )
     share = (class_signature(path, "Fit") or {})["share"]
     assert share.limits == {"gt": 0, "lt": 1} and share.hint in (float, float | None)
+
+
+def test_a_class_that_is_a_base_of_itself_is_refused(builders: Builders) -> None:
+    path = builders.package / "methods" / "fit.py"
+    path.write_text("class Base(Fit):\n    pass\nclass Fit(Base):\n    pass\n")
+    with pytest.raises(SpecError, match=r"fit\.py:3: Fit is a base of itself"):
+        class_signature(path, "Fit")
+
+
+@pytest.mark.parametrize("rules", ["{'beta': ()}", "{'beta': 'kind'}", "{'beta': ('kind',)}", "['beta']"])
+def test_rules_of_another_form_are_refused(builders: Builders, rules: str) -> None:
+    path = builders.package / "methods" / "fit.py"
+    path.write_text(f"class Fit:\n    needs = {rules}\n")
+    with pytest.raises(SpecError, match=r"fit\.py:2: Fit\.needs must be as"):
+        class_rules(path, "Fit", "needs")

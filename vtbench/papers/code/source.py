@@ -233,16 +233,21 @@ def _arguments(
 
 
 @cache
-def class_signature(path: Path, name: str) -> Mapping[str, Argument] | None:
-    """The arguments of a class's `__init__`, and, through `**`, of the `__init__` of its first base."""
+def class_signature(
+    path: Path, name: str, below: tuple[tuple[Path, str], ...] = ()
+) -> Mapping[str, Argument] | None:
+    """The arguments of a class's `__init__`, and, through `**`, of the `__init__` of its first base. `below`: the
+    classes derived from it that led here."""
     found = definition(path, name, kind=ast.ClassDef)
     assert isinstance(found, ast.ClassDef)
+    if (path, name) in below:
+        raise SpecError(f"{shown(path)}:{found.lineno}: {name} is a base of itself")
     init = _init(found)
     own = _arguments(path, init, name, skip=1, literal=False) if init else {}
     if init is not None and init.args.kwarg is None:
         return own
     place = _base(path, found.bases[0]) if found.bases else None
-    above = class_signature(*place) if place else None
+    above = class_signature(*place, (*below, (path, name))) if place else None
     return None if above is None else {**above, **own}
 
 
@@ -258,10 +263,15 @@ def class_rules(path: Path, name: str, variable: str) -> Mapping[str, tuple[str,
             continue
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         if variable in (target.id for target in targets if isinstance(target, ast.Name)):
+            where = f"{shown(path)}:{statement.lineno}: {name}.{variable}"
             try:
-                rules |= ast.literal_eval(statement.value)
+                own = ast.literal_eval(statement.value)
             except (ValueError, TypeError) as error:
-                raise SpecError(f"{shown(path)}:{statement.lineno}: {name}.{variable} must be a literal") from error
+                raise SpecError(f"{where} must be a literal") from error
+            if not isinstance(own, dict) or not all(isinstance(rule, tuple) and len(rule) > 1 for rule in own.values()):
+                raise SpecError(f'{where} must be as {{"momentum": ("optimizer", "sgd")}}: an argument, and another with '
+                                "those of its values that count")  # fmt: skip
+            rules |= own
     return rules
 
 
