@@ -253,5 +253,5 @@ def test_only_the_validations_of_a_training_move_the_plateau(tmp_path: Path) -> 
 
 
 def test_precise_batch_norm_without_training_clips_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="precise_bn measures batch norm on training clips; validate with a data"):
+    with pytest.raises(UsageError, match="precise_bn needs training clips; validate with a data module"):
         trainer(tmp_path).validate(LAPS(VIT, **RECIPE, precise_bn=2), views_of(1), verbose=False)

@@ -12,6 +12,7 @@ B clips, T frames, V views of one video, K classes. Clips are what vtbench.clips
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
@@ -129,8 +130,12 @@ class VideoClassifier(L.LightningModule):
         return features.unflatten(0, patches.shape[:2])
 
     def _logits(self, clips: Clips) -> Tensor:
-        """Logits of clips. Raises UsageError where the network was built for another number of classes."""
+        """Logits of clips. Raises UsageError for what is not logits (B, K), and where the network was built for another
+        number of classes."""
         logits = self(clips)
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            raise UsageError(f"the network gives {found}; logits (clips, classes) are wanted")
         classes = getattr(getattr(self._trainer, "datamodule", None), "num_classes", None)
         if classes is not None and logits.shape[-1] != classes:
             raise UsageError(
@@ -308,7 +313,7 @@ class ScheduledClassifier(VideoClassifier):
             weight_decay=self.weight_decay,
             momentum=self.momentum,
         )
-        steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / self.epochs, 1)
+        steps_per_epoch = self._steps_per_epoch()
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda step: lr_factor(
@@ -321,6 +326,21 @@ class ScheduledClassifier(VideoClassifier):
             ),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch, whatever the trainer's `max_epochs`: the schedule spans the recipe's epochs."""
+        _ = self.trainer.estimated_stepping_batches  # loads the training data, but not where `max_epochs` is -1
+        if self.trainer.train_dataloader is None:
+            self.trainer.fit_loop.setup_data()
+        batches = self.trainer.num_training_batches
+        if math.isfinite(batches):
+            return max(math.ceil(batches / self.trainer.accumulate_grad_batches), 1)
+        if self.schedule == "constant" and not self.warmup_epochs:
+            return 1
+        raise UsageError(
+            f"the schedule {self.schedule} needs the number of batches of an epoch, which the training data does not "
+            "tell; give the trainer limit_train_batches=N"
+        )
 
 
 def refuse_mismatch(method: type[ScheduledClassifier], given: Mapping[str, Any]) -> None:

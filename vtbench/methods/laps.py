@@ -71,7 +71,7 @@ class LAPS(ScheduledClassifier):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         loader: Any = self.trainer.train_dataloader if data is None else data.train_dataloader()
         if loader is None:
-            raise UsageError("precise_bn measures batch norm on training clips; validate with a data module that has them")
+            raise UsageError("precise_bn needs training clips; validate with a data module that has them")
         if hasattr(loader.sampler, "set_epoch"):
             loader.sampler.set_epoch(self.epochs + self.current_epoch)  # clips that no epoch of the training draws
         update_bn(islice(loader, self.precise_bn), self.network, device=self.device)

@@ -233,9 +233,7 @@ def _arguments(
 
 
 @cache
-def class_signature(
-    path: Path, name: str, below: tuple[tuple[Path, str], ...] = ()
-) -> Mapping[str, Argument] | None:
+def class_signature(path: Path, name: str, below: tuple[tuple[Path, str], ...] = ()) -> Mapping[str, Argument] | None:
     """The arguments of a class's `__init__`, and, through `**`, of the `__init__` of its first base. `below`: the
     classes derived from it that led here."""
     found = definition(path, name, kind=ast.ClassDef)
@@ -269,8 +267,10 @@ def class_rules(path: Path, name: str, variable: str) -> Mapping[str, tuple[str,
             except (ValueError, TypeError) as error:
                 raise SpecError(f"{where} must be a literal") from error
             if not isinstance(own, dict) or not all(isinstance(rule, tuple) and len(rule) > 1 for rule in own.values()):
-                raise SpecError(f'{where} must be as {{"momentum": ("optimizer", "sgd")}}: an argument, and another with '
-                                "those of its values that count")  # fmt: skip
+                raise SpecError(
+                    f'{where} must be as {{"momentum": ("optimizer", "sgd")}}: an argument, and another with those of '
+                    "its values that count"
+                )
             rules |= own
     return rules
 
