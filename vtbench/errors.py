@@ -112,7 +112,9 @@ def in_one_line(error: BaseException) -> str:
 def did_you_mean(name: object, known: Iterable[object], before: str = "") -> str:
     """`"; did you mean 'x'?"` for the nearest of the known names, "" when none is near. `before` is what the nearest
     one is to be written behind ("msca/table1:"), so that it can be pasted."""
-    near = difflib.get_close_matches(str(name), [text for text in known if isinstance(text, str)], n=1, cutoff=0.6)
+    names = [text for text in known if isinstance(text, str)]
+    same = [text for text in names if text.lower() == str(name).lower()]
+    near = same or difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     return f"; did you mean '{before}{near[0]}'?" if near else ""
 
 

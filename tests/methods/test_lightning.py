@@ -158,6 +158,8 @@ def test_callbacks_of_lightning_watch_the_validation(tmp_path: Path) -> None:
         ({"schedule": "linear"}, "schedule is 'linear', must be one of step, cosine, constant"),
         ({"schedule": "step"}, "milestones belongs to the schedule step, which needs it; it is missing"),
         ({"optimizer": "sgd"}, "momentum belongs to the optimizer sgd, which needs it; it is missing"),
+        ({"average": "logit"}, "average is 'logit', must be one of logits, probabilities; did you mean 'logits'"),
+        ({"metrics": ["tops1"]}, "no metric 'tops1'; did you mean 'top1'"),
         ({"momentum": 0.9}, "momentum belongs to the optimizer sgd, which needs it; it is given with adamw"),
     ],
 )
@@ -216,3 +218,40 @@ def test_the_command_line_of_lightning_shows_and_takes_every_argument(
     assert made.trainer.current_epoch == 1
     (tested,) = made.trainer.test(made.model, made.datamodule, verbose=False)
     assert 0 <= tested["test_top1"] <= 100
+
+
+def views_of(*numbers: int) -> DataLoader:
+    """Videos with so many views each, of the label and brightness of their place."""
+    videos = [
+        {"video_id": f"v{i}", "label": i, "views": torch.full((number, T, 3, 16, 16), float(i))}
+        for i, number in enumerate(numbers)
+    ]
+    return DataLoader(videos, batch_size=len(numbers), collate_fn=list)
+
+
+def test_videos_of_one_batch_may_have_different_numbers_of_views(tmp_path: Path) -> None:
+    module = MSCA(Brightness(), **RECIPE)
+    (batch,) = trainer(tmp_path).predict(module, views_of(1, 3, 2)) or []
+    assert [len(video["views"]) for video in batch] == [1, 3, 2]
+    for i, video in enumerate(batch):
+        torch.testing.assert_close(video["scores"], module(torch.full((1, T, 3, 16, 16), float(i)))[0].detach())
+
+
+def test_where_no_video_can_be_read_every_video_is_a_miss(tmp_path: Path) -> None:
+    videos = [{"video_id": f"v{i}", "label": i, "error": "not a video"} for i in range(3)]
+    (tested,) = trainer(tmp_path).test(MSCA(VIT, **RECIPE), DataLoader(videos, collate_fn=list), verbose=False)
+    assert tested == {"test_top1": 0.0, "test_top5": 0.0, "test_videos_failed": 3.0}
+
+
+def test_only_the_validations_of_a_training_move_the_plateau(tmp_path: Path) -> None:
+    module = MMViT(VIT, **{**RECIPE, "schedule": "plateau", "gamma": 0.1, "patience": 1, "holdout": 0.2})
+    made, data = trainer(tmp_path, max_epochs=2, num_sanity_val_steps=2), Videos()
+    made.fit(module, data.train_dataloader(), views_of(1, 1))
+    assert module.plateau is not None and module.plateau.last_epoch == 2
+    made.validate(module, views_of(1, 1), verbose=False)
+    assert module.plateau.last_epoch == 2
+
+
+def test_precise_batch_norm_without_training_clips_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="precise_bn needs training clips; validate with a data module"):
+        trainer(tmp_path).validate(LAPS(VIT, **RECIPE, precise_bn=2), views_of(1), verbose=False)

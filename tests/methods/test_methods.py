@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import lightning as L
 import pytest
 import torch
@@ -123,3 +125,28 @@ def test_unknown_method_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no method 'mcsa'; did you mean 'msca'"):
         build_method("mcsa", MeanPixel(), **RECIPE)
     assert set(METHODS) == {"msca", "laps", "pst", "mmvit"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("ran", "expected"), [(1, 0.5), (2, 0.0), (3, 0.0), (-1, 0.25)])
+def test_the_schedule_spans_the_epochs_of_the_recipe_whatever_the_trainers(ran: int, expected: float) -> None:
+    method = MSCA(MeanPixel(), optimizer="adamw", lr=1.0, weight_decay=0.0, epochs=2, schedule="cosine")
+    steps = {"max_steps": 4} if ran == -1 else {}
+    made = fit(method, batches=6, epochs=ran, accumulate_grad_batches=2, **steps)
+    assert made.optimizers[0].param_groups[0]["lr"] == pytest.approx(expected)
+
+
+class Endless(torch.utils.data.IterableDataset):
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, int]]:
+        while True:
+            yield torch.zeros(2, 3, 4, 4), 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_schedule_over_data_without_a_length_is_one_line() -> None:
+    method = MSCA(MeanPixel(), optimizer="adamw", lr=1.0, weight_decay=0.0, epochs=2, schedule="cosine")
+    with pytest.raises(UsageError, match=r"needs the number of batches of an epoch.*limit_train_batches=N"):
+        trainer(max_epochs=1).fit(method, DataLoader(Endless(), batch_size=2))
+    made = trainer(max_epochs=1, limit_train_batches=3)
+    made.fit(method, DataLoader(Endless(), batch_size=2))
+    assert made.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.5)

@@ -13,6 +13,7 @@ import pytest
 
 from vtbench.errors import SpecError
 from vtbench.papers.code.signatures import Builders
+from vtbench.papers.code.source import class_rules, class_signature
 from vtbench.papers.spec.document import Node
 
 NETWORK = """
@@ -307,3 +308,32 @@ def test_what_a_method_passes_on_is_read_from_its_base(builders: Builders, above
     )
     signature = builders.method(Node("fit", "table.yaml", 7, "rows[0].train.method"))
     assert (signature is None) if "Other" in above else ([*(signature or ())] == ["lr", "decay", "warm"])
+
+
+@pytest.mark.parametrize(
+    "annotation", ["Share", "Share | None", "Optional[Share]", "'Share'", "Annotated[float, Gt(0), Lt(1)] | None"]
+)
+def test_bounds_are_read_from_aliases_too(builders: Builders, annotation: str) -> None:
+    path = builders.package / "methods" / "fit.py"
+    path.write_text(
+        "from typing import Annotated, Optional\nfrom annotated_types import Gt, Lt\n"
+        "Share = Annotated[float, Gt(0), Lt(1)]\n"
+        f"class Fit:\n    def __init__(self, network, *, share: {annotation}): ...\n"
+    )
+    share = (class_signature(path, "Fit") or {})["share"]
+    assert share.limits == {"gt": 0, "lt": 1} and share.hint in (float, float | None)
+
+
+def test_a_class_that_is_a_base_of_itself_is_refused(builders: Builders) -> None:
+    path = builders.package / "methods" / "fit.py"
+    path.write_text("class Base(Fit):\n    pass\nclass Fit(Base):\n    pass\n")
+    with pytest.raises(SpecError, match=r"fit\.py:3: Fit is a base of itself"):
+        class_signature(path, "Fit")
+
+
+@pytest.mark.parametrize("rules", ["{'beta': ()}", "{'beta': 'kind'}", "{'beta': ('kind',)}", "['beta']"])
+def test_rules_of_another_form_are_refused(builders: Builders, rules: str) -> None:
+    path = builders.package / "methods" / "fit.py"
+    path.write_text(f"class Fit:\n    needs = {rules}\n")
+    with pytest.raises(SpecError, match=r"fit\.py:2: Fit\.needs must be as"):
+        class_rules(path, "Fit", "needs")

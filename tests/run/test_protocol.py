@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import vtbench
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, VtbenchError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
 
@@ -94,3 +94,34 @@ def test_a_real_data_set_needs_its_folder() -> None:
 
     with pytest.raises(DataError, match="the data set 'sthv2' has no folder"):
         vtbench.evaluate(PROTOCOL, Mine(174))
+
+
+class Odd(Mine):
+    def __init__(self, change: Any) -> None:
+        super().__init__(4)
+        self.change = change
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.change(super().forward(clips))
+
+
+def fail(logits: Tensor) -> Tensor:
+    raise KeyError("boom")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda logits: (logits,), r"^the network gives a tuple; logits \(clips, classes\) are wanted$"),
+        (lambda logits: logits[:, None], r"^the network gives shape \(\d, 1, 4\); logits"),
+        (fail, r"^KeyError: 'boom'$"),
+    ],
+)
+def test_a_network_that_fails_or_gives_no_logits_is_one_line(change: Any, message: str) -> None:
+    with pytest.raises(VtbenchError, match=message):
+        vtbench.evaluate(PROTOCOL, Odd(change), scale="smoke")
+
+
+def test_an_unknown_scale_is_one_line() -> None:
+    with pytest.raises(UsageError, match="no scale 'smok'; did you mean 'smoke'"):
+        vtbench.assemble(PROTOCOL, scale="smok")

@@ -12,6 +12,7 @@ B clips, T frames, V views of one video, K classes. Clips are what vtbench.clips
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args
@@ -24,10 +25,10 @@ from torch.nn import functional as F
 
 from vtbench.clips import Clips, map_modalities, split
 from vtbench.errors import UsageError
-from vtbench.evaluation import measure
+from vtbench.evaluation import measure, metric_function
 from vtbench.evaluation.multiview import average_views
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
-from vtbench.metrics import always_measured
+from vtbench.metrics import METRICS, always_measured
 from vtbench.models import build, build_audio_encoder
 
 __all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "refuse_mismatch"]
@@ -94,6 +95,9 @@ class VideoClassifier(L.LightningModule):
         if isinstance(audio_encoder, Mapping):
             audio_encoder = build_audio_encoder(**audio_encoder)
         self.audio_encoder = None if audio_encoder is None else audio_encoder.requires_grad_(False)
+        known_name("average", average, ("logits", "probabilities"))
+        for name in metrics:
+            metric_function(name)  # refuses an unknown one now, not after the first epoch
         self.label_smoothing = label_smoothing
         self.average = average
         self.metrics = tuple(metrics)
@@ -126,8 +130,12 @@ class VideoClassifier(L.LightningModule):
         return features.unflatten(0, patches.shape[:2])
 
     def _logits(self, clips: Clips) -> Tensor:
-        """Logits of clips. Raises UsageError where the network was built for another number of classes."""
+        """Logits of clips. Raises UsageError for what is not logits (B, K), and where the network was built for another
+        number of classes."""
         logits = self(clips)
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            raise UsageError(f"the network gives {found}; logits (clips, classes) are wanted")
         classes = getattr(getattr(self._trainer, "datamodule", None), "num_classes", None)
         if classes is not None and logits.shape[-1] != classes:
             raise UsageError(
@@ -188,7 +196,8 @@ class VideoClassifier(L.LightningModule):
                 lambda *several: torch.cat(several), *(views for _, views in readable)
             )  # (sum of V, T, ...)
             logits = torch.cat([self._logits(part) for part in split(together, self.views_per_forward)]).float().cpu()
-            for (video, _), views in zip(readable, logits.chunk(len(readable)), strict=True):
+            sizes = [len(next(iter(views.values())) if isinstance(views, Mapping) else views) for _, views in readable]
+            for (video, _), views in zip(readable, logits.split(sizes), strict=True):
                 video["views"] = views.clone()
                 video["scores"] = average_views(views, self.average)
         return scored
@@ -211,14 +220,17 @@ class VideoClassifier(L.LightningModule):
 
     def _log_metrics(self, stage: str) -> None:
         scored = [video for video in self._tested.values() if "scores" in video]
-        if not scored:
+        if not self._tested:
             return
-        values = measure(
-            torch.stack([video["scores"] for video in scored]),
-            torch.tensor([video["label"] for video in scored]),
-            [video["label"] for video in self._tested.values()],
-            self.metrics,
-        )
+        if scored:
+            values = measure(
+                torch.stack([video["scores"] for video in scored]),
+                torch.tensor([video["label"] for video in scored]),
+                [video["label"] for video in self._tested.values()],
+                self.metrics,
+            )
+        else:  # every video is a miss
+            values = {name: 0.0 for name in self.metrics if name in METRICS}
         for name, value in (*values.items(), ("videos_failed", float(len(self.failures)))):
             self.log(f"{stage}_{name}", value, on_step=False, on_epoch=True)
 
@@ -301,7 +313,7 @@ class ScheduledClassifier(VideoClassifier):
             weight_decay=self.weight_decay,
             momentum=self.momentum,
         )
-        steps_per_epoch = max(int(self.trainer.estimated_stepping_batches) / self.epochs, 1)
+        steps_per_epoch = self._steps_per_epoch()
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda step: lr_factor(
@@ -314,6 +326,21 @@ class ScheduledClassifier(VideoClassifier):
             ),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch, whatever the trainer's `max_epochs`: the schedule spans the recipe's epochs."""
+        _ = self.trainer.estimated_stepping_batches  # loads the training data, but not where `max_epochs` is -1
+        if self.trainer.train_dataloader is None:
+            self.trainer.fit_loop.setup_data()
+        batches = self.trainer.num_training_batches
+        if math.isfinite(batches):
+            return max(math.ceil(batches / self.trainer.accumulate_grad_batches), 1)
+        if self.schedule == "constant" and not self.warmup_epochs:
+            return 1
+        raise UsageError(
+            f"the schedule {self.schedule} needs the number of batches of an epoch, which the training data does not "
+            "tell; give the trainer limit_train_batches=N"
+        )
 
 
 def refuse_mismatch(method: type[ScheduledClassifier], given: Mapping[str, Any]) -> None:

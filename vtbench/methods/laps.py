@@ -18,6 +18,7 @@ from annotated_types import Ge
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
+from vtbench.errors import UsageError
 from vtbench.methods.base import ScheduledClassifier, Validation
 
 
@@ -69,6 +70,8 @@ class LAPS(ScheduledClassifier):
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         loader: Any = self.trainer.train_dataloader if data is None else data.train_dataloader()
+        if loader is None:
+            raise UsageError("precise_bn needs training clips; validate with a data module that has them")
         if hasattr(loader.sampler, "set_epoch"):
             loader.sampler.set_epoch(self.epochs + self.current_epoch)  # clips that no epoch of the training draws
         update_bn(islice(loader, self.precise_bn), self.network, device=self.device)

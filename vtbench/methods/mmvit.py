@@ -104,7 +104,8 @@ class MMViT(ScheduledClassifier):
                 f"{next(iter(self.failures.values()))}; training needs every video: repair it or take it out"
             )
         super().on_validation_epoch_end()
-        if self.plateau is not None:
+        # Not in Lightning's sanity check before the training, nor in a validation of its own after it.
+        if self.plateau is not None and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self.plateau.step(float(self.trainer.callback_metrics["val_top1"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import nn
 
 from vtbench.datasets.module import VideoData
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, unknown
 from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
 from vtbench.papers.trainings import Measurement
@@ -27,7 +27,7 @@ from vtbench.run.evaluate import given_weights_key, measure_network
 from vtbench.run.recording import to_record
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
-from vtbench.scales import Scale
+from vtbench.scales import SCALES, Scale
 from vtbench.weights import save_network, sha256_of
 
 Folder = str | Path
@@ -86,7 +86,7 @@ def evaluate(
     parts = assemble_test(evaluation, settings, network=network)
     if isinstance(data, VideoData):
         parts = dataclasses.replace(parts, data=data)
-    with tempfile.TemporaryDirectory() as folder, errors_in_one_line(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, errors_in_one_line(None):  # the folder is gone after it
         file = Path(folder) / folders.WEIGHTS
         save_network(network, file)
         sha256 = sha256_of(file)
@@ -103,6 +103,8 @@ def evaluate(
 def only_measurement(selector: str, scale: Scale, seed: int) -> Measurement:
     """The one measurement that a selector names at a scale. Raises UsageError, listing them, where there are more, and
     where there is none."""
+    if scale not in SCALES:
+        raise UsageError(unknown("scale", scale, SCALES))
     rows = select([selector])
     if len(rows) > 1:
         raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")

@@ -26,9 +26,9 @@ def environment() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def errors_in_one_line(folder: Path) -> Iterator[None]:
+def errors_in_one_line(folder: Path | None) -> Iterator[None]:
     """Keep Lightning's notices out of the display; report an unexpected error as one line, with its traceback kept in
-    the folder. Ctrl-C and SIGTERM come out as KeyboardInterrupt."""
+    the folder; without a folder, as what it was raised from. Ctrl-C and SIGTERM come out as KeyboardInterrupt."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -48,6 +48,8 @@ def errors_in_one_line(folder: Path) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, SIGTERMException) or _is_ctrl_c(error):
             raise KeyboardInterrupt from None
+        if folder is None:
+            raise RunError(in_one_line(error)) from error
         log = folder / ERROR
         with contextlib.suppress(OSError):
             log.write_text(traceback.format_exc())

@@ -227,22 +227,25 @@ def _arguments(
     for item, default in pairs:
         where = f"{shown(path)}:{item.lineno}: {name}({item.arg}=...)"
         value = _literal(default, where if literal else None)
-        hint, limits = _without_limits(item.annotation)
-        arguments[item.arg] = Argument(_hint(hint, path), default is None, value, limits)
+        hint, limits = _hint(item.annotation, path), _limits(item.annotation, path)
+        arguments[item.arg] = Argument(hint, default is None, value, limits)
     return arguments
 
 
 @cache
-def class_signature(path: Path, name: str) -> Mapping[str, Argument] | None:
-    """The arguments of a class's `__init__`, and, through `**`, of the `__init__` of its first base."""
+def class_signature(path: Path, name: str, below: tuple[tuple[Path, str], ...] = ()) -> Mapping[str, Argument] | None:
+    """The arguments of a class's `__init__`, and, through `**`, of the `__init__` of its first base. `below`: the
+    classes derived from it that led here."""
     found = definition(path, name, kind=ast.ClassDef)
     assert isinstance(found, ast.ClassDef)
+    if (path, name) in below:
+        raise SpecError(f"{shown(path)}:{found.lineno}: {name} is a base of itself")
     init = _init(found)
     own = _arguments(path, init, name, skip=1, literal=False) if init else {}
     if init is not None and init.args.kwarg is None:
         return own
     place = _base(path, found.bases[0]) if found.bases else None
-    above = class_signature(*place) if place else None
+    above = class_signature(*place, (*below, (path, name))) if place else None
     return None if above is None else {**above, **own}
 
 
@@ -258,10 +261,17 @@ def class_rules(path: Path, name: str, variable: str) -> Mapping[str, tuple[str,
             continue
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         if variable in (target.id for target in targets if isinstance(target, ast.Name)):
+            where = f"{shown(path)}:{statement.lineno}: {name}.{variable}"
             try:
-                rules |= ast.literal_eval(statement.value)
+                own = ast.literal_eval(statement.value)
             except (ValueError, TypeError) as error:
-                raise SpecError(f"{shown(path)}:{statement.lineno}: {name}.{variable} must be a literal") from error
+                raise SpecError(f"{where} must be a literal") from error
+            if not isinstance(own, dict) or not all(isinstance(rule, tuple) and len(rule) > 1 for rule in own.values()):
+                raise SpecError(
+                    f'{where} must be as {{"momentum": ("optimizer", "sgd")}}: an argument, and another with those of '
+                    "its values that count"
+                )
+            rules |= own
     return rules
 
 
@@ -311,6 +321,23 @@ def _without_limits(node: ast.expr | None) -> tuple[ast.expr | None, dict[str, f
     return hint, {name: limit for name, limit in limits.items() if name in ("ge", "gt", "le", "lt")}
 
 
+def _limits(node: ast.expr | None, path: Path, below: tuple[tuple[Path, str], ...] = ()) -> dict[str, float]:
+    """The bounds of an annotation, its aliases followed to where they are defined."""
+    match node:
+        case ast.Constant(value=str() as text):
+            with contextlib.suppress(SyntaxError):
+                return _limits(ast.parse(text, mode="eval").body, path, below)
+        case ast.Name(id=name) if name not in _TYPES:
+            place = _defined(path, name)
+            if place and place not in below and isinstance(alias := _bindings(place[0])[place[1]], ast.expr):
+                return _limits(alias, place[0], (*below, place))
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _limits(left, path, below) | _limits(right, path, below)
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            return _limits(inner, path, below)
+    return _without_limits(node)[1]
+
+
 def _hint(node: ast.expr | None, path: Path) -> Any:
     """The type an annotation stands for, aliases followed to where they are defined; Any for all but simple types,
     Literal, tuples, lists and unions of them."""
@@ -336,6 +363,10 @@ def _hint_of(node: ast.expr | None, path: Path, below: tuple[tuple[Path, str], .
             return _hint_of(alias, place[0], (*below, place)) if place and isinstance(alias, ast.expr) else Any
         case ast.Constant(value=None):
             return type(None)
+        case ast.Constant(value=str() as text):
+            return hint(ast.parse(text, mode="eval").body)
+        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, *_])):
+            return hint(inner)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             sides = hint(left), hint(right)
             return Any if Any in sides else sides[0] | sides[1]
