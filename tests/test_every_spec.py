@@ -199,31 +199,6 @@ def test_synthetic_sets_declare_the_flip_rule_that_they_have() -> None:
         assert load_dataset(name).num_classes == len(CLASSES[name])
 
 
-def test_mmvit_has_60_rows_in_six_tables_24_its_own() -> None:
-    paper = load_paper("mmvit")
-    assert [len(table.rows) for table in paper.tables] == [6, 6, 5, 20, 14, 9]
-    assert [sum(row.own for row in table.rows) for table in paper.tables] == [6, 6, 5, 3, 2, 2]
-    assert all((row.status == "runnable") == row.own for row in paper.rows)
-
-
-def test_the_24_own_rows_of_mmvit_need_63_trainings_at_paper_scale() -> None:
-    wanted = [m for row in select(["mmvit"]) for m in measurements(row, "paper")]
-    assert len({m.evaluation.training.key for m in wanted}) == 63
-    shared = ("mmvit/table1:mm-vit-iii-merged", "mmvit/table2:tms", "mmvit/table3:all")
-    assert len({key(row_id) for row_id in shared}) == 1
-    by_name = {m.name: m for row in select(["mmvit/table1:mm-vit-iii-merged"]) for m in measurements(row, "paper")}
-    assert by_name["sthv2"].evaluation.training.key == key("mmvit/table5:mm-vit-8")
-    finetuned = measurements(select(["mmvit/table4:mm-vit-imra-kinetics"])[0], "paper")
-    assert {m.evaluation.training.ancestors()[0].key for m in finetuned} == {key("mmvit/table6:mm-vit-8")}
-
-
-def test_every_contradiction_of_mmvit_has_a_decision_and_each_decision_a_row() -> None:
-    paper = load_paper("mmvit")
-    named = {note for row in paper.rows for note in row.notes}
-    assert len(paper.about.decisions) == 21
-    assert set(paper.about.decisions) == named
-
-
 def test_synthetic_sets_have_a_data_module_of_their_name_and_the_others_are_folders() -> None:
     names = [path.parent.name for path in own_root().data_manifests.glob("*/dataset.yaml")]
     facts = {name: load_dataset(name) for name in names}

@@ -161,7 +161,7 @@ def test_no_file_of_the_package_knows_of_them() -> None:
         ),
         ("import sys; sys.exit(3)\n", "importing broken_net raised SystemExit: 3 ({0}/broken_net.py:3)"),
         ("import not_installed\n", "importing broken_net raised ModuleNotFoundError: No module named 'not_installed'"),
-        ("del toy\n", "broken_net has no 'toy'"),
+        ("del toy\n", "broken_net has no name 'toy'"),
         ("globals()['toy'] = None\n", "model broken_net:toy: is no builder; name a function or a class"),
         ("", "model broken_net:toy: gave NoneType, not a torch.nn.Module"),
     ],

@@ -227,6 +227,29 @@ def test_a_method_that_fails_is_one_line(prepared: Prepared, hook: str, body: st
     assert "\n" not in str(caught.value)
 
 
+PLAIN = """\
+from torch.optim import SGD
+from vtbench.methods.base import VideoClassifier
+
+
+class Plain(VideoClassifier):
+    def __init__(self, network, *, lr: float, epochs: int, nesterov: bool = False):
+        super().__init__(network)
+        self.lr, self.nesterov = lr, nesterov
+
+    def configure_optimizers(self):
+        return SGD(self.parameters(), lr=self.lr, momentum=0.9, nesterov=self.nesterov)
+"""
+
+
+def test_a_method_takes_what_its_init_names_and_nothing_else(prepared: Prepared) -> None:
+    without = "optimizer: null, weight_decay: null, warmup_epochs: null, schedule: null, label_smoothing: null"
+    rows = f'  - {{id: one, label: One, train: {{method: "own:Plain", nesterov: true, {without}}}}}\n'
+    (measurement,) = prepared(rows, own=PLAIN)
+    assert measurement.evaluation.training.train.arguments == {"nesterov": True}
+    assert ran(measurement)["metrics"]["top1"] >= 0
+
+
 DATA = """\
 title: Ours
 source: ours

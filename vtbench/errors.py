@@ -18,6 +18,9 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+MOST_LISTED = 30
+"""How many known names a message lists."""
+
 
 class VtbenchError(Exception):
     """Base of all errors that end a command with one line instead of a traceback."""
@@ -102,15 +105,26 @@ def first_line(error: BaseException) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """Kind and first line of an error that is not ours: "ValueError: 3 heads do not divide 64"."""
-    said = first_line(error)
-    return said if said == type(error).__name__ else f"{type(error).__name__}: {said}"
+    message = first_line(error)
+    return message if message == type(error).__name__ else f"{type(error).__name__}: {message}"
 
 
-def did_you_mean(name: str, known: Iterable[str], before: str = "") -> str:
-    """`"; did you mean 'x'?"` for the nearest of the known names, or their list when none is near. `before` is what the
-    nearest one is to be written behind ("msca/table1:"), so that it can be pasted."""
+def did_you_mean(name: object, known: Iterable[object], before: str = "") -> str:
+    """`"; did you mean 'x'?"` for the nearest of the known names, "" when none is near. `before` is what the nearest
+    one is to be written behind ("msca/table1:"), so that it can be pasted."""
+    near = difflib.get_close_matches(str(name), [text for text in known if isinstance(text, str)], n=1, cutoff=0.6)
+    return f"; did you mean '{before}{near[0]}'?" if near else ""
+
+
+def unknown(kind: str, name: object, known: Iterable[str], *, of: str = "", before: str = "") -> str:
+    """The message for a name that is looked up and not there: "no model 'mcsa'; did you mean 'msca'?". The known
+    names are listed when none is near, up to MOST_LISTED of them.
+
+    - kind: what should have the name
+    - of: what should have something of this name: "msca() has no argument 'deph'; did you mean 'depth'?"
+    - before: what the names are to be written behind: "no row 'msca/table1:vti'; did you mean 'msca/table1:vit'?"
+    """
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean '{before}{near[0]}'?"
-    return f"; known: {', '.join(known)}" if known else ""
+    has = f"{of} has no" if of else "no"
+    listed = f"; known: {', '.join(known)}" if 0 < len(known) <= MOST_LISTED else ""
+    return f"{has} {kind} '{before}{name}'{did_you_mean(name, known, before) or listed}"

@@ -58,15 +58,15 @@ def may_be_empty(hint: Any) -> bool:
     return type(None) in parts(hint)[1]
 
 
-_taken_apart: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
+_parts: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
 
 
 def parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     """Origin and arguments of an annotation. Remembered by identity: Literals with the same choices in another order
     are equal."""
-    found = _taken_apart.get(id(hint))
+    found = _parts.get(id(hint))
     if found is None:
-        found = _taken_apart[id(hint)] = (hint, get_origin(hint), get_args(hint))  # holding it keeps its id its own
+        found = _parts[id(hint)] = (hint, get_origin(hint), get_args(hint))  # holding it keeps its id its own
     return found[1:]
 
 
@@ -88,8 +88,7 @@ def scalar(value: Any, hint: Any) -> Any:
         return scalar(value, next(arm for arm in inner if arm is not type(None)))
     if origin is Literal:
         if value not in inner or type(value) not in {type(choice) for choice in inner}:
-            found = in_words(value) if isinstance(value, list | dict) else repr(value)
-            raise ValueError(f"is {found}, must be one of {listed(inner)}{near(value, inner)}")
+            raise ValueError(not_one_of(value, inner))
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         if isinstance(value, int) and abs(value) > 1e300:
@@ -155,12 +154,10 @@ def in_words(value: Any) -> str:
     return f"{value!r}, which is {kind}" if kind else f"{value}, which is a {type(value).__name__}"
 
 
-def listed(choices: Iterable[Any]) -> str:
-    """The choices of a message, with commas between."""
-    return ", ".join(str(choice) for choice in choices)
-
-
-def near(value: Any, choices: Iterable[Any]) -> str:
-    """The nearest choice as a question, or nothing: the choices are listed already."""
-    hint = did_you_mean(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else ""
-    return hint if "did you mean" in hint else ""
+def not_one_of(value: Any, choices: Iterable[Any]) -> str:
+    """The message for a value that is not among the choices of its name, which stands in front of it: "is 'kv', must be
+    one of q, qkv; did you mean 'qkv'?"."""
+    choices = list(choices)
+    found = in_words(value) if isinstance(value, list | dict) else repr(value)
+    hint = did_you_mean(value, choices) if isinstance(value, str) else ""
+    return f"is {found}, must be one of {', '.join(map(str, choices))}{hint}"

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vtbench.errors import SpecError, UsageError, VtbenchError, did_you_mean, in_one_line
+from vtbench.errors import SpecError, UsageError, VtbenchError, in_one_line, unknown
 
 
 def load(name: str, known: Mapping[str, str], kind: str) -> Any:
@@ -24,7 +24,7 @@ def load(name: str, known: Mapping[str, str], kind: str) -> Any:
     place = known.get(name, name)
     module_name, colon, attribute = place.partition(":")
     if not colon:
-        raise UsageError(f"no {kind} '{name}'{did_you_mean(name, known)}")
+        raise UsageError(unknown(kind, name, known))
     try:
         module = importlib.import_module(module_name)
     except KeyboardInterrupt:
@@ -35,8 +35,7 @@ def load(name: str, known: Mapping[str, str], kind: str) -> Any:
         raise UsageError(f"{kind} {name}: {_what_failed(module_name, error)}") from error
     if not hasattr(module, attribute):
         names = [other for other in vars(module) if not other.startswith("_")]
-        near = did_you_mean(attribute, names)
-        raise UsageError(f"{kind} {name}: {module_name} has no '{attribute}'{near if 'did you mean' in near else ''}")
+        raise UsageError(f"{kind} {name}: {unknown('name', attribute, names, of=module_name)}")
     return getattr(module, attribute)
 
 
@@ -44,9 +43,17 @@ def _what_failed(module: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and (module + ".").startswith(error.name + "."):
         return f"no module '{error.name}'; add its folder with --include DIR, or install it"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename][1:]
-    theirs = [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix))] or frames
-    where = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
-    return f"importing {module} raised {in_one_line(error)}{where}; repair the module"
+    return f"importing {module} raised {in_one_line(error)}{_at(_own(frames) or frames)}; repair the module"
+
+
+def _own(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """Those in code of the user's: neither Python's nor an installed package's."""
+    return [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix))]
+
+
+def _at(frames: list[traceback.FrameSummary]) -> str:
+    """The innermost frame as " (file:line)"; nothing without one."""
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
 @contextlib.contextmanager
@@ -60,7 +67,5 @@ def guarded(name: str, what: str, remedy: str, error: type[VtbenchError] = SpecE
     except BaseException as raised:
         if ":" not in name:
             raise
-        frames = traceback.extract_tb(raised.__traceback__)
-        theirs = [frame for frame in frames[1:] if not frame.filename.startswith((sys.prefix, sys.base_prefix))]
-        where = f" ({theirs[-1].filename}:{theirs[-1].lineno})" if theirs else ""
+        where = _at(_own(traceback.extract_tb(raised.__traceback__)[1:]))
         raise error(f"{what} {name}: {in_one_line(raised)}{where}; {remedy}") from raised

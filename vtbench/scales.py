@@ -25,7 +25,7 @@ def at_scale(scale: Scale) -> str:
 
 def without_scale(text: str) -> str:
     """A message without the words of `at_scale`, to see whether another scale only repeats it."""
-    return functools.reduce(lambda said, scale: said.replace(at_scale(scale), ""), small_scales(), text)
+    return functools.reduce(lambda message, scale: message.replace(at_scale(scale), ""), small_scales(), text)
 
 
 def small_scales() -> tuple[Scale, ...]:
@@ -36,10 +36,3 @@ def small_scales() -> tuple[Scale, ...]:
 def smallest_first() -> tuple[Scale, ...]:
     """All scales, as reports and options list them: those with the most layers first."""
     return tuple(sorted(SCALES, key=lambda scale: -len(layered(scale))))
-
-
-def known_scale(scale: str) -> Scale:
-    """`scale`, or ValueError if it is none."""
-    if scale not in SCALES:
-        raise ValueError(f"must be one of {', '.join(SCALES)}")
-    return scale

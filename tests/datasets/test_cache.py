@@ -57,8 +57,8 @@ def test_frames_are_the_same_whatever_the_room(tmp_path: Path) -> None:
         wanted = np.array([[3, 1], [1, 5]])
         plain = DecodedFrames()(file, lambda n, wanted=wanted: wanted)
         for cache in (with_room, without):
-            frames, which, remark = DecodedFrames(cache)(file, lambda n, wanted=wanted: wanted)
-            assert torch.equal(frames, plain[0]) and np.array_equal(which, plain[1]) and remark is None
+            frames, which, note = DecodedFrames(cache)(file, lambda n, wanted=wanted: wanted)
+            assert torch.equal(frames, plain[0]) and np.array_equal(which, plain[1]) and note is None
             assert cache.num_bytes <= cache.max_bytes
     assert len(with_room) == 3 and len(without) == 1
     assert with_room.num_bytes == sum(12 + n for n in range(3)) * encoded.HEIGHT * encoded.WIDTH * 3

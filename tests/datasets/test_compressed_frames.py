@@ -164,16 +164,16 @@ def test_what_is_heard_at_a_frame_is_in_the_middle_of_its_sound(uneven: Path, ca
 
 
 @pytest.mark.parametrize("cache", [None, FileCache()])
-def test_files_without_sound_are_silent_and_remarked(silent: Path, video: Path, cache: FileCache | None) -> None:
-    for _ in range(2):  # a cached file is remarked for whoever reads it later, too
-        found, _, remark = source(cache=cache)(silent, lambda n: np.array([2]))
-        assert torch.allclose(found["audio"], torch.tensor(0.01).log()) and remark == SILENT
+def test_files_without_sound_are_silent_and_noted(silent: Path, video: Path, cache: FileCache | None) -> None:
+    for _ in range(2):  # a cached file keeps its note
+        found, _, note = source(cache=cache)(silent, lambda n: np.array([2]))
+        assert torch.allclose(found["audio"], torch.tensor(0.01).log()) and note == SILENT
     assert source(cache=cache)(video, lambda n: np.array([2]))[2] is None
     unheard = source(modalities=("iframe",), motion=None, cache=cache)
     assert unheard(silent, lambda n: np.array([2]))[2] is None
 
 
-def test_damaged_sound_is_remarked(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_sound_is_noted(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = read_audio(video)
     monkeypatch.setattr(compressed, "read_audio", lambda file: dataclasses.replace(heard, damaged_packets=2))
     assert source()(video, lambda n: np.array([2]))[2] == DAMAGED_AUDIO
@@ -203,7 +203,7 @@ def test_silent_videos_are_counted_in_training_and_said_in_tests(
         pass
     assert data.silent_train_videos == 1
     items = [item for batch in data.test_dataloader() for item in batch]
-    assert [item.get("remark") for item in items] == [None, SILENT]
+    assert [item.get("note") for item in items] == [None, SILENT]
 
 
 @pytest.mark.parametrize("cache", [None, FileCache()])
@@ -244,9 +244,9 @@ def test_a_file_that_was_replaced_is_read_again(
     replace(path, video, size=size, time_ns=time_ns)
     before, *_ = source(cache=cache)(path, lambda n: np.array([2, 9]))
     replace(path, silent, size=size + more_bytes, time_ns=time_ns + later_ns)
-    after, _, remark = source(cache=cache)(path, lambda n: np.array([2, 9]))
+    after, _, note = source(cache=cache)(path, lambda n: np.array([2, 9]))
     expected, *_ = source()(silent, lambda n: np.array([2, 9]))
-    assert remark == SILENT and not torch.equal(before["audio"], after["audio"])
+    assert note == SILENT and not torch.equal(before["audio"], after["audio"])
     assert all(torch.equal(after[name], expected[name]) for name in ALL)
 
 

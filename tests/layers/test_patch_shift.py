@@ -202,7 +202,7 @@ def test_an_order_is_a_permutation_of_every_token() -> None:
         ([[0, 1], [2]], 8, r"pattern=\[\[0, 1\], \[2\]\]: has rows of 1 and 2 numbers; make them equal"),
         ([], 8, r"pattern=\[\]: is empty; give rows"),
         ([[]], 8, r"pattern=\[\[\]\]: is empty; give rows"),
-        ("e-25", 8, "pattern='e-25': must be one of none, center-one, uneven, even-2, a-3, b-4, c-9, d-16, or a grid"),
+        ("e-25", 8, "pattern is 'e-25', must be one of none, center-one, uneven, even-2, a-3, b-4, c-9, d-16, a grid"),
         ("c-9", 4, "pattern='c-9': shifts by 4 frames, the network has num_frames=4 .*; take a pattern"),
         ([[0, -3]], 3, r"shifts by 3 frames, the network has num_frames=3"),
         ("center-one", 1, "shifts by 1 frames, the network has num_frames=1"),
@@ -217,5 +217,5 @@ def test_impossible_patterns_are_named(pattern: Any, num_frames: int, message: s
 
 
 def test_an_unknown_meaning_of_positive_numbers_is_named() -> None:
-    with pytest.raises(ValueError, match="positive='after': must be one of previous, next"):
+    with pytest.raises(ValueError, match="positive is 'after', must be one of previous, next"):
         inspect.unwrap(frame_offsets)("c-9", 7, 7, num_frames=16, positive="after")

@@ -346,11 +346,11 @@ def test_the_defaults_are_those_of_the_paper(backbone: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"attention": "2d"}, "attention='2d'.*leap, joint, framewise"),
-        ({"shift": "tsm"}, "shift='tsm'.*periodic, plain, none"),
-        ({"loop": "block"}, "loop='block'.*depth, stage"),
-        ({"first": "last"}, "first='last'.*previous, next"),
-        ({"boundary": "mirror"}, "boundary='mirror'.*zero, replicate, cyclic"),
+        ({"attention": "2d"}, "attention is '2d', .*leap, joint, framewise"),
+        ({"shift": "tsm"}, "shift is 'tsm', .*periodic, plain, none"),
+        ({"loop": "block"}, "loop is 'block', .*depth, stage"),
+        ({"first": "last"}, "first is 'last', .*previous, next"),
+        ({"boundary": "mirror"}, "boundary is 'mirror'.*zero, replicate, cyclic"),
         ({"levels": (1, 4)}, "level R = 4 of num_frames=8.*one of 1, 2, 3"),
         ({"levels": (0,)}, "level R = 0 of num_frames=8.*one of 1, 2, 3"),
         ({"levels": ()}, r"levels=\[\]: must name at least one"),

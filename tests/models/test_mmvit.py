@@ -476,8 +476,8 @@ def test_defaults_are_the_networks_of_table_1() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"variant": "V"}, "variant='V': must be one of I, II, III, IV"),
-        ({"cross_modal": "shift"}, "cross_modal='shift': must be one of merged, co, shift_merge"),
+        ({"variant": "V"}, "variant is 'V', must be one of I, II, III, IV"),
+        ({"cross_modal": "shift"}, "cross_modal is 'shift', must be one of merged, co, shift_merge"),
         ({"variant": "II", "cross_modal": "co"}, "cross_modal='co': belongs to the variants III and IV"),
         ({"order": "TS"}, "order='TS': must be a permutation of TMS"),
         ({"order": "TMM"}, "order='TMM': must be a permutation of TMS"),

@@ -179,8 +179,8 @@ def test_class_token_counts_among_the_patches_unless_left_out() -> None:
         ("msca", {"backward_heads": 3, "forward_heads": 2}, "backward_heads=3, forward_heads=2.*num_heads=4"),
         ("msca", {"backward_heads": -1}, "backward_heads=-1"),
         ("msca", {"num_msca_blocks": 4}, r"num_msca_blocks=4: must be 0 to 3"),
-        ("msca", {"shifted": "vk"}, "shifted='vk'.*qkv"),
-        ("msca", {"boundary": "mirror"}, "boundary='mirror'.*cyclic"),
+        ("msca", {"shifted": "vk"}, "shifted is 'vk'.*qkv"),
+        ("msca", {"boundary": "mirror"}, "boundary is 'mirror'.*cyclic"),
         ("msca_patch", {"backward_patches": 3, "forward_patches": 3}, "at most 5.*with the class token"),
         (
             "msca_patch",
@@ -188,8 +188,8 @@ def test_class_token_counts_among_the_patches_unless_left_out() -> None:
             "at most 4.*without",
         ),
         ("msca_patch", {"num_msca_blocks": -1}, "num_msca_blocks=-1"),
-        ("msca_patch", {"shifted": ""}, "shifted=''"),
-        ("msca_patch", {"boundary": "mirror"}, "boundary='mirror'"),
+        ("msca_patch", {"shifted": ""}, "shifted is ''"),
+        ("msca_patch", {"boundary": "mirror"}, "boundary is 'mirror'"),
     ],
 )
 def test_impossible_arguments_are_named(

@@ -558,12 +558,12 @@ def test_stochastic_depth_of_deit_acts_in_training_only(arguments: dict[str, Any
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"pattern": "e-25"}, "pattern='e-25': must be one of none, center-one, uneven, even-2"),
+        ({"pattern": "e-25"}, "pattern is 'e-25', must be one of none, center-one, uneven, even-2"),
         ({"pattern": "d-16"}, "pattern='d-16': shifts by 7 frames, the network has num_frames=5 after the tubelet"),
         ({"pattern": ((0, 1), (1,))}, "has rows of 1 and 2 numbers"),
         ({"pattern": ()}, r"pattern=\(\): is empty"),
-        ({"positive": "after"}, "positive='after': must be one of previous, next"),
-        ({"key_frame": "last"}, "key_frame='last': must be one of same, first"),
+        ({"positive": "after"}, "positive is 'after', must be one of previous, next"),
+        ({"key_frame": "last"}, "key_frame is 'last', must be one of same, first"),
         ({"stages": (4,)}, r"stages=\[4\]: must be different numbers from 1 to 3"),
         ({"stages": (0, 1)}, r"stages=\[0, 1\]: must be"),
         ({"stages": (1, 1)}, r"stages=\[1, 1\]: must be different"),

@@ -240,7 +240,7 @@ def test_no_stages_are_named() -> None:
 
 
 def test_an_unknown_attention_is_named(build_unchecked: Any) -> None:
-    with pytest.raises(ValueError, match="attention='dense': must be one of window, sparse"):
+    with pytest.raises(ValueError, match="attention is 'dense', must be one of window, sparse"):
         build_unchecked("swin", **SIZES, attention="dense")
 
 

@@ -81,8 +81,8 @@ def test_no_channel_shifted_is_the_vit_to_the_bit() -> None:
         ({"shift_fraction": 0.6}, r"shift_fraction=0.6: must be in \[0, 0.5\]"),
         ({"shift_fraction": -0.1}, "shift_fraction=-0.1"),
         ({"shift_fraction": 0.1}, "shift_fraction=0.1.*12 channels"),
-        ({"first": "last"}, "first='last'.*previous, next"),
-        ({"boundary": "mirror"}, "boundary='mirror'"),
+        ({"first": "last"}, "first is 'last'.*previous, next"),
+        ({"boundary": "mirror"}, "boundary is 'mirror'"),
     ],
 )
 def test_impossible_arguments_are_named(build_unchecked: Any, arguments: dict[str, Any], message: str) -> None:

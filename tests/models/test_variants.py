@@ -115,7 +115,7 @@ def test_without_audio_there_is_no_modality_for_it() -> None:
 
 
 def test_a_spec_names_no_variant() -> None:
-    with pytest.raises(SpecError, match="no model is called 'msca_kv'"):
+    with pytest.raises(SpecError, match="no model 'msca_kv'"):
         Builders().signature("msca_kv")
 
 

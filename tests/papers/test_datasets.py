@@ -46,9 +46,9 @@ def test_counts_can_be_limited() -> None:
     ("old", "new", "message"),
     [
         ("num_classes: 4", "num_classes: 5", "has 4 lines, 4 of them different; dataset.yaml says num_classes: 5"),
-        ("num_classes: 4", "num_clases: 4", "no such key; did you mean 'num_classes'?"),
+        ("num_classes: 4", "num_clases: 4", "num_clases: no key 'num_clases'; did you mean 'num_classes'?"),
         ("plus_three: minus_three, ", "", "flipping twice must give 'minus_three' back; add plus_three: minus_three"),
-        ("plus_one: minus_one", "plus_on: minus_one", "no class 'plus_on' in classes.txt; did you mean 'plus_one'?"),
+        ("plus_one: minus_one", "plus_on: minus_one", "classes.txt has no class 'plus_on'; did you mean 'plus_one'?"),
         ("flip: {labels", "flip: {forbidden: true, labels", "flip holds either labels or forbidden: true"),
     ],
 )
@@ -114,7 +114,7 @@ def test_clips_of_one_video_are_a_group_of_ucf101() -> None:
         ("sthv2", "train: train", "train: [a, 1]", "lists.train: must be the name of a split file, without .csv, or a"),
         ("sthv2", "train: train", "train: []", "lists.train: must be the name of a split file, without .csv, or a"),
         ("sthv2", "train: train, ", "", "lists.train: missing; it is the split file of the training videos"),
-        ("sthv2", "{train: train", "{trian: train", "lists.trian: no such key; did you mean 'train'?"),
+        ("sthv2", "{train: train", "{trian: train", "lists.trian: no key 'trian'; did you mean 'train'?"),
     ],
 )
 def test_wrong_names_and_groups_are_one_line(benchmarks: Path, name: str, old: str, new: str, message: str) -> None:

@@ -52,8 +52,8 @@ def test_a_whole_number_becomes_a_float_where_a_number_is_wanted(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: a\nrate: 1\nnmae: b\n", "file.yaml:3: nmae: no such key; did you mean 'name'?"),
-        ("name: a\nrate: 1\ninner:\n  sise: 3\n", "file.yaml:4: inner.sise: no such key; did you mean 'size'?"),
+        ("name: a\nrate: 1\nnmae: b\n", "file.yaml:3: nmae: no key 'nmae'; did you mean 'name'?"),
+        ("name: a\nrate: 1\ninner:\n  sise: 3\n", "file.yaml:4: inner.sise: no key 'sise'; did you mean 'size'?"),
         ("name: a\n", "file.yaml:1: rate: missing; it is a rate"),
         ("name: 3\nrate: 1\n", "file.yaml:1: name: must be text, not 3, which is a whole number"),
         ("name: a\nrate: fast\n", "file.yaml:2: rate: must be a number, not 'fast', which is text"),

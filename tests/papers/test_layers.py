@@ -146,24 +146,27 @@ def test_shared_values_are_passed_over_where_a_row_lacks_the_block(own_paper: Ow
     [
         (
             "mini: {model: {dept: 3}}",
-            "table1.yaml:13: rows[0].mini.model.dept: vit() has no such argument; did you mean",
+            "table1.yaml:13: rows[0].mini.model.dept: vit() has no argument 'dept'; did you mean",
         ),
-        ("mini: {train: {epoch: 3}}", "table1.yaml:13: rows[0].mini.train.epoch: no such key; did you mean 'epochs'?"),
+        (
+            "mini: {train: {epoch: 3}}",
+            "table1.yaml:13: rows[0].mini.train.epoch: no key 'epoch'; did you mean 'epochs'?",
+        ),
         ("mini: {train: {epochs: 0}}", "table1.yaml:13: rows[0].mini.train.epochs: is 0, must be at least 1"),
         ("mini: {train: {method: null}}", "rows[0].mini.train.method: is removed here, and cannot be missing; it is"),
-        ("mini: {trian: {epochs: 3}}", "rows[0].mini.trian: no such key; did you mean 'train'?"),
+        ("mini: {trian: {epochs: 3}}", "rows[0].mini.trian: no key 'trian'; did you mean 'train'?"),
         ("mini: {train: 3}", "rows[0].mini.train: must be keys and values, not 3"),
         ("mini: 3", "rows[0].mini: must be blocks, as {train: {epochs: 5}}, not 3"),
         ("mini: {why: 3, train: {epochs: 3}}", "rows[0].mini.why: must be the reason for a value, as text, not 3"),
         ("mini: {why: {train.lr: fast}, train: {epochs: 3}}", "gives no value to 'train.lr'; remove it"),
-        ("mni: {train: {epochs: 3}}", "rows[0].mni: no such key; did you mean 'mini'?"),
+        ("mni: {train: {epochs: 3}}", "rows[0].mni: no key 'mni'; did you mean 'mini'?"),
         ("mini: {data: {size: 300}}", "augment.short_side is 256, a crop of data.size 300 does not fit at mini scale"),
         ("mini: {data: {sampling: segments}}", "data must hold exactly one of stride"),
         (
             "mini: {train: {schedule: step}}",
             "train.milestones belongs to the schedule step, which needs it at mini scale",
         ),
-        ("mini: {data: {dataset: cycel}}", "no data set is called 'cycel'; did you mean 'cycle'?"),
+        ("mini: {data: {dataset: cycel}}", "no data set 'cycel'; did you mean 'cycle'?"),
     ],
 )
 def test_what_a_row_cannot_have_at_a_small_scale_is_one_line(own_paper: OwnPaper, row: str, message: str) -> None:
@@ -192,7 +195,8 @@ def test_a_value_for_a_block_that_the_row_lacks_is_an_error(own_paper: OwnPaper,
 def test_a_shared_value_that_no_row_can_use_is_an_error(own_paper: OwnPaper) -> None:
     own_paper(paper="title: A paper\nmini:\n  why: small\n  model: {dept: 3}\n")
     with pytest.raises(
-        SpecError, match=r"paper\.yaml:4: mini\.model\.dept: no network of these rows has such an argument.*'depth'"
+        SpecError,
+        match=r"paper\.yaml:4: mini\.model\.dept: the network of each of these rows has no argument 'dept'; .*'depth'",
     ):
         load_paper("lab")
 
@@ -297,11 +301,11 @@ def test_an_empty_argument_is_left_to_the_network_of_single_frames(own_paper: Ow
         ("{dataset: stills}", "init.pretraining.name: missing; a pretraining names its network"),
         ("{model: vit}", "init.pretraining.dataset: missing; a pretraining names its data set"),
         ("stills", "must be keys and values, as {dataset: NAME, model: NAME}, not 'stills'"),
-        ("{dataset: stils, model: vit}", "init.pretraining.dataset: no data set is called 'stils'; did you mean"),
-        ("{dataset: stills, model: vti}", "init.pretraining.model: no model is called 'vti'; did you mean 'vit'?"),
-        ("{dataset: stills, model: vit, trian: {lr: 1.0}}", "trian: no such key; did you mean 'train'?"),
-        ("{dataset: stills, model: vit, train: {lrr: 1.0}}", "train.lrr: no such key; did you mean 'lr'?"),
-        ("{dataset: stills, model: {name: vit, dept: 3}}", "vit() has no such argument; did you mean 'depth'?"),
+        ("{dataset: stils, model: vit}", "init.pretraining.dataset: no data set 'stils'; did you mean"),
+        ("{dataset: stills, model: vti}", "init.pretraining.model: no model 'vti'; did you mean 'vit'?"),
+        ("{dataset: stills, model: vit, trian: {lr: 1.0}}", "trian: no key 'trian'; did you mean 'train'?"),
+        ("{dataset: stills, model: vit, train: {lrr: 1.0}}", "train.lrr: no key 'lrr'; did you mean 'lr'?"),
+        ("{dataset: stills, model: {name: vit, dept: 3}}", "vit() has no argument 'dept'; did you mean 'depth'?"),
         ("{dataset: stills, model: vit, train: {epochs: 0}}", "train.epochs: is 0, must be at least 1"),
     ],
 )

@@ -80,7 +80,7 @@ def test_a_method_of_its_own_may_lack_arguments_of_the_other(own_paper: OwnPaper
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("", r"backbone_lr: the method Own has no such argument; leave it out, or write backbone_lr: null in the row"),
+        ("", r"backbone_lr: the method Own has no such argument; write backbone_lr: null beside the method"),
         (", backbone_lr: null, bakbone_lr: null", r"train\.bakbone_lr: no such key; known: (?!.*network)"),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_start_from_a_measurement_that_it_does_not_take_says_what_to_do(own_pa
     )
     (problem,) = check("lab")[1]
     assert problem.endswith(
-        "init.measurement: 'main' is not a measurement of lab/table1:mine; it is like msca/table3:vit@events, so give "
+        "init.measurement: lab/table1:mine has no measurement 'main'; it is like msca/table3:vit@events, so give "
         "it an `init` of its own"
     )
 

@@ -61,7 +61,7 @@ def row(text: str) -> str:
         ("published: {top1: 51.2}", "rows[0].published.top1: is 51.2, which is a number; quote it, so that the printed "
                                     "precision is kept"),
         ("eval: {metrics: [top1]}", "rows[0].eval.metrics[0]: is measured in every test; leave it out"),
-        ("eval: {metrics: [gflops]}", "rows[0].eval.metrics[0]: no metric is called 'gflops'; known: "
+        ("eval: {metrics: [gflops]}", "rows[0].eval.metrics[0]: no metric 'gflops'; known: "
                                       "mean_class_accuracy; your own is named as package.module:name"),
         ('published: {mean_class_accuracy: "51.2"}', "rows[0].published.mean_class_accuracy: mean_class_accuracy is "
                                                      "measured where it is asked for; add it to eval.metrics"),
@@ -76,7 +76,7 @@ def row(text: str) -> str:
         ),
         (
             "quoted: true, model: {name: vit}, mini: {model: {dept: 3}}",
-            "rows[0].mini.model.dept: vit() has no such argument; did you mean 'depth'?",
+            "rows[0].mini.model.dept: vit() has no argument 'dept'; did you mean 'depth'?",
         ),
         ("quoted: true, data: {num_frames: 3}", "rows[0].data: a row that only quotes numbers has no recipe"),
         ("init: {row: lab/table1:one}", "rows[0].init.row: goes in a circle: lab/table1:one -> lab/table1:one"),
@@ -96,20 +96,20 @@ def test_a_mistake_in_a_row_is_one_line(own_paper: OwnPaper, text: str, expected
     ("old", "new", "expected"),
     [
         ("epochs: 5", "epochs: five", "paper.yaml:6: mini.train.epochs: must be a whole number, not 'five'"),
-        ("epochs: 5", "epoch: 5", "paper.yaml:6: mini.train.epoch: no such key; did you mean 'epochs'?"),
-        ("depth: 3", "dept: 3", "paper.yaml:5: mini.model.dept: no network of these rows has such an argument; did you "
-                                "mean 'depth'?"),
-        ("depth: 3", "name: vti", "paper.yaml:5: mini.model.name: no model is called 'vti'; did you mean 'vit'?"),
+        ("epochs: 5", "epoch: 5", "paper.yaml:6: mini.train.epoch: no key 'epoch'; did you mean 'epochs'?"),
+        ("depth: 3", "dept: 3", "paper.yaml:5: mini.model.dept: the network of each of these rows has no argument "
+                                "'dept'; did you mean 'depth'?"),
+        ("depth: 3", "name: vti", "paper.yaml:5: mini.model.name: no model 'vti'; did you mean 'vit'?"),
         ("depth: 3", "name: null", "paper.yaml:5: mini.model.name: must be a name, as text"),
-        ("dataset: cycle", "dataset: cicle", "paper.yaml:4: mini.data.dataset: no data set is called 'cicle'; did you "
+        ("dataset: cycle", "dataset: cicle", "paper.yaml:4: mini.data.dataset: no data set 'cicle'; did you "
                                              "mean 'cycle'?"),
         ("why: small", "why: {trian: x}", "paper.yaml:3: mini.why.trian: the mini block beside it gives no value to "
                                           "'trian'; remove it"),
         ("why: small", "why: ''", "paper.yaml:3: mini.why: must be the reason for a value, as text, not empty"),
-        ("mini:\n", "mni:\n", "paper.yaml:2: mni: no such key; did you mean 'mini'?"),
+        ("mini:\n", "mni:\n", "paper.yaml:2: mni: no key 'mni'; did you mean 'mini'?"),
         ("data: {dataset: cycle}", "data: 3", "paper.yaml:4: mini.data: must be keys and values, not 3"),
         ("title: A paper\n", "", "paper.yaml:1: title: missing; it is the title of the paper"),
-        ("title: A paper\n", "titel: A paper\n", "paper.yaml:1: titel: no such key; did you mean 'title'?"),
+        ("title: A paper\n", "titel: A paper\n", "paper.yaml:1: titel: no key 'titel'; did you mean 'title'?"),
         ("why: small", "init: {pretraining: {dataset: stills, model: 3}}\n  why: small",
          "paper.yaml:3: mini.init.pretraining.model: must be a name or keys and values, not 3"),
         ("why: small", "init: {pretraining: {dataset: stills, model: vit, data: {dataset: cycle}}}\n  why: small",
@@ -130,13 +130,13 @@ def test_one_mistake_is_one_line_in_several_rows_and_at_several_scales(own_paper
     rows = "".join(f"  - {{id: r{n}, label: R, model: {{dept: 3}}}}\n" for n in range(3))
     folder = own_paper(rows, paper=MINI)
     assert problems(folder) == [
-        "table1.yaml:13: rows[0].model.dept: vit() has no such argument; did you mean 'depth'? (also in line 14, 15)"
+        "table1.yaml:13: rows[0].model.dept: vit() has no argument 'dept'; did you mean 'depth'? (also in line 14, 15)"
     ]
 
 
 def test_rows_in_one_line_with_a_baseline_are_told_apart(own_paper: OwnPaper) -> None:
     folder = own_paper("  [{id: one, label: One}, {id: two, label: Two, baseline: noe}]\n")
-    assert problems(folder) == ["table1.yaml:13: rows[1].baseline: 'noe' is not another row of this table; did you "
+    assert problems(folder) == ["table1.yaml:13: rows[1].baseline: this table has no other row 'noe'; did you "
                                 "mean 'one'?"]  # fmt: skip
     assert [name.name for name in load_paper_rows(folder, "  [{id: one, label: One}, {id: two, label: Two}]\n")] == [
         "one",
@@ -261,11 +261,11 @@ def test_fitting_arguments_are_taken_as_they_are(own_paper: OwnPaper) -> None:
         ("", b"a\n", "data_manifests/ours/classes.txt: has 1 lines, 1 of them different; dataset.yaml says "
                      "num_classes: 2"),
         ("", b"\xe9\nb\n", "data_manifests/ours/classes.txt: cannot be read as text in UTF-8: "),
-        ("splts: 3\n", b"a\nb\n", "data_manifests/ours/dataset.yaml:6: splts: no such key; did you mean 'splits'?"),
+        ("splts: 3\n", b"a\nb\n", "data_manifests/ours/dataset.yaml:6: splts: no key 'splts'; did you mean 'splits'?"),
         ("synthetic: true\n", b"a\nb\n", "data_manifests/ours/dataset.yaml:6: synthetic: its data module makes the "
                                          "videos; name it, as module: package.module:Class"),
         ("module: nowhere:Data\n", b"a\nb\n", "data_manifests/ours/dataset.yaml:6: module: no module 'nowhere' in "),
-        ("flip: {labels: {a: c}}\n", b"a\nb\n", "dataset.yaml:6: flip.labels.a: no class 'c' in classes.txt"),
+        ("flip: {labels: {a: c}}\n", b"a\nb\n", "dataset.yaml:6: flip.labels.a: classes.txt has no class 'c'"),
     ],
 )  # fmt: skip
 def test_a_data_set_that_no_row_uses_is_checked_too(
@@ -283,4 +283,24 @@ def test_a_data_set_that_no_row_uses_is_checked_too(
     roots._collected.cache_clear()
     (problem,) = check_datasets()
     assert expected in problem
+    assert problems(folder) == []
+
+
+PLAIN = "class Plain:\n    def __init__(self, network, *, lr: float, epochs: int): ...\n"
+TAKEN = ("optimizer", "weight_decay", "warmup_epochs", "schedule", "label_smoothing")
+
+
+def test_an_argument_that_only_another_method_takes_has_its_remedy(own_paper: OwnPaper) -> None:
+    folder = own_paper(row('train: {method: "own:Plain"}'))
+    (folder / "own.py").write_text(PLAIN)
+    found = "\n".join(problems(folder))
+    for name in set(TAKEN) - {"warmup_epochs"}:  # of that one, `epochs` is near enough to be meant
+        remedy = f"the method Plain has no such argument; write {name}: null beside the method"
+        assert f"defaults.train.{name}: {remedy}" in found
+
+
+def test_an_argument_that_only_another_method_takes_is_removed_beside_the_method(own_paper: OwnPaper) -> None:
+    removed = ", ".join(f"{name}: null" for name in TAKEN)
+    folder = own_paper(row(f'train: {{method: "own:Plain", {removed}}}'))
+    (folder / "own.py").write_text(PLAIN)
     assert problems(folder) == []

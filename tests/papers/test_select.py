@@ -35,7 +35,7 @@ def test_several_selectors_give_each_row_once_in_printed_order() -> None:
     ("selector", "nearest"),
     [
         ("mcsa", "msca"),
-        ("mcsa/table2", "msca"),
+        ("mcsa/table2", "did you mean 'msca'? (in 'mcsa/table2')"),
         ("msca/tabel2", "msca/table2"),
         ("msca/table9", "'msca/table"),
         ("msca/table2:msca-kvv", "'msca/table2:msca-kv'"),

@@ -65,7 +65,7 @@ def test_given_arguments_take_the_annotated_type(builders: Builders) -> None:
     [
         (
             {"depth": 2, "deph": 2},
-            "table.yaml:7: rows[0].model.deph: net() has no such argument; did you mean 'depth'?",
+            "table.yaml:7: rows[0].model.deph: net() has no argument 'deph'; did you mean 'depth'?",
         ),
         ({}, "table.yaml:7: rows[0].model.name: net() needs the argument 'depth'"),
         ({"depth": "2"}, "rows[0].model.depth: must be a whole number, not '2'"),
@@ -74,7 +74,7 @@ def test_given_arguments_take_the_annotated_type(builders: Builders) -> None:
         ({"depth": 2, "limit": 1.5}, "rows[0].model.limit: must be a whole number"),
         ({"depth": 2, "sides": [1, "b"]}, "rows[0].model.sides[1]: must be a whole number"),
         ({"depth": 2, "num_frames": 8}, "rows[0].model.num_frames: is filled in from the data block"),
-        ({"name": "nte"}, "rows[0].model.name: no model is called 'nte'; did you mean 'net'?"),
+        ({"name": "nte"}, "rows[0].model.name: no model 'nte'; did you mean 'net'?"),
     ],
 )
 def test_arguments_that_the_builder_would_refuse_are_refused(
@@ -99,7 +99,7 @@ def test_a_default_that_is_no_literal_is_reported_where_it_stands(builders: Buil
 
 def test_a_builder_that_models_names_in_vain_is_an_error(builders: Builders) -> None:
     (builders.package / "models" / "network.py").write_text("")
-    with pytest.raises(SpecError, match=r"network\.py: defines no function or class 'net'"):
+    with pytest.raises(SpecError, match=r"network\.py: no function or class 'net'"):
         arguments(builders)
 
 

@@ -69,7 +69,7 @@ def test_an_option_overrides_its_entry_of_the_file_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data: {}\nresult: out\n", r"vtbench\.yaml:2: result: no such key; did you mean 'results'\?"),
+        ("data: {}\nresult: out\n", r"vtbench\.yaml:2: result: no key 'result'; did you mean 'results'\?"),
         ("data: k400\n", r"vtbench\.yaml:1: data: must be keys and values"),
         ("results: 3\n", r"vtbench\.yaml:1: results: must be text, not 3"),
     ],
@@ -87,12 +87,10 @@ def test_a_folder_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_misspelt_data_set_names_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--data kinetcs400: no data set of that name; did you mean 'kinetics400'"):
+    with pytest.raises(UsageError, match=r"--data kinetcs400: no data set 'kinetcs400'; did you mean 'kinetics400'"):
         load_settings(folder=tmp_path, data=["kinetcs400=/k400"])
     (tmp_path / "vtbench.yaml").write_text("data: {cylce: /c}\n")
-    with pytest.raises(
-        SpecError, match=r"vtbench\.yaml:1: data\.cylce: no data set of that name; did you mean 'cycle'"
-    ):
+    with pytest.raises(SpecError, match=r"vtbench\.yaml:1: data\.cylce: no data set 'cylce'; did you mean 'cycle'"):
         load_settings(folder=tmp_path)
 
 
@@ -117,10 +115,12 @@ def test_every_name_of_weights_that_a_run_asks_for_can_be_given(tmp_path: Path) 
 
 def test_misspelt_weights_name_the_nearest(tmp_path: Path) -> None:
     wrong = VIT.replace("in21k", "in1k")
-    with pytest.raises(UsageError, match=rf"--weights {wrong}: no row asks for weights.*did you mean '{VIT}'"):
+    with pytest.raises(UsageError, match=rf"--weights {wrong}: no weights of a row '.*'; did you mean '{VIT}'"):
         load_settings(folder=tmp_path, weights=[f"{wrong}=w.pth"])
     (tmp_path / "vtbench.yaml").write_text(f"\nweights:\n  {wrong}: w.pth\n")
-    with pytest.raises(SpecError, match=rf"vtbench\.yaml:3: weights\.{wrong}: no row asks for weights.*'{VIT}'"):
+    with pytest.raises(
+        SpecError, match=rf"vtbench\.yaml:3: weights\.{wrong}: no weights of a row '{wrong}'; did you mean '{VIT}'"
+    ):
         load_settings(folder=tmp_path)
 
 

@@ -357,7 +357,7 @@ def test_train_is_the_step_and_its_memory() -> None:
         ([VIT, "--rounds", "0"], "'0' is not a whole number above 0"),
         ([VIT, "--against", "msca/table2"], "must name one row, as paper/table:row"),
         ([VIT, "--against", "msca/table2:vti"], "no row 'msca/table2:vti'; did you mean"),
-        ([VIT, "--precision", "8"], "invalid choice: '8'"),
+        ([VIT, "--precision", "8"], "no precision '8'; known: 32-true"),
     ],
 )
 def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

@@ -241,12 +241,12 @@ def test_a_test_does_not_resume_from_scores_of_other_weights(tmp_path: Path) -> 
     part.save(tmp_path / folders.SCORES_PART.format(0), labels={"v": 1})
     folders.write_json(tmp_path / folders.CONFIG, {"weights_sha256": "old", "data_fingerprint": "same"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
-    assert parts.labels == {"v": 1} and not parts.all_remarks  # as older versions left it
+    assert parts.labels == {"v": 1} and not parts.all_notes  # as older versions left it
     folders.write_json(tmp_path / folders.NOTES_PART, {"v": "silent"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
-    assert parts.all_remarks and parts.remarks == {"v": "silent"}
+    assert parts.all_notes and parts.notes == {"v": "silent"}
     parts = ScoreParts(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, 1, no_progress)
-    assert parts.labels == {} and list(tmp_path.glob("*.part*")) == [] and parts.all_remarks
+    assert parts.labels == {} and list(tmp_path.glob("*.part*")) == [] and parts.all_notes
 
 
 def _one_by_one(data: Any) -> Any:

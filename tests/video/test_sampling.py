@@ -59,7 +59,7 @@ def test_impossible_requests_are_refused() -> None:
         sampling.last_start(0, num_frames=8, stride=32)
     with pytest.raises(ValueError, match="at least one clip"):
         sampling.test_clips(300, num_frames=8, stride=32, clips=0)
-    with pytest.raises(ValueError, match="'uniform' or 'random'"):
+    with pytest.raises(ValueError, match="mode is 'unifrom', must be one of uniform, random"):
         sampling.test_clips(300, num_frames=8, stride=32, clips=1, mode="unifrom")
     with pytest.raises(ValueError, match="generator"):
         sampling.test_clips(300, num_frames=8, stride=32, clips=1, mode="random")

@@ -275,7 +275,7 @@ def test_a_clip_depends_on_its_generator_alone_and_leaves_torchs_as_it_was(step:
 
 
 def test_unknown_steps_are_refused() -> None:
-    with pytest.raises(ValueError, match="crop is None or 'resized', not 'square'"):
+    with pytest.raises(ValueError, match="crop is 'square', must be one of None, resized"):
         transforms.TrainTransform(size=32, short_side=[32, 32], crop="square")
-    with pytest.raises(ValueError, match="auto_augment is None or 'imagenet', not 'cifar10'"):
+    with pytest.raises(ValueError, match="auto_augment is 'cifar10', must be one of None, imagenet"):
         transforms.TrainTransform(size=32, short_side=[32, 32], auto_augment="cifar10")

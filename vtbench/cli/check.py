@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_selectors, selected_rows
-from vtbench.errors import UsageError, did_you_mean, printable
+from vtbench.errors import UsageError, printable, unknown
 from vtbench.report.printing import print_rows
 from vtbench.scales import SCALES
 
@@ -32,7 +32,7 @@ def call(args: argparse.Namespace) -> int:
     names = list(dict.fromkeys(Selector.parse(text).paper for text in args.selectors)) or paper_names()
     for name in names:
         if name not in paper_names():
-            raise UsageError(f"no paper '{name}'{did_you_mean(name, paper_names())}")
+            raise UsageError(unknown("paper", name, paper_names()))
     entries: list[dict[str, Any]] = []
     for name in names:
         paper, problems = check(name)

@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from vtbench import __version__
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import SELECTORS, Parser
-from vtbench.errors import UsageError, VtbenchError, did_you_mean
+from vtbench.errors import UsageError, VtbenchError, unknown
 
 
 class Verb(Protocol):
@@ -89,7 +89,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     name = arguments[0]
     if name not in COMMANDS:
-        raise UsageError(f"no command '{name}'{did_you_mean(name, COMMANDS)}")
+        raise UsageError(unknown("command", name, COMMANDS))
     verb = _verb(name)
     parser = Parser(prog=f"vtbench {name}", description=f"{verb.SUMMARY}.", allow_abbrev=False)
     verb.options(parser)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vtbench.cli.messages import print_message
-from vtbench.cli.options import Parser, positive
+from vtbench.cli.options import Parser, one_of, positive
 from vtbench.errors import UsageError
 
 SUMMARY = "Re-encode videos for methods that read compressed video"
@@ -13,7 +13,7 @@ SUMMARY = "Re-encode videos for methods that read compressed video"
 
 def options(parser: Parser) -> None:
     """prepare SOURCE TARGET, --mpeg4, --workers."""
-    parser.add_argument("action", choices=("prepare",), help="prepare: re-encode the videos of a folder")
+    parser.add_argument("action", **one_of("action", ("prepare",)), help="prepare: re-encode the videos of a folder")
     parser.add_argument("source", metavar="SOURCE", help="folder of videos, with or without split files (path,label)")
     parser.add_argument("target", metavar="TARGET", help="folder for the new videos and split files")
     parser.add_argument(

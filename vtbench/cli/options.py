@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import FORMATS
 from vtbench.scales import smallest_first
 
@@ -48,14 +49,14 @@ def add_selectors(parser: Parser) -> None:
 
 def add_format(parser: Parser) -> None:
     """--format."""
-    parser.add_argument("--format", choices=FORMATS, default="table", help="output format; default: table")
+    parser.add_argument("--format", **one_of("format", FORMATS), default="table", help="output format; default: table")
 
 
 def add_scale(parser: Parser, default: str) -> None:
     """--scale."""
     parser.add_argument(
         "--scale",
-        choices=smallest_first(),
+        **one_of("scale", smallest_first()),
         default=default,
         help=f"size of the experiment: paper is the printed recipe; default: {default}",
     )
@@ -112,6 +113,18 @@ def add_machine(parser: Parser) -> None:
     parser.add_argument(
         "--data-workers", type=positive, metavar="N", help="processes that read videos, at paper scale; default: 4"
     )
+
+
+def one_of(kind: str, choices: Iterable[str]) -> dict[str, Any]:
+    """What add_argument needs for an option with these choices; another word is an unknown name of this kind."""
+    known = tuple(choices)
+
+    def name(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(unknown(kind, text, known))
+        return text
+
+    return {"type": name, "metavar": f"{{{','.join(known)}}}"}
 
 
 def positive(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from vtbench.cli.options import Parser, add_format, add_results, add_selectors, selected_rows, settings_of
+from vtbench.cli.options import Parser, add_format, add_results, add_selectors, one_of, selected_rows, settings_of
 from vtbench.scales import smallest_first
 
 SUMMARY = "Compare measured numbers with the printed ones"
@@ -15,7 +15,7 @@ def options(parser: Parser) -> None:
     add_selectors(parser)
     add_format(parser)
     which = "default: every scale for json and csv, every measured one for table and md"
-    parser.add_argument("--scale", choices=smallest_first(), help=f"only this scale; {which}")
+    parser.add_argument("--scale", **one_of("scale", smallest_first()), help=f"only this scale; {which}")
     parser.add_argument(
         "--with-outside",
         action="store_true",

@@ -12,6 +12,7 @@ from vtbench.cli.options import (
     add_scale,
     add_seeds,
     add_selectors,
+    one_of,
     positive,
     selected_rows,
     settings_of,
@@ -33,7 +34,10 @@ def options(parser: Parser) -> None:
     workers = "training runs side by side; default: the number of cores, 1 at paper scale"
     parser.add_argument("--workers", type=positive, metavar="N", help=workers)
     parser.add_argument(
-        "--wandb", choices=("off", "offline", "online"), default="off", help="log to Weights & Biases; default: off"
+        "--wandb",
+        **one_of("mode", ("off", "offline", "online")),
+        default="off",
+        help="log to Weights & Biases; default: off",
     )
 
 

@@ -14,11 +14,12 @@ from vtbench.cli.options import (
     add_results,
     add_scale,
     add_selectors,
+    one_of,
     positive,
     selected_rows,
     settings_of,
 )
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import print_rows
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def options(parser: Parser) -> None:
     add_scale(parser, "paper")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N; default: auto")
     precisions = ("32-true", "16-mixed", "bf16-mixed")
-    parser.add_argument("--precision", choices=precisions, default="32-true", help="default: 32-true")
+    parser.add_argument("--precision", **one_of("precision", precisions), default="32-true", help="default: 32-true")
     parser.add_argument("--rounds", type=positive, default=10, metavar="N", help="turns of each network; default: 10")
     threads = "CPU threads; default: torch's at paper scale, 1 below it, as in `run`"
     parser.add_argument("--threads", type=positive, metavar="N", help=threads)
@@ -63,7 +64,7 @@ def _metrics(text: str) -> tuple[str, ...]:
     words = text.split(",")
     for word in words:
         if word not in METRICS:
-            raise argparse.ArgumentTypeError(f"no measurement '{word}'{did_you_mean(word, METRICS)}")
+            raise argparse.ArgumentTypeError(unknown("measurement", word, METRICS))
     return tuple(metric for word, metrics in METRICS.items() for metric in metrics if word in words)
 
 

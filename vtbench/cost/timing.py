@@ -63,8 +63,13 @@ def time_in_turns(
     are still measured.
     """
     # Where there is a CUDA compiler and no GPU, torch's benchmark warns on import, by way of what it compiles C++ with.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    from torch.utils.benchmark import Timer
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        from torch.utils.benchmark import Timer
+    finally:
+        logger.setLevel(level)
 
     options: dict[str, Any] = {"num_threads": threads} if clock is None else {"num_threads": threads, "timer": clock}
     timers: dict[str, Timer] = {}

@@ -7,7 +7,7 @@ import dataclasses
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import UsageError, unknown
 from vtbench.naming import guarded, load
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def build_data(name: str, *, module: str | None = None, **arguments: Any) -> Vid
     name, for a data set that is neither in DATASETS nor given a `root`.
     """
     if module is None and name not in DATASETS and not {"root", "videos"} & arguments.keys():
-        raise UsageError(f"no data set '{name}'{did_you_mean(name, DATASETS)} (any other needs root=PATH)")
+        raise UsageError(f"{unknown('data set', name, DATASETS)} (any other needs root=PATH)")
     found = data_class(module or (name if name in DATASETS else "folder"))
     if "videos" not in arguments:
         places = {field.name for field in dataclasses.fields(found.folder_class)} & arguments.keys()

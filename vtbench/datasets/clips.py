@@ -104,9 +104,9 @@ class ReadLog:
         self._state = torch.zeros(num_videos, dtype=torch.uint8).share_memory_()
         """Of each video: 0 not read yet, 1 read, 2 silent."""
 
-    def note(self, index: int, remark: str | None) -> None:
-        """Video `index` was read, with this remark."""
-        self._state[index] = 2 if remark == SILENT else 1
+    def add(self, index: int, note: str | None) -> None:
+        """Video `index` was read, with this note."""
+        self._state[index] = 2 if note == SILENT else 1
 
     @property
     def unread(self) -> int:
@@ -157,14 +157,14 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
         entry = self.entries[index]
         rng = np.random.default_rng([self.seed, _TRAIN, epoch, index])
         try:
-            frames, which, remark = self.frames(entry.file, lambda n: self.sampling.train(n, rng))
+            frames, which, note = self.frames(entry.file, lambda n: self.sampling.train(n, rng))
         except VideoError as error:
             return VideoError(
                 error.path,
                 f"{error.reason}; training needs every video: repair it or remove {entry.source}",
                 error.frames_decoded,
             )
-        self.log.note(index, remark)
+        self.log.add(index, note)
         flip = bool(rng.random() < self.flip)
         label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
         if not np.array_equal(which, np.arange(which.size)):  # else each frame once and in order, as they lie there
@@ -247,7 +247,7 @@ class TestVideos(Dataset[dict[str, Any]]):
     """All views of one test video per item, from one decode.
 
     An item is {"video_id", "label", "views"}: views float32 (clips * crops, T, 3, S, S) or, by modality, (clips *
-    crops, T, ...), view v being crop v % crops of clip v // crops, and "remark" where the source has one; or
+    crops, T, ...), view v being crop v % crops of clip v // crops, and "note" where the source has one; or
     {"video_id", "label", "error"} for a video that cannot be read, to be counted as a miss.
 
     transform: called as transform(frames), gives (crops, U, ...), see vtbench.video.transforms.
@@ -277,11 +277,11 @@ class TestVideos(Dataset[dict[str, Any]]):
         item: dict[str, Any] = {"video_id": entry.video_id, "label": entry.label}
         rng = np.random.default_rng([self.seed, _TEST, index])
         try:
-            frames, which, remark = self.frames(entry.file, lambda n: self.sampling.test(n, self.views, rng))
+            frames, which, note = self.frames(entry.file, lambda n: self.sampling.test(n, self.views, rng))
         except VideoError as error:
             return item | {"error": str(error)}
-        if remark:
-            item["remark"] = remark
+        if note:
+            item["note"] = note
         crops = self.transform(frames)  # (crops, U, 3, S, S)
         # (crops, clips, T, 3, S, S), then (clips * crops, T, 3, S, S)
         views = map_modalities(lambda x: x[:, torch.from_numpy(which)].transpose(0, 1).flatten(0, 1), crops)

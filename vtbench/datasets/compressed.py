@@ -28,7 +28,7 @@ from vtbench.video.files import version
 __all__ = ["DAMAGED_AUDIO", "CompressedFrames", "predicted_frames"]
 
 DAMAGED_AUDIO = "damaged audio"
-"""The remark on a file some of whose audio packets do not decode: they are replaced by silence."""
+"""The note on a file some of whose audio packets do not decode: they are replaced by silence."""
 
 
 def predicted_frames(numbers: np.ndarray, gops: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -49,7 +49,7 @@ class _Video:
     row: dict[int, int]
     """Number of a predicted frame -> its place in the arrays."""
     modalities: dict[str, np.ndarray]
-    remark: str | None = None
+    note: str | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -104,7 +104,7 @@ class CompressedFrames:
             found = {name: array[rows] for name, array in found.items()}
         clip = {name: torch.from_numpy(array) for name, array in found.items()}
         clip = {name: x.float() if x.dtype == torch.float16 else x for name, x in clip.items()}
-        return clip, which.reshape(asked.shape), video.remark if self.has_audio else None
+        return clip, which.reshape(asked.shape), video.note if self.has_audio else None
 
     def _cached(self, file: Path, cache: FileCache) -> _Video:
         """The whole file, with at least the modalities asked for. It is shared by networks with other modalities: what
@@ -118,9 +118,9 @@ class CompressedFrames:
         with CompressedReader(file) as reader:
             everything = np.unique(predicted_frames(np.arange(reader.num_frames), reader.gops))
             video = self._decode(file, reader, everything, lacking)
-        remark = video.remark or (found.remark if found else None)
+        note = video.note or (found.note if found else None)
         compact = {name: _compact(array) for name, array in video.modalities.items()}
-        video = dataclasses.replace(video, modalities=compact | there, remark=remark)
+        video = dataclasses.replace(video, modalities=compact | there, note=note)
         cache.put(key, video, video.num_bytes)
         return video
 
@@ -131,10 +131,10 @@ class CompressedFrames:
             read = {"iframe": triplets.iframes, "motion": triplets.motion, "residual": triplets.residuals}
         elif "motion" in modalities:
             read = {"motion": reader.motion(numbers, convention=self.motion or "previous")[0]}
-        remark = None
+        note = None
         if "audio" in modalities:
             audio = read_audio(file)
-            remark = DAMAGED_AUDIO if audio.damaged_packets else None if audio.has_track else SILENT
+            note = DAMAGED_AUDIO if audio.damaged_packets else None if audio.has_track else SILENT
             seconds = reader.seconds[numbers]
             read["audio"], _ = segments(audio.waveform, seconds, start_s=audio.start_s, end_s=audio.end_s)
         return _Video(
@@ -142,5 +142,5 @@ class CompressedFrames:
             gops=reader.gops,
             row={number: row for row, number in enumerate(numbers.tolist())},
             modalities={name: read[name] for name in modalities},
-            remark=remark,
+            note=note,
         )

@@ -26,14 +26,14 @@ FrameSource = Callable[[Path, Choose], tuple[Clips, np.ndarray, str | None]]
 - the distinct frames that `choose(number of frames in the file)` asks for, (U, ...), as the transforms take them: one
   tensor, or one by modality
 - for each number asked, in the shape asked, which of the U frames it is
-- a remark on the file for whoever reads the results, or None
+- a note on the file for whoever reads the results, or None
 
 It raises VideoError for a file that cannot be read. A source of clips with audio has an attribute `has_audio` that is
-true, and remarks SILENT on files without any.
+true, and gives the note SILENT for files without any.
 """
 
 SILENT = "silent"
-"""The remark on a file without an audio track, where audio is asked for: it counts as silence."""
+"""The note on a file without an audio track, where audio is asked for: it counts as silence."""
 
 
 class DecodedFrames:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vtbench.errors import DataError, did_you_mean
+from vtbench.errors import DataError, unknown
 
 __all__ = ["Entry", "Split", "VideoFolder", "VideoLists", "Videos", "read_class_folders", "read_manifest"]
 
@@ -206,8 +206,8 @@ def _label(text: str, source: str, num_classes: int, class_names: Sequence[str] 
     try:
         label = int(text)
     except ValueError:
-        hint = did_you_mean(text, names) if names else "; give class numbers, or a classes.txt for names"
-        raise DataError(f"{source}: label '{text}' is not a class of this data set{hint}") from None
+        remedy = "" if names else "; give class numbers, or a classes.txt for names"
+        raise DataError(f"{source}: {unknown('class', text, names, of='this data set')}{remedy}") from None
     if not 0 <= label < num_classes:
         raise DataError(f"{source}: label {label} is outside 0 to {num_classes - 1}")
     return label
@@ -225,7 +225,7 @@ def read_class_folders(
     entries = []
     for name in found:
         if name not in names:
-            raise DataError(f"{folder / name}: no class of this data set is called '{name}'{did_you_mean(name, names)}")
+            raise DataError(f"{folder / name}: {unknown('class', name, names, of='this data set')}")
         for file in sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES):
             entries.append(Entry(str(file.relative_to(root)), file, names.index(name), str(file)))
     if not entries:

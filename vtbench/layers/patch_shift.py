@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
+from vtbench.fields import not_one_of
+
 Pattern = Sequence[Sequence[int]]
 
 PATTERNS: dict[str, Pattern] = {
@@ -63,10 +65,10 @@ def frame_offsets(
     `num_frames`.
     """
     if isinstance(pattern, str) and pattern not in (*PATTERNS, *WINDOW_PATTERNS):
-        names = ", ".join((*WINDOW_PATTERNS, *PATTERNS))
-        raise ValueError(f"pattern={pattern!r}: must be one of none, {names}, or a grid of whole numbers")
+        choices = ("none", *WINDOW_PATTERNS, *PATTERNS, "a grid of whole numbers")
+        raise ValueError(f"pattern {not_one_of(pattern, choices)}")
     if positive not in get_args(Positive):
-        raise ValueError(f"positive={positive!r}: must be one of {', '.join(get_args(Positive))}")
+        raise ValueError(f"positive {not_one_of(positive, get_args(Positive))}")
     if pattern == "center-one":
         tiled = torch.zeros(height, width, dtype=torch.int64, device="cpu")
         tiled[height // 2, width // 2] = 1

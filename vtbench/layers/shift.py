@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from vtbench.fields import not_one_of
+
 Boundary = Literal["zero", "replicate", "cyclic"]
 """What a frame outside the clip is: all zeros, the nearest frame of the clip, or the frame at its other end."""
 
@@ -24,7 +26,7 @@ def shift_frames(x: Shaped[Tensor, "B T *rest"], *, offset: int, boundary: Bound
     back to the frames that were read. Raises ValueError for an unknown boundary.
     """
     if boundary not in get_args(Boundary):
-        raise ValueError(f"boundary={boundary!r}: must be one of {', '.join(get_args(Boundary))}")
+        raise ValueError(f"boundary {not_one_of(boundary, get_args(Boundary))}")
     num_frames = x.shape[1]
     if boundary == "cyclic":
         return x.roll(-offset, dims=1)

@@ -44,7 +44,7 @@ class ScoredVideo(TypedDict, total=False):
     """Scores (K,) of the video: the mean over its views."""
     error: str
     """Why it could not be read."""
-    remark: str
+    note: str
     """What is to be said of a video that could be read, a missing audio track for example."""
 
 
@@ -162,7 +162,7 @@ class VideoClassifier(L.LightningModule):
 
     def test_step(self, batch: list[dict[str, Any]], batch_idx: int) -> dict[str, list[ScoredVideo]]:
         """Score every view of some videos; each has `video_id`, `label`, and `views` (V, T, 3, H, W), maybe with a
-        `remark`, or `error`. Gives them as `videos`."""
+        `note`, or `error`. Gives them as `videos`."""
         scored = self._score(batch)
         for video in scored:
             kept = {name: value for name, value in video.items() if name != "views"}

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 import timm.optim
 import torch
 
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import UsageError
+from vtbench.fields import not_one_of
 
 Optimizer = Literal["sgd", "adam", "adamw", "nadamw", "lamb", "lion"]
 """Names of timm's factory, which gives torch's own class where torch has one. A new one is one more name here."""
@@ -36,7 +37,7 @@ def known_name(argument: str, name: str, known: Iterable[str]) -> None:
     """Raise UsageError, with the nearest right name, for a name that is not among the known ones."""
     choices = tuple(known)
     if name not in choices:
-        raise UsageError(f"{argument} is {name!r}, must be one of {', '.join(choices)}{did_you_mean(name, choices)}")
+        raise UsageError(f"{argument} {not_one_of(name, choices)}")
 
 
 def lr_factor(

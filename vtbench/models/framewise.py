@@ -12,6 +12,8 @@ from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 from jaxtyping import Float
 from torch import Tensor
 
+from vtbench.fields import not_one_of
+
 
 @dataclass(frozen=True)
 class ClipSizes:
@@ -37,7 +39,7 @@ class ClipSizes:
             value, arms = getattr(self, name), (hint, *get_args(hint))
             choices = [choice for arm in arms if get_origin(arm) is Literal for choice in get_args(arm)]
             if choices and value not in choices and not (value is None and type(None) in arms):
-                raise ValueError(f"{name}={value!r}: must be one of {', '.join(choices)}")
+                raise ValueError(f"{name} {not_one_of(value, choices)}")
         for name in self.at_least_one:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from vtbench.errors import DataError, SpecError, did_you_mean
+from vtbench.errors import DataError, SpecError, unknown
 from vtbench.papers.datasets import NO_FLIP, dataset_names, load_dataset
 from vtbench.papers.load import read_paper
 from vtbench.papers.resolve import measurements
@@ -29,7 +29,7 @@ class Findings:
 
     def add(self, *lines: str) -> None:
         """Problems of their own."""
-        self.problems.say(lines)
+        self.problems.add_lines(lines)
 
     def add_key(self, key: str, what: str, remedy: str, where: str, row: str) -> None:
         """A problem of a key, which other rows may have too."""
@@ -77,7 +77,7 @@ def check_datasets() -> list[str]:
         try:
             load_dataset(name)
         except DataError as error:
-            problems.say([str(error)])
+            problems.add_lines([str(error)])
         except SpecError as error:
             problems.add(error)
     return problems.found
@@ -146,11 +146,11 @@ def _unused_sources(paper: Paper, used: Mapping[str, set[str]], findings: Findin
             if key not in used[name]:
                 findings.add(f"{where(key)}: no row of the paper has this key; remove it")
             if source.decision and source.decision not in about.decisions:
-                near = did_you_mean(source.decision, about.decisions)
-                findings.add(f"{where(key)}: no decision '{source.decision}'{near}")
+                wrong = unknown("decision", source.decision, about.decisions, of="paper.yaml")
+                findings.add(f"{where(key)}: {wrong}")
             if source.not_stated and source.not_stated not in about.not_stated:
-                near = did_you_mean(source.not_stated, about.not_stated)
-                findings.add(f"{where(key)}: no entry '{source.not_stated}' in not_stated{near}")
+                wrong = unknown("entry", source.not_stated, about.not_stated, of="not_stated")
+                findings.add(f"{where(key)}: {wrong}")
 
 
 def _place_of_source(paper: Paper, name: str, key: str) -> str:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from vtbench.errors import DataError, did_you_mean
+from vtbench.errors import DataError, unknown
 from vtbench.fields import key
 from vtbench.papers.code.signatures import Builders
 from vtbench.papers.roots import Root, datasets, refuse_conflict, shown
@@ -218,7 +218,7 @@ def load_dataset(name: str) -> Dataset:
     Raises DataError if there is none of this name or its classes do not fit, SpecError for its YAML.
     """
     if name not in datasets():
-        raise DataError(f"no data set '{name}'{did_you_mean(name, datasets())}")
+        raise DataError(unknown("data set", name, datasets()))
     refuse_conflict("data set", name)
     return _load_dataset(*datasets()[name])
 
@@ -247,7 +247,7 @@ def _load_dataset(root: Root, folder: Path) -> Dataset:
         for old, node in pairs.value.items():
             for named in (old, node.value):
                 if named not in classes:
-                    node.fail(f"no class '{named}' in classes.txt{did_you_mean(str(named), classes)}")
+                    node.fail(unknown("class", named, classes, of="classes.txt"))
             if about.flip.labels.get(node.value) != old:
                 node.fail(f"flipping twice must give {old!r} back; add {node.value}: {old}")
     if about.lists:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from vtbench.errors import SpecError, UsageError, did_you_mean
+from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.papers.code.signatures import Builders
 from vtbench.papers.roots import Root, papers, refuse_conflict
 from vtbench.papers.spec.document import Problems
@@ -43,7 +43,7 @@ def read_paper(name: str, builders: Builders | None = None) -> tuple[Paper | Non
     """A paper with the tables and rows that can be read (None without a readable paper.yaml), and every problem that
     was found, one line each. Raises UsageError if there is no such paper."""
     if name not in papers():
-        raise UsageError(f"no paper '{name}'{did_you_mean(name, papers())}")
+        raise UsageError(unknown("paper", name, papers()))
     try:
         refuse_conflict("paper", name)
     except SpecError as error:
@@ -57,11 +57,11 @@ def _read_paper(root: Root, folder: Path, builders: Builders) -> tuple[Paper | N
     about, _, wrong = read_about(folder)
     problems = Problems(wrong)
     paths, misnamed = table_files(folder)
-    problems.say(misnamed)
+    problems.add_lines(misnamed)
     tables = []
     for path in paths:
         table, found = reader(path, root, builders).table()
-        problems.say(found)
+        problems.add_lines(found)
         if table is not None:
             tables.append(table)
     rows = [row for table in tables for row in table.rows]

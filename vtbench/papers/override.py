@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from vtbench.errors import SpecError, UsageError, did_you_mean
+from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.fields import writable
 from vtbench.papers.code.signatures import FROM_DATA
 from vtbench.papers.spec.document import Node, node_of
@@ -76,4 +76,4 @@ def _refuse_unknown(row: Row, key: str, spec: RowRecipe) -> None:
     known = {b: list(writable(BLOCKS[b])) if b != "model" else arguments for b in CHANGEABLE}
     if name not in known.get(block, ()):
         allowed = [f"{b}.{n}" for b, names in known.items() for n in names]
-        raise UsageError(f"--set {key}: {row.id} has no such setting{did_you_mean(key, allowed)}")
+        raise UsageError(f"--set {key}: {unknown('setting', key, allowed, of=row.id)}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vtbench.errors import SpecError, UsageError, did_you_mean
+from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.papers.code.outside import code_behind, folders_behind
 from vtbench.papers.code.signatures import called
 from vtbench.papers.load import paper_names, read_paper
@@ -134,21 +134,21 @@ class _Chain:
     below: tuple[str, ...] = ()
     """The trainings that wait for what is being resolved."""
 
-    def enter(self, row: Row, name: str, here: Node | None) -> None:
+    def enter(self, row: Row, name: str, place: Node | None) -> None:
         """Remember a training; refuse one that waits already."""
         entered = f"{row.id}@{name}"
-        if entered in self.below and here is not None:
-            here.fail(f"goes in a circle: {' -> '.join([*self.below, entered]).replace('@main', '')}")
+        if entered in self.below and place is not None:
+            place.fail(f"goes in a circle: {' -> '.join([*self.below, entered]).replace('@main', '')}")
         self.below = (*self.below, entered)
         self.rows.append(row)
         selectors = dict.fromkeys(layer.like for layer in row.recipes[name].layers if layer.like)
         self.rows += [row_named(Selector.parse(text), row.recipes[name].builders) for text in selectors]
 
 
-def _training(row: Row, measurement: str, chain: _Chain, here: Node | None = None) -> tuple[Training, Recipe]:
-    """The training of a row's measurement, and its recipe. `here`: where another row names it as its start."""
+def _training(row: Row, measurement: str, chain: _Chain, place: Node | None = None) -> tuple[Training, Recipe]:
+    """The training of a row's measurement, and its recipe. `place`: where another row names it as its start."""
     spec, scale = row.recipes[measurement], chain.scale
-    chain.enter(row, measurement, here)
+    chain.enter(row, measurement, place)
     recipe = recipe_at(row, measurement, scale)
     assert recipe.augment is not None and recipe.init is not None and recipe.train is not None
     start = Start(weights=recipe.init.weights)
@@ -178,27 +178,27 @@ def _init_of(row: Row, spec: RowRecipe, scale: Scale, key: str) -> Node:
     return layer.blocks["init"][key]
 
 
-def _start_from(row: Row, measurement: str, chain: _Chain, here: Node) -> Training:
+def _start_from(row: Row, measurement: str, chain: _Chain, place: Node) -> Training:
     """The training for a measurement of a row, as the start of another."""
     if measurement not in row.recipes:
         own = f"; it is like {row.like}, so give it an `init` of its own" if row.like else ""
-        here.fail(f"'{measurement}' is not a measurement of {row.id}{own or did_you_mean(measurement, row.recipes)}")
+        place.fail(unknown("measurement", measurement, () if own else row.recipes, of=row.id) + own)
     if chain.scale not in row.recipes[measurement].scales:
-        here.fail(f"'{measurement}' of {row.id} does not exist at {chain.scale} scale")
-    return _training(row, measurement, chain, here)[0]
+        place.fail(f"'{measurement}' of {row.id} does not exist at {chain.scale} scale")
+    return _training(row, measurement, chain, place)[0]
 
 
-def _row_of(here: Node, spec: RowRecipe) -> tuple[Row, str]:
+def _row_of(place: Node, spec: RowRecipe) -> tuple[Row, str]:
     """The row and the measurement that `init.row` names."""
-    selector = Selector.parse(here.value)
+    selector = Selector.parse(place.value)
     if selector.row is None:
-        here.fail(f"must name one row as paper/table:row, not {here.value!r}")
+        place.fail(f"must name one row as paper/table:row, not {place.value!r}")
     try:
         row = row_named(selector, spec.builders)
     except (UsageError, SpecError) as error:
-        here.fail(str(error))
+        place.fail(str(error))
     if row.status != "runnable":
-        here.fail(f"{row.id} is {row.status}, there is nothing to start from")
+        place.fail(f"{row.id} is {row.status}, there is nothing to start from")
     return row, selector.measurement or next(iter(row.recipes))
 
 
@@ -208,25 +208,25 @@ def _pretraining(row: Row, spec: RowRecipe, recipe: Recipe, scale: Scale) -> Tra
     layers = _layers(row, spec, scale)
     named_by = setter(layers, "init.pretraining")
     assert named_by is not None
-    here = named_by.blocks["init"]["pretraining"]
-    said = pretraining_blocks(here)
-    frames = {name: _node(here, f"data.{name}", value) for name, value in SINGLE_FRAMES.items()}
-    fixed = {name: said["data"].get(name, frames[name]) for name in frames if not name.startswith("limit_")}
-    upto = layered(named_by.scale)
+    place = named_by.blocks["init"]["pretraining"]
+    blocks = pretraining_blocks(place)
+    frames = {name: _node(place, f"data.{name}", value) for name, value in SINGLE_FRAMES.items()}
+    fixed = {name: blocks["data"].get(name, frames[name]) for name in frames if not name.startswith("limit_")}
+    scales = layered(named_by.scale)
     stack = [
-        *(_without_network(layer) for layer in layers if layer.scale in upto),
+        *(_without_network(layer) for layer in layers if layer.scale in scales),
         Layer("paper", {"data": frames}),
-        Layer("paper", {name: values for name, values in said.items() if name != "model"}),
-        *(_without_network(layer) for layer in layers if layer.scale not in upto),
+        Layer("paper", {name: values for name, values in blocks.items() if name != "model"}),
+        *(_without_network(layer) for layer in layers if layer.scale not in scales),
         # Whatever lies on top, what is seen stays single frames of the pretraining's data set.
-        Layer("paper", {"data": {**fixed, "dataset": said["data"]["dataset"]}}),
+        Layer("paper", {"data": {**fixed, "dataset": blocks["data"]["dataset"]}}),
     ]
     merged = merge(stack, spec.builders)
-    arguments = _shared_arguments(row, spec, recipe, said["model"], named_by.scale) | said["model"]
+    arguments = _shared_arguments(row, spec, recipe, blocks["model"], named_by.scale) | blocks["model"]
     model = {name: given for name, given in arguments.items() if given.value is not None}
     made = read_recipe(
         stack,
-        here,
+        place,
         complete=False,
         builders=spec.builders,
         at=f" of the pretraining{at_scale(scale)}",
@@ -239,20 +239,20 @@ def _pretraining(row: Row, spec: RowRecipe, recipe: Recipe, scale: Scale) -> Tra
 
 
 def _shared_arguments(
-    row: Row, spec: RowRecipe, recipe: Recipe, said: Mapping[str, Node], named_at: Scale
+    row: Row, spec: RowRecipe, recipe: Recipe, given: Mapping[str, Node], named_at: Scale
 ) -> dict[str, Node]:
     """The arguments that the row's network and the one of single frames both have. `named_at`: the scale whose blocks
     name the pretraining."""
-    known = spec.builders.network(said["name"])
+    known = spec.builders.network(given["name"])
     shared = {}
     for name, value in recipe.model.arguments.items():
-        if name not in known or name in said or value is None:
+        if name not in known or name in given or value is None:
             continue
         shared[name] = _node(spec.row, f"model.{name}", value)
         try:
             convert(shared[name], known[name].hint)
         except SpecError as error:
-            frames, videos = called(said["name"].value), called(recipe.model.name)
+            frames, videos = called(given["name"].value), called(recipe.model.name)
             raise SpecError(
                 f"{row.where}: {row.id}: init.pretraining{at_scale(named_at)}: {frames}() cannot have the {name} of "
                 f"{videos}(), {value!r}; give the row a start of its own, as {named_at}: {{init: {{scratch: true}}}}"
@@ -265,10 +265,10 @@ def _without_network(layer: Layer) -> Layer:
     return dataclasses.replace(layer, blocks=kept)
 
 
-def _node(here: Node, key: str, value: Any) -> Node:
-    """A value as if it stood in a file, beside `here`."""
+def _node(place: Node, key: str, value: Any) -> Node:
+    """A value as if it stood in a file, beside `place`."""
     if isinstance(value, tuple | list):
-        value = [_node(here, f"{key}[{number}]", item) for number, item in enumerate(value)]
+        value = [_node(place, f"{key}[{number}]", item) for number, item in enumerate(value)]
     elif isinstance(value, dict):
-        value = {name: _node(here, f"{key}.{name}", item) for name, item in value.items()}
-    return Node(value, here.file, here.line, f"{here.key}.{key}")
+        value = {name: _node(place, f"{key}.{name}", item) for name, item in value.items()}
+    return Node(value, place.file, place.line, f"{place.key}.{key}")

@@ -92,9 +92,9 @@ def include(folder: str | Path, named_by: str = "include") -> Root:
     root = Root(path, named_by)
     if not is_folder:
         siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
-        near = did_you_mean(path.name, siblings) if siblings else ""
+        near = did_you_mean(path.name, siblings)
         what = "is a file, a folder is wanted" if path.exists() else "no such folder"
-        raise UsageError(f"{named_by}: {path}: {what}{near if 'did you mean' in near else ''}")
+        raise UsageError(f"{named_by}: {path}: {what}{near}")
     if not root.papers() and not root.datasets():
         inside = path.name in ("benchmarks", "data_manifests")
         remedy = f"; give the folder above it, {path.parent}" if inside else "; see benchmarks/README.md"

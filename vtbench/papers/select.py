@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import UsageError, unknown
 from vtbench.metrics import accuracies
 from vtbench.papers.load import load_all, load_paper, paper_names
 from vtbench.papers.selector import Selector
@@ -25,7 +25,8 @@ def select(selectors: Sequence[str] = ()) -> list[Row]:
     for text in selectors:
         selector = Selector.parse(text)
         if selector.paper not in paper_names():
-            raise UsageError(f"no paper '{selector.paper}' (in '{text}'){did_you_mean(selector.paper, paper_names())}")
+            within = "" if text == selector.paper else f" (in '{text}')"
+            raise UsageError(unknown("paper", selector.paper, paper_names()) + within)
         paper = load_paper(selector.paper)
         if paper not in papers:
             papers.append(paper)
@@ -43,15 +44,14 @@ def _named(selector: Selector, rows: Sequence[Row], tables: Sequence[Table]) -> 
         return rows
     by_name = {table.name: table for table in tables}
     if selector.table not in by_name:
-        whole = dataclasses.replace(selector, row=None, measurement=None)
-        raise UsageError(f"no table '{whole}'" + did_you_mean(selector.table, by_name, f"{selector.paper}/"))
+        raise UsageError(unknown("table", selector.table, by_name, before=f"{selector.paper}/"))
     rows = by_name[selector.table].rows
     if selector.row is None:
         return rows
     found = [row for row in rows if row.name == selector.row]
     if not found:
-        prefix = f"{selector.paper}/{selector.table}:"
-        raise UsageError(f"no row '{selector}'" + did_you_mean(selector.row, [row.name for row in rows], prefix))
+        place = f"{selector.paper}/{selector.table}:"
+        raise UsageError(unknown("row", selector.row, [row.name for row in rows], before=place))
     return found
 
 
@@ -65,7 +65,7 @@ def _measured(rows: Sequence[Row], selector: Selector) -> Sequence[Row]:
         place = str(dataclasses.replace(selector, measurement=None))
         if not names:
             raise UsageError(f"no measurement '{selector}': {place} has none, its numbers are quoted")
-        raise UsageError(f"no measurement '{selector}'" + did_you_mean(selector.measurement, names, f"{place}@"))
+        raise UsageError(unknown("measurement", selector.measurement, names, before=f"{place}@"))
     return found
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vtbench.papers.datasets import Dataset, load_dataset
 from vtbench.papers.keys import digest
@@ -18,6 +20,11 @@ class Start:
 
     weights: str | None = None
     training: Training | None = None
+
+
+def _key(content: Mapping[str, Any], code: str | None) -> str:
+    """12 hex digits of the sha256 of the content, and of the user's code where there is some."""
+    return digest({**content, "code": code} if code else content)
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Training:
             "init": start,
             "train": train,
         }
-        return digest({**content, "code": self.code} if self.code else content)
+        return _key(content, self.code)
 
     @property
     def weights(self) -> list[str]:
@@ -98,7 +105,7 @@ class Evaluation:
         data = set_values(self.data)
         data.pop("limit_train", None)
         content = {"training": self.training.key, "data": data, "eval": set_values(self.eval)}
-        return digest({**content, "code": self.code} if self.code else content)
+        return _key(content, self.code)
 
 
 @dataclass(frozen=True)

@@ -192,13 +192,13 @@ def _not_comparable(comparisons: Sequence[Comparison]) -> str:
     rows = [c.row for c in comparisons if c.row.status == "runnable"]
     if not rows:
         return f"Numbers at {scale} scale are not comparable with the printed ones."
-    printed, here = (
+    printed, used = (
         {m.evaluation.data.dataset for row in rows for m in measurements(row, at)} for at in ("paper", scale)
     )
-    synthetic = all(load_dataset(name).synthetic for name in here)
-    instead = sorted(printed - here)
+    synthetic = all(load_dataset(name).synthetic for name in used)
+    instead = sorted(printed - used)
     return (
-        f"NOT COMPARABLE with the printed numbers: small networks on {' and '.join(sorted(here))}"
+        f"NOT COMPARABLE with the printed numbers: small networks on {' and '.join(sorted(used))}"
         f"{' (synthetic videos)' if synthetic else ''}{', not ' + ' and '.join(instead) if instead else ''}."
     )
 

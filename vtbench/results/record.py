@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from vtbench.fields import check, from_text, key, may_be_empty, scalar, writable
+from vtbench.fields import check, from_text, key, may_be_empty, not_one_of, scalar, writable
 from vtbench.metrics import METRICS, accuracies, speed_metrics
-from vtbench.scales import Scale, known_scale
+from vtbench.scales import SCALES, Scale
 
 
 def _one_line(text: str) -> None:
@@ -29,10 +29,8 @@ def _one_line(text: str) -> None:
 
 
 def _scale(text: str) -> None:
-    try:
-        known_scale(text)
-    except ValueError as error:
-        raise ValueError(f"is {text!r}, {error}") from None
+    if text not in SCALES:
+        raise ValueError(not_one_of(text, SCALES))
 
 
 def _instant(text: str) -> None:
@@ -42,7 +40,7 @@ def _instant(text: str) -> None:
 
 def _speed(text: str) -> None:
     if text not in (known := speed_metrics()):
-        raise ValueError(f"is {text!r}, must be one of {', '.join(known)}")
+        raise ValueError(not_one_of(text, known))
 
 
 def read_metrics(text: str | None) -> dict[str, float]:
@@ -198,6 +196,7 @@ class Record(Line):
 
     @property
     def title(self) -> str:
+        """The line in messages: row, measurement, scale and seed."""
         return f"{self.id} ({self.measurement}, {self.scale}, seed {self.seed})"
 
 
@@ -254,6 +253,7 @@ class SpeedRecord(Line):
 
     @property
     def title(self) -> str:
+        """The line in messages: row, metric and scale."""
         return f"{self.id} ({self.metric}, {self.scale})"
 
 

@@ -54,6 +54,7 @@ class EpochCheckpoint(L.Callback):
         self._rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs, as plain values: lines so far, seconds, and what must be the same."""
         return {
             "lines": self.lines,
             "elapsed_s": self.elapsed_s,
@@ -62,6 +63,7 @@ class EpochCheckpoint(L.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from `state_dict`. Raises RunError for another batch size and for other training videos."""
         self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
         if state_dict["batch_size"] != self.batch_size:
             raise RunError(
@@ -75,6 +77,7 @@ class EpochCheckpoint(L.Callback):
             )
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Seed the epoch and report its start."""
         # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
         # training continued at epoch 7 draws what an uninterrupted one would have drawn.
         torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
@@ -82,10 +85,12 @@ class EpochCheckpoint(L.Callback):
         self.progress("train", trainer.current_epoch, self.epochs, None)
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Remember the learning rate."""
         # Not at the end of the epoch, when a validation may have lowered it already.
         self._rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write metrics.csv and the checkpoint. Raises RunError for a loss that is missing or not finite."""
         self.elapsed_s += time.monotonic() - self._started
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if "train_loss" not in metrics:
@@ -123,9 +128,11 @@ class BestWeights(L.Callback):
         """Test videos that could not be read at the last validation -> why."""
 
     def state_dict(self) -> dict[str, Any]:
+        """The best epoch so far and its top-1 (percent), as plain values."""
         return {"epoch": self.epoch, "top1": self.top1, "data_fingerprint": self.data_fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from `state_dict`. Raises RunError for other test videos, ResultsError if the weights are gone."""
         self.epoch, self.top1 = state_dict["epoch"], state_dict["top1"]
         if state_dict["data_fingerprint"] != self.data_fingerprint:
             raise RunError(
@@ -139,6 +146,7 @@ class BestWeights(L.Callback):
             )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Write the weights if `val_top1` is a new best. Raises RunError if no test video could be read."""
         # Before the checkpoint of this epoch: a training interrupted between the two repeats the epoch.
         self.failures = pl_module.failures
         if len(self.failures) == len(pl_module.tested):
@@ -168,9 +176,9 @@ class ScoreParts(L.Callback):
         """Of all videos tested, readable or not."""
         self.failures: dict[str, str] = {}
         """Videos that could not be read -> why."""
-        self.remarks: dict[str, str] = {}
-        self.all_remarks = True
-        """Whether the remarks are of all videos: parts of an older version come without."""
+        self.notes: dict[str, str] = {}
+        self.all_notes = True
+        """Whether the notes are of all videos: parts of an older version come without."""
         self._unsaved = ViewScores()
         config = folder / folders.CONFIG
         before = folders.read_json(config) if config.exists() else {}
@@ -181,23 +189,24 @@ class ScoreParts(L.Callback):
             self.scores.update(part)
             self.labels |= labels
         if (folder / folders.NOTES_PART).exists():
-            self.remarks = folders.read_json(folder / folders.NOTES_PART)
+            self.notes = folders.read_json(folder / folders.NOTES_PART)
         elif self.labels:
-            self.all_remarks = False
+            self.all_notes = False
         self._saved = time.monotonic()
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
+        """Take a batch of scored videos; write a part if the last one is `PART_EVERY` seconds old."""
         for video in outputs["videos"]:
             self.labels[video["video_id"]] = video["label"]
             if "error" in video:
                 self.failures[video["video_id"]] = video["error"]
-            if "remark" in video:
-                self.remarks[video["video_id"]] = video["remark"]
+            if "note" in video:
+                self.notes[video["video_id"]] = video["note"]
             for view, scores in enumerate(video.get("views", ())):
                 self._unsaved.add(video["video_id"], view, scores)
         if time.monotonic() - self._saved >= PART_EVERY:
             labels = {name: self.labels[name] for name in self._unsaved.video_ids}
-            folders.write_json(self.folder / folders.NOTES_PART, self.remarks)
+            folders.write_json(self.folder / folders.NOTES_PART, self.notes)
             path = self.folder / folders.SCORES_PART.format(len(self._parts()))
             folders.replace_file(path, lambda half: self._unsaved.save(half, labels=labels))
             self._merge()
@@ -205,6 +214,7 @@ class ScoreParts(L.Callback):
         self.progress("test", len(self.labels), self.expected, None)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Take the scores that no part holds yet."""
         self._merge()
 
     def _merge(self) -> None:

@@ -84,7 +84,7 @@ def measure_network(
     trainer = L.Trainer(callbacks=[parts_of_scores], logger=False, default_root_dir=folder, **parts.trainer)
     trainer.test(method, data, verbose=False)
     views = evaluation.eval.clips * evaluation.eval.crops
-    labels_of, failures, remarks = parts_of_scores.labels, parts_of_scores.failures, parts_of_scores.remarks
+    labels_of, failures, remarks = parts_of_scores.labels, parts_of_scores.failures, parts_of_scores.notes
     if len(labels_of) < len({entry.video_id for entry in data.test_entries}):
         raise RunError(
             f"data module {load_dataset(evaluation.data.dataset).module}: {len(labels_of)} of {expected} test videos "
@@ -101,7 +101,7 @@ def measure_network(
     folders.replace_file(folder / folders.SCORES, lambda half: parts_of_scores.scores.save(half, labels=labels_of))
     names = (*always_measured(), *(evaluation.eval.metrics or ()))
     metrics = measure(scores, labels, labels_of.values(), names)
-    silent = list(remarks.values()).count(SILENT) if data.has_audio and parts_of_scores.all_remarks else None
+    silent = list(remarks.values()).count(SILENT) if data.has_audio and parts_of_scores.all_notes else None
     done = {
         **origin,
         "metrics": metrics,

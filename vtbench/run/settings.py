@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import UsageError, unknown
 from vtbench.fields import key
 from vtbench.papers.datasets import dataset_names
 from vtbench.papers.resolve import weight_names
@@ -101,7 +101,7 @@ def _path(text: str, named_by: str) -> Path:
         raise UsageError(f"{named_by}: {text}: no such user; give the whole path") from error
 
 
-_WHAT = {"data": "no data set", "weights": "no row asks for weights"}
+_KIND = {"data": "data set", "weights": "weights of a row"}
 
 
 def _from_file(block: str, top: Node | None, base: Path, known: Callable[[], Collection[str]]) -> dict[str, Path]:
@@ -111,7 +111,7 @@ def _from_file(block: str, top: Node | None, base: Path, known: Callable[[], Col
     nodes, names = top.value[block].value, known()
     for name, node in nodes.items():
         if name not in names:
-            node.fail(f"{_WHAT[block]} of that name{did_you_mean(name, names)}")
+            node.fail(unknown(_KIND[block], name, names))
     return {name: base / _path(node.value, f"{node.file}:{node.line}: {node.key}") for name, node in nodes.items()}
 
 
@@ -123,6 +123,6 @@ def _pairs(option: str, given: Sequence[str], known: Callable[[], Collection[str
         if not (name and equals and value):
             raise UsageError(f"--{option} {text}: must be NAME=PATH")
         if name not in names:
-            raise UsageError(f"--{option} {name}: {_WHAT[option]} of that name{did_you_mean(name, names)}")
+            raise UsageError(f"--{option} {name}: {unknown(_KIND[option], name, names)}")
         pairs[name] = _path(value, f"--{option} {name}")
     return pairs

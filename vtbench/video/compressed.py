@@ -159,13 +159,13 @@ class CompressedReader(VideoReader):
     ) -> Iterator[Triplets]:
         """What `triplets` gives for each frame of the file in turn (U = 1), from one pass and with little memory. The
         frames of a GOP share one array of their I-frame, which cannot be written to."""
-        return (read.triplets() for read in self._each(convention, sign, compensation))
+        return (read.triplets() for read in self._frame_by_frame(convention, sign, compensation))
 
     def each_motion(
         self, *, convention: Convention = "previous", sign: Sign = "ffmpeg"
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """What `motion` gives for each frame of the file in turn (U = 1), from one pass and with little memory."""
-        return ((read.motion, read.intra) for read in self._each(convention, sign, None))
+        return ((read.motion, read.intra) for read in self._frame_by_frame(convention, sign, None))
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
@@ -206,15 +206,14 @@ class CompressedReader(VideoReader):
         assert read is not None
         return read.turned(turns)
 
-    def _each(self, convention: str, sign: str, compensation: str | None) -> Iterator[TripletArrays]:
+    def _frame_by_frame(self, convention: str, sign: str, compensation: str | None) -> Iterator[TripletArrays]:
         _refuse_arguments(convention, sign, compensation)
         for number, frame, gop in self._pictures(None):
             if convention == "iframe" and number != gop.first:
                 gop.moves.append(self._vectors(frame)[::2])
-            read = TripletArrays(np.array([number]), frame.height, frame.width, pixels=compensation is not None)
-            if compensation is not None:
-                read.packed_iframes = self._picture(gop, gop.first)[None]
-                read.packed_iframes.flags.writeable = False
+            iframe = None if compensation is None else self._picture(gop, gop.first)
+            pixels = compensation is not None
+            read = TripletArrays(np.array([number]), frame.height, frame.width, pixels=pixels, iframe=iframe)
             self._fill(read, 0, number, gop, convention, sign, compensation)
             yield read.turned(round(frame.rotation / 90) % 4)
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vtbench.fields import not_one_of
+
 __all__ = ["last_start", "segment_clip", "test_clips", "train_clip"]
 
 
@@ -62,7 +64,7 @@ def test_clips(
             [train_clip(num_video_frames, num_frames=num_frames, stride=stride, rng=rng) for _ in range(clips)]
         )
     if mode != "uniform":
-        raise ValueError(f"clip sampling is 'uniform' or 'random', not {mode!r}")
+        raise ValueError(f"mode {not_one_of(mode, ('uniform', 'random'))}")
     last = last_start(num_video_frames, num_frames=num_frames, stride=stride)
     starts = np.minimum(np.arange(clips, dtype=np.int64) * num_video_frames // clips, last)
     return (starts[:, None] + stride * np.arange(num_frames, dtype=np.int64)) % num_video_frames

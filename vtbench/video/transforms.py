@@ -27,6 +27,8 @@ from torch import Tensor
 from torchvision.transforms import AutoAugmentPolicy, InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
+from vtbench.fields import not_one_of
+
 __all__ = ["TestTransform", "TrainTransform", "crop_corners", "resize_short_side"]
 
 
@@ -110,9 +112,9 @@ class TrainTransform:
         if not size <= self.short_side[0] <= self.short_side[1]:
             raise ValueError(f"short side {list(short_side)} must be an increasing range from the crop size {size} on")
         if crop not in (None, "resized"):
-            raise ValueError(f"crop is None or 'resized', not {crop!r}")
+            raise ValueError(f"crop {not_one_of(crop, (None, 'resized'))}")
         if auto_augment not in (None, "imagenet"):
-            raise ValueError(f"auto_augment is None or 'imagenet', not {auto_augment!r}")
+            raise ValueError(f"auto_augment {not_one_of(auto_augment, (None, 'imagenet'))}")
         self.resized_crop = self.auto_augment = self.erase = None
         if crop:
             self.resized_crop = v2.RandomResizedCrop(

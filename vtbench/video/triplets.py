@@ -32,12 +32,23 @@ class Triplets:
 class TripletArrays:
     """The arrays that one pass fills. The packed ones have a fourth channel, which is left out of what is handed on."""
 
-    def __init__(self, numbers: np.ndarray, height: int, width: int, *, pixels: bool) -> None:
+    def __init__(
+        self, numbers: np.ndarray, height: int, width: int, *, pixels: bool, iframe: np.ndarray | None = None
+    ) -> None:
+        """
+        - pixels: whether there are I-frames and residuals
+        - iframe: uint32 (H, W), the packed I-frame of the one frame asked for, shared with others and so not to be
+          written to; by default there is room for one of each frame
+        """
         count = len(numbers)
         self.numbers = numbers
         self.motion = np.empty((count, 2, height, width), np.float32)
         self.intra = np.zeros((count, height, width), bool)
-        self.packed_iframes = np.empty((count, height, width), np.uint32) if pixels else None
+        if iframe is None:
+            self.packed_iframes = np.empty((count, height, width), np.uint32) if pixels else None
+        else:
+            self.packed_iframes = iframe[None]
+            self.packed_iframes.flags.writeable = False
         self.packed_residuals = np.empty((count, height, width, 4), np.int16) if pixels else None
         self.iframes: np.ndarray | None = None
         self.residuals: np.ndarray | None = None

@@ -92,8 +92,8 @@ class LoadReport:
 
     def __str__(self) -> str:
         parts = [f"{self.format} checkpoint: {len(self.used)} keys used, {len(self.renamed)} renamed"]
-        parts += [f"{_listed(keys)} resized {how}" for how, keys in _alike(self.resized).items()]
-        parts += [f"{_listed(keys)} left out ({why})" for why, keys in _alike(self.left_out).items()]
+        parts += [f"{_listed(keys)} resized {how}" for how, keys in _grouped(self.resized).items()]
+        parts += [f"{_listed(keys)} left out ({why})" for why, keys in _grouped(self.left_out).items()]
         parts += [f"missing: {', '.join(self.missing)}" if self.missing else "nothing missing"]
         return "; ".join(parts)
 
@@ -201,9 +201,9 @@ def _listed(names: Sequence[str]) -> str:
     return _first(names) if len(names) <= SHOWN else f"{len(names)} keys ({_first(names)})"
 
 
-def _alike(said: dict[str, str]) -> dict[str, list[str]]:
-    """What is said of keys -> the keys."""
-    return {what: [key for key, other in said.items() if other == what] for what in said.values()}
+def _grouped(texts: dict[str, str]) -> dict[str, list[str]]:
+    """Each text that stands beside keys -> its keys."""
+    return {text: [key for key, other in texts.items() if other == text] for text in texts.values()}
 
 
 def _is_head(name: str) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vtbench.datasets.synthetic import bits, cycle, events, stills
-from vtbench.errors import DataError, did_you_mean
+from vtbench.errors import DataError, unknown
 
 __all__ = ["CLASSES", "FLIP_LABELS", "SETS", "SyntheticSet", "default_root", "generate"]
 
@@ -78,7 +78,7 @@ def generate(root: str | Path, name: str, *, num_train: int, num_test: int, seed
     Raises DataError if `root` holds anything else, or the set with other settings, or cannot be written.
     """
     if name not in SETS:
-        raise DataError(f"no synthetic set '{name}'{did_you_mean(name, SETS)}")
+        raise DataError(unknown("synthetic set", name, SETS))
     if min(num_train, num_test) < 1:
         raise DataError(
             f"synthetic set '{name}': {num_train} training and {num_test} test videos asked; at least 1 each"

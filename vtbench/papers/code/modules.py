@@ -71,7 +71,7 @@ def module_file(module: str, home: Path | None = None) -> Path:
     if spec is None:
         near = did_you_mean(module.rpartition(".")[2], sorted(_siblings(module, home)))
         where = f" in {home} or among the installed packages" if home else " among the installed packages"
-        raise SpecError(f"no module '{module}'{where}{near if 'did you mean' in near else ''}")
+        raise SpecError(f"no module '{module}'{where}{near}")
     if not spec.origin or not spec.origin.endswith(".py"):
         raise SpecError(f"module '{module}' has no Python source to read a signature from")
     return Path(spec.origin)

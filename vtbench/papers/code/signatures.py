@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vtbench.errors import SpecError, did_you_mean
+from vtbench.errors import SpecError, did_you_mean, unknown
 from vtbench.metrics import always_measured, functions
 from vtbench.papers.code.modules import module_file
 from vtbench.papers.code.source import (
@@ -126,7 +126,7 @@ class Builders:
         if key in FROM_DATA:
             node.fail("is filled in from the data block; leave it out")
         if key not in known:
-            node.fail(f"{called(network)}() has no such argument{did_you_mean(key, known)}")
+            node.fail(unknown("argument", key, known, of=f"{called(network)}()"))
 
     def method(self, name: Node) -> Mapping[str, Argument] | None:
         """The keyword arguments of the method that a spec names, a short name or `package.module:Class`, with those
@@ -163,9 +163,11 @@ class Builders:
         for key, node in given.items():
             try:  # not `with problems.collected()`: this runs for every argument of every row
                 if key not in known:
-                    hint = did_you_mean(key, known)
-                    lacking = f"the method {method} has no such argument; leave it out, or write {key}: null in the row"
-                    node.fail(f"no such key{hint}" if "did you mean" in hint else lacking)
+                    if did_you_mean(key, known):
+                        node.fail(unknown("key", key, known))
+                    here = node.key.rpartition(".")[0] == name.key.rpartition(".")[0]
+                    remedy = "leave it out" if here else f"write {key}: null beside the method"
+                    node.fail(f"the method {method} has no such argument; {remedy}")
                 arguments[key] = convert(node, known[key].hint)
                 if known[key].limits:
                     _check_limits(node, arguments[key], known[key].limits)
@@ -214,9 +216,8 @@ class Builders:
         if name in known and module.startswith(f"{PACKAGE.name}."):
             return _own_file(self.package, module), attribute
         if not colon:
-            hint = did_you_mean(name, known)
-            own = "" if "did you mean" in hint else "; your own is named as package.module:name"
-            raise SpecError(f"no {kind} is called {name!r}{hint}{own}")
+            own = "" if did_you_mean(name, known) else "; your own is named as package.module:name"
+            raise SpecError(f"{unknown(kind, name, known)}{own}")
         if not module or not attribute.isidentifier():
             raise SpecError(f"{name!r} must be package.module:name")
         return followed(module_file(module, self.home), module, attribute)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from vtbench.errors import SpecError, did_you_mean
+from vtbench.errors import SpecError, unknown
 from vtbench.papers.code.modules import absolute, find_spec, module_file
 from vtbench.papers.roots import shown
 
@@ -150,7 +150,7 @@ def definition(
     if found is not None:
         raise SpecError(f"{shown(path)}: {name} is not a {wanted}")
     fitting = [other for other, statement in names.items() if isinstance(statement, kinds)]
-    raise SpecError(f"{shown(path)}: defines no {wanted} '{name}'{did_you_mean(name, fitting)}")
+    raise SpecError(f"{shown(path)}: {unknown(wanted, name, fitting)}")
 
 
 # ---- signatures ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar, Union, get_origin
 
 import yaml
 
-from vtbench.errors import SpecError, did_you_mean
+from vtbench.errors import SpecError, did_you_mean, unknown
 from vtbench.fields import check, in_words, is_required, parts, scalar, writable
 from vtbench.papers.roots import shown
 from vtbench.scales import without_scale
@@ -65,8 +65,8 @@ class Problems:
 
     def __init__(self, found: Iterable[str] = ()) -> None:
         self.found: list[str] = []
-        self._said: set[str] = set()
-        self.say(found)
+        self._seen: set[str] = set()
+        self.add_lines(found)
 
     @contextmanager
     def collected(self) -> Iterator[None]:
@@ -78,13 +78,13 @@ class Problems:
 
     def add(self, error: SpecError) -> None:
         """Keep what an error says."""
-        self.say(error.problems)
+        self.add_lines(error.problems)
 
-    def say(self, lines: Iterable[str]) -> None:
+    def add_lines(self, lines: Iterable[str]) -> None:
         """Keep lines, each once, also where a smaller scale only repeats it."""
         for line in lines:
-            if (bare := without_scale(line)) not in self._said:
-                self._said.add(bare)
+            if (bare := without_scale(line)) not in self._seen:
+                self._seen.add(bare)
                 self.found.append(line)
 
     def refuse(self) -> None:
@@ -214,7 +214,7 @@ def build(
     misspelt = [name for name in values if name not in fields and name not in also]
     for name in misspelt:
         with found.collected():
-            values[name].fail(f"no such key{did_you_mean(name, [*fields, *also])}")
+            values[name].fail(unknown("key", name, [*fields, *also]))
     arguments = {}
     for name, (field, hint) in fields.items():
         if name in values:
@@ -252,7 +252,7 @@ def _fail_missing(name: str, field: dataclasses.Field[Any], where: Node, removed
 
 
 def _is_near(name: str, misspelt: str) -> bool:
-    return "did you mean" in did_you_mean(misspelt, [name])
+    return bool(did_you_mean(misspelt, [name]))
 
 
 def convert(node: Node, hint: Any) -> Any:

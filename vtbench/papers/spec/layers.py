@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
-from vtbench.errors import DataError, SpecError, did_you_mean
+from vtbench.errors import DataError, SpecError, unknown
 from vtbench.fields import key, writable
 from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import GIVEN_TO_METHODS, Builders
@@ -172,9 +172,10 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
     """Blocks from layers in their order. Raises SpecError for a block that a row gives to a small scale but not to the
     paper's, and for an empty value of a key that does not exist."""
     merged: dict[str, dict[str, Node]] = {}
-    given: dict[str, frozenset[str]] = {}
+    given: dict[str, set[str]] = {}
     for layer in layers:
         for block, values in layer.blocks.items():
+            given.setdefault(block, set()).update(name for name, node in values.items() if node.value is not None)
             small = layer.scale != "paper"
             if small and block not in merged:
                 if not layer.shared and values:
@@ -190,7 +191,6 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
                 merged[block].update(taken)
             else:
                 merged.setdefault(block, {}).update(values)
-            given[block] = given.get(block, frozenset()) | {word for word, n in values.items() if n.value is not None}
     kept: dict[str, dict[str, Node]] = {}
     removed: dict[str, dict[str, Node]] = {}
     for block, values in merged.items():
@@ -198,15 +198,14 @@ def merge(layers: Iterable[Layer], builders: Builders) -> Merged:
         if len(kept[block]) < len(values):
             removed[block] = {name: node for name, node in values.items() if node.value is None}
     for block, values in removed.items():
-        _check_removed(block, values, kept, builders, given.get(block, frozenset()))
+        _check_removed(block, values, kept, given[block], builders)
     return Merged(kept, removed)
 
 
 def _check_removed(
-    block: str, values: Mapping[str, Node], kept: Blocks, builders: Builders, given: frozenset[str]
+    block: str, values: Mapping[str, Node], kept: Blocks, given: Collection[str], builders: Builders
 ) -> None:
-    """Refuse to remove what cannot be there. An argument of another method can, where a layer has `given` it: a row
-    with a method of its own leaves it out."""
+    """Refuse to remove what cannot be there. `given`: the keys of the block that any layer gives a value."""
     if block == "model":
         name = kept[block].get("name")
         arguments = builders.network(name) if name else {}
@@ -218,8 +217,7 @@ def _check_removed(
         signature = builders.method(method) if method else None
         for word, node in values.items():
             if signature is not None and word not in {*signature, *writable(Train), *given}:
-                known = {**writable(Train), **signature}
-                node.fail(f"no such key{did_you_mean(word, [name for name in known if name not in GIVEN_TO_METHODS])}")
+                node.fail(unknown("key", word, [*writable(Train), *signature]))
     else:
         check_keys(block, values)
 
@@ -237,13 +235,13 @@ def reason(layers: Sequence[Layer], dotted: str) -> tuple[str, Layer] | None:
     """Why a value of the merged recipe is what it is, and the layer that says so: the one that it comes from, or, where
     that one is silent about it, what a layer further down says of the key or its block at the same scale. None for a
     value that no layer gives, and where nobody says."""
-    here = setter(layers, dotted)
-    if here is None:
+    origin = setter(layers, dotted)
+    if origin is None:
         return None
     names = (dotted, dotted.partition(".")[0])
-    below = [one for one in layers[: layers.index(here)] if (one.scale, one.like) == (here.scale, here.like)]
-    for layer in (here, *reversed(below)):
-        for name in (*names, "") if layer is here else names:
+    below = [one for one in layers[: layers.index(origin)] if (one.scale, one.like) == (origin.scale, origin.like)]
+    for layer in (origin, *reversed(below)):
+        for name in (*names, "") if layer is origin else names:
             if name in layer.why:
                 return layer.why[name], layer
     return None
@@ -349,12 +347,10 @@ def _check_data(data: Data, block: Mapping[str, Node], builders: Builders, at: s
     """The data set exists, and has the official split that is asked for; so does the audio encoder."""
     known, encoders = datasets(), builders.audio_encoders()
     if data.audio_encoder is not None and data.audio_encoder not in encoders:
-        block["audio_encoder"].fail(
-            f"no audio encoder is called {data.audio_encoder!r}{did_you_mean(data.audio_encoder, encoders)}"
-        )
+        block["audio_encoder"].fail(unknown("audio encoder", data.audio_encoder, encoders))
     dataset = block["dataset"]
     if data.dataset not in known:
-        dataset.fail(f"no data set is called {data.dataset!r}{did_you_mean(data.dataset, known)}")
+        dataset.fail(unknown("data set", data.dataset, known))
     try:
         wrong = wrong_split(load_dataset(data.dataset), data.split)
     except (DataError, SpecError) as error:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vtbench.errors import did_you_mean
+from vtbench.errors import unknown
 from vtbench.fields import key, writable
 from vtbench.papers.code.signatures import Builders
 from vtbench.papers.spec.document import Node, Problems, described
@@ -166,7 +166,7 @@ def pretraining_blocks(node: Node) -> dict[str, dict[str, Node]]:
     blocks: dict[str, dict[str, Node]] = {"data": {}, "model": {}}
     for name, inner in node.value.items():
         if name not in known:
-            inner.fail(f"no such key{did_you_mean(name, known)}")
+            inner.fail(unknown("key", name, known))
         if name == "dataset":
             blocks["data"]["dataset"] = inner
         elif name == "data" and isinstance(inner.value, dict) and "dataset" in inner.value:
@@ -323,5 +323,5 @@ def check_keys(block: str, values: Mapping[str, Node]) -> None:
     for name, node in values.items():
         if name not in fields:
             with problems.collected():
-                node.fail(f"no such key{did_you_mean(name, fields)}")
+                node.fail(unknown("key", name, fields))
     problems.refuse()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vtbench.errors import SpecError, did_you_mean
+from vtbench.errors import SpecError, unknown
 from vtbench.metrics import METRICS, accuracies, always_measured
 from vtbench.papers.code.signatures import Builders, called
 from vtbench.papers.spec.document import Node, Problems
@@ -21,8 +21,7 @@ def check_notes(node: Node, about: PaperFile | None, problems: Problems) -> None
     for note in notes.value:
         with problems.collected():
             if isinstance(note.value, str) and note.value not in about.decisions:
-                near = did_you_mean(note.value, about.decisions)
-                note.fail(f"{note.value!r} is not a decision of paper.yaml{near}")
+                note.fail(unknown("decision", note.value, about.decisions, of="paper.yaml"))
 
 
 def check_attentions(node: Node, builders: Builders, problems: Problems) -> None:
@@ -31,7 +30,7 @@ def check_attentions(node: Node, builders: Builders, problems: Problems) -> None
     for name in given.value if given is not None and isinstance(given.value, list) else ():
         with problems.collected():
             if name.value not in (known := builders.attentions()):
-                name.fail(f"no attention is called {name.value!r}{did_you_mean(str(name.value), known)}")
+                name.fail(unknown("attention", name.value, known))
 
 
 def check_baselines(nodes: Mapping[str, Node], rows: Mapping[str, Row], problems: Problems) -> None:
@@ -44,7 +43,7 @@ def check_baselines(nodes: Mapping[str, Node], rows: Mapping[str, Row], problems
             given = nodes[name].value["baseline"]
             if row.baseline == name or row.baseline not in nodes:
                 others = [other for other in nodes if other != name]
-                given.fail(f"'{row.baseline}' is not another row of this table{did_you_mean(row.baseline, others)}")
+                given.fail(unknown("other row", row.baseline, others, of="this table"))
             if row.baseline in rows and rows[row.baseline].baseline is not None:
                 given.fail(
                     f"'{row.baseline}' has a baseline itself, '{rows[row.baseline].baseline}'; name a row that has none"
@@ -63,8 +62,7 @@ def check_means(row: Node, means: Mapping[str, Node], recipes: Mapping[str, RowR
                 node.fail(f"must be two or more measurements, each once, not {parts}")
             for part in node.value:
                 if isinstance(part.value, str) and part.value not in recipes:
-                    part.fail(f"'{part.value}' is not a measurement of row {row.value['id'].value}"
-                              f"{did_you_mean(part.value, recipes)}")  # fmt: skip
+                    part.fail(unknown("measurement", part.value, recipes, of=f"row {row.value['id'].value}"))
 
 
 def check_published(
@@ -88,12 +86,12 @@ def check_published(
             # The longest: "train_memory_gb" is no "memory_gb" of a measurement called "train".
             metric = max((m for m in known if name == m or name.endswith(f"_{m}")), key=len, default=None)
             if metric is None:
-                node.fail(f"is not a metric{did_you_mean(name, known)}")
+                node.fail(unknown("metric", name, known))
             if metric in unasked:
                 node.fail(f"{metric} is measured where it is asked for; add it to eval.metrics")
             measurement = name.removesuffix(metric).removesuffix("_")
             if measurement and measured and measurement not in measured:
-                node.fail(f"'{measurement}' is not a measurement of this row{did_you_mean(measurement, measured)}")
+                node.fail(unknown("measurement", measurement, measured, of="this row"))
 
 
 def check_shared(rows: Sequence[Row], builders: Builders, problems: Problems, *, complete: bool) -> None:
@@ -112,7 +110,7 @@ def check_shared(rows: Sequence[Row], builders: Builders, problems: Problems, *,
             block, _, name = dotted.partition(".")
             with problems.collected():
                 if block == "model" and name not in arguments:
-                    node.fail(f"no network of these rows has such an argument{did_you_mean(name, arguments)}")
+                    node.fail(unknown("argument", name, arguments, of="the network of each of these rows"))
                 if complete and all(getattr(spec.recipe, block) is None for spec in specs):
                     node.fail(f"none of these rows has a block `{block}` at paper scale; remove it")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from vtbench.errors import SpecError, UsageError, did_you_mean
-from vtbench.fields import key, near
+from vtbench.errors import SpecError, UsageError, unknown
+from vtbench.fields import key, not_one_of
 from vtbench.papers.code.signatures import Builders
 from vtbench.papers.roots import Root, papers, refuse_conflict, shown
 from vtbench.papers.selector import Selector
@@ -181,7 +181,7 @@ class TableReader:
             sources=self._file.sources,
             rows=tuple(rows.values()),
         )
-        return table, (*self.problems.found, *_once(wrong.found), *problems.found)
+        return table, (*self.problems.found, *_merge_alike(wrong.found), *problems.found)
 
     # ---- rows --------------------------------------------------------------------------------------------------------
 
@@ -316,7 +316,7 @@ class TableReader:
                 given.fail(f"must name a scale or more, of {', '.join(SCALES)}")
             for item in given.value if isinstance(given.value, list) else ():
                 if item.value not in SCALES:
-                    item.fail(f"is {item.value!r}, must be one of {', '.join(SCALES)}{near(item.value, SCALES)}")
+                    item.fail(not_one_of(item.value, SCALES))
 
     def _check_scales(self, own: Sequence[Layer], recipes: Mapping[str, RowRecipe], problems: Problems) -> None:
         """What a row or a measurement says of a scale is of one at which it exists, or that lies on that one."""
@@ -347,7 +347,7 @@ class TableReader:
                 raise UsageError(f"{row.id} has several measurements; choose {choices}")
             name = names[0] if selector.measurement is None else selector.measurement
             if name not in names:
-                raise UsageError(f"{row.id} has no measurement '{name}'{did_you_mean(name, names)}")
+                raise UsageError(unknown("measurement", name, names, of=row.id))
         except (UsageError, SpecError) as error:
             like.fail(str(error))
         return _Taken(name, row.recipes[name], f"{row.id}@{name}")
@@ -372,7 +372,7 @@ def _like(taken: _Taken) -> list[Layer]:
     ]
 
 
-def _once(problems: Sequence[str]) -> list[str]:
+def _merge_alike(problems: Sequence[str]) -> list[str]:
     """What is wrong with several rows alike, as one line at the first of them that names the lines of the others."""
     alike: dict[str, list[tuple[str, str]]] = {}
     for problem in problems:
@@ -395,17 +395,16 @@ def row_named(selector: Selector, builders: Builders) -> Row:
     """One row of any root, without reading others. Raises UsageError for one that is not there, SpecError for one that
     cannot be read."""
     if selector.paper not in papers():
-        raise UsageError(f"no paper '{selector.paper}'{did_you_mean(selector.paper, papers())}")
+        raise UsageError(unknown("paper", selector.paper, papers()))
     refuse_conflict("paper", selector.paper)
     root, folder = papers()[selector.paper]
     tables = {path.stem: path for path in table_files(folder)[0]}
     if selector.table is None or selector.table not in tables:
-        near = did_you_mean(selector.table or "", tables, f"{selector.paper}/")
-        raise UsageError(f"no table '{selector.paper}/{selector.table}'{near}")
+        raise UsageError(unknown("table", selector.table or "", tables, before=f"{selector.paper}/"))
     found = reader(tables[selector.table], root, builders_of(root, builders))
     if selector.row is None or selector.row not in found.nodes:
-        whole = f"{selector.paper}/{selector.table}:"
-        raise UsageError(f"no row '{whole}{selector.row}'{did_you_mean(selector.row or '', found.nodes, whole)}")
+        place = f"{selector.paper}/{selector.table}:"
+        raise UsageError(unknown("row", selector.row or "", found.nodes, before=place))
     return found.row(selector.row)
 
 

@@ -133,12 +133,12 @@ class _Worker:
     def __init__(self, settings: Settings) -> None:
         # Not forked: a forked process may not use the threads that torch has started in its parent.
         context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
+        self.pipe, child_end = context.Pipe()
         # Not a daemon: those may not have children, and a paper-scale training reads its videos in processes.
-        self.process = context.Process(target=_serve, args=(theirs, settings, included()))
+        self.process = context.Process(target=_serve, args=(child_end, settings, included()))
         with _ctrl_c_deferred():
             self.process.start()
-        theirs.close()
+        child_end.close()
 
     def send(self, task: _Task) -> None:
         with contextlib.suppress(ConnectionError):  # it died: `receive` finds out
