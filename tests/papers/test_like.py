@@ -81,7 +81,7 @@ def test_a_method_of_its_own_may_lack_arguments_of_the_other(own_paper: OwnPaper
     ("given", "message"),
     [
         ("", r"backbone_lr: the method Own has no such argument; write backbone_lr: null beside the method"),
-        (", backbone_lr: null, bakbone_lr: null", r"train\.bakbone_lr: no such key; known: (?!.*network)"),
+        (", backbone_lr: null, bakbone_lr: null", r"train\.bakbone_lr: no key 'bakbone_lr'; known: (?!.*network)"),
     ],
 )
 def test_an_argument_that_a_method_of_its_own_lacks_says_what_to_do(

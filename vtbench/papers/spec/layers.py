@@ -217,7 +217,8 @@ def _check_removed(
         signature = builders.method(method) if method else None
         for word, node in values.items():
             if signature is not None and word not in {*signature, *writable(Train), *given}:
-                node.fail(unknown("key", word, [*writable(Train), *signature]))
+                known = {**writable(Train), **signature}
+                node.fail(unknown("key", word, [name for name in known if name not in GIVEN_TO_METHODS]))
     else:
         check_keys(block, values)
 
