@@ -166,8 +166,8 @@ class Builders:
                     if did_you_mean(key, known):
                         node.fail(unknown("key", key, known))
                     here = node.key.rpartition(".")[0] == name.key.rpartition(".")[0]
-                    remedy = "leave it out" if here else f"write {key}: null beside the method"
-                    node.fail(f"the method {method} has no such argument; {remedy}")
+                    remedy = "" if here else f"; write {key}: null beside the method to leave it out"
+                    node.fail(unknown("argument", key, known, of=f"the method {method}") + remedy)
                 arguments[key] = convert(node, known[key].hint)
                 if known[key].limits:
                     _check_limits(node, arguments[key], known[key].limits)

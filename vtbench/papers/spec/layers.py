@@ -217,8 +217,8 @@ def _check_removed(
         signature = builders.method(method) if method else None
         for word, node in values.items():
             if signature is not None and word not in {*signature, *writable(Train), *given}:
-                known = {**writable(Train), **signature}
-                node.fail(unknown("key", word, [name for name in known if name not in GIVEN_TO_METHODS]))
+                known = [name for name in (*writable(Train), *signature) if name not in GIVEN_TO_METHODS]
+                node.fail(unknown("key", word, known))
     else:
         check_keys(block, values)
 
