@@ -13,6 +13,7 @@ import lab
 import lightning as L
 import pytest
 import torch
+from test_layering import ARROWS, OPEN
 from torch.utils.data import DataLoader
 
 from vtbench.cli import main
@@ -259,6 +260,14 @@ def test_what_a_page_links_to_and_names_is_there(page: Path) -> None:
     for name in re.findall(r"`(vtbench\.[\w.]+)[`(]", text):
         if name not in ("vtbench.yaml", GROUP):
             pkgutil.resolve_name(name)
+
+
+def test_the_design_page_has_the_arrows_that_are_tested() -> None:
+    text = (REPOSITORY / "docs" / "design.md").read_text()
+    (table,) = re.findall(r"^\| room \| imports \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.M)
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.M)
+    drawn = {room: set(re.findall(r"`(\w+)`", others)) for room, others in rows}
+    assert drawn == {room: others for room, others in ARROWS.items() if not room.startswith("__") and room not in OPEN}
 
 
 MADE = ("data/", "runs/", "results/runs/")
