@@ -14,7 +14,7 @@ from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from vtbench.errors import UsageError
+from vtbench.errors import RunError, UsageError
 from vtbench.methods.base import ScheduledClassifier
 from vtbench.methods.laps import LAPS
 from vtbench.methods.mmvit import MMViT
@@ -255,3 +255,34 @@ def test_only_the_validations_of_a_training_move_the_plateau(tmp_path: Path) -> 
 def test_precise_batch_norm_without_training_clips_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="precise_bn needs training clips; validate with a data module"):
         trainer(tmp_path).validate(LAPS(VIT, **RECIPE, precise_bn=2), views_of(1), verbose=False)
+
+
+def test_an_argument_that_no_method_has_is_one_line_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match=r"PST has no argument 'backbone_lrr'; did you mean 'backbone_lr'\?"):
+        PST(VIT, **RECIPE, backbone_lrr=0.1)
+    with pytest.raises(UsageError, match=r"MSCA has no argument 'warmup_epoch'; did you mean 'warmup_epochs'\?"):
+        MSCA(VIT, **RECIPE, warmup_epoch=1)
+    with pytest.raises(UsageError, match=r"vit\(\) has no argument 'dept'; did you mean 'depth'?"):
+        MSCA({**VIT, "dept": 3}, **RECIPE)
+
+
+def test_scores_that_are_not_finite_are_no_result(tmp_path: Path) -> None:
+    network = Brightness()
+    torch.nn.init.constant_(network.head.weight, float("nan"))
+    with pytest.raises(RunError, match="video v0: its scores are not finite; the training has diverged"):
+        trainer(tmp_path).test(MSCA(network, **RECIPE), Videos())
+
+
+def test_a_loader_of_clips_is_no_test_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a batch to test is a list of videos.*collate_fn=list"):
+        trainer(tmp_path).test(MSCA(Brightness(), **RECIPE), Videos().train_dataloader())
+
+
+def test_a_plateau_needs_a_validation(tmp_path: Path) -> None:
+    class Unvalidated(Videos):
+        def val_dataloader(self) -> Any:
+            return []
+
+    module = MMViT(VIT, **{**RECIPE, "schedule": "plateau"}, gamma=0.1, patience=1, holdout=0.2)
+    with pytest.raises(UsageError, match="the schedule plateau needs a validation; give the data module validate_on"):
+        trainer(tmp_path).fit(module, Unvalidated())

@@ -12,6 +12,7 @@ B clips, T frames, V views of one video, K classes. Clips are what vtbench.clips
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.clips import Clips, map_modalities, split
-from vtbench.errors import UsageError
+from vtbench.errors import RunError, UsageError, unknown
 from vtbench.evaluation import measure, metric_function
 from vtbench.evaluation.multiview import average_views
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
@@ -186,10 +187,19 @@ class VideoClassifier(L.LightningModule):
         return self._score(batch)
 
     def _score(self, batch: Sequence[Mapping[str, Any]]) -> list[ScoredVideo]:
+        if not isinstance(batch, Sequence) or not all(
+            isinstance(video, Mapping) and "video_id" in video for video in batch
+        ):
+            raise UsageError(
+                "a batch to test is a list of videos, each with video_id, label and views, as vtbench.datasets gives; a "
+                "loader of such videos needs collate_fn=list"
+            )
         scored = []
         for video in batch:
             given = {name: value for name, value in video.items() if name != "views"}
-            scored.append(ScoredVideo(**{**given, "label": int(video["label"])}))  # type: ignore[typeddict-item]
+            if "label" in video:
+                given["label"] = int(video["label"])
+            scored.append(ScoredVideo(**given))  # type: ignore[typeddict-item]
         readable = [(video, one["views"]) for video, one in zip(scored, batch, strict=True) if "error" not in one]
         if readable:
             together = map_modalities(
@@ -198,6 +208,8 @@ class VideoClassifier(L.LightningModule):
             logits = torch.cat([self._logits(part) for part in split(together, self.views_per_forward)]).float().cpu()
             sizes = [len(next(iter(views.values())) if isinstance(views, Mapping) else views) for _, views in readable]
             for (video, _), views in zip(readable, logits.split(sizes), strict=True):
+                if not torch.isfinite(views).all():
+                    raise RunError(f"video {video['video_id']}: its scores are not finite; the training has diverged")
                 video["views"] = views.clone()
                 video["scores"] = average_views(views, self.average)
         return scored
@@ -290,6 +302,8 @@ class ScheduledClassifier(VideoClassifier):
 
         Raises UsageError for an unknown optimizer or schedule and for arguments that do not go together.
         """
+        refuse_unknown(type(self), common)
+        known_name("optimizer", optimizer, get_args(Optimizer))
         known_name("schedule", schedule, get_args(Schedule))
         given = {"optimizer": optimizer, "schedule": schedule, "momentum": momentum}
         refuse_mismatch(ScheduledClassifier, {**given, "milestones": milestones, "gamma": gamma})
@@ -341,6 +355,17 @@ class ScheduledClassifier(VideoClassifier):
             f"the schedule {self.schedule} needs the number of batches of an epoch, which the training data does not "
             "tell; give the trainer limit_train_batches=N"
         )
+
+
+def refuse_unknown(method: type[VideoClassifier], given: Mapping[str, Any]) -> None:
+    """Raise UsageError for what is left over of a method's arguments and is none of VideoClassifier's either."""
+    common = inspect.signature(VideoClassifier.__init__).parameters
+    for name in given:
+        if name not in common:
+            every = [p for base in method.__mro__ if "__init__" in vars(base) and issubclass(base, VideoClassifier)
+                     for p in inspect.signature(base.__init__).parameters]  # fmt: skip
+            known = [p for p in dict.fromkeys(every) if p not in ("self", "recipe", "common")]
+            raise UsageError(unknown("argument", name, known, of=method.__name__))
 
 
 def refuse_mismatch(method: type[ScheduledClassifier], given: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from vtbench.errors import RunError
+from vtbench.errors import RunError, UsageError
 from vtbench.methods.base import ScheduledClassifier, Validation, refuse_mismatch
 from vtbench.methods.optimizers import known_name
 
@@ -99,7 +99,7 @@ class MMViT(ScheduledClassifier):
     def on_validation_epoch_end(self) -> None:
         """Log the accuracy on the held-out videos, and lower the rate if it has not risen for long enough. Raises
         RunError if one cannot be read: the rate must not follow what happens to be readable."""
-        if self.failures:
+        if self.failures and self.on_plateau:
             raise RunError(
                 f"{next(iter(self.failures.values()))}; training needs every video: repair it or take it out"
             )
@@ -107,6 +107,13 @@ class MMViT(ScheduledClassifier):
         # Not in Lightning's sanity check before the training, nor in a validation of its own after it.
         if self.plateau is not None and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self.plateau.step(float(self.trainer.callback_metrics["val_top1"]))
+
+    def on_train_epoch_end(self) -> None:
+        """Raise UsageError for a plateau that nothing is watched for: the rate would never fall."""
+        if self.on_plateau and "val_top1" not in self.trainer.callback_metrics:
+            raise UsageError(
+                "the schedule plateau needs a validation; give the data module validate_on, a share of the videos"
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Also how long the plateau is so far."""

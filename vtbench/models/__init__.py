@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, unknown
 from vtbench.naming import guarded, load
 
 if TYPE_CHECKING:
@@ -65,12 +66,17 @@ def build(name: str, **arguments: Any) -> nn.Module:
     """The network `name`, of MODELS, VARIANTS or `package.module:builder`, with the keyword arguments of its builder.
 
     Clips (B, T, 3, H, W) -> logits (B, num_classes). Raises UsageError for an unknown name, for a module that cannot be
-    imported and for a builder that gives no network, ValueError for impossible arguments and TypeError for arguments
-    that the builder does not have.
+    imported, for arguments that the builder does not have and for one that gives no network, ValueError for impossible
+    arguments.
     """
     builder = load(name, {**VARIANTS, **MODELS}, "model")
     if not callable(builder):
         raise UsageError(f"model {name}: is no builder; name a function or a class that gives a torch.nn.Module")
+    taken = inspect.signature(builder).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        for argument in arguments:
+            if argument not in taken:
+                raise UsageError(unknown("argument", argument, taken, of=f"{name}()"))
     with guarded(name, "model", "change the model block (of the row, or --set)"):
         network = builder(**arguments)
     if hasattr(network, "build") and not hasattr(network, "named_parameters"):

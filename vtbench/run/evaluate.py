@@ -83,6 +83,7 @@ def measure_network(
     started = time.monotonic()
     trainer = L.Trainer(callbacks=[parts_of_scores], logger=False, default_root_dir=folder, **parts.trainer)
     trainer.test(method, data, verbose=False)
+    data.skip(())
     views = evaluation.eval.clips * evaluation.eval.crops
     labels_of, failures, remarks = parts_of_scores.labels, parts_of_scores.failures, parts_of_scores.notes
     if len(labels_of) < len({entry.video_id for entry in data.test_entries}):

@@ -7,11 +7,14 @@ record = vtbench.evaluate("pst/table3:pst-t-in1k-1x1@sthv2", mine, "/data/sthv2"
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from vtbench.datasets.module import VideoData
@@ -52,7 +55,8 @@ def assemble(
     - weights: name of given weights -> file, for `load_start`
     - results: folder in which a training that this one starts from lies
 
-    Raises UsageError for a selector that names not exactly one measurement, and a VtbenchError for what is not there.
+    Seeds all random generators, and uses one CPU thread below paper scale. Raises UsageError for a selector that names
+    not exactly one measurement, and a VtbenchError for what is not there.
     """
     measurement = only_measurement(selector, scale, seed)
     training = measurement.evaluation.training
@@ -75,18 +79,18 @@ def evaluate(
     - network: clips (B, T, 3, H, W), or clips by modality, to logits (B, num_classes)
     - data: folder of the videos, or a data module that gives the views itself
 
-    Nothing is written. The record says that the weights were given, so it is never the row's own result. Raises
-    UsageError as `assemble` does and for a network that gives another number of classes, RunError where no video could
-    be read.
+    Nothing is written, and random generators and the number of threads are left as they were. The record says that the
+    weights were given, so it is never the row's own result. Raises UsageError as `assemble` does and for a network that
+    gives another number of classes, RunError where no video could be read.
     """
     measurement = only_measurement(selector, scale, seed)
     evaluation = measurement.evaluation
     given = None if isinstance(data, VideoData) else data
     settings = _settings({evaluation.data.dataset: given}, weights or {}, "results")
-    parts = assemble_test(evaluation, settings, network=network)
-    if isinstance(data, VideoData):
-        parts = dataclasses.replace(parts, data=data)
-    with tempfile.TemporaryDirectory() as folder, errors_in_one_line(None):  # the folder is gone after it
+    with tempfile.TemporaryDirectory() as folder, _threads_kept(), isolate_rng(), errors_in_one_line(None):
+        parts = assemble_test(evaluation, settings, network=network)
+        if isinstance(data, VideoData):
+            parts = dataclasses.replace(parts, data=data)
         file = Path(folder) / folders.WEIGHTS
         save_network(network, file)
         sha256 = sha256_of(file)
@@ -98,6 +102,16 @@ def evaluate(
         }
         measure_network(parts, evaluation, Path(folder), origin)
         return to_record(measurement, folders.read_json(Path(folder) / folders.DONE), settings)
+
+
+@contextlib.contextmanager
+def _threads_kept() -> Iterator[None]:
+    """The caller's number of CPU threads is as it was when the block ends."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def only_measurement(selector: str, scale: Scale, seed: int) -> Measurement:

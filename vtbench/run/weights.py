@@ -15,7 +15,10 @@ from vtbench.weights import HOSTED, hosted_file
 def start_file(start: Start, settings: Settings) -> Path | None:
     """What a training starts from: the weights of another training, or named ones; None for random weights."""
     if start.training is not None:
-        return folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS
+        path = folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS
+        if not path.is_file():
+            raise WeightsError(f"{path}: not there; train what this row starts from first, as `vtbench run` does")
+        return path
     return None if start.weights is None else weights_file(start.weights, settings)
 
 
