@@ -191,8 +191,8 @@ class VideoClassifier(L.LightningModule):
             isinstance(video, Mapping) and "video_id" in video for video in batch
         ):
             raise UsageError(
-                "a batch to test is a list of videos, each with video_id, label and views, as vtbench.datasets gives; a "
-                "loader of such videos needs collate_fn=list"
+                "a batch to test is a list of videos, each with video_id, label and views, as vtbench.datasets gives; "
+                "a loader of such videos needs collate_fn=list"
             )
         scored = []
         for video in batch:
