@@ -78,7 +78,7 @@ def trained_per_second(training: Training, module: VideoData, *, steps: int = 20
         spec_of(training),
         lr=training.train.lr,
         optimizer="adamw",
-        weight_decay=training.train.weight_decay,
+        weight_decay=training.train.arguments["weight_decay"],
         epochs=1,
         warmup_epochs=0,
         schedule="cosine",

@@ -120,7 +120,7 @@ def print_entry(entry: dict[str, Any]) -> None:
     for measurement in entry["measurements"]:
         print(f"\n  measurement {measurement['name']}, at paper scale" + _only(measurement["scales"]))
         for key, leaf in measurement["recipe"].items():
-            print(f"    {key:<28}{_text(leaf['value']):<36}{leaf['source'] or ''}".rstrip())
+            print(f"    {key:<28}{_text(leaf['value']):<35} {leaf['source'] or ''}".rstrip())
         if measurement["training"] is None:
             continue
         print(
