@@ -62,8 +62,8 @@ def test_what_builds_no_network_is_an_error() -> None:
         build("lab_of_a_stranger:Nothing", num_classes=5, num_frames=4)
 
 
-def test_an_argument_that_a_network_does_not_have_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="num_frame"):
+def test_an_argument_that_a_network_does_not_have_is_one_line() -> None:
+    with pytest.raises(UsageError, match=r"vit\(\) has no argument 'num_frame'; did you mean 'num_frames'\?"):
         build("vit", num_classes=5, num_frame=4)
 
 
