@@ -673,3 +673,8 @@ data:
     )
     assert equal(epoch(line.datamodule), epoch(expected))
     assert line.datamodule.holdout_entries == expected.holdout_entries != []
+
+
+def test_a_folder_that_has_no_name_is_not_an_option_of_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere: no such folder; give the folder of the data set$"):
+        VideoFolder(tmp_path / "nowhere", num_classes=2).read("train")

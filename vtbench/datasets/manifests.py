@@ -24,6 +24,10 @@ VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpe
 Split = Literal["train", "test"]
 
 
+UNNAMED = "the data set"
+"""What messages call a data set that was given no name."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One video: its path as the split file gives it (its id), the file, its class number, and where it is listed."""
@@ -56,7 +60,7 @@ class Videos(ABC):
     class_names: Sequence[str] | None = None
     flip_labels: Mapping[int, int] = dataclasses.field(default_factory=dict)
     group: str | None = None
-    name: str = "the data set"
+    name: str = UNNAMED
 
     def __post_init__(self) -> None:
         flips = self.flip_labels
@@ -123,7 +127,8 @@ class VideoFolder(Videos):
 
         Raises DataError for a missing folder, and for anything in the list that is not as it should be."""
         if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder; give the folder of {self.name} as --data {self.name}=PATH")
+            option = "" if self.name == UNNAMED else f" as --data {self.name}=PATH"
+            raise DataError(f"{self.root}: no such folder; give the folder of {self.name}{option}")
         if split == "train":
             return self._read(self.train)[: self.limit_train]
         return self._read(self.test)[: self.limit_test]

@@ -35,7 +35,7 @@ def find_spec(module: str) -> ModuleSpec | None:
 def _found(name: str, path: list[str] | None) -> ModuleSpec | None:
     for finder in sys.meta_path:
         find = getattr(finder, "find_spec", None)
-        # PathFinder looks for the last part in `path`. Told the whole name of a package without __init__.py, it would
+        # PathFinder looks for the last part in `path`. Given the whole name of a package without __init__.py, it would
         # want the packages above it to be imported.
         asked = name.rpartition(".")[2] if finder is PathFinder else name
         spec: ModuleSpec | None = find(asked, path) if find else None
