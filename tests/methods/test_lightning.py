@@ -286,3 +286,41 @@ def test_a_plateau_needs_a_validation(tmp_path: Path) -> None:
     module = MMViT(VIT, **{**RECIPE, "schedule": "plateau"}, gamma=0.1, patience=1, holdout=0.2)
     with pytest.raises(UsageError, match="the schedule plateau needs a validation; give the data module validate_on"):
         trainer(tmp_path).fit(module, Unvalidated())
+
+
+@pytest.mark.parametrize(
+    ("method", "changed", "message"),
+    [
+        (MSCA, {"lr": -1.0}, "lr is -1.0, must be above 0"),
+        (MSCA, {"epochs": 0}, "epochs is 0, must be at least 1"),
+        (MSCA, {"label_smoothing": 1.5}, "label_smoothing is 1.5, must be at most 1"),
+        (MSCA, {"schedule": "step", "gamma": 0.1, "milestones": [0, 2]}, "milestones is 0, must be at least 1"),
+        (PST, {"backbone_lr": 0.0}, "backbone_lr is 0.0, must be above 0"),
+        (
+            MMViT,
+            {"schedule": "plateau", "gamma": 0.1, "patience": 1, "holdout": 1.0},
+            "holdout is 1.0, must be below 1",
+        ),
+        (LAPS, {"precise_bn": 0}, "precise_bn is 0, must be at least 1"),
+    ],
+)
+def test_bounds_hold_in_python_too(method: type[ScheduledClassifier], changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        method(VIT, **{**RECIPE, **changed})
+
+
+class Fading(MSCA):
+    """A method of the user's with a rule of its own."""
+
+    needs = {"half_life": ("fading", "exponential")}  # noqa: RUF012
+
+    def __init__(self, network: Any, *, fading: str = "none", half_life: float | None = None, **recipe: Any) -> None:
+        super().__init__(network, **recipe)
+
+
+def test_rules_of_a_method_of_ones_own_hold_in_python_too() -> None:
+    Fading(VIT, **RECIPE)
+    with pytest.raises(UsageError, match="half_life belongs to the fading exponential, which needs it; it is missing"):
+        Fading(VIT, **RECIPE, fading="exponential")
+    with pytest.raises(UsageError, match="momentum belongs to the optimizer sgd, which needs it; it is given with"):
+        Fading(VIT, **RECIPE, momentum=0.9)

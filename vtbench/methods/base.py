@@ -12,11 +12,13 @@ B clips, T frames, V views of one video, K classes. Clips are what vtbench.clips
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_type_hints
 
 import lightning as L
 import torch
@@ -32,7 +34,7 @@ from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, kno
 from vtbench.metrics import METRICS, always_measured
 from vtbench.models import build, build_audio_encoder
 
-__all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "refuse_mismatch"]
+__all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "check_arguments"]
 
 
 class ScoredVideo(TypedDict, total=False):
@@ -92,6 +94,7 @@ class VideoClassifier(L.LightningModule):
         modules = {"network": network, "audio_encoder": audio_encoder}
         ignore = [name for name, module in modules.items() if isinstance(module, nn.Module)]
         self.save_hyperparameters(ignore=ignore, logger=False)
+        check_arguments(type(self), self.hparams)
         self.network = network if isinstance(network, nn.Module) else build(**network)
         if isinstance(audio_encoder, Mapping):
             audio_encoder = build_audio_encoder(**audio_encoder)
@@ -305,8 +308,6 @@ class ScheduledClassifier(VideoClassifier):
         refuse_unknown(type(self), common)
         known_name("optimizer", optimizer, get_args(Optimizer))
         known_name("schedule", schedule, get_args(Schedule))
-        given = {"optimizer": optimizer, "schedule": schedule, "momentum": momentum}
-        refuse_mismatch(ScheduledClassifier, {**given, "milestones": milestones, "gamma": gamma})
         super().__init__(network, **common)
         self.optimizer_name = optimizer
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
@@ -368,13 +369,50 @@ def refuse_unknown(method: type[VideoClassifier], given: Mapping[str, Any]) -> N
             raise UsageError(unknown("argument", name, known, of=method.__name__))
 
 
-def refuse_mismatch(method: type[ScheduledClassifier], given: Mapping[str, Any]) -> None:
-    """Raise UsageError for arguments that do not go together, by `needs` and `forbids` of a method. `given`: arguments
-    by name, None for one that is left out; rules for others are not looked at."""
-    for name, (other, *values) in method.needs.items():
-        if name in given and other in given and (given[other] in values) != (given[name] is not None):
-            found = "missing" if given[name] is None else f"given with {given[other]}"
+def check_arguments(method: type[VideoClassifier], given: Mapping[str, Any]) -> None:
+    """Raise UsageError for arguments outside the bounds of their annotations, and for those that do not go together, by
+    `needs` and `forbids` of a method and of its bases. `given`: arguments by name, None for one that is left out."""
+    bases = [base for base in reversed(method.__mro__) if issubclass(base, VideoClassifier)]
+    for base in bases:
+        for name, kind, limit in _bounds(base):
+            holds, words = _BOUNDS[kind]
+            for value in _numbers(given.get(name)):
+                if not holds(value, limit):
+                    raise UsageError(f"{name} is {value}, must be {words} {limit}")
+    needs = {name: rule for base in bases for name, rule in vars(base).get("needs", {}).items()}
+    forbids = {name: rule for base in bases for name, rule in vars(base).get("forbids", {}).items()}
+    for name, (other, *values) in needs.items():
+        if (given.get(other) in values) != (given.get(name) is not None):
+            found = "missing" if given.get(name) is None else f"given with {given.get(other)}"
             raise UsageError(f"{name} belongs to the {other} {' and '.join(values)}, which needs it; it is {found}")
-    for name, (other, *values) in method.forbids.items():
-        if name in given and given[name] and given.get(other) in values:
+    for name, (other, *values) in forbids.items():
+        if given.get(name) and given.get(other) in values:
             raise UsageError(f"{name} is {given[name]}, must be 0 with the {other} {given[other]}")
+
+
+_BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "ge": (operator.ge, "at least"),
+    "gt": (operator.gt, "above"),
+    "le": (operator.le, "at most"),
+    "lt": (operator.lt, "below"),
+}
+"""The bounds of annotated_types, by the name of their attribute."""
+
+
+def _bounds(method: type[VideoClassifier]) -> Iterator[tuple[str, str, Any]]:
+    """Of a class's own `__init__`: argument, kind of bound, and the bound in its annotation."""
+    hints: dict[str, Any] = {}
+    if "__init__" in vars(method):
+        with contextlib.suppress(NameError):  # of the user's, not to be looked up; `vtbench check` reads the source
+            hints = get_type_hints(method.__init__, include_extras=True)
+    for name, hint in hints.items():
+        for part in (hint, *get_args(hint)):
+            for bound in getattr(part, "__metadata__", ()):
+                yield from (
+                    (name, kind, limit) for kind in _BOUNDS if (limit := getattr(bound, kind, None)) is not None
+                )
+
+
+def _numbers(value: Any) -> list[Any]:
+    several = list(value) if isinstance(value, list | tuple) else [value]
+    return [number for number in several if isinstance(number, int | float)]

@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from vtbench.errors import RunError, UsageError
-from vtbench.methods.base import ScheduledClassifier, Validation, refuse_mismatch
+from vtbench.methods.base import ScheduledClassifier, Validation
 from vtbench.methods.optimizers import known_name
 
 
@@ -55,8 +55,6 @@ class MMViT(ScheduledClassifier):
         Raises UsageError as ScheduledClassifier does.
         """
         known_name("schedule", schedule, ("plateau", "step", "cosine", "constant"))
-        given = {"gamma": gamma, "patience": patience, "holdout": holdout, "warmup_epochs": warmup_epochs}
-        refuse_mismatch(MMViT, {"schedule": schedule, **given})
         self.on_plateau = schedule == "plateau"
         super().__init__(
             network,
