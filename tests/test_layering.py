@@ -63,7 +63,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "protocol": {"assemble", "evaluate", "recording", "session", "settings"},
         "train": {"assemble", "callbacks", "session", "settings", "tracking"},
         "evaluate": {"assemble", "callbacks", "session", "settings"},
-        "assemble": {"weights", "settings"},
+        "assemble": {"network", "weights", "settings"},
         "recording": {"settings"},
         "weights": {"settings"},
         "cost": {"network"},

@@ -31,7 +31,8 @@ from vtbench.datasets.module import VideoData
 from vtbench.methods import build_method
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Training
-from vtbench.run.assemble import audio_spec, spec_of
+from vtbench.run.assemble import audio_spec
+from vtbench.run.network import spec_of
 
 ROW = "mmvit/table1:mm-vit-iii-merged"
 
@@ -75,7 +76,7 @@ def trained_per_second(training: Training, module: VideoData, *, steps: int = 20
     torch.set_num_threads(1)
     method = build_method(
         training.train.method,
-        spec_of(training),
+        spec_of(training.network),
         lr=training.train.lr,
         optimizer="adamw",
         weight_decay=training.train.arguments["weight_decay"],

@@ -36,6 +36,7 @@ from vtbench.methods.base import Validation, VideoClassifier
 from vtbench.papers.datasets import NO_FLIP
 from vtbench.papers.spec.recipe import Data, set_values
 from vtbench.papers.trainings import Evaluation, Training
+from vtbench.run.network import spec_of
 from vtbench.run.settings import Settings
 from vtbench.run.weights import audio_weights_file, start_file
 from vtbench.scales import Scale
@@ -116,7 +117,7 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
     audio_weights = audio_weights_file(training.data.audio_encoder, settings)
     method = build_method(
         train.method,
-        spec_of(training) if network is None else network,
+        spec_of(training.network) if network is None else network,
         lr=batches.lr,
         epochs=train.epochs,
         **audio_spec(training.data, audio_weights),
@@ -141,7 +142,7 @@ def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Mod
     below_paper = seed_everything(training.scale, training.seed)
     audio_weights = audio_weights_file(data.audio_encoder, settings)
     method = VideoClassifier(
-        spec_of(training) if network is None else network,
+        spec_of(training.network) if network is None else network,
         average=protocol.average,
         **audio_spec(data, audio_weights),
     )
@@ -171,11 +172,6 @@ def split_batch(training: Training, micro_batch: int | None) -> Batches:
         return Batches(train.batch_size, train.accumulate, train.lr)
     accumulate = max(1, round(train.effective_batch / micro_batch))
     return Batches(micro_batch, accumulate, train.lr * micro_batch * accumulate / train.effective_batch)
-
-
-def spec_of(training: Training) -> dict[str, Any]:
-    """Name and arguments of a training's network, as vtbench.models.build takes them; the builder's to change."""
-    return {"name": training.network.name, **copy.deepcopy(dict(training.network.arguments))}
 
 
 def audio_spec(data: Data, weights: Path | None) -> dict[str, Any]:

@@ -24,10 +24,16 @@ from vtbench.papers.trainings import Evaluation, Training
 CHANGE, FORWARD = "change the model block (of the row, or --set)", "repair its forward"
 
 
+def spec_of(network: Network) -> dict[str, Any]:
+    """Name and arguments of a network, as vtbench.models.build takes them: whoever builds one, to train, test, count or
+    time it, builds it from these. They are a copy, which the builder may change."""
+    return {"name": network.name, **copy.deepcopy(dict(network.arguments))}
+
+
 def built(network: Network) -> torch.nn.Module:
     """The network, or SpecError with the builder's words where the arguments do not go together."""
     try:
-        return build(network.name, **copy.deepcopy(dict(network.arguments)))
+        return build(**spec_of(network))
     except UsageError as error:  # a name that leads nowhere: whoever knows the row says where it stands
         raise SpecError(str(error)) from error
     except ValueError as error:  # of a builder of ours; anything else would be a mistake of ours
