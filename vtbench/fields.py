@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -124,19 +125,54 @@ def from_text(text: str, hint: Any) -> Any:
 def check(value: Any, metadata: Mapping[str, Any]) -> None:
     """Hold a value of the right type against what `key()` says of it. Raises ValueError for a number, alone or in a
     list, outside its range, and for what `check` refuses."""
-    at_least, above, at_most = metadata["at_least"], metadata["above"], metadata["at_most"]
-    if not at_least is above is at_most is None:
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, bool) or not isinstance(number, int | float):
-                continue
-            if at_least is not None and number < at_least:
-                raise ValueError(f"is {number}, must be at least {at_least}")
-            if above is not None and number <= above:
-                raise ValueError(f"is {number}, must be above {above}")
-            if at_most is not None and number > at_most:
-                raise ValueError(f"is {number}, must be at most {at_most}")
+    bounds = {kind: metadata[name] for kind, name in _KEYS.items() if metadata[name] is not None}
+    if bounds and (wrong := outside(value, bounds)):
+        raise ValueError(wrong)
     if metadata["check"] is not None and value is not None:
         metadata["check"](value)
+
+
+BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "ge": (operator.ge, "at least"),
+    "gt": (operator.gt, "above"),
+    "le": (operator.le, "at most"),
+    "lt": (operator.lt, "below"),
+}
+"""The kinds of bounds, as annotated_types calls them: whether a number holds one, and the words for it."""
+
+_KEYS = {"ge": "at_least", "gt": "above", "le": "at_most"}
+
+
+def outside(value: Any, bounds: Mapping[str, float]) -> str | None:
+    """What is wrong with a number, alone or in a list, that is outside bounds (kind of BOUNDS -> limit): "is 0, must be
+    at least 1". None if nothing is; what is no number has no bounds."""
+    for number in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        for kind, limit in bounds.items():
+            holds, words = BOUNDS[kind]
+            if not holds(number, limit):
+                return f"is {number}, must be {words} {limit}"
+    return None
+
+
+Rules = Mapping[str, Sequence[str]]
+"""Argument -> another argument, and those of its values that the rule is about."""
+
+
+def broken_rules(needs: Rules, forbids: Rules, given: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """The rules that arguments break, each as argument, other argument and the other's values in the rule.
+
+    - needs: the argument is there if and only if the other one has one of these values
+    - forbids: the argument is 0 or left out if the other one has one of these values
+    - given: arguments by name; None for one that is left out
+    """
+    for name, (other, *values) in needs.items():
+        if (given.get(other) in values) != (given.get(name) is not None):
+            yield name, other, tuple(values)
+    for name, (other, *values) in forbids.items():
+        if given.get(name) and given.get(other) in values:
+            yield name, other, ()
 
 
 # ---- words -----------------------------------------------------------------------------------------------------------

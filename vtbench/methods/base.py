@@ -15,8 +15,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_type_hints
 
@@ -30,6 +29,7 @@ from vtbench.clips import Clips, map_modalities, split
 from vtbench.errors import RunError, UsageError, unknown
 from vtbench.evaluation import measure, metric_function
 from vtbench.evaluation.multiview import average_views
+from vtbench.fields import BOUNDS, broken_rules, outside
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
 from vtbench.metrics import METRICS, always_measured
 from vtbench.models import build, build_audio_encoder
@@ -374,33 +374,22 @@ def check_arguments(method: type[VideoClassifier], given: Mapping[str, Any]) -> 
     `needs` and `forbids` of a method and of its bases. `given`: arguments by name, None for one that is left out."""
     bases = [base for base in reversed(method.__mro__) if issubclass(base, VideoClassifier)]
     for base in bases:
-        for name, kind, limit in _bounds(base):
-            holds, words = _BOUNDS[kind]
-            for value in _numbers(given.get(name)):
-                if not holds(value, limit):
-                    raise UsageError(f"{name} is {value}, must be {words} {limit}")
-    needs = {name: rule for base in bases for name, rule in vars(base).get("needs", {}).items()}
-    forbids = {name: rule for base in bases for name, rule in vars(base).get("forbids", {}).items()}
-    for name, (other, *values) in needs.items():
-        if (given.get(other) in values) != (given.get(name) is not None):
-            found = "missing" if given.get(name) is None else f"given with {given.get(other)}"
-            raise UsageError(f"{name} belongs to the {other} {' and '.join(values)}, which needs it; it is {found}")
-    for name, (other, *values) in forbids.items():
-        if given.get(name) and given.get(other) in values:
+        for name, bounds in _bounds(base):
+            if wrong := outside(given.get(name), bounds):
+                raise UsageError(f"{name} {wrong}")
+    needs, forbids = (
+        {name: rule for base in bases for name, rule in vars(base).get(kind, {}).items()}
+        for kind in ("needs", "forbids")
+    )
+    for name, other, values in broken_rules(needs, forbids, given):
+        if not values:
             raise UsageError(f"{name} is {given[name]}, must be 0 with the {other} {given[other]}")
+        found = "missing" if given.get(name) is None else f"given with {given.get(other)}"
+        raise UsageError(f"{name} belongs to the {other} {' and '.join(values)}, which needs it; it is {found}")
 
 
-_BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
-    "ge": (operator.ge, "at least"),
-    "gt": (operator.gt, "above"),
-    "le": (operator.le, "at most"),
-    "lt": (operator.lt, "below"),
-}
-"""The bounds of annotated_types, by the name of their attribute."""
-
-
-def _bounds(method: type[VideoClassifier]) -> Iterator[tuple[str, str, Any]]:
-    """Of a class's own `__init__`: argument, kind of bound, and the bound in its annotation."""
+def _bounds(method: type[VideoClassifier]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of a class's own `__init__`: argument, and the bounds in its annotation as vtbench.fields.outside takes them."""
     hints: dict[str, Any] = {}
     if "__init__" in vars(method):
         with contextlib.suppress(NameError):  # of the user's, not to be looked up; `vtbench check` reads the source
@@ -408,11 +397,5 @@ def _bounds(method: type[VideoClassifier]) -> Iterator[tuple[str, str, Any]]:
     for name, hint in hints.items():
         for part in (hint, *get_args(hint)):
             for bound in getattr(part, "__metadata__", ()):
-                yield from (
-                    (name, kind, limit) for kind in _BOUNDS if (limit := getattr(bound, kind, None)) is not None
-                )
-
-
-def _numbers(value: Any) -> list[Any]:
-    several = list(value) if isinstance(value, list | tuple) else [value]
-    return [number for number in several if isinstance(number, int | float)]
+                found = {kind: getattr(bound, kind, None) for kind in BOUNDS}
+                yield name, {kind: limit for kind, limit in found.items() if limit is not None}

@@ -7,7 +7,6 @@ whose `__init__` takes the arguments, or a dataclass whose fields they are.
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import SpecError, did_you_mean, unknown
+from vtbench.fields import outside
 from vtbench.metrics import always_measured, functions
 from vtbench.papers.code.modules import module_file
 from vtbench.papers.code.source import (
@@ -169,8 +169,8 @@ class Builders:
                     remedy = "" if here else f"; write {key}: null beside the method to leave it out"
                     node.fail(unknown("argument", key, known, of=f"the method {method}") + remedy)
                 arguments[key] = convert(node, known[key].hint)
-                if known[key].limits:
-                    _check_limits(node, arguments[key], known[key].limits)
+                if known[key].limits and (wrong := outside(arguments[key], known[key].limits)):
+                    node.fail(wrong)
             except SpecError as error:
                 problems.add(error)
         missing = [key for key, argument in known.items()
@@ -226,13 +226,3 @@ class Builders:
 @cache
 def _own_file(package: Path, module: str) -> Path:
     return package.joinpath(*module.split(".")[1:]).with_suffix(".py")
-
-
-def _check_limits(node: Node, value: Any, limits: Mapping[str, float]) -> None:
-    words = {"ge": ("at_least", operator.ge), "gt": ("above", operator.gt), "le": ("at_most", operator.le),
-             "lt": ("below", operator.lt)}  # fmt: skip
-    for name, limit in limits.items():
-        word, holds = words[name]
-        for number in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(number, int | float) and not holds(number, limit):
-                node.fail(f"is {number}, must be {word.replace('_', ' ')} {limit:g}")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from vtbench.errors import DataError, SpecError, unknown
-from vtbench.fields import key, writable
+from vtbench.fields import broken_rules, key, writable
 from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import GIVEN_TO_METHODS, Builders
 from vtbench.papers.datasets import load_dataset, wrong_split
@@ -380,14 +380,13 @@ def _check_metrics(metrics: Node, builders: Builders) -> None:
 def _check_together(train: Train, builders: Builders, fail: Callable[[str], NoReturn]) -> None:
     """An argument that another one needs is there, and one that it has no use for is not."""
     values = set_values(train)
-    for name, (other, *needing) in builders.rules(train.method, "needs").items():
-        if (values.get(other) in needing) != (name in values):
-            one = f"the {other} {needing[0]}, which needs it"
-            several = f"the {other}s {' and '.join(needing)}, which need it"
-            fail(f"train.{name} belongs to {one if len(needing) == 1 else several}")
-    for name, (other, *forbidding) in builders.rules(train.method, "forbids").items():
-        if values.get(other) in forbidding and values.get(name):
+    needs, forbids = (builders.rules(train.method, kind) for kind in ("needs", "forbids"))
+    for name, other, needing in broken_rules(needs, forbids, values):
+        if not needing:
             fail(f"train.{name} is {values[name]}, must be 0 with the {other} {values[other]}")
+        one = f"the {other} {needing[0]}, which needs it"
+        several = f"the {other}s {' and '.join(needing)}, which need it"
+        fail(f"train.{name} belongs to {one if len(needing) == 1 else several}")
 
 
 # ---- a recipe at a scale ---------------------------------------------------------------------------------------------
