@@ -90,7 +90,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "sheets": {"ratios", "compare", "statistics"},
         "compare": {"statistics"},
     },
-    "results": {"store": {"record", "folders"}, "table": {"store"}},
+    "results": {"store": {"record", "folders"}, "table": {"record", "store"}},
     "evaluation": {},
 }  # fmt: skip
 TOO_LONG: set[str] = set()

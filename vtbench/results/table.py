@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from vtbench.results.record import read_metrics
 from vtbench.results.store import Store
 
 
@@ -15,6 +16,6 @@ def read_results(folder: str | Path = "results") -> pd.DataFrame:
     Raises ResultsError, with file and line, for a file that is not as it should be. A folder without results gives a
     table without rows.
     """
-    store = Store(folder)
-    records = [{**record.as_dict(), **record.all_measured()} for record in store.read()]
-    return pd.DataFrame(records, columns=None if records else list(store.record.columns()))
+    frame = Store(folder).frame()
+    further = [read_metrics(cell) for cell in frame["metrics"].fillna("")]
+    return frame.join(pd.DataFrame(further, index=frame.index))

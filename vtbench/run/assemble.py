@@ -1,8 +1,10 @@
 """From what the paper side says of a training to the objects that Lightning takes: the only translator.
 
-parts = assemble(training, settings)
-parts.load_start()
-lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
+    parts = assemble(training, settings)
+    parts.load_start()
+    lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
+
+Everything is built here from plain arguments, once.
 """
 
 from __future__ import annotations
@@ -39,7 +41,6 @@ from vtbench.papers.trainings import Evaluation, Training
 from vtbench.run.network import spec_of
 from vtbench.run.settings import Settings
 from vtbench.run.weights import audio_weights_file, start_file
-from vtbench.scales import Scale
 from vtbench.video.modalities import TestModalities, TrainModalities
 from vtbench.video.transforms import TestTransform, TrainTransform
 from vtbench.weights import LoadReport, load_weights, sha256_of
@@ -94,15 +95,17 @@ class Assembly:
         return sha256_of(self.audio_weights) if self.audio_weights else None
 
 
-COMMON = {
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "enable_checkpointing": False,
-    "num_sanity_val_steps": 0,
-    "use_distributed_sampler": False,
-    "devices": 1,
-}
-"""Options of every Trainer here: vtbench draws its own progress and keeps its own checkpoints."""
+def _common(training: Training) -> dict[str, Any]:
+    """Options of every Trainer here: vtbench draws its own progress and keeps its own checkpoints."""
+    return {
+        "accelerator": "auto" if training.scale == "paper" else "cpu",
+        "devices": 1,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+    }
 
 
 def assemble(training: Training, settings: Settings, *, network: nn.Module | None = None) -> Assembly:
@@ -112,7 +115,7 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
     seed first, so that random weights depend on it alone. Raises a VtbenchError that names what cannot be built or is
     not there.
     """
-    below_paper = seed_everything(training.scale, training.seed)
+    seed_everything(training)
     train, batches = training.train, split_batch(training, settings.batch_size)
     audio_weights = audio_weights_file(training.data.audio_encoder, settings)
     method = build_method(
@@ -124,8 +127,7 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
         **copy.deepcopy(dict(train.arguments)),
     )
     data = data_module(training, settings, batches, validation=method.validation)
-    trainer = COMMON | {
-        "accelerator": "cpu" if below_paper else "auto",
+    trainer = _common(training) | {
         "max_epochs": train.epochs,
         "accumulate_grad_batches": batches.accumulate,
         "gradient_clip_val": train.clip_grad_norm,
@@ -139,7 +141,7 @@ def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Mod
     """As `assemble`, for a test: the network in a module that only tests, and the views of the protocol. It starts from
     nothing; the weights to test are the caller's to load."""
     training, protocol, data = evaluation.training, evaluation.eval, evaluation.data
-    below_paper = seed_everything(training.scale, training.seed)
+    seed_everything(training)
     audio_weights = audio_weights_file(data.audio_encoder, settings)
     method = VideoClassifier(
         spec_of(training.network) if network is None else network,
@@ -147,18 +149,16 @@ def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Mod
         **audio_spec(data, audio_weights),
     )
     batches = split_batch(training, settings.batch_size)
-    trainer = COMMON | {"accelerator": "cpu" if below_paper else "auto"}
     module = data_module(training, settings, batches, evaluation=evaluation)
-    return Assembly(training, method, module, trainer, batches, audio_weights, settings)
+    return Assembly(training, method, module, _common(training), batches, audio_weights, settings)
 
 
-def seed_everything(scale: Scale, seed: int) -> bool:
+def seed_everything(training: Training) -> None:
     """Seed all generators, and use one thread below paper scale: small networks gain nothing from more, and the numbers
-    then do not depend on the machine's cores. Gives whether it is below paper scale."""
-    if scale != "paper":
+    then do not depend on the machine's cores."""
+    if training.scale != "paper":
         torch.set_num_threads(1)
-    L.seed_everything(seed, workers=True, verbose=False)
-    return scale != "paper"
+    L.seed_everything(training.seed, workers=True, verbose=False)
 
 
 def split_batch(training: Training, micro_batch: int | None) -> Batches:

@@ -19,7 +19,7 @@ from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
-from vtbench.run.assemble import Assembly, assemble_test
+from vtbench.run.assemble import Assembly, assemble_test, data_module, split_batch
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.session import ERROR, environment, errors_in_one_line
 from vtbench.run.settings import Settings
@@ -42,12 +42,14 @@ def evaluate(
     done = dict(folders.read_json(folder / folders.DONE)) if folders.is_done(folder) else None
     if done is not None and not checkpoint:
         return done
-    parts = assemble_test(evaluation, settings)
     if done is not None:
         # Given weights are tested on what is there now, not on what was there when they were tested before.
-        if parts.data.fingerprint("test") == done["data_fingerprint"]:
+        training = evaluation.training
+        data = data_module(training, settings, split_batch(training, settings.batch_size), evaluation=evaluation)
+        if data.fingerprint("test") == done["data_fingerprint"]:
             return done
         folders.set_aside(folder)
+    parts = assemble_test(evaluation, settings)
     # Before there is a run folder: a file that does not fit leaves none behind.
     loaded = load_weights(parts.network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
     origin = {

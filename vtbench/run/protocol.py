@@ -1,8 +1,10 @@
 """A row's protocol from Python: its objects, and its test on a network of one's own. No spec file is needed.
 
-parts = vtbench.assemble("pst/table3:pst-t-in1k-1x1@sthv2", network=mine, data="/data/sthv2")
-lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
-record = vtbench.evaluate("pst/table3:pst-t-in1k-1x1@sthv2", mine, "/data/sthv2")
+    parts = vtbench.assemble("pst/table3:pst-t-in1k-1x1@sthv2", network=mine, data="/data/sthv2")
+    lightning.Trainer(**parts.trainer).fit(parts.method, parts.data)
+    record = vtbench.evaluate("pst/table3:pst-t-in1k-1x1@sthv2", mine, "/data/sthv2")
+
+Both take a selector as the command line does.
 """
 
 from __future__ import annotations
