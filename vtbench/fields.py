@@ -190,6 +190,11 @@ def in_words(value: Any) -> str:
     return f"{value!r}, which is {kind}" if kind else f"{value}, which is a {type(value).__name__}"
 
 
+def empty_word(value: Any) -> str:
+    """What a value must be where a rule forbids it: 0, or, for what is no number, left out."""
+    return "0" if isinstance(value, int | float) and not isinstance(value, bool) else "left out"
+
+
 def not_one_of(value: Any, choices: Iterable[Any]) -> str:
     """The message for a value that is not among the choices of its name, which stands in front of it: "is 'kv', must be
     one of q, qkv; did you mean 'qkv'?"."""

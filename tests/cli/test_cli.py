@@ -62,7 +62,7 @@ def test_list_json_has_the_fields_of_the_contract_in_printed_order(capsys: Captu
         "label": "MSCA-KV",
         "own": True,
         "published": {"top1": "76.47", "top5": "92.88"},
-        "trainings": ["5eec23c7c862"],
+        "trainings": ["e40df791cb05"],
         "status": "runnable",
     }
     assert [row["table"] for row in rows] == sorted(row["table"] for row in rows)

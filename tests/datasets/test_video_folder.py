@@ -143,6 +143,17 @@ def test_flip_probability_and_label_change_hold(folder: Path) -> None:
         data(folder, flip_labels={0: 1})
 
 
+def test_clips_whose_label_a_flip_changes_can_be_left_as_they_are(folder: Path) -> None:
+    rule = {0: 1, 1: 0}
+    module = data(folder, flip_labels=rule, augment=AUGMENT | {"flip": 1.0})
+    module.flip_sided = False
+    dataset = module.train_dataloader().dataset
+    flipped = []
+    dataset.transform = lambda frames, *, flip, rng: flipped.append(flip)
+    assert [dataset[0, i][1] for i in range(4)] == [0, 1, 2, 3]
+    assert flipped == [False, False, True, True]
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_training_on_a_broken_video_is_refused_with_the_remedy(folder: Path, num_workers: int) -> None:
     (folder / "train" / "00003.mp4").write_bytes(b"not a video")
@@ -211,6 +222,26 @@ def test_random_test_clips_repeat_with_the_seed(folder: Path) -> None:
 
     assert torch.equal(views(0), views(0))
     assert not torch.equal(views(0), views(1))
+
+
+def test_random_test_clips_depend_on_the_videos_id_and_not_on_its_place(folder: Path) -> None:
+    def views() -> dict[str, torch.Tensor]:
+        module = data(folder, clips=3, clip_sampling="random")
+        return {item["video_id"]: item["views"] for batch in module.test_dataloader() for item in batch}
+
+    before = views()
+    lines = (folder / "validation.csv").read_text().splitlines()
+    (folder / "validation.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    after = views()
+    assert list(after) == list(reversed(before)) and len(after) > 1
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_item_says_how_many_of_its_views_differ(folder: Path) -> None:
+    encoded.encode(folder / "short.mp4", encoded.numbered(9), options=encoded.x264(12))
+    (folder / "validation.csv").write_text("path,label\nshort.mp4,0\n")
+    [[item]] = data(folder, clips=4, stride=1).test_dataloader()
+    assert len(item["views"]) == 4 and item["distinct_views"] == 2  # clips of 8 frames start at 0, 1, 1, 1
 
 
 def test_a_video_shorter_than_the_clip_wraps_round(folder: Path) -> None:

@@ -40,3 +40,18 @@ def clips(*, count: int, num_frames: int, img_size: int) -> np.ndarray:
     """Clips (B, T, 3, H, W), float32."""
     shape = (count, num_frames, 3, img_size, img_size)
     return np.random.RandomState(4).standard_normal(shape).astype(np.float32)
+
+
+PICTURE_SIZES = ((256, 340), (240, 320), (225, 301), (340, 256), (224, 299))
+"""Height and width of pictures that are resized and cropped."""
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    """A picture (H, W, 3), uint8: noise, which shows every difference between two ways to resize."""
+    return np.random.RandomState(height * width).randint(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def grid(crop: np.ndarray) -> np.ndarray:
+    """A few pixels of a crop (224, 224, C), its corners among them: (5, 5, C)."""
+    places = [0, 55, 111, 168, 223]
+    return crop[np.ix_(places, places)]

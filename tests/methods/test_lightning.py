@@ -155,7 +155,7 @@ def test_callbacks_of_lightning_watch_the_validation(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"optimizer": "lamp"}, "optimizer is 'lamp', must be one of sgd, adam, adamw, .*; did you mean 'lamb'"),
-        ({"schedule": "linear"}, "schedule is 'linear', must be one of step, cosine, constant"),
+        ({"schedule": "linear"}, "schedule is 'linear', must be one of step, cosine, cosine_by_epoch, constant"),
         ({"schedule": "step"}, "milestones belongs to the schedule step, which needs it; it is missing"),
         ({"optimizer": "sgd"}, "momentum belongs to the optimizer sgd, which needs it; it is missing"),
         ({"average": "logit"}, "average is 'logit', must be one of logits, probabilities; did you mean 'logits'"),

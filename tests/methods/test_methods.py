@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import lightning as L
 import pytest
@@ -12,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from vtbench.errors import UsageError
 from vtbench.methods import METHODS, build_method
-from vtbench.methods.base import VideoClassifier
+from vtbench.methods.base import Validation, VideoClassifier
 from vtbench.methods.msca import MSCA
 from vtbench.methods.optimizers import lr_factor
 
@@ -150,3 +152,94 @@ def test_a_schedule_over_data_without_a_length_is_one_line() -> None:
     made = trainer(max_epochs=1, limit_train_batches=3)
     made.fit(method, DataLoader(Endless(), batch_size=2))
     assert made.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.5)
+
+
+# ---- settings of the papers' codes ---------------------------------------------------------------------------------
+
+
+def mmcv_rate(iteration: int, per_epoch: int, *, epochs: int, warmup_epochs: float, warmup_ratio: float) -> float:
+    """What mmcv's CosineAnnealing by epoch with a linear warm-up multiplies the rate by (LrUpdaterHook): the cosine of
+    the epoch, which the warm-up lowers in every iteration."""
+    regular = 0.5 * (1 + math.cos(math.pi * (iteration // per_epoch) / epochs))
+    warmup = warmup_epochs * per_epoch
+    if iteration >= warmup:
+        return regular
+    return regular * (1 - (1 - iteration / warmup) * (1 - warmup_ratio))
+
+
+def test_cosine_by_epoch_is_mmcvs_in_every_iteration() -> None:
+    recipe = {"epochs": 30, "warmup_epochs": 2.5}
+    for iteration in range(30 * 8):
+        ours = lr_factor(iteration / 8, schedule="cosine_by_epoch", warmup_start=0.1, **recipe)
+        assert ours == pytest.approx(mmcv_rate(iteration, 8, warmup_ratio=0.1, **recipe), rel=1e-12)
+    assert lr_factor(0.0, schedule="cosine_by_epoch", warmup_start=0.1, **recipe) == pytest.approx(0.1)
+    gaps = [
+        lr_factor(e, schedule="cosine", **recipe) / lr_factor(e, schedule="cosine_by_epoch", **recipe) for e in (5, 28)
+    ]
+    assert gaps == pytest.approx([1.05, 1.19], abs=0.005)
+
+
+def test_a_warm_up_starts_where_it_is_told_under_every_schedule() -> None:
+    assert lr_factor(0.0, schedule="constant", epochs=4, warmup_epochs=2.0, warmup_start=0.2) == pytest.approx(0.2)
+    assert lr_factor(1.0, schedule="constant", epochs=4, warmup_epochs=2.0, warmup_start=0.2) == pytest.approx(0.6)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_settings_of_the_optimiser_reach_it() -> None:
+    sgd = fit(MSCA(MeanPixel(), **RECIPE, nesterov=True), batches=1, epochs=1).optimizers[0]
+    assert sgd.param_groups[0]["nesterov"] is True
+    adamw = {**RECIPE, "optimizer": "adamw", "momentum": None, "weight_decay": 0.1}
+    method = MSCA(MeanPixel(), **adamw, betas=(0.8, 0.9), no_decay=("bias",))
+    groups = fit(method, batches=1, epochs=1).optimizers[0].param_groups
+    assert [(len(g["params"]), g["betas"], g["weight_decay"]) for g in groups] == [
+        (1, (0.8, 0.9), 0.1),
+        (1, (0.8, 0.9), 0.0),
+    ]
+    assert groups[1]["params"][0] is method.network.head.bias
+
+
+@pytest.mark.parametrize(("how", "std"), [("zero", None), ("normal", 0.01), ("trunc_normal", 0.02)])
+def test_a_head_starts_as_the_recipe_says(how: str, std: float | None) -> None:
+    network = nn.Module()
+    network.head = nn.Linear(300, 400)
+    nn.init.ones_(network.head.bias)
+    MSCA(network, **RECIPE, head_init=how, head_std=std)
+    assert float(network.head.weight.detach().std()) == pytest.approx(std or 0.0, rel=0.02)
+    assert not network.head.bias.any()
+
+
+def test_a_head_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(
+        UsageError, match=r"^head_init needs a network whose `head` is a linear layer; Flatten has none$"
+    ):
+        MSCA(nn.Flatten(), **RECIPE, head_init="zero")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"head_init": "zero", "head_std": 0.1}, "head_std belongs to the head_init normal and trunc_normal"),
+        (
+            {"head_init": "normal"},
+            "head_std belongs to the head_init normal and trunc_normal, which needs it; it is missing",
+        ),
+        ({"betas": (0.9, 0.99)}, r"betas is \(0.9, 0.99\), must be left out with the optimizer sgd"),
+        (
+            {"optimizer": "adamw", "momentum": None, "nesterov": True},
+            "nesterov is True, must be left out with the optimizer",
+        ),
+        ({"warmup_start": 1.0}, "warmup_start is 1.0, must be below 1"),
+        ({"head_init": "ones"}, "head_init is 'ones', must be one of zero, normal, trunc_normal"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_one_line(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        MSCA(MeanPixel(), **{**RECIPE, **given})
+
+
+@pytest.mark.parametrize(("name", "crops"), [("msca", 3), ("laps", 3), ("pst", 1)])
+def test_the_best_epoch_on_the_test_set_is_kept_where_it_is_asked_for(name: str, crops: int) -> None:
+    method = build_method(name, MeanPixel(), **RECIPE, keep="best_on_test")
+    assert method.validation == Validation(crops=crops, keep_best=True)
+    assert method.selection == "best of 12 epochs on the test set"
+    assert build_method(name, MeanPixel(), **RECIPE).validation is None

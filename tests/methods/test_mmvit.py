@@ -146,7 +146,10 @@ def test_other_schedules_are_those_of_every_method() -> None:
             {"schedule": "cosine", "gamma": None},
             "patience belongs to the schedule plateau.*; it is given with",
         ),
-        ({"schedule": "plato"}, "schedule is 'plato', must be one of plateau, step, cosine, constant; did you mean"),
+        (
+            {"schedule": "plato"},
+            "schedule is 'plato', must be one of plateau, step, cosine, cosine_by_epoch, constant; did you mean",
+        ),
     ],
 )
 def test_a_plateau_needs_what_it_is_watched_by_and_no_warm_up(changed: dict[str, Any], message: str) -> None:

@@ -28,7 +28,10 @@ def changed(training: Training, block: str, **values: Any) -> Training:
         ("data", {"num_frames": 4}),
         ("data", {"limit_train": 8}),
         ("augment", {"flip": 0.0}),
-        ("data", {"stride": None, "sampling": "segments"}),
+        ("data", {"stride": None, "starts": None, "sampling": "segments"}),
+        ("data", {"starts": None}),
+        ("data", {"frames": "linspace"}),
+        ("augment", {"flip_sided": "never"}),
         ("augment", {"hue": (-0.1, 0.1)}),
         ("augment", {"crop": "resized"}),
         ("augment", {"auto_augment": "imagenet"}),
@@ -78,7 +81,7 @@ def test_random_clips_with_another_seed_are_another_evaluation(evaluation: Evalu
         dataclasses.replace(
             evaluation, eval=dataclasses.replace(evaluation.eval, clip_sampling="random", clip_seed=seed)
         )
-        for seed in (0, 1)
+        for seed in (1, 2)
     ]
     assert len({evaluation.key, *(r.key for r in random)}) == 3
 
@@ -94,4 +97,4 @@ def test_keys_are_twelve_hex_digits_and_the_same_in_every_process(evaluation: Ev
         assert len(key) == 12
         assert set(key) <= set("0123456789abcdef")
     # Committed results are found by these keys: when this changes on purpose, results.csv has to be measured anew.
-    assert evaluation.training.key == "5eec23c7c862"
+    assert evaluation.training.key == "e40df791cb05"

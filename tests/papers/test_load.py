@@ -48,13 +48,22 @@ def test_a_key_in_defaults_is_reported_in_defaults(edit: Edit) -> None:
         ("method: msca", "method: mcsa", "train.method: no method 'mcsa'; did you mean 'msca'?"),
         ("momentum: 0.9, ", "", "train.momentum belongs to the optimizer sgd, which needs it"),
         ("schedule: step", "schedule: cosine", "train.milestones belongs to the schedule step"),
-        ("schedule: step", "schedule: stp", "is 'stp', must be one of step, cosine, constant; did you mean 'step'?"),
+        (
+            "schedule: step",
+            "schedule: stp",
+            "is 'stp', must be one of step, cosine, cosine_by_epoch, constant; did you mean 'step'?",
+        ),
         ("[244, 330]", "[330, 244]", "augment.short_side is [330, 244], the smaller number comes first"),
-        ("clip_sampling: uniform", "clip_sampling: random", "eval.clip_seed belongs to clip_sampling: random"),
+        (", clip_seed: 0", "", "eval.clip_seed belongs to clip_sampling: random"),
         ("stride: 32, ", "", "data must hold exactly one of stride (a number of frames) and sampling: segments"),
         ("stride: 32, ", "stride: 32, sampling: segments, ", "data must hold exactly one of stride"),
         ("stride: 32", "sampling: segment", "is 'segment', must be one of segments; did you mean 'segments'?"),
-        ("stride: 32", "sampling: segments", "set eval.clips: 1 and eval.clip_sampling: uniform, not 10 and uniform"),
+        (
+            "stride: 32, starts: span",
+            "sampling: segments",
+            "set eval.clips: 1 and eval.clip_sampling: uniform, not 10 and random",
+        ),
+        ("stride: 32", "sampling: segments", "data.starts and data.frames are of clips with a stride; leave them out"),
         ("color: 0.1, ", "", "set together or not at all; not set: color"),
         (
             "color: 0.1, brightness: [0.5, 2.0], saturation: [0.5, 3.0], gamma: [0.8, 1.2],",
@@ -211,17 +220,18 @@ def test_a_reconstructed_cell_says_from_where() -> None:
 
 
 def test_a_clip_of_the_whole_video_cannot_start_at_random(edit: Edit) -> None:
-    edit(TABLE2, "stride: 32", "sampling: segments")
+    edit(TABLE2, "stride: 32, starts: span", "sampling: segments")
     edit(TABLE2, "clips: 10", "clips: 1")
-    edit(TABLE2, "clip_sampling: uniform", "clip_sampling: random, clip_seed: 0")
     refused(
         "data.sampling: segments makes one clip of the whole video; set eval.clips: 1 and eval.clip_sampling: uniform"
     )
 
 
 def test_a_clip_of_the_whole_video_and_no_colours_can_be_asked_for(edit: Edit) -> None:
-    edit(TABLE2, "stride: 32", "sampling: segments")
-    edit(TABLE2, "clips: 10", "clips: 1")
+    edit(TABLE2, "stride: 32, starts: span", "sampling: segments")
+    edit(
+        TABLE2, "clips: 10, crops: 3, clip_sampling: random, clip_seed: 0", "clips: 1, crops: 3, clip_sampling: uniform"
+    )
     edit(TABLE2, "color: 0.1, brightness: [0.5, 2.0], saturation: [0.5, 3.0], gamma: [0.8, 1.2],", "erasing: 0.25,")
     edit(TABLE2, "hue: [-0.5, 0.5], ", "crop: resized, auto_augment: imagenet, ")
     leaves = load_paper("msca").tables[1].rows[0].recipes["main"].recipe.leaves()
@@ -284,13 +294,13 @@ def test_a_line_can_print_the_mean_over_its_measurements() -> None:
         (
             "holdout: 0.1",
             "holdout: 0.1, keep: best_on_test",
-            "train.keep: the method mmvit has no argument 'keep'; known: ",
+            "train.keep is best_on_test, must be left out with the schedule plateau",
         ),
         ("warmup_epochs: 0.0", "warmup_epochs: 1.0", "train.warmup_epochs is 1.0, must be 0 with the schedule plateau"),
         (
             "method: mmvit",
             "method: msca",
-            "defaults.train.schedule: is 'plateau', must be one of step, cosine, constant",
+            "defaults.train.schedule: is 'plateau', must be one of step, cosine, cosine_by_epoch, constant",
         ),
     ],
 )

@@ -11,7 +11,17 @@ from vtbench.results.record import COLUMNS, Record
 
 DESIGNED = (
     *("id", "measurement", "scale", "seed", "training_key", "evaluation_key", "top1", "top5", "metrics"),
-    *("videos_expected", "videos_decoded", "videos_failed", "videos_silent", "views", "train_wall_s", "eval_wall_s"),
+    *(
+        "videos_expected",
+        "videos_decoded",
+        "videos_failed",
+        "videos_silent",
+        "views",
+        "distinct_views",
+        "train_top1",
+        "train_wall_s",
+        "eval_wall_s",
+    ),
     *("train_videos", "epochs", "batch_size", "accumulate", "lr", "init", "selection"),
     *("data_fingerprint", "weights_sha256"),
     *("commit", "dirty", "root", "device", "threads", "versions", "finished_at"),

@@ -17,8 +17,9 @@ def test_a_record_names_the_file_of_its_weights() -> None:
 
 def test_a_record_names_the_weights_of_the_audio_encoder() -> None:
     paper = measurements(select(["mmvit/table1:mm-vit-iii-merged"])[0], "paper", 0)[0]
-    done = {"init_sha256": 64 * "a", "audio_sha256": "0123abcd" + 56 * "0"}
-    assert recording._init_text(paper.evaluation.training, done).endswith(";vggish@0123abcd")
+    done = {"init_sha256": "e5005f0a" + 56 * "a", "audio_sha256": "0123abcd" + 56 * "0"}
+    text = "vit_base_patch16_224.orig_in21k@e5005f0a;vggish@0123abcd (not 10086976)"
+    assert recording._init_text(paper.evaluation.training, done) == text
 
 
 def test_a_record_says_when_the_test_set_chose_the_epoch() -> None:

@@ -244,6 +244,10 @@ def test_a_test_does_not_resume_from_scores_of_other_weights(tmp_path: Path) -> 
     assert parts.labels == {"v": 1} and not parts.all_notes  # as older versions left it
     folders.write_json(tmp_path / folders.NOTES_PART, {"v": "silent"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
+    assert not parts.all_notes  # nor as those after them
+    remarks = {"notes": {"v": "silent"}, "distinct_views": {"v": 1}}
+    folders.write_json(tmp_path / folders.NOTES_PART, remarks)
+    parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.all_notes and parts.notes == {"v": "silent"}
     parts = ScoreParts(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.labels == {} and list(tmp_path.glob("*.part*")) == [] and parts.all_notes
@@ -386,6 +390,19 @@ def test_missing_data_and_weights_name_the_option_to_give(tmp_path: Path) -> Non
     with pytest.raises(WeightsError, match=r"--weights own=FILE"):
         weights_file("own", Settings())
     assert weights_file("own", Settings(weights={"own": tmp_path})) == tmp_path
+
+
+def test_given_weights_are_the_release_of_their_name_unless_others_are_allowed(tmp_path: Path) -> None:
+    (file := tmp_path / "mine.pth").write_bytes(b"weights")
+    name = "deit_small_patch16_224.fb_in1k"
+    differs = rf"mine.pth: has SHA-256 9a129038\.\.\., the weights '{name}' are cd65a155\.\.\. \(https.*\)"
+    with pytest.raises(WeightsError, match=rf"{differs}; give that file, or --allow-other-weights"):
+        weights_file(name, Settings(weights={name: file}))
+    assert weights_file(name, Settings(weights={name: file}, allow_other_weights=True)) == file
+    unpinned = "swin_tiny_patch4_window7_224.ms_in1k"
+    assert weights_file(unpinned, Settings(weights={unpinned: file})) == file
+    with pytest.raises(WeightsError, match=rf"--weights {unpinned}=FILE \(https://github.com/SwinTransformer"):
+        weights_file(unpinned, Settings())
 
 
 def test_micro_batches_keep_the_effective_batch_or_scale_the_rate_linearly() -> None:

@@ -95,6 +95,20 @@ def test_what_is_beyond_the_scale_is_cut(clip: dict[str, Tensor]) -> None:
         assert (out[name].min(), out[name].max()) == (-1, 1)
 
 
+def test_coviars_scale_is_half_and_by_imagenets_deviations() -> None:
+    """Of its dataset.py: clip_and_scale, levels around 128, then level / 255 - 0.5, residuals over the deviation."""
+    motion = torch.tensor([-30.0, -20.0, -0.3, 0.0, 0.3, 1.0, 20.0]).reshape(1, 1, 1, 7).expand(1, 2, 7, 7)
+    residual = torch.tensor([-200, -128, -1, 0, 1, 127, 200]).reshape(1, 1, 1, 7).expand(1, 3, 7, 7)
+    views = TestModalities(size=7, short_side=7, crops=1, scale="coviar")({"motion": motion, "residual": residual})
+    levels = np.clip(np.array([-191, -127, -1, 0, 1, 6, 127]) + 128, 0, 255)
+    assert views["motion"][0, 0, 1, 3].numpy() == pytest.approx(levels / 255 - 0.5, abs=1e-6)
+    levels = np.clip(np.array([-200, -128, -1, 0, 1, 127, 200]) + 128, 0, 255)
+    for colour, std in enumerate((0.229, 0.224, 0.225)):
+        assert views["residual"][0, 0, colour, 3].numpy() == pytest.approx((levels / 255 - 0.5) / std, abs=1e-6)
+    with pytest.raises(ValueError, match="scale is 'covar', must be one of coviar"):
+        TestModalities(size=7, short_side=7, crops=1, scale="covar")
+
+
 def test_the_three_crops_of_a_test_share_their_sound(clip: dict[str, Tensor]) -> None:
     views = TestModalities(size=SIZE, short_side=H, crops=3, **PLAIN)(clip)
     assert views["iframe"].shape == (3, T, 3, SIZE, SIZE) and views["audio"].shape == (3, T, 96, 64)

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
+import draw
 import numpy as np
 import pytest
 import torch
@@ -141,6 +146,39 @@ def test_crops_of_portrait_videos_are_top_centre_bottom() -> None:
     three = transforms.TestTransform(size=36, short_side=40, crops=3)(clip)
     for crop, top in zip(three, (0, 7, 15), strict=True):
         assert torch.equal(pixels(crop), clip[..., top : top + 36, 2:38])
+
+
+CROPS = json.loads((Path(__file__).parents[1] / "golden" / "crops.json").read_text())
+"""A few pixels of test crops of the official codes; see tests/golden/README.md."""
+
+
+@pytest.mark.parametrize("size", draw.PICTURE_SIZES, ids=str)
+@pytest.mark.parametrize(
+    ("code", "short_side", "crops", "resize", "crop_rule", "within"),
+    [
+        ("laps", 224, 3, "interpolate", "ceil", 0.001),
+        ("pst", 224, 3, "mmcv", "mmaction", 1.001),  # its fixed-point arithmetic may differ by one level
+        ("pst", 256, 1, "mmcv", "mmaction", 1.001),
+    ],
+)
+def test_test_crops_show_the_official_codes_pixels(
+    code: str, short_side: int, crops: int, resize: Any, crop_rule: Any, within: float, size: tuple[int, int]
+) -> None:
+    transform = transforms.TestTransform(
+        size=224, short_side=short_side, crops=crops, interpolation="bilinear", resize=resize, crop_rule=crop_rule,
+        mean=0.0, std=1 / 255,
+    )  # fmt: skip
+    views = transform(torch.from_numpy(draw.picture(*size)).permute(2, 0, 1)[None])[:, 0].permute(0, 2, 3, 1).numpy()
+    golden = np.array(CROPS[code]["pixels"]["x".join(map(str, size))])
+    wanted = golden[:3] if crops == 3 else golden[3:]
+    assert np.abs(np.stack([draw.grid(view) for view in views]) - wanted).max() < within
+
+
+def test_unknown_rules_of_crops_and_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="crop rule is 'ciel', must be one of ceil, mmaction; did you mean 'ceil'"):
+        transforms.crop_corners(30, 40, 24, 3, rule="ciel")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="resize is 'opencv', must be one of interpolate, mmcv"):
+        transforms.resize_short_side(torch.zeros(1, 3, 8, 8), 4, how="opencv")  # type: ignore[arg-type]
 
 
 def test_crops_that_do_not_fit_are_refused() -> None:

@@ -100,6 +100,11 @@ def add_folders(parser: Parser) -> None:
         metavar="NAME=FILE",
         help="file of pretrained weights; may be repeated",
     )
+    parser.add_argument(
+        "--allow-other-weights",
+        action="store_true",
+        help="use given weights that are not the release of their name, and record which they are",
+    )
 
 
 def add_machine(parser: Parser) -> None:
@@ -171,6 +176,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         results=options.get("results"),
         data=options.get("data", ()),
         weights=options.get("weights", ()),
+        allow_other_weights=options.get("allow_other_weights", False),
         batch_size=options.get("batch_size"),
         num_workers=options.get("data_workers"),
         wandb=options.get("wandb", "off"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
 from vtbench.errors import VideoError
-from vtbench.video.sampling import segment_clip, test_clips, train_clip
+from vtbench.video.sampling import Spread, Starts, TestStarts, segment_clip, test_clips, train_clip
 
 __all__ = [
     "ClipSampling",
@@ -44,16 +44,26 @@ _ORDER, _TRAIN, _TEST, HOLDOUT = 0, 1, 2, 3
 @dataclass(frozen=True)
 class ClipSampling:
     """Which frames make a clip: `num_frames` frames `stride` apart, or, without a stride, one frame of each of
-    `num_frames` equal segments of the whole video. See vtbench.video.sampling."""
+    `num_frames` equal segments of the whole video. See vtbench.video.sampling, also for `starts`, the starts that are
+    drawn in training, and `spread`, which frames follow a start in training."""
 
     num_frames: int
     stride: int | None = None
+    starts: Starts | None = None
+    spread: Spread | None = None
 
     def train(self, num_video_frames: int, rng: np.random.Generator) -> np.ndarray:
         """The frame numbers of a random clip, (num_frames,)."""
         if self.stride is None:
             return segment_clip(num_video_frames, num_frames=self.num_frames, rng=rng)
-        return train_clip(num_video_frames, num_frames=self.num_frames, stride=self.stride, rng=rng)
+        return train_clip(
+            num_video_frames,
+            num_frames=self.num_frames,
+            stride=self.stride,
+            rng=rng,
+            starts=self.starts,
+            spread=self.spread,
+        )
 
     def test(self, num_video_frames: int, views: TestViews, rng: np.random.Generator) -> np.ndarray:
         """The frame numbers of the clips of a test, (views.clips, num_frames)."""
@@ -66,18 +76,21 @@ class ClipSampling:
             clips=views.clips,
             mode=views.sampling,
             rng=rng,
+            starts=self.starts,
+            spread=views.spread,
         )
 
 
 @dataclass(frozen=True)
 class TestViews:
-    """Which clips of a test video are seen: `clips` of them, at even distances or at random. How many crops each has is
-    the test transform's affair."""
+    """Which clips of a test video are seen: `clips` of them, which start where `sampling` says and whose frames follow
+    as `spread` says. How many crops each has is the test transform's affair."""
 
     __test__ = False
 
     clips: int = 1
-    sampling: Literal["uniform", "random"] = "uniform"
+    sampling: TestStarts = "uniform"
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,7 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
 
     - transform: called as transform(frames, flip=..., rng=...), see vtbench.video.transforms
     - flip: probability of mirroring a clip; flip_labels: what that makes of its label
+    - flip_sided: whether clips of the labels in `flip_labels` are mirrored too
     - log: notes every video that is read
     """
 
@@ -142,10 +156,11 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
         flip: float,
         flip_labels: Mapping[int, int],
         seed: int,
+        flip_sided: bool = True,
     ) -> None:
         self.entries = list(entries)
         self.frames, self.sampling, self.transform = frames, sampling, transform
-        self.flip, self.flip_labels = flip, dict(flip_labels)
+        self.flip, self.flip_labels, self.flip_sided = flip, dict(flip_labels), flip_sided
         self.seed = seed
         self.log = ReadLog(len(self.entries))
 
@@ -165,7 +180,7 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
                 error.frames_decoded,
             )
         self.log.add(index, note)
-        flip = bool(rng.random() < self.flip)
+        flip = bool(rng.random() < self.flip) and (self.flip_sided or entry.label not in self.flip_labels)
         label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
         if not np.array_equal(which, np.arange(which.size)):  # else each frame once and in order, as they lie there
             frames = map_modalities(lambda x: x[torch.from_numpy(which)], frames)
@@ -246,9 +261,10 @@ def train_loader(videos: TrainVideos, sampler: EpochSampler, loading: Loading) -
 class TestVideos(Dataset[dict[str, Any]]):
     """All views of one test video per item, from one decode.
 
-    An item is {"video_id", "label", "views"}: views float32 (clips * crops, T, 3, S, S) or, by modality, (clips *
-    crops, T, ...), view v being crop v % crops of clip v // crops, and "note" where the source has one; or
-    {"video_id", "label", "error"} for a video that cannot be read, to be counted as a miss.
+    An item is {"video_id", "label", "views", "distinct_views"}: views float32 (clips * crops, T, 3, S, S) or, by
+    modality, (clips * crops, T, ...), view v being crop v % crops of clip v // crops, how many of them differ, and
+    "note" where the source has one; or {"video_id", "label", "error"} for a video that cannot be read, to be counted as
+    a miss. Random clips depend on the seed and the video's id, and on nothing else.
 
     transform: called as transform(frames), gives (crops, U, ...), see vtbench.video.transforms.
     """
@@ -275,7 +291,7 @@ class TestVideos(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         entry = self.entries[index]
         item: dict[str, Any] = {"video_id": entry.video_id, "label": entry.label}
-        rng = np.random.default_rng([self.seed, _TEST, index])
+        rng = np.random.default_rng([self.seed, _TEST, *entry.video_id.encode()])
         try:
             frames, which, note = self.frames(entry.file, lambda n: self.sampling.test(n, self.views, rng))
         except VideoError as error:
@@ -285,14 +301,25 @@ class TestVideos(Dataset[dict[str, Any]]):
         crops = self.transform(frames)  # (crops, U, 3, S, S)
         # (crops, clips, T, 3, S, S), then (clips * crops, T, 3, S, S)
         views = map_modalities(lambda x: x[:, torch.from_numpy(which)].transpose(0, 1).flatten(0, 1), crops)
-        return item | {"views": views}
+        return item | {"views": views, "distinct_views": _distinct(crops, which)}
+
+
+def _distinct(crops: Clips, which: np.ndarray) -> int:
+    """How many of the views of a video differ: its clips in their frames, its crops in their pixels."""
+    pictures = [crops] if isinstance(crops, Tensor) else list(crops.values())
+    different: list[list[Tensor]] = []
+    for crop in range(len(pictures[0])):
+        view = [picture[crop, which[0]] for picture in pictures]
+        if not any(all(map(torch.equal, view, seen)) for seen in different):
+            different.append(view)
+    return len({clip.tobytes() for clip in which}) * len(different)
 
 
 def view_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] = ()) -> DataLoader:
     """Lists of items in the order of the videos, each once, but for the ids in `skip`."""
     left = [i for i, entry in enumerate(videos.entries) if entry.video_id not in skip]
     return DataLoader(
-        Subset(videos, left),  # not a shorter list: the number of a video seeds its random clips
+        Subset(videos, left),
         batch_size=loading.eval_batch_size,
         shuffle=False,
         collate_fn=list,

@@ -51,6 +51,7 @@ class VideoData(lightning.LightningDataModule):
     - test_transform: called as test_transform(frames), gives (crops, T, ...)
     - frames: the decoder, anything callable like FrameSource; None: DecodedFrames()
     - flip: probability that a training clip is mirrored, which may change its label (`videos.flip_labels`)
+    - flip_sided: whether clips are mirrored too where that changes the label
     - views: which clips of a test video are seen
     - loading: batch sizes and worker processes. With a cache in `frames`, each worker has a cache of its own
     - validate_on: nothing (None), a share (above 0, below 1) of the training videos, which are not trained on then, or
@@ -78,6 +79,7 @@ class VideoData(lightning.LightningDataModule):
         test_transform: Callable[..., Any],
         frames: FrameSource | None = None,
         flip: float = 0.0,
+        flip_sided: bool = True,
         views: TestViews = TestViews(),  # noqa: B008 (frozen)
         loading: Loading = Loading(),  # noqa: B008 (frozen)
         validate_on: float | Literal["test"] | None = None,
@@ -96,7 +98,7 @@ class VideoData(lightning.LightningDataModule):
         self.videos, self.sampling, self.views, self.loading = videos, sampling, views, loading
         self.train_transform, self.test_transform = train_transform, test_transform
         self.frames = DecodedFrames() if frames is None else frames
-        self.flip, self.validate_on, self.seed = flip, validate_on, seed
+        self.flip, self.flip_sided, self.validate_on, self.seed = flip, flip_sided, validate_on, seed
         self._listed: dict[Split, list[Entry]] = {}
         self._skipped: frozenset[str] = frozenset()
         self._epoch = 0
@@ -206,6 +208,7 @@ class VideoData(lightning.LightningDataModule):
             transform=self.train_transform,
             flip=self.flip,
             flip_labels=self.videos.flip_labels,
+            flip_sided=self.flip_sided,
             seed=self.seed,
         )
         self._log, self._sampler = videos.log, EpochSampler(len(videos), seed=self.seed)

@@ -21,7 +21,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_t
 
 import lightning as L
 import torch
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +29,8 @@ from vtbench.clips import Clips, map_modalities, split
 from vtbench.errors import RunError, UsageError, unknown
 from vtbench.evaluation import measure, metric_function
 from vtbench.evaluation.multiview import average_views
-from vtbench.fields import BOUNDS, broken_rules, outside
+from vtbench.fields import BOUNDS, broken_rules, empty_word, outside
+from vtbench.methods.head import HeadInit, start_head
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
 from vtbench.metrics import METRICS, always_measured
 from vtbench.models import build, build_audio_encoder
@@ -50,6 +51,8 @@ class ScoredVideo(TypedDict, total=False):
     """Why it could not be read."""
     note: str
     """What is to be said of a video that could be read, a missing audio track for example."""
+    distinct_views: int
+    """How many of its views differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,11 +274,17 @@ class ScheduledClassifier(VideoClassifier):
         "momentum": ("optimizer", "sgd"),
         "milestones": ("schedule", "step"),
         "gamma": ("schedule", "step"),
+        "head_std": ("head_init", "normal", "trunc_normal"),
     }
     """Argument -> another argument, and those of its values that need the first; with others it must be left out. A
     class says only what it adds to, or changes of, its base. `vtbench check` reads it too."""
-    forbids: ClassVar[dict[str, tuple[str, ...]]] = {}
+    forbids: ClassVar[dict[str, tuple[str, ...]]] = {
+        "nesterov": ("optimizer", "adam", "adamw", "nadamw", "lamb", "lion"),
+        "betas": ("optimizer", "sgd"),
+    }
     """Argument -> another argument, and those of its values with which the first must be 0 or left out."""
+    validation_crops: ClassVar[int] = 3
+    """Crops of each test video where the test set chooses the epoch, as the official code validates."""
 
     def __init__(
         self,
@@ -290,6 +299,13 @@ class ScheduledClassifier(VideoClassifier):
         momentum: Annotated[float, Ge(0), Le(1)] | None = None,
         milestones: Annotated[tuple[int, ...], Ge(1)] | None = None,
         gamma: Annotated[float, Gt(0)] | None = None,
+        warmup_start: Annotated[float, Ge(0), Lt(1)] | None = None,
+        nesterov: bool | None = None,
+        betas: Annotated[tuple[float, float], Ge(0), Lt(1)] | None = None,
+        no_decay: tuple[str, ...] | None = None,
+        head_init: HeadInit | None = None,
+        head_std: Annotated[float, Gt(0)] | None = None,
+        keep: Literal["best_on_test"] | None = None,
         **common: Any,
     ) -> None:
         """
@@ -299,9 +315,16 @@ class ScheduledClassifier(VideoClassifier):
         - weight_decay: of all parameters, unless the method has groups of its own
         - epochs: passes over the training videos that the schedule spans
         - schedule: see vtbench.methods.optimizers.lr_factor
-        - warmup_epochs: linear warm-up of the learning rate from 0
-        - momentum: of sgd
+        - warmup_epochs: linear warm-up of the learning rate
+        - warmup_start: the factor of the rate that it starts from; None is 0
+        - momentum, nesterov: of sgd
+        - betas: of the Adams and of lion; None leaves the class's own
         - milestones, gamma: of the schedule step: the epochs after which the rate is multiplied by gamma
+        - no_decay: ends of names of parameters without weight decay; None leaves it to `parameter_groups`
+        - head_init: what the weights of the network's `head` start from, its bias at 0; None leaves it as it was built
+        - head_std: standard deviation of head_init normal and trunc_normal
+        - keep: `best_on_test` keeps the epoch with the best top-1 on the test set (1 clip, `validation_crops` crops);
+          None is the last epoch
 
         Raises UsageError for an unknown optimizer or schedule and for arguments that do not go together.
         """
@@ -310,14 +333,34 @@ class ScheduledClassifier(VideoClassifier):
         known_name("schedule", schedule, get_args(Schedule))
         super().__init__(network, **common)
         self.optimizer_name = optimizer
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.epochs, self.warmup_epochs = epochs, warmup_epochs
+        self.lr, self.weight_decay = lr, weight_decay
+        self.optimizer_options = {"momentum": momentum, "nesterov": nesterov, "betas": betas}
+        self.epochs, self.warmup_epochs, self.warmup_start = epochs, warmup_epochs, warmup_start
         self.schedule, self.milestones, self.gamma = schedule, tuple(milestones or ()), gamma
+        self.no_decay, self.keep = no_decay, keep
+        if head_init:
+            start_head(self.network, head_init, head_std)
+
+    @property
+    def validation(self) -> Validation | None:
+        """The test set, where it chooses the epoch."""
+        return Validation(crops=self.validation_crops, keep_best=True) if self.keep else None
+
+    @property
+    def selection(self) -> str:
+        """Whether the test set chose the epoch."""
+        return f"best of {self.epochs} epochs on the test set" if self.keep else super().selection
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What is optimised, as torch's optimisers take it: a group's own `lr` and `weight_decay` go before the
         recipe's."""
-        return [{"params": list(self.parameters())}]
+        if not self.no_decay:
+            return [{"params": list(self.parameters())}]
+        decayed: list[nn.Parameter] = []
+        undecayed: list[nn.Parameter] = []
+        for name, parameter in self.named_parameters():
+            (undecayed if name.endswith(tuple(self.no_decay)) else decayed).append(parameter)
+        return [{"params": decayed}, {"params": undecayed, "weight_decay": 0.0}]
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule evaluated after every optimiser step."""
@@ -326,7 +369,7 @@ class ScheduledClassifier(VideoClassifier):
             self.parameter_groups(),
             lr=self.lr,
             weight_decay=self.weight_decay,
-            momentum=self.momentum,
+            **self.optimizer_options,
         )
         steps_per_epoch = self._steps_per_epoch()
         scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -338,6 +381,7 @@ class ScheduledClassifier(VideoClassifier):
                 milestones=self.milestones,
                 gamma=1.0 if self.gamma is None else self.gamma,
                 warmup_epochs=self.warmup_epochs,
+                warmup_start=self.warmup_start,
             ),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -383,7 +427,8 @@ def check_arguments(method: type[VideoClassifier], given: Mapping[str, Any]) -> 
     )
     for name, other, values in broken_rules(needs, forbids, given):
         if not values:
-            raise UsageError(f"{name} is {given[name]}, must be 0 with the {other} {given[other]}")
+            word = empty_word(given[name])
+            raise UsageError(f"{name} is {given[name]}, must be {word} with the {other} {given[other]}")
         found = "missing" if given.get(name) is None else f"given with {given.get(other)}"
         raise UsageError(f"{name} belongs to the {other} {' and '.join(values)}, which needs it; it is {found}")
 

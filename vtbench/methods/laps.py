@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from vtbench.errors import UsageError
-from vtbench.methods.base import ScheduledClassifier, Validation
+from vtbench.methods.base import ScheduledClassifier
 
 
 class LAPS(ScheduledClassifier):
@@ -30,28 +30,15 @@ class LAPS(ScheduledClassifier):
         network: nn.Module | Mapping[str, Any],
         *,
         precise_bn: Annotated[int, Ge(1)] | None = None,
-        keep: Literal["best_on_test"] | None = None,
         **recipe: Any,
     ) -> None:
         """
         - precise_bn: batches of training clips over which the mean and variance of every batch norm are averaged when
           the training is over and before a validation; None leaves the running averages of the training
-        - keep: `best_on_test` is the official code's rule, the epoch with the best top-1 on the test set (1 clip, 3
-          crops); None is the last epoch
         - recipe: the arguments of ScheduledClassifier
         """
         super().__init__(network, **recipe)
-        self.precise_bn, self.keep = precise_bn, keep
-
-    @property
-    def validation(self) -> Validation | None:
-        """The test set, where it chooses the epoch."""
-        return Validation(crops=3, keep_best=True) if self.keep else None
-
-    @property
-    def selection(self) -> str:
-        """Whether the test set chose the epoch."""
-        return f"best of {self.epochs} epochs on the test set" if self.keep else super().selection
+        self.precise_bn = precise_bn
 
     def on_validation_start(self) -> None:
         """Statistics first: they are what the epoch is judged with."""

@@ -10,7 +10,7 @@ set.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from vtbench.errors import RunError, UsageError
 from vtbench.methods.base import ScheduledClassifier, Validation
-from vtbench.methods.optimizers import known_name
+from vtbench.methods.optimizers import Schedule, known_name
 
 
 class MMViT(ScheduledClassifier):
@@ -31,13 +31,16 @@ class MMViT(ScheduledClassifier):
         "patience": ("schedule", "plateau"),
         "holdout": ("schedule", "plateau"),
     }
-    forbids: ClassVar[dict[str, tuple[str, ...]]] = {"warmup_epochs": ("schedule", "plateau")}
+    forbids: ClassVar[dict[str, tuple[str, ...]]] = {
+        "warmup_epochs": ("schedule", "plateau"),
+        "keep": ("schedule", "plateau"),
+    }
 
     def __init__(
         self,
         network: nn.Module | Mapping[str, Any],
         *,
-        schedule: Literal["plateau", "step", "cosine", "constant"],
+        schedule: Literal["plateau", "step", "cosine", "cosine_by_epoch", "constant"],
         gamma: Annotated[float, Gt(0)] | None = None,
         patience: Annotated[int, Ge(1)] | None = None,
         holdout: Annotated[float, Gt(0), Lt(1)] | None = None,
@@ -54,7 +57,7 @@ class MMViT(ScheduledClassifier):
 
         Raises UsageError as ScheduledClassifier does.
         """
-        known_name("schedule", schedule, ("plateau", "step", "cosine", "constant"))
+        known_name("schedule", schedule, ("plateau", *get_args(Schedule)))
         self.on_plateau = schedule == "plateau"
         super().__init__(
             network,
@@ -69,8 +72,8 @@ class MMViT(ScheduledClassifier):
 
     @property
     def validation(self) -> Validation | None:
-        """Training videos that are held out, where the rate follows them."""
-        return None if self.holdout is None else Validation(holdout=self.holdout)
+        """Training videos that are held out, where the rate follows them; otherwise as ScheduledClassifier."""
+        return super().validation if self.holdout is None else Validation(holdout=self.holdout)
 
     @property
     def selection(self) -> str:

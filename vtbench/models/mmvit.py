@@ -48,7 +48,7 @@ from torch.nn import functional as F
 from vtbench.layers.modalities import attention_along, from_windows, shift_merge, to_windows
 from vtbench.models.vit import ViTSizes
 from vtbench.models.weights.mmvit import from_vit
-from vtbench.models.weights.vit import from_tokshift
+from vtbench.models.weights.vit import from_distilled, from_google, from_tokshift
 
 CHANNELS = {"iframe": 3, "motion": 2, "residual": 3}
 """Of the visual modalities."""
@@ -319,7 +319,7 @@ class MMViTConfig(ViTSizes):
 class MMViT(nn.Module):
     """Embeddings of the modalities, blocks, classifier on the class token."""
 
-    foreign_weights = (from_tokshift, from_vit)
+    foreign_weights = (from_tokshift, from_google, from_distilled, from_vit)
 
     def __init__(self, config: MMViTConfig) -> None:
         super().__init__()

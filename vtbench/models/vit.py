@@ -26,7 +26,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from vtbench.models.framewise import ClipSizes, Framewise
-from vtbench.models.weights.vit import from_tokshift
+from vtbench.models.weights.vit import from_distilled, from_google, from_tokshift
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class FramewiseViT(Framewise, VisionTransformer):
     Its state dict is that of timm's `vit_base_patch16_224` at the same sizes.
     """
 
-    foreign_weights = (from_tokshift,)
+    foreign_weights = (from_tokshift, from_google, from_distilled)
 
     def __init__(self, config: ViTSizes, *, zero_head: bool = True, drop_path: float = 0.0) -> None:
         """`zero_head`: whether the classification head starts at zero. `drop_path`: rate of stochastic depth in the

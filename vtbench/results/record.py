@@ -139,6 +139,20 @@ class Record(Line):
         at_least=0,
     )
     views: int = key("views per video (clips times crops) whose scores were averaged", unit="views", at_least=1)
+    distinct_views: float | None = key(
+        "how many of these differ, in frames or pixels, on average over the videos; empty in older lines",
+        unit="views",
+        at_least=0,
+        default=None,
+    )
+    train_top1: float | None = key(
+        "top-1 on the training clips of the epoch that the weights are of, as they were trained on; empty in older "
+        "lines and for given weights",
+        unit="%",
+        at_least=0,
+        at_most=100,
+        default=None,
+    )
     train_wall_s: float | None = key(
         "wall time of the training, without that of the one it started from; empty for given weights",
         unit="s",

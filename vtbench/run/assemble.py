@@ -210,10 +210,16 @@ def data_module(
             f"the data set '{data.dataset}' has no folder: give --data {data.dataset}=PATH, or "
             f"data: {{{data.dataset}: PATH}} in vtbench.yaml"
         )
-    # Held-out videos are seen at the size that is trained on, where they are the only ones that a training tests.
-    size = augment.short_side[0] if validation and validation.holdout else data.size
-    pixels = {name: value for name, value in set_values(augment).items() if name != "flip"}
-    test_pixels = {name: pixels[name] for name in ("interpolation", "mean", "std")}
+    # One crop of a validation is cut from the size that is trained on; three cover the frame at the crop's own size.
+    size = augment.short_side[0] if validation and validation.crops == 1 else data.size
+    pixels = {name: value for name, value in set_values(augment).items() if name not in ("flip", "flip_sided")}
+    if "input_scale" in pixels:
+        pixels["scale"] = pixels.pop("input_scale")
+    test_pixels: dict[str, Any] = {
+        name: pixels[name] for name in ("interpolation", "mean", "std", "scale") if name in pixels
+    }
+    if protocol:
+        test_pixels |= {name: how for name in ("resize", "crop_rule") if (how := getattr(protocol, name)) is not None}
     below_paper, compressed = training.scale != "paper", data.modalities is not None
     cache = SHARED if below_paper else None
     folder = SyntheticFolder if facts.synthetic else VideoFolder
@@ -225,8 +231,9 @@ def data_module(
         frames=CompressedFrames(data.modalities, motion=data.motion, cache=cache)
         if data.modalities
         else DecodedFrames(cache),
-        sampling=ClipSampling(data.num_frames, data.stride),  # no stride where data.sampling is segments
-        views=TestViews(protocol.clips, protocol.clip_sampling) if protocol else TestViews(),
+        # no stride where data.sampling is segments
+        sampling=ClipSampling(data.num_frames, data.stride, data.starts, data.frames),
+        views=TestViews(protocol.clips, protocol.clip_sampling, protocol.frames) if protocol else TestViews(),
         loading=Loading(
             batch_size=batches.batch_size,
             num_workers=0 if below_paper else settings.num_workers,
@@ -240,6 +247,7 @@ def data_module(
             **test_pixels,
         ),
         flip=float(augment.flip),
+        **({"flip_sided": False} if augment.flip_sided == "never" else {}),
         validate_on=(validation.holdout or "test") if validation else None,
         seed=protocol.clip_seed if protocol and protocol.clip_seed is not None else training.seed,
     )

@@ -76,6 +76,10 @@ class EpochCheckpoint(L.Callback):
                 f"now {self.data_fingerprint}); bring them back, or remove the folder to start over"
             )
 
+    def train_top1(self, epoch: int) -> float | None:
+        """Top-1 on the training clips of an epoch, counted from 1; None where the method does not log it."""
+        return self.lines[epoch - 1].get("train_top1")
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Seed the epoch and report its start."""
         # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
@@ -179,6 +183,8 @@ class ScoreParts(L.Callback):
         self.notes: dict[str, str] = {}
         self.all_notes = True
         """Whether the notes are of all videos: parts of an older version come without."""
+        self.distinct_views: dict[str, int] = {}
+        """Of all videos that could be read: how many of their views differ."""
         self._unsaved = ViewScores()
         config = folder / folders.CONFIG
         before = folders.read_json(config) if config.exists() else {}
@@ -189,7 +195,9 @@ class ScoreParts(L.Callback):
             self.scores.update(part)
             self.labels |= labels
         if (folder / folders.NOTES_PART).exists():
-            self.notes = folders.read_json(folder / folders.NOTES_PART)
+            remarks = folders.read_json(folder / folders.NOTES_PART)
+            self.notes, self.distinct_views = remarks.get("notes", {}), remarks.get("distinct_views", {})
+            self.all_notes = "notes" in remarks
         elif self.labels:
             self.all_notes = False
         self._saved = time.monotonic()
@@ -202,11 +210,14 @@ class ScoreParts(L.Callback):
                 self.failures[video["video_id"]] = video["error"]
             if "note" in video:
                 self.notes[video["video_id"]] = video["note"]
+            if "distinct_views" in video:
+                self.distinct_views[video["video_id"]] = video["distinct_views"]
             for view, scores in enumerate(video.get("views", ())):
                 self._unsaved.add(video["video_id"], view, scores)
         if time.monotonic() - self._saved >= PART_EVERY:
             labels = {name: self.labels[name] for name in self._unsaved.video_ids}
-            folders.write_json(self.folder / folders.NOTES_PART, self.notes)
+            remarks = {"notes": self.notes, "distinct_views": self.distinct_views}
+            folders.write_json(self.folder / folders.NOTES_PART, remarks)
             path = self.folder / folders.SCORES_PART.format(len(self._parts()))
             folders.replace_file(path, lambda half: self._unsaved.save(half, labels=labels))
             self._merge()

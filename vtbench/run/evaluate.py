@@ -105,10 +105,12 @@ def measure_network(
     names = (*always_measured(), *(evaluation.eval.metrics or ()))
     metrics = measure(scores, labels, labels_of.values(), names)
     silent = list(remarks.values()).count(SILENT) if data.has_audio and parts_of_scores.all_notes else None
+    distinct = [parts_of_scores.distinct_views[name] for name in tested_ids if name in parts_of_scores.distinct_views]
     done = {
         **origin,
         "metrics": metrics,
         "views": views,
+        "distinct_views": sum(distinct) / len(distinct) if len(distinct) == len(tested_ids) else None,
         **coverage(expected, len(labels_of) - len(failures)),
         "videos_silent": silent,
         "failures": failures,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from vtbench.papers.releases import other_release
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record, metric_cells
@@ -34,6 +35,8 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         videos_failed=measured["videos_failed"],
         videos_silent=measured.get("videos_silent"),  # missing in evaluations older than the column
         views=measured["views"],
+        distinct_views=measured.get("distinct_views"),
+        train_top1=done.get("train_top1"),
         train_wall_s=done.get("wall_s"),
         eval_wall_s=measured["wall_s"],
         train_videos=done.get("videos"),
@@ -63,14 +66,19 @@ def shared_record(record: Record, measurement: Measurement) -> Record:
 
 def _init_text(training: Training, done: dict[str, Any]) -> str:
     """`scratch`, `training:<key>`, or the name of the weights and the first 8 digits of the file's SHA-256. The same of
-    the audio encoder's weights is appended if it has any."""
+    the audio encoder's weights is appended if it has any. A file that is not the release of its name says so."""
     start = training.init
     if start.training:
         text = f"training:{start.training.key}"
     else:
-        text = f"{start.weights}@{done['init_sha256'][:8]}" if start.weights else "scratch"
-    audio = done.get("audio_sha256")
-    return f"{text};{training.data.audio_encoder}@{audio[:8]}" if audio else text
+        text = _weights_text(start.weights, done["init_sha256"]) if start.weights else "scratch"
+    encoder, audio = training.data.audio_encoder, done.get("audio_sha256")
+    return f"{text};{_weights_text(encoder, audio)}" if encoder and audio else text
+
+
+def _weights_text(name: str, sha256: str) -> str:
+    wanted = other_release(name, sha256)
+    return f"{name}@{sha256[:8]}" + (f" (not {wanted})" if wanted else "")
 
 
 def _selection_text(training: Training, done: dict[str, Any]) -> str:

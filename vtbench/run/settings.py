@@ -28,6 +28,8 @@ class Settings:
     """Data set -> folder of its videos and lists."""
     weights: dict[str, Path] = field(default_factory=dict)
     """Name in `init.weights` -> file."""
+    allow_other_weights: bool = False
+    """Whether a file of weights may differ from the release that its name stands for."""
     batch_size: int | None = None
     """Clips per forward pass; None is the recipe's. The effective batch stays the recipe's."""
     num_workers: int = 4
@@ -64,6 +66,7 @@ def load_settings(
     results: str | None = None,
     data: Sequence[str] = (),
     weights: Sequence[str] = (),
+    allow_other_weights: bool = False,
     batch_size: int | None = None,
     num_workers: int | None = None,
     wandb: Wandb = "off",
@@ -81,6 +84,7 @@ def load_settings(
         results=_path(results, "--results") if results else in_file or Settings.results,
         data=_from_file("data", top, base, dataset_names) | _pairs("data", data, dataset_names),
         weights=_from_file("weights", top, base, weight_names) | _pairs("weights", weights, weight_names),
+        allow_other_weights=allow_other_weights,
         batch_size=batch_size,
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         wandb=wandb,

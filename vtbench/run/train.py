@@ -78,6 +78,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path) 
             "init_sha256": parts.start_sha256,
             "audio_sha256": parts.audio_sha256,
             "selection": method.selection,
+            "train_top1": checkpoint.train_top1(best.epoch if best else training.train.epochs),
             "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
             "videos_silent": data.silent_train_videos,

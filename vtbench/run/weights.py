@@ -6,10 +6,11 @@ from pathlib import Path
 
 from vtbench.errors import WeightsError
 from vtbench.models import AUDIO_WEIGHTS
+from vtbench.papers.releases import other_release, releases
 from vtbench.papers.trainings import Start
 from vtbench.results import folders
 from vtbench.run.settings import Settings
-from vtbench.weights import HOSTED, hosted_file
+from vtbench.weights import hosted_file, sha256_of
 
 
 def start_file(start: Start, settings: Settings) -> Path | None:
@@ -30,18 +31,30 @@ def audio_weights_file(encoder: str | None, settings: Settings) -> Path | None:
 def weights_file(name: str, settings: Settings) -> Path:
     """The file of named weights: the one given, else downloaded where the name has a pinned release.
 
-    Raises WeightsError, with the option to give, when there is neither.
+    Raises WeightsError, with the option to give, when there is neither, and for a given file that is not the release
+    unless the settings allow it.
     """
+    release = releases().get(name)
     if name in settings.weights:
-        return settings.weights[name]
-    if name in HOSTED:
-        return hosted_file(name)
+        path = settings.weights[name]
+        if release and release.sha256 and not settings.allow_other_weights:
+            sha256 = sha256_of(path)
+            if wanted := other_release(name, sha256):
+                raise WeightsError(
+                    f"{path}: has SHA-256 {sha256[:8]}..., the weights '{name}' are {wanted}... ({release.url}); give "
+                    "that file, or --allow-other-weights to use this one and record it"
+                )
+        return path
+    if release and release.url and release.sha256:
+        return hosted_file(name, release.url, release.sha256)
+    source = f" ({release.url})" if release and release.url else " (`vtbench show` says which the paper used)"
     raise WeightsError(
-        f"the weights '{name}' have no file: give --weights {name}=FILE (`vtbench show` says which the paper used), "
-        f"or weights: {{{name}: FILE}} in vtbench.yaml"
+        f"the weights '{name}' have no file: give --weights {name}=FILE{source}, or weights: {{{name}: FILE}} in "
+        "vtbench.yaml"
     )
 
 
 def can_download(name: str) -> bool:
     """Whether the named weights need no file of the user's."""
-    return name in HOSTED
+    release = releases().get(name)
+    return bool(release and release.sha256)

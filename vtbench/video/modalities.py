@@ -2,13 +2,14 @@
 
 Videos are 340 x 256; "random horizontal flipping and random cropping (224 x 224) are applied to I-frames, motion
 vectors and residuals", one draw for all of them, and tests take three crops. The scaling of motion vectors and
-residuals is not printed; CoViAR's is taken (arXiv:1712.00636, dataset.py and transforms.py of its official code), on
-which the paper builds: vectors of 20 pixels and residuals of 128 levels are the ends of the scale.
+residuals is not printed; vectors of 20 pixels and residuals of 128 levels are the ends of the scale, as in CoViAR
+(arXiv:1712.00636, dataset.py of its official code), on which the paper builds. `Scale` says what they become.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,9 +17,18 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from vtbench.video.transforms import crop_corners
+from vtbench.fields import not_one_of
+from vtbench.video.transforms import CropRule, crop_corners
 
-__all__ = ["MAX_MOTION", "MAX_RESIDUAL", "TestModalities", "TrainModalities"]
+__all__ = ["MAX_MOTION", "MAX_RESIDUAL", "Scale", "TestModalities", "TrainModalities"]
+
+Scale = Literal["coviar"]
+"""What the ends of the scale of motion vectors and residuals become; None: -1 and 1. coviar: both are rounded towards
+zero to levels of 0 to 255 around 128; motion is level / 255 - 0.5, the residual that divided by ImageNet's standard
+deviation of each colour (-2.2 to 2.2), as CoViAR's code has it. One difference: it resizes levels, here floats are
+resized first; files of 340 x 256 are not resized at all."""
+
+COVIAR_STD = (0.229, 0.224, 0.225)
 
 MAX_MOTION = 20.0
 """Pixels; longer components are cut."""
@@ -29,7 +39,7 @@ PICTURES = ("iframe", "motion", "residual")
 
 
 class _Modalities:
-    """What training and testing share. mean, std: of I-frames, pixels in [0, 1]."""
+    """What training and testing share. mean, std: of I-frames, pixels in [0, 1]. scale: of the others, see Scale."""
 
     def __init__(
         self,
@@ -38,8 +48,11 @@ class _Modalities:
         interpolation: str = "bilinear",
         mean: float | Sequence[float] = 0.5,
         std: float | Sequence[float] = 0.5,
+        scale: Scale | None = None,
     ) -> None:
-        self.size = size
+        if scale is not None and scale not in get_args(Scale):
+            raise ValueError(f"scale {not_one_of(scale, get_args(Scale))}")
+        self.size, self.scale = size, scale
         self.interpolation = InterpolationMode(interpolation)
         self.mean, self.std = (torch.tensor(numbers).reshape(-1, 1, 1) for numbers in (mean, std))
 
@@ -60,13 +73,18 @@ class _Modalities:
         return resized
 
     def cut(self, pictures: Mapping[str, Tensor], top: int, left: int) -> dict[str, Tensor]:
-        """A square of `size` at (top, left), normalised: I-frames by mean and std, the others to [-1, 1]."""
+        """A square of `size` at (top, left), normalised: I-frames by mean and std, the others by `scale`."""
         clip = {name: p[..., top : top + self.size, left : left + self.size].float() for name, p in pictures.items()}
         if "iframe" in clip:
             clip["iframe"] = (clip["iframe"] / 255).sub_(self.mean).div_(self.std)
         for name, largest in (("motion", MAX_MOTION), ("residual", MAX_RESIDUAL)):
-            if name in clip:
+            if name in clip and self.scale is None:
                 clip[name] = (clip[name] / largest).clamp_(-1, 1)
+            elif name in clip:
+                level = (clip[name] * ((127.5 if name == "motion" else 128) / largest)).trunc_()
+                clip[name] = level.add_(128).clamp_(0, 255).div_(255).sub_(0.5)
+        if self.scale is not None and "residual" in clip:
+            clip["residual"].div_(torch.tensor(COVIAR_STD).reshape(-1, 1, 1))
         return clip
 
 
@@ -100,15 +118,15 @@ class TrainModalities(_Modalities):
 
 
 class TestModalities(_Modalities):
-    """Fixed crops, 1 or 3, from a short side of `short_side`."""
+    """Fixed crops, 1 or 3, from a short side of `short_side`; `crop_rule` is a name of CropRule."""
 
     __test__ = False
 
-    def __init__(self, *, short_side: int, crops: int, **shared: object) -> None:
+    def __init__(self, *, short_side: int, crops: int, crop_rule: CropRule | None = None, **shared: object) -> None:
         super().__init__(**shared)  # type: ignore[arg-type]
         if short_side < self.size:
             raise ValueError(f"a crop of {self.size} does not fit in frames with a short side of {short_side}")
-        self.short_side, self.crops = short_side, crops
+        self.short_side, self.crops, self.crop_rule = short_side, crops, crop_rule
 
     def __call__(self, clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Modalities (T, ...) to views (crops, T, ...), all with the same audio."""
@@ -116,7 +134,7 @@ class TestModalities(_Modalities):
         views: dict[str, Tensor] = {name: x.expand(self.crops, *x.shape) for name, x in clip.items()}
         if pictures:
             height, width = next(iter(pictures.values())).shape[-2:]
-            corners = crop_corners(height, width, self.size, self.crops)
+            corners = crop_corners(height, width, self.size, self.crops, rule=self.crop_rule)
             cuts = [self.cut(pictures, top, left) for top, left in corners]
             views |= {name: torch.stack([cut[name] for cut in cuts]) for name in pictures}
         return views

@@ -1,41 +1,76 @@
 """Which frames of a video make a clip. Integers only.
 
-Dense clips follow the rules of the TokenShift code, as MSCA section 4.1 does
-(github.com/VideoNetworks/TokShift-Transformer, data/dataset.py, `read_random_clip` and `read_clip`): a clip takes
-`num_frames` frames `stride` apart from its start frame, and a video shorter than that wraps round to its beginning.
+A clip of T frames, `stride` apart, starts at some frame of a video of n frames. Three things are rules with names, as
+the papers' codes have them differently: which starts training draws (`Starts`), where the clips of a test start
+(`TestStarts`), and which frames follow a start (`Spread`). A video that is shorter than a clip starts again.
 
-    frame i of a clip = (start + i * stride) mod n,     last start = max(n - num_frames * stride, 0)
+The codes, whose integers the tests hold these against for every length from 1 to 400:
 
-with n the number of frames of the video. Where this differs from the official code, the function says so.
+- TokenShift: github.com/VideoNetworks/TokShift-Transformer at a7abb7e, data/dataset.py
+- LAPS: github.com/VideoNetworks/LAPS-transformer at bf1a249, data/decoder.py
+- PST: github.com/MartinXM/TPS at e913d2a, mmaction/datasets/pipelines/loading.py
 
 Segments: `segment_clip` spreads one clip over the whole video, the uniform sampling of PST section 4.2.
 """
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from vtbench.fields import not_one_of
 
-__all__ = ["last_start", "segment_clip", "test_clips", "train_clip"]
+__all__ = ["Spread", "Starts", "TestStarts", "last_start", "segment_clip", "test_clips", "train_clip"]
+
+Starts = Literal["span", "no_last", "no_first"]
+"""The starts that training draws from, each as likely as the others; None counts num_frames * stride frames for a clip,
+as mmaction does for PST, and draws 0, ..., n - num_frames * stride.
+
+- span: a clip is (num_frames - 1) * stride + 1 frames, from its first to its last
+- no_last: as None, without the last start (TokenShift's code), which numpy's `randint` leaves out
+- no_first: as None, without start 0 (LAPS's code: its start is a real number, and the next frame is the first)
+"""
+
+TestStarts = Literal["uniform", "random", "spread", "centred", "uniform_beyond"]
+"""Where the clips of a test start.
+
+- uniform: clip x at floor(x * n / clips), held to the last start that training draws
+- random: each drawn as in training (MSCA section 4.1)
+- spread: clip x at x / clips of the last start, rounded up (LAPS's code: it stops short of the last start)
+- centred: in the middle of the x-th of `clips` equal parts of the starts (mmaction, in PST's code)
+- uniform_beyond: as uniform, held to one frame beyond the last start, which still lies in the video for a stride above
+  1 (TokenShift's code)
+"""
+
+Spread = Literal["linspace"]
+"""The frames that follow a start; None: each `stride` frames after the one before. linspace: as many, evenly spread
+over num_frames * stride frames, both ends included, rounded down (LAPS's code: 8 frames of stride 8 are 9 apart)."""
 
 
-def last_start(num_video_frames: int, *, num_frames: int, stride: int) -> int:
-    """The largest start frame a clip may have: its `num_frames * stride` frames long window still fits; at least 0."""
+def last_start(num_video_frames: int, *, num_frames: int, stride: int, starts: Starts | None = None) -> int:
+    """The largest start frame that a training clip may have; at least 0."""
     if min(num_video_frames, num_frames, stride) < 1:
         raise ValueError(f"need at least one frame: {num_video_frames=}, {num_frames=}, {stride=}")
-    return max(num_video_frames - num_frames * stride, 0)
+    if starts is not None and starts not in get_args(Starts):
+        raise ValueError(f"starts {not_one_of(starts, get_args(Starts))}")
+    window = (num_frames - 1) * stride + 1 if starts == "span" else num_frames * stride
+    return max(num_video_frames - window - (starts == "no_last"), 0)
 
 
-def train_clip(num_video_frames: int, *, num_frames: int, stride: int, rng: np.random.Generator) -> np.ndarray:
-    """One clip with a uniformly random start in [0, last start]: int64 (num_frames,) frame numbers.
-
-    The official code draws with numpy's `randint(0, last_start)`, whose upper end is exclusive, so the last possible
-    start never occurs there. That is taken for a slip; here every start occurs. Over a 300-frame video at 8 x 32 the
-    difference is one start of 45.
-    """
-    start = rng.integers(last_start(num_video_frames, num_frames=num_frames, stride=stride), endpoint=True)
-    return (start + stride * np.arange(num_frames, dtype=np.int64)) % num_video_frames
+def train_clip(
+    num_video_frames: int,
+    *,
+    num_frames: int,
+    stride: int,
+    rng: np.random.Generator,
+    starts: Starts | None = None,
+    spread: Spread | None = None,
+) -> np.ndarray:
+    """One clip with a random start: int64 (num_frames,) frame numbers."""
+    last = last_start(num_video_frames, num_frames=num_frames, stride=stride, starts=starts)
+    start = rng.integers(1 if starts == "no_first" and last else 0, last, endpoint=True)
+    return (start + _offsets(num_frames, stride, spread)) % num_video_frames
 
 
 def test_clips(
@@ -44,16 +79,16 @@ def test_clips(
     num_frames: int,
     stride: int,
     clips: int,
-    mode: str = "uniform",
+    mode: TestStarts = "uniform",
     rng: np.random.Generator | None = None,
+    starts: Starts | None = None,
+    spread: Spread | None = None,
 ) -> np.ndarray:
     """The clips of a multi-view test: int64 (clips, num_frames) frame numbers.
 
-    mode "uniform": clip x starts at frame floor(x * n / clips), held to the last start. The official code holds it to
-    one frame beyond the last start (`np.clip(start, 0, n - num_frames * stride + 1)`), which still stays inside the
-    video whenever stride > 1; here the clips are the ones training can draw.
-    mode "random": each clip is drawn as in training (MSCA section 4.1: "one clip was sampled as in training, and this
-    was repeated 10 times"), from `rng`, whose seed the caller records.
+    - mode: where they start
+    - rng: of mode "random", whose seed the caller records
+    - starts: what training draws, for the modes that hold to it (uniform, random)
     """
     if clips < 1:
         raise ValueError(f"need at least one clip, not {clips}")
@@ -61,13 +96,39 @@ def test_clips(
         if rng is None:
             raise ValueError("random test clips need a random generator")
         return np.stack(
-            [train_clip(num_video_frames, num_frames=num_frames, stride=stride, rng=rng) for _ in range(clips)]
+            [
+                train_clip(
+                    num_video_frames, num_frames=num_frames, stride=stride, rng=rng, starts=starts, spread=spread
+                )
+                for _ in range(clips)
+            ]
         )
-    if mode != "uniform":
-        raise ValueError(f"mode {not_one_of(mode, ('uniform', 'random'))}")
-    last = last_start(num_video_frames, num_frames=num_frames, stride=stride)
-    starts = np.minimum(np.arange(clips, dtype=np.int64) * num_video_frames // clips, last)
-    return (starts[:, None] + stride * np.arange(num_frames, dtype=np.int64)) % num_video_frames
+    numbers = np.arange(clips, dtype=np.int64)
+    last = last_start(num_video_frames, num_frames=num_frames, stride=stride)  # as all three codes count
+    if mode == "uniform":
+        held = last_start(num_video_frames, num_frames=num_frames, stride=stride, starts=starts)
+        first = np.minimum(numbers * num_video_frames // clips, held)
+    elif mode == "uniform_beyond":
+        first = np.minimum((numbers * (num_video_frames / clips)).astype(np.int64), last + 1 if last else 0)
+    elif mode == "spread":
+        first = -(-(last * numbers) // clips)
+    elif mode == "centred":
+        part = (max(num_video_frames - num_frames * stride, 0) + 1) / clips
+        fits = num_video_frames >= num_frames * stride
+        first = (numbers * part + part / 2).astype(np.int64) if fits else np.zeros_like(numbers)
+    else:
+        raise ValueError(f"mode {not_one_of(mode, get_args(TestStarts))}")
+    return (first[:, None] + _offsets(num_frames, stride, spread)) % num_video_frames
+
+
+def _offsets(num_frames: int, stride: int, spread: Spread | None) -> np.ndarray:
+    """Distance of the frames of a clip from its start."""
+    numbers = np.arange(num_frames, dtype=np.int64)
+    if spread is None:
+        return stride * numbers
+    if spread != "linspace":
+        raise ValueError(f"spread {not_one_of(spread, get_args(Spread))}")
+    return numbers * (num_frames * stride - 1) // max(num_frames - 1, 1)
 
 
 def segment_clip(num_video_frames: int, *, num_frames: int, rng: np.random.Generator | None = None) -> np.ndarray:
@@ -78,8 +139,7 @@ def segment_clip(num_video_frames: int, *, num_frames: int, rng: np.random.Gener
     one is taken, rounded down (test). Neighbouring segments share a frame, and a video shorter than the clip repeats
     frames.
 
-    Source: `get_seq_frames` of the official PST code (github.com/MartinXM/TPS, mmaction/datasets/pipelines/loading.py),
-    which took it from SlowFast (slowfast/datasets/ssv2.py).
+    Source: `get_seq_frames` of the official PST code, which took it from SlowFast (slowfast/datasets/ssv2.py).
     """
     if min(num_video_frames, num_frames) < 1:
         raise ValueError(f"need at least one frame: {num_video_frames=}, {num_frames=}")

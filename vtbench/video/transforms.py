@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -29,40 +30,75 @@ from torchvision.transforms.v2 import functional as F
 
 from vtbench.fields import not_one_of
 
-__all__ = ["TestTransform", "TrainTransform", "crop_corners", "resize_short_side"]
+__all__ = ["CropRule", "Resize", "TestTransform", "TrainTransform", "crop_corners", "resize_short_side"]
+
+Resize = Literal["interpolate", "mmcv"]
+"""How test frames are resized; None: antialiased, on uint8, the longer side rounded down (as PIL in TokenShift's code).
+
+- interpolate: not antialiased, on floats, the longer side rounded down (LAPS's code, data/transform.py)
+- mmcv: not antialiased, on uint8, the longer side rounded to the nearest number (mmcv.imresize, in PST's code, whose
+  fixed-point arithmetic gives one level less in an eighth of the pixels)
+"""
+
+CropRule = Literal["ceil", "mmaction"]
+"""Where test crops lie; None: offsets of centres rounded down, the third crop at the far edge (TokenShift's code).
+
+- ceil: offsets of centres rounded up (LAPS's code, data/transform.py, uniform_crop)
+- mmaction: as None, but the third crop as far from the second as the first (ThreeCrop, in PST's code)
+"""
 
 
-def resize_short_side(frames: Tensor, short_side: int, interpolation: str = "bicubic") -> Tensor:
-    """Resize (..., H, W) to `short_side` pixels on the shorter side; the longer one keeps the aspect, rounded down."""
+def resize_short_side(
+    frames: Tensor, short_side: int, interpolation: str = "bicubic", *, how: Resize | None = None
+) -> Tensor:
+    """Resize (..., H, W) to `short_side` pixels on the shorter side; the longer one keeps the aspect. uint8 stays
+    uint8, but for `interpolate`, which gives float32 on the same scale."""
+    if how is not None and how not in get_args(Resize):
+        raise ValueError(f"resize {not_one_of(how, get_args(Resize))}")
     height, width = frames.shape[-2:]
     shorter = min(height, width)
-    size = [short_side * height // shorter, short_side * width // shorter]
+    if how == "mmcv":  # int(side * scale + 0.5) there, in floating point
+        scale = short_side / shorter
+        size = [int(height * scale + 0.5), int(width * scale + 0.5)]
+    else:
+        size = [short_side * height // shorter, short_side * width // shorter]
     if size == [height, width]:
         return frames
-    return F.resize(frames, size, interpolation=InterpolationMode(interpolation), antialias=True)
+    if how is None:
+        return F.resize(frames, size, interpolation=InterpolationMode(interpolation), antialias=True)
+    pixels = F.resize(frames.to(torch.float32), size, interpolation=InterpolationMode(interpolation), antialias=False)
+    return pixels if how == "interpolate" else pixels.round_().to(frames.dtype)
 
 
-def crop_corners(height: int, width: int, size: int, crops: int) -> list[tuple[int, int]]:
+def crop_corners(
+    height: int, width: int, size: int, crops: int, *, rule: CropRule | None = None
+) -> list[tuple[int, int]]:
     """(top, left) of the test crops of a `height` x `width` frame along its longer side.
 
     1 crop: the centre. 3 crops: left, centre, right (top, centre, bottom if the frame is taller than wide), MSCA
-    section 4.1. Offsets of centres are rounded down, as in the official code.
+    section 4.1.
     """
     if min(height, width) < size:
         raise ValueError(f"a crop of {size} does not fit in frames of {height} x {width}")
-    top, left = height - size, width - size
+    if rule is not None and rule not in get_args(CropRule):
+        raise ValueError(f"crop rule {not_one_of(rule, get_args(CropRule))}")
+    up = rule == "ceil"
+    bottom, right = height - size, width - size
+    top, left = (bottom + up) // 2, (right + up) // 2
     if crops == 1:
-        return [(top // 2, left // 2)]
+        return [(top, left)]
     if crops == 3:
+        if rule == "mmaction":
+            bottom, right = 2 * top, 2 * left
         if height > width:
-            return [(0, left // 2), (top // 2, left // 2), (top, left // 2)]
-        return [(top // 2, 0), (top // 2, left // 2), (top // 2, left)]
+            return [(0, left), (top, left), (bottom, left)]
+        return [(top, 0), (top, left), (top, right)]
     raise ValueError(f"1 or 3 crops, not {crops}")
 
 
 def _normalise(frames: Tensor, mean: float | Sequence[float], std: float | Sequence[float]) -> Tensor:
-    """uint8 (..., 3, H, W) to float32 (x / 255 - mean) / std."""
-    x = frames.to(torch.float32).div_(255)
+    """(..., 3, H, W) of [0, 255] to float32 (x / 255 - mean) / std."""
+    x = frames.to(torch.float32, copy=True).div_(255)
     shape = (-1, 1, 1)
     return x.sub_(torch.tensor(mean).reshape(shape)).div_(torch.tensor(std).reshape(shape))
 
@@ -165,7 +201,8 @@ class TrainTransform:
 
 
 class TestTransform:
-    """Resize and fixed crops for testing; the arguments are those of TrainTransform, `crops` is 1 or 3."""
+    """Resize and fixed crops for testing; the arguments are those of TrainTransform, `crops` is 1 or 3, `resize` and
+    `crop_rule` are names of Resize and CropRule."""
 
     def __init__(
         self,
@@ -174,21 +211,24 @@ class TestTransform:
         short_side: int,
         crops: int,
         interpolation: str = "bicubic",
+        resize: Resize | None = None,
+        crop_rule: CropRule | None = None,
         mean: float | Sequence[float] = 0.5,
         std: float | Sequence[float] = 0.5,
     ) -> None:
         if short_side < size:
             raise ValueError(f"a crop of {size} does not fit in frames with a short side of {short_side}")
         self.size, self.short_side, self.crops = size, short_side, crops
+        self.resize, self.crop_rule = resize, crop_rule
         self.interpolation, self.mean, self.std = interpolation, mean, std
 
     def __call__(self, frames: Tensor) -> Tensor:
         """uint8 (T, 3, H, W) to float32 (crops, T, 3, size, size)."""
-        frames = resize_short_side(frames, self.short_side, self.interpolation)
+        frames = resize_short_side(frames, self.short_side, self.interpolation, how=self.resize)
         height, width = frames.shape[-2:]
         return torch.stack(
             [
                 _normalise(frames[..., top : top + self.size, left : left + self.size], self.mean, self.std)
-                for top, left in crop_corners(height, width, self.size, self.crops)
+                for top, left in crop_corners(height, width, self.size, self.crops, rule=self.crop_rule)
             ]
         )

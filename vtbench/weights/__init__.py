@@ -1,7 +1,7 @@
 """Weights from and to files, or by name from a pinned release: every key is accounted for."""
 
-from vtbench.weights.hub import HOSTED, hosted_file
+from vtbench.weights.hub import hosted_file
 from vtbench.weights.load import Foreign, LoadReport, load_weights, sha256_of
 from vtbench.weights.save import save_network
 
-__all__ = ["HOSTED", "Foreign", "LoadReport", "hosted_file", "load_weights", "save_network", "sha256_of"]
+__all__ = ["Foreign", "LoadReport", "hosted_file", "load_weights", "save_network", "sha256_of"]

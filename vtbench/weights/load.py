@@ -2,28 +2,24 @@
 
 Known formats: a state dict in the network's names (`.safetensors`, or a torch file, also below a `state_dict` or
 `model` key), a Lightning checkpoint of ours (the network's keys begin with `network.`), and what the network knows of
-other code: a class of networks may have `foreign_weights`, filters that give a `Foreign`. Files are read with
-`weights_only=True`: nothing in them is executed.
+other code: a class of networks may have `foreign_weights`, filters that give a `Foreign`. Nothing in a file is executed
+(vtbench.weights.read).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import pickle
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.errors import WeightsError
+from vtbench.weights.read import read_file
 
 NETWORK = "network."
 """What a LightningModule of ours calls the network it was given, as a prefix of keys."""
@@ -71,8 +67,9 @@ class LoadReport:
     """What became of every key. Each key of the file is in exactly one of `used`, `renamed` and `left_out`; each key of
     the model in exactly one of `used`, the values of `renamed`, and `missing`.
 
-    - format: `timm`, `lightning`, `tokshift`, `laps-visformer`, `rest`, `swin` (Microsoft's), `torchvision`,
-      `video-swin` or `pst` (whose weights are those of `model.key_frame=first`); the names of the file
+    - format: `timm`, `lightning`, `tokshift`, `google` (its `.npz`), `deit` (distilled), `laps-visformer`, `rest`,
+      `swin` (Microsoft's), `torchvision`, `video-swin` or `pst` (whose weights are those of `model.key_frame=first`);
+      the names of the file
     - used: keys taken under their own name; the prefix of a wrapper (`network.`, `module.`, `base_model.`) is not
       counted as a name
     - renamed: key of the file -> key of the model (three official keys share one `qkv`), or keys, with commas between
@@ -226,21 +223,7 @@ def read_state(path: Path, wanted: Mapping[str, Tensor] | None = None) -> tuple[
     """(format, state dict without the prefixes of wrappers, key -> why it is left out) of a file, executing nothing in
     it. Format is "lightning" for a checkpoint of ours, else "timm". Prefixes stay where the state dict of the model,
     `wanted`, has them too. Raises WeightsError if it holds no state dict."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; check the path of the weights")
-    try:
-        if path.suffix == ".safetensors":
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError) as e:
-        reason, remedy = str(e).strip().split("\n")[0] or type(e).__name__, "get the file again"
-        if isinstance(e, pickle.UnpicklingError):  # torch's own words recommend to run what is in the file
-            reason = "not a torch file of plain tensors"
-            if found := re.search(r"Unsupported global: GLOBAL (\S+)", str(e)):
-                reason, remedy = f"{reason}, it holds {found[1]}", "save its state dict alone, where you trust the file"
-        raise WeightsError(f"{path}: not a readable safetensors or torch checkpoint ({reason}); {remedy}") from e
-
+    content = read_file(path)
     lightning = isinstance(content, Mapping) and "pytorch-lightning_version" in content
     for wrapper in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import draw
 import laps_inputs
-import numpy as np
 import pytest
 import torch
 from timm.layers import resample_abs_pos_embed_nhwc
@@ -175,6 +175,6 @@ def test_file_without_head_is_enough_to_start_but_not_to_test(family: str, tmp_p
 
 
 def test_a_file_with_a_foreign_object_says_which_and_what_to_do(tmp_path: Path) -> None:
-    path = saved(official_state("rest"), tmp_path / "best.pth", best_acc1=np.float64(76.04))
-    with pytest.raises(WeightsError, match=r"best.pth: not a readable .*holds numpy.*scalar\); save its state dict"):
+    path = saved(official_state("rest"), tmp_path / "best.pth", made=datetime.date(2022, 10, 10))
+    with pytest.raises(WeightsError, match=r"best.pth: not a readable .*holds datetime.date\); save its state dict"):
         load_weights(network("rest"), path)

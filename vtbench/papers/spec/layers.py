@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from vtbench.errors import DataError, SpecError, unknown
-from vtbench.fields import broken_rules, key, writable
+from vtbench.fields import broken_rules, empty_word, key, writable
 from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import GIVEN_TO_METHODS, Builders
 from vtbench.papers.datasets import load_dataset, wrong_split
@@ -383,7 +383,7 @@ def _check_together(train: Train, builders: Builders, fail: Callable[[str], NoRe
     needs, forbids = (builders.rules(train.method, kind) for kind in ("needs", "forbids"))
     for name, other, needing in broken_rules(needs, forbids, values):
         if not needing:
-            fail(f"train.{name} is {values[name]}, must be 0 with the {other} {values[other]}")
+            fail(f"train.{name} is {values[name]}, must be {empty_word(values[name])} with the {other} {values[other]}")
         one = f"the {other} {needing[0]}, which needs it"
         several = f"the {other}s {' and '.join(needing)}, which need it"
         fail(f"train.{name} belongs to {one if len(needing) == 1 else several}")

@@ -37,6 +37,17 @@ class Data:
         "testing); not set: frames `stride` apart",
         default=None,
     )
+    starts: Literal["span", "no_last", "no_first"] | None = key(
+        "the starts that training draws from: span counts (num_frames - 1) * stride + 1 frames for a clip; no_last "
+        "and no_first count num_frames * stride and leave out the last start (TokenShift's code), or start 0 (LAPS's); "
+        "not set: num_frames * stride, all starts",
+        default=None,
+    )
+    frames: Literal["linspace"] | None = key(
+        "the frames after a start in training: linspace spreads num_frames evenly over num_frames * stride frames, "
+        "both ends included; not set: `stride` apart",
+        default=None,
+    )
     size: int = key("side of the square crop that the network sees", unit="pixels", at_least=1)
     split: int | None = key("number of the official split, where a data set has several", default=None, at_least=1)
     limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
@@ -59,6 +70,8 @@ class Data:
     def __post_init__(self) -> None:
         if (self.stride is None) == (self.sampling is None):
             raise ValueError("data must hold exactly one of stride (a number of frames) and sampling: segments")
+        if self.sampling and (self.starts or self.frames):
+            raise ValueError("data.starts and data.frames are of clips with a stride; leave them out of segments")
         given = self.modalities or ()
         if self.modalities is not None and (not given or tuple(m for m in MODALITIES if m in given) != given):
             raise ValueError(
@@ -82,6 +95,16 @@ class Augment:
 
     short_side: tuple[int, int] = key("range of the random short side", unit="pixels", at_least=1)
     flip: float = key("probability of a horizontal flip", at_least=0, at_most=1)
+    flip_sided: Literal["never"] | None = key(
+        "clips of classes that a flip turns into others (left and right): never flipped; not set: flipped, and their "
+        "label with them",
+        default=None,
+    )
+    input_scale: Literal["coviar"] | None = key(
+        "the range of motion vectors and residuals: coviar is +-0.5 and, by ImageNet's standard deviations, +-2.2; not "
+        "set: +-1",
+        default=None,
+    )
     crop: Literal["resized"] | None = key(
         "training crop of random area (8 to 100 %) and aspect (3/4 to 4/3), resized to data.size; not set: a square of "
         "data.size",
@@ -124,7 +147,7 @@ class Augment:
             )
 
 
-FOR_MODALITIES = frozenset(("short_side", "flip", "interpolation", "mean", "std"))
+FOR_MODALITIES = frozenset(("short_side", "flip", "flip_sided", "input_scale", "interpolation", "mean", "std"))
 """The keys of `augment` that modalities of compressed video can have; the others are of decoded frames."""
 
 
@@ -242,9 +265,26 @@ class Eval:
 
     clips: int = key("clips per video", at_least=1)
     crops: int = key("crops per clip along the longer side", at_least=1)
-    clip_sampling: Literal["uniform", "random"] = key("where the clips start")
+    clip_sampling: Literal["uniform", "random", "spread", "centred", "uniform_beyond"] = key(
+        "where the clips start: uniform, at even parts of the video; random, as in training; spread, at even parts of "
+        "the starts, short of the last one (LAPS's code); centred, in the middle of even parts of the starts (PST's); "
+        "uniform_beyond, as uniform, held to one frame after the last start (TokenShift's)"
+    )
     clip_seed: int | None = key("seed of random clip starts", default=None, at_least=0)
+    frames: Literal["linspace"] | None = key(
+        "the frames after a start: as data.frames, in testing; not set: `stride` apart", default=None
+    )
     short_side: int = key("short side before the crop", unit="pixels", at_least=1)
+    resize: Literal["interpolate", "mmcv"] | None = key(
+        "resizing without antialiasing: interpolate, of floats, the longer side rounded down (LAPS's code); mmcv, the "
+        "longer side rounded to the nearest (PST's); not set: antialiased, the longer side rounded down",
+        default=None,
+    )
+    crop_rule: Literal["ceil", "mmaction"] | None = key(
+        "ceil: offsets of centres rounded up (LAPS's code); mmaction: the third crop as far from the centre as the "
+        "first (PST's); not set: rounded down, the third at the far edge",
+        default=None,
+    )
     average: Literal["logits", "probabilities"] = key("what is averaged over the views")
     metrics: tuple[str, ...] | None = key(
         "measured besides top-1 and top-5: names of vtbench.metrics.METRICS, or package.module:function",
@@ -278,6 +318,12 @@ class Recipe:
             raise ValueError(
                 f"augment.{min(frames_only)} is for decoded frames, not for modalities of compressed video"
             )
+        if self.augment and self.augment.input_scale and not self.data.modalities:
+            raise ValueError("augment.input_scale is of modalities of compressed video, which data does not have")
+        if self.data.modalities and self.eval and self.eval.resize:
+            raise ValueError("eval.resize is of decoded frames, not of modalities of compressed video")
+        if self.data.sampling and self.eval and self.eval.frames:
+            raise ValueError("eval.frames is of clips with a stride; leave it out of data.sampling: segments")
         if self.data.sampling and self.eval and (self.eval.clips, self.eval.clip_sampling) != (1, "uniform"):
             raise ValueError(
                 "data.sampling: segments makes one clip of the whole video; set eval.clips: 1 and eval.clip_sampling: "

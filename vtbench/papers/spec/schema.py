@@ -8,6 +8,7 @@ Every class is frozen; a field made with `key()` can be written in a file, with 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -129,6 +130,29 @@ class Code:
     note: str | None = key("what this code is to the paper", default=None)
 
 
+def _sha256(text: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{8,64}", text):
+        raise ValueError(f"is {text!r}, must be the first 8 or more hex digits of a SHA-256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The file that a name of weights stands for."""
+
+    url: str | None = key("where it can be had; not set: nowhere by name", default=None)
+    sha256: str | None = key(
+        "the first 8 or more digits of its SHA-256: it is downloaded where no file is given, and a given file that "
+        "differs is refused; not set: none is published",
+        default=None,
+        check=_sha256,
+    )
+    note: str | None = key("what it is", default=None)
+
+    def __post_init__(self) -> None:
+        if self.sha256 and not self.url:
+            raise ValueError("a release with a sha256 says its url")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Conventions:
     """How a paper counts what its networks cost: the conventions that reproduce most of its printed cells."""
@@ -149,6 +173,7 @@ class PaperFile:
     code: Code | None = key("official code", default=None)
     bibtex: str | None = key("BibTeX entry", default=None)
     counted: Conventions = key("how the paper counts parameters and multiply-adds", default=Conventions())
+    weights: dict[str, Release] = key("name in init.weights, or of an audio encoder -> its file", default={})
     decisions: dict[str, Decision] = key("contradictions and ambiguities, settled", default={})
     not_stated: dict[str, str] = key("what the paper leaves out -> how it is settled", default={})
     sources: dict[str, Source] = key("dotted key of the recipe -> where its value comes from", default={})
