@@ -53,13 +53,15 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "__init__": {"commands"},
         "commands": {"messages", "options"},
         "show": {"options", "list"},
-        **{verb: {"options"} for verb in ("list", "check", "cost", "plan", "report")},
+        **{verb: {"options"} for verb in ("list", "decisions", "check", "cost", "plan", "report")},
+        "diff": {"options", "show"},
         **{verb: {"options", "messages"} for verb in ("speed", "data")},
         "run": {"options", "messages", "progress"},
         "eval": {"options", "progress"},
     },
     "run": {
-        "jobs": {"assemble", "train", "evaluate", "network", "cost", "weights", "recording", "settings"},
+        "jobs": {"assemble", "train", "evaluate", "network", "cost", "recording", "session",
+                 "settings"},
         "protocol": {"assemble", "evaluate", "recording", "session", "settings"},
         "train": {"assemble", "callbacks", "session", "settings", "tracking"},
         "evaluate": {"assemble", "callbacks", "session", "settings"},
@@ -73,6 +75,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "launch": {"plan", "workers", "display"},
         "workers": {"plan"},
         "evaluate_checkpoint": {"plan", "display"},
+        "dry": {"plan"},
         "display": {"plan"},
     },
     "datasets": {
@@ -84,13 +87,14 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "synthetic": {"module", "manifests"},
     },
     "report": {
-        "report": {"text", "machine", "ratios", "compare", "statistics"},
+        "report": {"text", "machine", "ratios", "compare", "counted", "differences", "statistics"},
         "text": {"sheets", "ratios", "compare", "statistics"},
         "machine": {"ratios", "compare"},
         "sheets": {"ratios", "compare", "statistics"},
-        "compare": {"statistics"},
+        "differences": {"compare", "scores", "statistics"},
+        "compare": {"counted", "statistics"},
     },
-    "results": {"store": {"record", "folders"}, "table": {"record", "store"}},
+    "results": {"store": {"record", "folders"}, "costs": {"record", "store"}, "table": {"record", "store"}},
     "evaluation": {},
 }  # fmt: skip
 TOO_LONG: set[str] = set()
@@ -213,6 +217,9 @@ def test_the_paper_side_never_imports_tensors() -> None:
         ["show", "msca/table2:msca-kv"],
         ["check"],
         ["report", "msca/table2"],
+        ["decisions", "laps"],
+        ["diff", "laps/table1:laps", "laps/table3:laps"],
+        *(["plan", "--scale", scale] for scale in ("smoke", "mini", "paper")),
     ],
 )
 def test_these_commands_never_import_torch(arguments: list[str], tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_new_entry_is_checked_measured_recorded_and_reported(
     drawn = report([row], tmp_path, "mini", width=200)
     assert "error_rate: videos whose label has not the highest score; %, lower is better." in drawn
     (header,) = (line for line in drawn.splitlines() if line.startswith("row"))
-    assert header.split() == ["row", "as", "printed", *2 * ["top1", "error_rate"], "seeds"]
+    assert header.split() == ["row", "label", *2 * ["top1", "error_rate"], "seeds"]
 
 
 def test_a_new_entry_decides_the_verdict_like_any_accuracy(new: Callable[..., None], tmp_path: Path) -> None:

@@ -19,17 +19,21 @@ import vtbench
 from vtbench.datasets import reencode
 from vtbench.errors import DataError, RunError
 from vtbench.methods.base import Validation
+from vtbench.models import build
 from vtbench.models.vggish import VGGish
 from vtbench.papers import measurements, select
+from vtbench.papers.override import changed_rows
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.run.assemble import data_module, split_batch
 from vtbench.run.evaluate import evaluate
+from vtbench.run.jobs.dry import dry_run
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
 from vtbench.video.compressed import CompressedReader
+from vtbench.weights import save_network
 
 UCF_CLASSES = ("ApplyEyeMakeup", "BabyCrawling", "YoYo")
 PUSH = ("Pushing something from left to right", "Pushing something from right to left")
@@ -120,6 +124,20 @@ def test_batches_of_the_prepared_sets(
     assert {k: len(views) for k, views in video["views"].items()} == dict.fromkeys(shapes, 1)  # crops: the evaluation's
 
 
+def test_mmvit_runs_with_its_plateau_its_splits_and_vggish(sets: dict[str, Path], tmp_path: Path) -> None:
+    """Hold-out by groups, Nesterov, starting weights, and audio through VGGish with random weights of its layout."""
+    start = build("vit", num_classes=3, num_frames=1, img_size=224, patch_size=16, embed_dim=24, depth=1, num_heads=2)
+    save_network(start, tmp_path / "vit.safetensors")
+    torch.save(VGGish().state_dict(), tmp_path / "vggish.pth")
+    files = {"vit_base_patch16_224.orig_in21k": tmp_path / "vit.safetensors", "vggish": tmp_path / "vggish.pth"}
+    rows = select(["mmvit/table1:mm-vit-iii-merged@split2"])
+    small = changed_rows(rows, (), ["model.embed_dim=24", "model.depth=1", "model.num_heads=2", "train.lr=0.01"])
+    settings = Settings(data=sets, weights=files, allow_other_weights=True, num_workers=1)
+    train, test = dry_run(small, settings, "paper", 0, 6)
+    assert (train.phase, test.phase, test.clips) == ("train", "test", 3 * 3)
+    assert train.steps == 1 and train.videos < 6  # some are held out
+
+
 def test_what_is_trained_on_moves_as_the_source_does(sets: dict[str, Path]) -> None:
     """The texture slides left by two pixels a frame of the source, so vectors point right, growing from the I-frame."""
     (file,) = sorted((sets["kinetics600"] / "validation" / "abseiling").glob("*.mp4"))
@@ -198,7 +216,8 @@ def test_clips_cut_from_one_video_are_held_out_together(sets: dict[str, Path], t
 def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str, Path], tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.save(VGGish().state_dict(), tmp_path / "vggish.pth")
-    settings = Settings(results=tmp_path / "r", data=sets, weights={"vggish": tmp_path / "vggish.pth"}, num_workers=1)
+    given = {"vggish": tmp_path / "vggish.pth"}
+    settings = Settings(results=tmp_path / "r", data=sets, weights=given, allow_other_weights=True, num_workers=1)
     measurement = measured_as("mmvit/table1:mm-vit-iii-merged", "split3")
     training = small(measurement.evaluation.training)
     evaluation = dataclasses.replace(measurement.evaluation, training=training)
@@ -213,7 +232,8 @@ def test_the_recipe_runs_from_prepared_files_to_a_line_of_results(sets: dict[str
     assert (measured["videos_expected"], measured["videos_silent"], measured["views"]) == (3, 2, 3)
     assert sorted(measured["remarks"].values()) == ["silent", "silent"]
     record = to_record(dataclasses.replace(measurement, evaluation=evaluation), measured, settings)
-    assert record.init.startswith("scratch;vggish@") and "held out" in record.selection
+    assert record.init.startswith("scratch;vggish@") and record.init.endswith(" (not 10086976)")
+    assert "held out" in record.selection
     assert (record.scale, record.videos_silent, record.device) == ("paper", 2, measured["device"])
     store = Store(settings.results)
     store.append(record)

@@ -115,7 +115,7 @@ def test_networks_of_any_kind_are_trained_kept_and_tested(prepared: Prepared, so
     (measurement,) = prepared(source=source)
     done = ran(measurement)
     assert done["metrics"]["top1"] >= 0 and "nothing missing" in done["loaded"]
-    assert clip_macs(measurement.evaluation.training) > 0
+    assert clip_macs(measurement.evaluation.training.network) > 0
 
 
 def test_arguments_can_be_lists_and_keys(prepared: Prepared) -> None:

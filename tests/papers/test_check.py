@@ -31,13 +31,13 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "paper.yaml",
             '  data.stride: {paper: "4.1"}\n',
             "",
-            "table1.yaml:5: data.stride has no source (in 33 rows); add it",
+            "table1.yaml:7: data.stride has no source (in 33 rows); add it",
         ),
         (
             "paper.yaml",
             "  data.stride:",
             "  data.strid:",
-            "paper.yaml:173: sources.data.strid: no row of the paper has this key",
+            "paper.yaml:202: sources.data.strid: no row of the paper has this key",
         ),
         (
             "paper.yaml",
@@ -50,25 +50,25 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "paper.yaml",
             "  model.tokenshift.first:",
             "  model.msca.first:",
-            "msca/table2.yaml:19: model.first has no source (in 2 rows)",
+            "msca/table2.yaml:21: model.first has no source (in 2 rows)",
         ),
         (
             "table2.yaml",
             "rows:\n",
             'sources: {data.stried: {paper: "4"}}\nrows:\n',
-            "table2.yaml:16: sources.data.stried: no row",
+            "table2.yaml:18: sources.data.stried: no row",
         ),
         (
             "paper.yaml",
             "    eval.clips: videos are short\n",
             "",
-            "msca/paper.yaml:264: eval.clips has no reason at mini scale (in 33 rows); add it to `why` of the block",
+            "msca/paper.yaml:293: eval.clips has no reason at mini scale (in 33 rows); add it to `why` of the block",
         ),
         (
             "table4.yaml",
             "why: the same share of the patches, model",
             "data: {limit_train: 9}, model",
-            "msca/table4.yaml:37: data.limit_train has no reason at mini scale; add it to `why` of the block",
+            "msca/table4.yaml:40: data.limit_train has no reason at mini scale; add it to `why` of the block",
         ),
         (
             "table2.yaml",
@@ -80,7 +80,38 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "table1.yaml",
             "- id: vit\n",
             '- id: vit\n    init: {row: "msca/table1:vit"}\n',
-            "table1.yaml:18: rows[0].init.row: goes in a circle: msca/table1:vit -> msca/table1:vit",
+            "table1.yaml:20: rows[0].init.row: goes in a circle: msca/table1:vit -> msca/table1:vit",
+        ),
+        (
+            "table2.yaml",
+            "columns: {top-1: top1, top-5: top5}",
+            "columns: {top-1: top1}",
+            "table2.yaml:19: row 'tokenshift': top5 has no column; add it to `columns` of the table",
+        ),
+        (
+            "table2.yaml",
+            "columns: {top-1: top1, top-5: top5}",
+            "columns: {top-1: top1, top-5: [top5, top1]}",
+            "table2.yaml:1: columns: top1 stands in two of them",
+        ),
+        (
+            "table2.yaml",
+            "columns: {top-1: top1, top-5: top5}",
+            "columns: {top-1: top1, top-5: top5, heads: null}",
+            "table2.yaml:1: columns.heads: no row prints it; remove it",
+        ),
+        (
+            "table2.yaml",
+            "columns: {top-1: top1, top-5: top5}",
+            "columns: {top-1: top1, top-5: 5}",
+            "table2.yaml:3: columns.top-5: must be a metric, or a list of two, not 5, which is a whole number",
+        ),
+        ("table2.yaml", "columns: {top-1: top1, top-5: top5}", "columns: top1", "columns: must be headings with the"),
+        (
+            "table2.yaml",
+            "reference: vit",
+            "reference: vti",
+            "table2.yaml:1: reference: this table has no row with a recipe 'vti'; did you mean 'vit'?",
         ),
     ],
 )
@@ -101,15 +132,15 @@ def test_a_table_can_add_sources_for_its_own_keys(edit: Edit) -> None:
 
 def test_a_missing_data_set_is_a_problem_of_the_rows_that_use_it(benchmarks: Path) -> None:
     shutil.rmtree(benchmarks.parent / "data_manifests" / "kinetics400")
-    assert "table1.yaml:5: defaults.data.dataset: no data set 'kinetics400'" in found()
-    assert "table5.yaml:8: defaults.data.dataset: no data set 'kinetics400'" in found()
+    assert "table1.yaml:7: defaults.data.dataset: no data set 'kinetics400'" in found()
+    assert "table5.yaml:10: defaults.data.dataset: no data set 'kinetics400'" in found()
 
 
 def test_a_row_that_mirrors_what_has_no_mirrored_label_is_reported(benchmarks: Path) -> None:
     path = benchmarks.parent / "data_manifests" / "kinetics400" / "dataset.yaml"
     path.write_text(path.read_text() + "flip: {forbidden: true}\n")
     assert found() == (
-        "benchmarks/msca/table1.yaml:7: augment.flip is 0.5, and a mirrored video of kinetics400 has no label (in 33 "
+        "benchmarks/msca/table1.yaml:9: augment.flip is 0.5, and a mirrored video of kinetics400 has no label (in 33 "
         "rows); set augment.flip: 0 in the row"
     )
 

@@ -86,7 +86,7 @@ def test_a_key_in_defaults_is_reported_in_defaults(edit: Edit) -> None:
         ("- id: msca-k\n", "- id: MSCA k\n", "use small letters"),
         ("label: MSCA-K\n", "lable: MSCA-K\n", "rows[3].lable: no key 'lable'; did you mean 'label'?"),
         ("    label: MSCA-K\n", "", "rows[3].label: missing"),
-        ("[msca-boundary-frames]", "[msca-boundary-frame]", "did you mean 'msca-boundary-frames'?"),
+        ("msca-boundary-frames]", "msca-boundary-frame]", "did you mean 'msca-boundary-frames'?"),
         ("source: {table: 2}", "source: {table: 2}\nmini: {}", "mini: stands in `defaults`, a row, a measurement or"),
         (
             "{name: vit}\n    published: {",

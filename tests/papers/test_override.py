@@ -38,7 +38,7 @@ def test_a_changed_row_is_another_evaluation_so_that_it_never_counts_for_the_pri
     (printed,), (changed,) = measurements(row, scale), measurements(with_settings([row], [setting])[0], scale)
     assert printed.evaluation.key != changed.evaluation.key
     differences = changes_at(with_settings([row], [setting])[0], "main", scale)
-    assert [d.why for d in differences if d.key == setting.partition("=")[0]] == ["--set"]
+    assert [d.why for d in differences if d.key == setting.partition("=")[0]] == [f"--set {setting}"]
 
 
 def test_a_key_that_was_not_set_can_be() -> None:
@@ -64,7 +64,11 @@ def test_quoted_rows_are_left_out_and_nothing_but_those_is_an_error() -> None:
         ("eval.clips=ten", "must be a whole number, not 'ten'"),
         ("eval.clips={", "the value is not YAML"),
         ("model.num_frames=8", "has no setting 'model.num_frames'"),
-        ("train.lr=0.1", "laps/table3:laps has no setting 'train.lr'"),
+        ("train.lrr=0.1", "laps/table3:laps has no setting 'train.lrr'; did you mean 'train.lr'"),
+        ("train.lr=0", "--set train.lr=0: is 0.0, must be above 0"),
+        ("train.schedule=cosin", "must be one of step, cosine, cosine_by_epoch, constant; did you mean 'cosine'"),
+        ("augment.flip=2", "--set augment.flip=2: is 2.0, must be at most 1"),
+        ("init.weigths=x", "did you mean 'init.weights'"),
         ("eval.clip_sampling=random", "eval.clip_seed belongs to clip_sampling: random"),
         ("eval.clips=0", "--set eval.clips=0: is 0, must be at least 1"),
         ("data.limit_test=0", "is 0, must be at least 1"),

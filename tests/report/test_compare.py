@@ -31,6 +31,7 @@ def test_an_entry_has_the_keys_of_the_contract(store: Store, measure: Measure) -
         "id": KV,
         "scale": "paper",
         "like": None,
+        "variant": None,
         "published": {"top1": "76.47", "top5": "92.88"},
         "measured": {
             "top1": {"mean": pytest.approx(76.5), "sd": pytest.approx(0.1), "n": 3},
@@ -38,6 +39,10 @@ def test_an_entry_has_the_keys_of_the_contract(store: Store, measure: Measure) -
         },
         "delta": {"top1": 0.03, "top5": 0.02},
         "verdict": "within",
+        "reference": None,
+        "in_band": None,
+        "order": None,
+        "costs": {},
         "keys": {
             "training": [e.training.key for e in evaluations],
             "evaluation": [e.key for e in evaluations],

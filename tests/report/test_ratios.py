@@ -119,7 +119,7 @@ def test_the_drawing_is_this(printed: None, speed_store: SpeedStore) -> None:
     assert lines[:6] == [
         "msca/table2 at paper scale: speed and memory, as ratios to vit",
         "                          printed              paper   printed    paper              paper",
-        "row          as printed   latency            latency    memory   memory         train step",
+        "row          label        latency            latency    memory   memory         train step",
         "──────────────────────────────────────────────────────────────────────────────────────────",
         "tokenshift   TokenShift      1.07   1.03 (1.02-1.05)      1.00",
         "msca-kv      MSCA-KV         2.14   2.01 (2.00-2.03)      1.76     1.50   1.90 (1.89-1.92)",

@@ -48,7 +48,7 @@ def test_paper_scale_shows_distance_and_verdict(store: Store, measure: Measure) 
     measure(KV, "paper", 76.4, 76.5, 76.6, top5=92.0)
     drawn = text(store, "msca/table2", width=160)
     assert "NOT COMPARABLE" not in drawn
-    assert line_of(drawn, "msca-kv")[-4:] == ["3", "+0.03", "-0.88", "within"]
+    assert line_of(drawn, "msca-kv")[-5:] == ["3", "8", "+0.03", "-0.88", "within"]
     assert line_of(drawn, "vit")[-1] == "not-run"
 
 
@@ -104,7 +104,8 @@ def test_stale_and_unreadable_and_given_are_named(store: Store, measure: Measure
         assert "msca-kv: main stale, not counted" in drawn and f"run {KV} again" in drawn
         assert "vit: 3 of 20000 videos could not be read" in drawn
         assert "msca-v: measured on given weights" in drawn
-    assert line_of(text(store, "msca/table2", width=200), "msca-kv")[-1] == "stale"
+    line = line_of(text(store, "msca/table2", width=200), "msca-kv")
+    assert line == ["msca-kv", "MSCA-KV", "76.47", "92.88", "stale", "+0.82"]  # the last of the print alone
 
 
 def test_reconstructed_cells_are_named(store: Store) -> None:
@@ -124,7 +125,11 @@ def test_on_a_narrow_terminal_what_is_printed_goes_before_what_is_not(store: Sto
     for name in ("split1", "split2", "split3", "sthv2"):
         measure("mmvit/table1:mm-vit-i", "mini", 50.0, measurement=name)
     head = next(line for line in text(store, "mmvit/table1", width=98).splitlines() if line.startswith("row"))
-    assert head.split() == ["row", *2 * ["ucf101_top1", "sthv2_top1"], "seeds"]
+    assert head.split() == ["row", "Params", "TFLOPs", *2 * ["UCF-101", "SSv2"], "seeds"]
+    narrow = text(store, "mmvit/table1", width=80)
+    head = next(line for line in narrow.splitlines() if line.startswith("row"))
+    assert head.split() == ["row", *2 * ["UCF-101", "SSv2"], "seeds"]
+    assert "left out at this width: label, printed Params, printed TFLOPs, counted Params" in " ".join(narrow.split())
 
 
 def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, measure: Measure) -> None:
@@ -134,7 +139,23 @@ def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, mea
     assert [(e["scale"], e["id"]) for e in entries] == [(s, i) for s in ("smoke", "mini", "paper") for i in ids]
     assert [e["id"] for e in json.loads(text(store, form="json", scale="paper"))] == ids
     assert {tuple(e) for e in entries} == {
-        ("id", "scale", "like", "published", "measured", "delta", "verdict", "keys", "commit", "speed")
+        (
+            "id",
+            "scale",
+            "like",
+            "variant",
+            "published",
+            "measured",
+            "delta",
+            "verdict",
+            "keys",
+            "reference",
+            "in_band",
+            "order",
+            "costs",
+            "commit",
+            "speed",
+        )
     }
 
 

@@ -24,7 +24,7 @@ DESIGNED = (
     ),
     *("train_videos", "epochs", "batch_size", "accumulate", "lr", "init", "selection"),
     *("data_fingerprint", "weights_sha256"),
-    *("commit", "dirty", "root", "device", "threads", "versions", "finished_at"),
+    *("commit", "dirty", "root", "variant", "device", "threads", "versions", "finished_at"),
 )
 
 Make = Callable[..., Record]

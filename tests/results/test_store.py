@@ -342,7 +342,7 @@ def older(store: Store, lines: list[Record], lacking: tuple[str, ...] = ("metric
     return text
 
 
-NEW = ("root", "distinct_views", "train_top1")
+NEW = ("root", "distinct_views", "train_top1", "variant")
 """Columns that came after the last of the older files."""
 
 

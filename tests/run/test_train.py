@@ -18,12 +18,13 @@ from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoEr
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Evaluation, Training
+from vtbench.report.counted import agrees
 from vtbench.results import folders
 from vtbench.run import assemble as assembling
 from vtbench.run import callbacks
 from vtbench.run.assemble import Batches, assemble, data_module, split_batch
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
-from vtbench.run.cost import agrees, clip_macs, cost
+from vtbench.run.cost import clip_macs, cost
 from vtbench.run.evaluate import evaluate
 from vtbench.run.settings import Settings
 from vtbench.run.train import _fit, train
@@ -459,7 +460,7 @@ def test_arguments_that_do_not_go_together_are_an_error_of_the_spec(tmp_path: Pa
     wrong = {**training.model.arguments, "backward_heads": 13}
     training = dataclasses.replace(training, model=dataclasses.replace(training.model, arguments=wrong))
     with pytest.raises(SpecError, match="backward_heads=13"):
-        clip_macs(training)
+        clip_macs(training.network)
 
 
 def test_cost_names_the_row_whose_arguments_do_not_go_together(edit: Any) -> None:

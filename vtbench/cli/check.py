@@ -36,7 +36,8 @@ def call(args: argparse.Namespace) -> int:
     entries: list[dict[str, Any]] = []
     for name in names:
         paper, problems = check(name)
-        entries.append({"paper": name, **_counts(None if problems else paper), "problems": problems})
+        found = None if problems else paper
+        entries.append({"paper": name, **_counts(found), **_official(found), "problems": problems})
     if not args.selectors:
         entries.append({"paper": None, "data_sets": len(dataset_names()), "problems": check_datasets()})
     elif not any(entry["problems"] for entry in entries):
@@ -47,8 +48,10 @@ def call(args: argparse.Namespace) -> int:
                 print(printable(problem))
             parts = (entry["paper"], _counts_text(entry), _verdict(entry["problems"]))
             print(": ".join(part for part in parts if part))
+            for line in _official_lines(entry):
+                print(f"  {line}")
     else:
-        columns = dict.fromkeys(name for entry in entries for name in entry if name != "problems")
+        columns = dict.fromkeys(name for entry in entries for name in entry if name not in ("problems", "differences"))
         print_rows(entries, (*columns, "problems"), args.format)
     return 2 if any(entry["problems"] for entry in entries) else 0
 
@@ -68,6 +71,42 @@ def _counts(paper: Paper | None) -> dict[str, int]:
         if before:
             counts[f"pretrainings_at_{scale}_scale"] = len(before)
     return counts
+
+
+def _official(paper: Paper | None) -> dict[str, Any]:
+    """How many keys were held against the public codes, and where rows have another value."""
+    from vtbench.papers.official import compare, official_settings, plain
+
+    if paper is None or not official_settings(paper.name):
+        return {}
+    compared = compare(paper)
+    differences = [
+        {
+            "key": found.setting.key,
+            "code": plain(found.setting.value),
+            "ours": plain(found.ours),
+            "decision": found.setting.decision,
+            "url": found.setting.url,
+            "rows": list(found.rows),
+        }
+        for found in compared.differences
+    ]
+    return {"official_keys": len(compared.keys), "differences": differences}
+
+
+def _official_lines(entry: dict[str, Any]) -> list[str]:
+    if "official_keys" not in entry:
+        return []
+    found = entry["differences"]
+    lines = [f"{entry['official_keys']} keys compared with public code, {len(found)} differences, each by a decision"]
+    for one in found:
+        rows = f"{len(one['rows'])} rows" if len(one["rows"]) > 1 else one["rows"][0]
+        lines.append(f"  {one['key']}: {_shown(one['code'])} there, {_shown(one['ours'])} in {rows}: {one['decision']}")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def _counts_text(entry: dict[str, Any]) -> str:

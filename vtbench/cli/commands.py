@@ -37,6 +37,8 @@ class Verb(Protocol):
 COMMANDS = {
     "list": "vtbench.cli.list",
     "show": "vtbench.cli.show",
+    "decisions": "vtbench.cli.decisions",
+    "diff": "vtbench.cli.diff",
     "check": "vtbench.cli.check",
     "cost": "vtbench.cli.cost",
     "plan": "vtbench.cli.plan",
@@ -109,7 +111,7 @@ def _verb(name: str) -> Verb:
 
 
 def _help() -> str:
-    verbs = [f"  {name:<8}{_verb(name).SUMMARY}" for name in COMMANDS]
+    verbs = [f"  {name:<10}{_verb(name).SUMMARY}" for name in COMMANDS]
     return "\n".join(
         [
             "usage: vtbench COMMAND [SEL ...] [options]",

@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from vtbench.cli.options import Parser, add_format, add_scale, add_selectors, add_set, selected_rows
+from vtbench.cli.options import (
+    Parser,
+    add_changes,
+    add_format,
+    add_results,
+    add_scale,
+    add_selectors,
+    selected_rows,
+    settings_of,
+)
+from vtbench.errors import UsageError
 from vtbench.report.printing import print_json, print_rows
 
 SUMMARY = "Count parameters and multiply-adds of each row's network"
@@ -16,7 +26,13 @@ def options(parser: Parser) -> None:
     add_selectors(parser)
     add_format(parser)
     add_scale(parser, "paper")
-    add_set(parser, "the printed cells stay those of the rows as they are")
+    add_changes(parser)
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="count at every scale, and write cost.csv of the results folder, which plan, report, list and show read",
+    )
+    add_results(parser)
 
 
 def call(args: argparse.Namespace) -> int:
@@ -24,6 +40,13 @@ def call(args: argparse.Namespace) -> int:
     rows = selected_rows(args)
     from vtbench.run import cost
 
+    if args.record:
+        if args.set or args.variant:
+            raise UsageError("--record is of the rows as they stand; leave out --set and --variant")
+        results = settings_of(args).results
+        networks, lines = cost.record_costs(rows, results)
+        print(f"{networks} networks counted; {results / 'cost.csv'} has {lines} lines")
+        return 0
     entries, growths = cost.cost(rows, args.scale), cost.complexity(rows)
     if args.format == "json":
         print_json(entries + growths)

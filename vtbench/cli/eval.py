@@ -7,12 +7,12 @@ from pathlib import Path
 
 from vtbench.cli.options import (
     Parser,
+    add_changes,
     add_folders,
     add_format,
     add_machine,
     add_scale,
     add_selectors,
-    add_set,
     selected_rows,
     settings_of,
 )
@@ -27,7 +27,7 @@ def options(parser: Parser) -> None:
     add_selectors(parser)
     add_format(parser)
     add_scale(parser, "paper")
-    add_set(parser, "results obtained with --set are never reported as the row's result")
+    add_changes(parser)
     add_folders(parser)
     add_machine(parser)
     parser.add_argument(

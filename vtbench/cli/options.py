@@ -38,6 +38,11 @@ class Parser(argparse.ArgumentParser):
 def add_selectors(parser: Parser) -> None:
     """SEL ... and --include: which rows."""
     parser.add_argument("selectors", nargs="*", metavar="SEL", help=f"rows: {SELECTORS}")
+    add_include(parser)
+
+
+def add_include(parser: Parser) -> None:
+    """--include."""
     parser.add_argument(
         "--include",
         action="append",
@@ -47,9 +52,10 @@ def add_selectors(parser: Parser) -> None:
     )
 
 
-def add_format(parser: Parser) -> None:
-    """--format."""
-    parser.add_argument("--format", **one_of("format", FORMATS), default="table", help="output format; default: table")
+def add_format(parser: Parser, *more: str) -> None:
+    """--format, with the formats that the verb has besides."""
+    choices = one_of("format", (*FORMATS, *more))
+    parser.add_argument("--format", **choices, default="table", help="output format; default: table")
 
 
 def add_scale(parser: Parser, default: str) -> None:
@@ -70,15 +76,23 @@ def add_seeds(parser: Parser) -> None:
     parser.set_defaults(seeds=[0])
 
 
-def add_set(parser: Parser, effect: str) -> None:
-    """--set. `effect` says what it does to the results."""
+def add_changes(parser: Parser) -> None:
+    """--variant and --set."""
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take an alternative that the paper's decisions name, such as official-code; rows without it are left "
+        "out; may be repeated (`vtbench decisions` lists them)",
+    )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a setting of the rows, such as model.first=next (blocks data, model and eval); may be repeated; "
-        + effect,
+        help="change a setting of the rows, such as train.lr=0.05 or model.first=next; may be repeated. What is "
+        "measured with --variant or --set is never the row's own result",
     )
 
 
@@ -156,14 +170,16 @@ def seed_list(text: str) -> list[int]:
 
 
 def selected_rows(args: argparse.Namespace) -> list[Row]:
-    """The rows that SEL names, with what --set changes. Raises UsageError for a selector or a key of nothing."""
+    """The rows that SEL names, with what --variant and --set change. Raises UsageError for a selector or a key of
+    nothing."""
     from vtbench.papers import select
 
     rows = select(args.selectors)
-    if settings := getattr(args, "set", []):
-        from vtbench.papers.override import with_settings
+    variants, settings = getattr(args, "variant", []), getattr(args, "set", [])
+    if variants or settings:
+        from vtbench.papers.override import changed_rows
 
-        rows = with_settings(rows, settings)
+        rows = changed_rows(rows, variants, settings)
     return rows
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from vtbench.cli.options import (
     Parser,
+    add_changes,
     add_folders,
     add_format,
     add_scale,
@@ -27,6 +28,7 @@ def options(parser: Parser) -> None:
     add_scale(parser, "mini")
     add_seeds(parser)
     add_folders(parser)
+    add_changes(parser)
 
 
 def call(args: argparse.Namespace) -> int:

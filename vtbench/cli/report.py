@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from vtbench.cli.options import Parser, add_format, add_results, add_selectors, one_of, selected_rows, settings_of
+from vtbench.cli.options import (
+    Parser,
+    add_changes,
+    add_format,
+    add_results,
+    add_selectors,
+    one_of,
+    selected_rows,
+    settings_of,
+)
 from vtbench.scales import smallest_first
 
 SUMMARY = "Compare measured numbers with the printed ones"
@@ -21,7 +30,13 @@ def options(parser: Parser) -> None:
         action="store_true",
         help="add, below each table, the rows of included folders that are `like` one of its rows",
     )
+    parser.add_argument(
+        "--with-variants",
+        action="store_true",
+        help="add, below each row, what was measured of it with --variant or --set",
+    )
     add_results(parser)
+    add_changes(parser)
 
 
 def call(args: argparse.Namespace) -> int:
@@ -29,4 +44,6 @@ def call(args: argparse.Namespace) -> int:
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.report.report import print_report
 
-    return print_report(rows, settings.results, args.scale, args.format, outside=args.with_outside)
+    return print_report(
+        rows, settings.results, args.scale, args.format, outside=args.with_outside, variants=args.with_variants
+    )

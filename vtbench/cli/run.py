@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
+    add_changes,
     add_folders,
     add_machine,
     add_scale,
@@ -17,6 +20,11 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
+from vtbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from vtbench.papers import Row
+    from vtbench.run.settings import Settings
 
 SUMMARY = "Train and test what has no result yet; resumes if interrupted"
 
@@ -28,6 +36,19 @@ def options(parser: Parser) -> None:
     add_seeds(parser)
     add_folders(parser)
     add_machine(parser)
+    add_changes(parser)
+    parser.add_argument(
+        "--spec",
+        metavar="FILE",
+        help="a config as `vtbench show ROW --resolved` prints it, edited or not, in place of SEL, --scale and --set",
+    )
+    parser.add_argument(
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="a dry run: one epoch on N videos, a test on N, all else as the recipe has it; shows seconds, memory and "
+        "loss, and writes no result",
+    )
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--again", action="store_true", help="train and test even if results exist; keeps the old ones")
     again.add_argument("--test-again", action="store_true", help="test even if results exist, with the same weights")
@@ -43,7 +64,9 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Run, show progress on stderr, and print how many results were written."""
-    rows, settings = selected_rows(args), settings_of(args)
+    rows, settings = _rows(args), settings_of(args)
+    if args.limit is not None:
+        return _dry(args, rows, settings)
     from vtbench.cli.progress import TerminalDisplay
     from vtbench.run.jobs import launch
 
@@ -62,3 +85,38 @@ def call(args: argparse.Namespace) -> int:
     written = f"{len(outcome.written)} results written to {settings.results / 'results.csv'}"
     print(f"{written}, {outcome.already} already there, {len(outcome.failed)} failed")
     return max((failure.exit_code for failure in outcome.failed), default=0)
+
+
+def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings) -> int:
+    """The dry run of --limit, a line as each phase ends."""
+    for option in ("again", "test_again"):
+        if getattr(args, option):
+            raise UsageError(f"--limit writes no result; leave out --{option.replace('_', '-')}")
+    if len(args.seeds) > 1:
+        raise UsageError(f"--limit tries one seed, not {len(args.seeds)}")
+    from vtbench.run.jobs.dry import DryRun, dry_run
+
+    def show(found: DryRun) -> None:
+        loss = "" if found.loss is None else f", loss {found.loss:.4g}"
+        steps = "" if found.steps is None else f", {found.steps} step{'' if found.steps == 1 else 's'}"
+        print(
+            f"{found.title}: {found.phase}: {found.videos} videos, {found.clips} clips{steps}{loss}, "
+            f"{found.seconds:.1f} s, {found.memory_gb:.2f} GB at most so far, {found.precision}",
+            flush=True,
+        )
+
+    done = dry_run(rows, settings, args.scale, args.seeds[0], args.limit, show)
+    print(f"{len(done)} parts ran on {args.limit} videos each; no result was written")
+    return 0
+
+
+def _rows(args: argparse.Namespace) -> list[Row]:
+    """The rows to run; of a config, its row, and its scale in `args`."""
+    if args.spec is None:
+        return selected_rows(args)
+    if args.selectors or args.variant or args.set:
+        raise UsageError("--spec says which row and what is changed; leave out SEL, --variant and --set")
+    from vtbench.papers.resolved import read_spec
+
+    row, args.scale = read_spec(Path(args.spec))
+    return [row]

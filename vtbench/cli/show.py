@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.list import list_entry
-from vtbench.cli.options import Parser, add_format, add_scale, add_selectors, selected_rows
+from vtbench.cli.options import Parser, add_changes, add_format, add_scale, add_selectors, selected_rows
+from vtbench.errors import UsageError
 from vtbench.report.printing import cell_text, print_json, print_rows
 from vtbench.scales import Scale
 
@@ -21,14 +23,34 @@ SUMMARY = "Show every setting of a row: value, source, and value at a smaller sc
 def options(parser: Parser) -> None:
     """SEL, --format, --scale."""
     add_selectors(parser)
-    add_format(parser)
+    add_format(parser, "yaml")
     add_scale(parser, "mini")
+    add_changes(parser)
+    parser.add_argument(
+        "--resolved",
+        action="store_true",
+        help="print one measurement as a complete config, in YAML, which `vtbench run --spec FILE` takes",
+    )
 
 
 def call(args: argparse.Namespace) -> int:
     """Print one block per row, or one line per setting."""
     from vtbench.papers import load_paper
 
+    if args.resolved:
+        if args.format not in ("table", "yaml"):
+            raise UsageError(f"--resolved prints YAML, not {args.format}")
+        rows = selected_rows(args)
+        if len(rows) > 1:
+            raise UsageError(
+                f"--resolved prints one measurement; these are {len(rows)} rows, name one, as {rows[0].id}"
+            )
+        from vtbench.papers.resolved import resolved
+
+        print(resolved(rows[0], args.scale), end="")
+        return 0
+    if args.format == "yaml":
+        raise UsageError("--format yaml belongs to --resolved")
     entries = [show_entry(load_paper(row.paper), row, args.scale) for row in selected_rows(args)]
     if args.format == "json":
         print_json(entries)
@@ -44,6 +66,8 @@ def call(args: argparse.Namespace) -> int:
 def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
     """The row's entry in `vtbench show --format json`."""
     from vtbench.papers import measurements
+    from vtbench.papers.decisions import decisions_of, unsaid, variants_of_decision
+    from vtbench.papers.official import setting_of
     from vtbench.papers.resolve import changes_at
     from vtbench.papers.sources import value_sources
     from vtbench.papers.spec.recipe import Recipe
@@ -54,12 +78,22 @@ def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
         "title": paper.about.title,
         "caption": table.caption,
         "table_reconstructed": table.reconstructed,
-        "printed": dict(row.printed),
         "reconstructed": {name: cell.reconstructed for name, cell in row.published.items() if cell.reconstructed},
         "baseline": row.baseline_id,
         "means": {name: list(parts) for name, parts in row.means.items()},
         "like": row.like,
-        "notes": {note: paper.about.decisions[note].decision for note in row.notes},
+        "notes": {
+            name: {
+                "where": found.where,
+                "what": found.what,
+                "decision": found.decision,
+                "why": found.why,
+                "variants": variants_of_decision(paper, name),
+            }
+            for name, found in decisions_of(paper, row).items()
+        },
+        "unsaid": unsaid(paper, row),
+        "variant": row.variant,
         "scale": scale,
         "measurements": [],
     }
@@ -82,7 +116,12 @@ def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
                 "training": evaluation.training.key if evaluation else None,
                 "evaluation": evaluation.key if evaluation else None,
                 "recipe": {
-                    key: {"value": _plain(value), "source": sources[key]} for key, value in spec.recipe.leaves().items()
+                    key: {
+                        "value": plain(value),
+                        "source": sources[key],
+                        "url": found.url if (found := setting_of(row, spec, key)) else None,
+                    }
+                    for key, value in spec.recipe.leaves().items()
                 },
                 "changes": [_change(change) for change in changes_at(row, name, scale)] if evaluation else [],
                 "starts_from": start,
@@ -92,12 +131,16 @@ def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    return {"key": change.key, "paper": _plain(change.paper), "now": _plain(change.now), "why": change.why}
+    return {"key": change.key, "paper": plain(change.paper), "now": plain(change.now), "why": change.why}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A setting as a value that JSON has."""
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return {name: plain(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def print_entry(entry: dict[str, Any]) -> None:
@@ -106,21 +149,26 @@ def print_entry(entry: dict[str, Any]) -> None:
     print(f"  {entry['title']}, {entry['table']}: {entry['caption']}")
     if entry["table_reconstructed"]:
         print(f"  reconstructed: {entry['table_reconstructed']}")
-    for name, text in entry["published"].items():
-        origin = entry["reconstructed"].get(name)
-        print(f"  published {name} {text}" + (f" (reconstructed from: {origin})" if origin else ""))
+    for heading, text in entry["printed"].items():
+        print(f"  printed {heading}: {text}")
+    for name, origin in entry["reconstructed"].items():
+        print(f"  printed {name} {entry['published'][name]} is reconstructed from: {origin}")
+    for name, value in entry["counted"].items():
+        print(f"  counted {name} {value}")
     for name, parts in entry["means"].items():
         print(f"  published {'accuracies' if name == 'main' else name} are means over {', '.join(parts)}")
     if entry["like"]:
         print(f"  like {entry['like']}, except for the network")
     if entry["baseline"]:
         print(f"  baseline {entry['baseline']} (for latency, throughput and memory)")
-    for note, decision in entry["notes"].items():
-        print(f"  {note}: {decision}")
+    if entry["variant"]:
+        print(f"  changed by {entry['variant']}: not the row's own recipe")
     for measurement in entry["measurements"]:
         print(f"\n  measurement {measurement['name']}, at paper scale" + _only(measurement["scales"]))
         for key, leaf in measurement["recipe"].items():
             print(f"    {key:<28}{_text(leaf['value']):<35} {leaf['source'] or ''}".rstrip())
+            if leaf["url"] and (leaf["source"] or "").startswith("code"):
+                print(f"{'':<32}{leaf['url']}")
         if measurement["training"] is None:
             continue
         print(
@@ -132,7 +180,25 @@ def print_entry(entry: dict[str, Any]) -> None:
             print(f"    starts from training {start['training']}, seed {start['seed']}:")
             for key, value in start["recipe"].items():
                 print(f"      {key:<26}{_text(value)}")
+    _print_decisions(entry)
     print()
+
+
+def _print_decisions(entry: dict[str, Any]) -> None:
+    """What was decided for the row, and what the paper leaves out of its settings."""
+    for title, texts in (
+        ("decisions", {name: _decision_text(found) for name, found in entry["notes"].items()}),
+        ("left out by the paper", entry["unsaid"]),
+    ):
+        if texts:
+            print(f"\n  {title}")
+        for name, text in texts.items():
+            print(textwrap.fill(f"{name}: {text}", 120, initial_indent="    ", subsequent_indent="      "))
+
+
+def _decision_text(found: dict[str, Any]) -> str:
+    run = f" (--variant {' or '.join(found['variants'])})" if found["variants"] else ""
+    return f"{found['what']} - {found['decision']} {found['why']}{run}"
 
 
 def _only(scales: list[str]) -> str:

@@ -6,9 +6,12 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from vtbench.errors import DataError, SpecError, unknown
+from vtbench.errors import DataError, SpecError, UsageError, unknown
 from vtbench.papers.datasets import NO_FLIP, dataset_names, load_dataset
+from vtbench.papers.decisions import sources_of
 from vtbench.papers.load import read_paper
+from vtbench.papers.official import compare, official_settings, setting_of
+from vtbench.papers.override import changed_rows, variants_of
 from vtbench.papers.resolve import measurements
 from vtbench.papers.roots import shown
 from vtbench.papers.sources import place, source_key
@@ -58,6 +61,8 @@ def check(name: str) -> tuple[Paper | None, list[str]]:
     for table in paper.tables:
         if table.source is None and any(row.like is None for row in table.rows):
             findings.add(f"{table.file}:1: source is missing; it says where the table is printed, as {{table: 2}}")
+        if not unreadable:  # else a row that is missing might have been the one that prints it
+            _columns(table, findings)
         for row in table.rows:
             _sources(paper, table, row, findings, used)
             _reasons(row, findings)
@@ -67,7 +72,41 @@ def check(name: str) -> tuple[Paper | None, list[str]]:
     if not unreadable:  # else a row that is missing might have been the one that needs the source
         _unused_sources(paper, used, findings)
     _merged_by_scale(paper, resolved, findings)
+    if not unreadable:
+        _official(paper, findings)
+        _variants(paper, findings)
     return (None if unreadable else paper), findings.all()
+
+
+def _official(paper: Paper, findings: Findings) -> None:
+    """The rows have what the public codes have, or a decision says why not; a source by code has its line there."""
+    with findings.problems.collected():
+        settings = official_settings(paper.name)
+        findings.add(*compare(paper).problems)
+        for row in paper.rows if settings else ():
+            for spec in row.recipes.values() if row.own and row.like is None and row.status == "runnable" else ():
+                for key, source in sources_of(paper, row).items():
+                    if source.code and key in spec.recipe.leaves() and setting_of(row, spec, key) is None:
+                        what, remedy = "is from the code, and official.yaml has no line of it", "add it there"
+                        findings.add_key(key, what, remedy, place(spec, key), row.id)
+
+
+def _variants(paper: Paper, findings: Findings) -> None:
+    """Every variant changes a row, fits where it does, and is explained by a decision or says what it is."""
+    for variant in paper.about.variants.values():
+        named = variant.decision or variant.name
+        at = f"{shown(paper.root.benchmarks / paper.name / 'paper.yaml')}: variants.{variant.name}"
+        if named not in paper.about.decisions and not (variant.why and variant.decision is None):
+            wrong = unknown("decision", named, paper.about.decisions, of="paper.yaml")
+            findings.add(f"{at}: {wrong}; or say `why`")
+        touched = [row for row in paper.rows if variant.name in variants_of(row)]
+        if not touched:
+            findings.add(f"{at}: changes no row; remove it")
+        for row in touched:
+            try:
+                changed_rows([row], [variant.name], [])
+            except UsageError as error:
+                findings.add(f"{at}: {error}")
 
 
 def check_datasets() -> list[str]:
@@ -81,6 +120,28 @@ def check_datasets() -> list[str]:
         except SpecError as error:
             problems.add(error)
     return problems.found
+
+
+def _columns(table: Table, findings: Findings) -> None:
+    """`columns` has everything that a row prints, each once, and nothing that no row prints."""
+    if table.reference is not None and table.reference not in (
+        names := [row.name for row in table.rows if row.recipes]
+    ):
+        findings.add(
+            f"{table.file}:1: reference: {unknown('row with a recipe', table.reference, names, of='this table')}"
+        )
+    if not table.columns:
+        return  # of a paper from outside
+    headings = {column.heading for column in table.columns}
+    metrics = [name for column in table.columns for name in column.metrics]
+    for row in table.rows:
+        for name in [*(n for n in row.printed if n not in headings), *(n for n in row.published if n not in metrics)]:
+            findings.add(f"{row.where}: row '{row.name}': {name} has no column; add it to `columns` of the table")
+    for column in table.columns:
+        if not any(column.text(row) for row in table.rows):
+            findings.add(f"{table.file}:1: columns.{column.heading}: no row prints it; remove it")
+    for name in dict.fromkeys(name for name in metrics if metrics.count(name) > 1):
+        findings.add(f"{table.file}:1: columns: {name} stands in two of them")
 
 
 def _resolved(row: Row, scale: Scale, findings: Findings) -> list[Measurement]:

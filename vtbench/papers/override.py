@@ -1,38 +1,129 @@
-"""`--set KEY=VALUE`: rows with some of their settings changed, for weights that were made by other settings."""
+"""`--variant NAME` and `--set KEY=VALUE`: rows with some of their settings changed."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.fields import writable
-from vtbench.papers.code.signatures import FROM_DATA
+from vtbench.papers.code.signatures import FROM_DATA, GIVEN_TO_METHODS
+from vtbench.papers.load import load_paper
 from vtbench.papers.spec.document import Node, node_of
-from vtbench.papers.spec.layers import Layer, RowRecipe
-from vtbench.papers.spec.recipe import BLOCKS
+from vtbench.papers.spec.layers import NAMES, Layer, RowRecipe
+from vtbench.papers.spec.recipe import BLOCKS, Pretraining
 from vtbench.papers.spec.schema import Row
+from vtbench.papers.spec.variants import Variant
 
-CHANGEABLE = ("data", "model", "eval")
-"""The blocks that matter to given weights: how they were trained is over."""
+Changes = Mapping[str, Mapping[str, Node]]
+"""Block -> key -> value."""
 
 
 def with_settings(rows: Sequence[Row], settings: Sequence[str]) -> list[Row]:
-    """The rows that have a recipe, with "model.first=next", "eval.clips=10", ... in place of their own at every scale.
+    """`changed_rows` without variants."""
+    return changed_rows(rows, (), settings)
 
-    Values are YAML. Raises UsageError, naming the setting, for a key that a row's recipe cannot have, a value it cannot
-    take, or no row to change.
+
+def changed_rows(rows: Sequence[Row], variants: Sequence[str], settings: Sequence[str]) -> list[Row]:
+    """The rows that have a recipe, with variants of their papers and then settings ("model.first=next", ...) in place
+    of their own at every scale. Rows that lack one of the variants are left out.
+
+    Values are YAML; an empty one removes the key. Raises UsageError, naming the setting, for a key that a row's recipe
+    cannot have, a value it cannot take, a variant that no row has, and no row to change.
     """
     changeable = [row for row in rows if row.recipes]
     if not changeable:
-        raise UsageError(f"--set {settings[0]}: none of these rows has settings; their numbers are quoted")
-    return [_changed(row, settings) for row in changeable]
+        option = f"--set {settings[0]}" if settings else f"--variant {variants[0]}"
+        raise UsageError(f"{option}: none of these rows has settings; their numbers are quoted")
+    for name in variants:
+        changeable = _having(changeable, name)
+    return [_changed(row, variants, settings) for row in changeable]
 
 
-def _changed(row: Row, settings: Sequence[str]) -> Row:
-    blocks: dict[str, dict[str, Node]] = {}
+def split_title(title: str) -> list[str]:
+    """The variants and settings that the title of a changed row names. A semicolon may stand inside a value."""
+    parts: list[str] = []
+    for part in title.split(";"):
+        if parts and "=" in parts[-1] and not re.match(r"\w+\.\w+=|[\w-]+$", part):
+            parts[-1] += f";{part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+# ---- variants --------------------------------------------------------------------------------------------------------
+
+
+def variants_of(row: Row) -> dict[str, Variant]:
+    """The variants of its paper that change something in the row."""
+    return {
+        name: variant
+        for name, variant in load_paper(row.paper).about.variants.items()
+        if any(variant.blocks_for(spec) for spec in row.recipes.values())
+    }
+
+
+def _having(rows: Sequence[Row], name: str) -> list[Row]:
+    """Those of the rows that have a variant."""
+    having = [row for row in rows if name in variants_of(row)]
+    if having:
+        return having
+    known = list(dict.fromkeys(variant for row in rows for variant in variants_of(row)))
+    which = rows[0].id if len(rows) == 1 else "these rows"
+    raise UsageError(f"--variant {name}: {unknown('variant', name, known, of=which)}")
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _changed(row: Row, variants: Sequence[str], settings: Sequence[str]) -> Row:
+    named = load_paper(row.paper).about.variants if variants else {}
+    given = dict(_settings(row, settings))
+    why = " ".join([*(f"--variant {name}" for name in variants), *(f"--set {setting}" for setting in settings)])
+    recipes = {}
+    for measurement, spec in row.recipes.items():
+        of_variants: dict[str, dict[str, Node]] = {}
+        for name in variants:
+            _lay(of_variants, named[name].blocks_for(spec))
+        on_top: dict[str, dict[str, Node]] = {}
+        for key, node in given.values():
+            block, _, name = key.partition(".")
+            _lay(on_top, {block: {name: node}})
+        made = with_changes(spec, on_top, why) if on_top else spec
+        if of_variants:
+            made = dataclasses.replace(made, variant=Layer("paper", of_variants, why={"": why}))
+        recipes[measurement] = made
+        option = f"--set {' '.join(settings)}" if settings else f"--variant {' '.join(variants)}"
+        _apply(row, made, f"{option}: {row.id}", together=True)
+    title = ";".join([*variants, *([titled(dict(given.values()))] if given else [])])
+    return dataclasses.replace(row, recipes=recipes, variant=title)
+
+
+def titled(settings: Mapping[str, Node]) -> str:
+    """What settings by dotted key are called in results.csv."""
+    return ";".join(f"{key}={_text(settings[key])}" for key in sorted(settings))
+
+
+def with_changes(spec: RowRecipe, blocks: Changes, why: str) -> RowRecipe:
+    """A recipe with blocks on top."""
+    return dataclasses.replace(spec, changed=Layer("paper", blocks, why={"": why}))
+
+
+def _lay(blocks: dict[str, dict[str, Node]], upon: Changes) -> None:
+    """`upon` on top of blocks. `init` is one choice: it is replaced as a whole."""
+    for block, values in upon.items():
+        if block == "init":
+            blocks[block] = dict(values)
+        else:
+            blocks.setdefault(block, {}).update(values)
+
+
+def _settings(row: Row, settings: Sequence[str]) -> Iterator[tuple[str, tuple[str, Node]]]:
+    """Each setting by its key, as key and value, once it is known that each of the row's recipes can take it."""
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -45,23 +136,18 @@ def _changed(row: Row, settings: Sequence[str]) -> Row:
             raise UsageError(f"--set {setting}: the value is not YAML") from error
         block, _, name = key.partition(".")
         for spec in row.recipes.values():  # one setting at a time, so that the message can name it
-            _apply(row, spec, {block: {name: node}}, f"--set {setting}")
-        blocks.setdefault(block, {})[name] = node
-    layer = Layer("paper", blocks, why={"": "--set"})
-    for spec in row.recipes.values():
-        _apply(row, spec, blocks, f"--set {' '.join(settings)}: {row.id}", together=True)
-    return dataclasses.replace(row, changed=layer)
+            _apply(row, with_changes(spec, {block: {name: node}}, ""), f"--set {setting}")
+        yield key, (key, node)
 
 
-def _apply(
-    row: Row, spec: RowRecipe, blocks: dict[str, dict[str, Node]], named: str, *, together: bool = False
-) -> None:
+def _apply(row: Row, spec: RowRecipe, named: str, *, together: bool = False) -> None:
     """Refuse a value that the recipe cannot take; settings that do not go together only where all are given."""
     try:
-        spec.at("paper", Layer("paper", blocks))
+        spec.at("paper")
     except SpecError as error:
         problems = [line.removeprefix("--set:1: ") for line in error.problems]
-        keys = {f"{block}.{name}" for block, values in blocks.items() for name in values}
+        layers = (layer for layer in (spec.variant, spec.changed) if layer is not None)
+        keys = {key for layer in layers for key, _ in layer.values()}
         own = [line for line in problems if any(line.startswith((f"{key}:", f"{key}[")) for key in keys)]
         if own:
             what = own[0].partition(": ")[2]
@@ -71,9 +157,43 @@ def _apply(
 
 
 def _refuse_unknown(row: Row, key: str, spec: RowRecipe) -> None:
+    known = {block: list(names) for block, names in keys_of(spec).items()}
     block, _, name = key.partition(".")
-    arguments = [n for n in spec.builders.signature(spec.recipe.model.name) if n not in FROM_DATA]
-    known = {b: list(writable(BLOCKS[b])) if b != "model" else arguments for b in CHANGEABLE}
     if name not in known.get(block, ()):
         allowed = [f"{b}.{n}" for b, names in known.items() for n in names]
         raise UsageError(f"--set {key}: {unknown('setting', key, allowed, of=row.id)}")
+
+
+def keys_of(spec: RowRecipe) -> dict[str, list[str]]:
+    """Block -> the keys that it can have in a recipe, for the blocks that the recipe has."""
+    recipe, builders = spec.recipe, spec.builders
+    known = {}
+    for block in NAMES:
+        if getattr(recipe, block) is None:
+            continue
+        if block == "model":
+            known[block] = [name for name in builders.signature(recipe.model.name) if name not in FROM_DATA]
+            continue
+        known[block] = [name for name in writable(BLOCKS[block]) if name != "pretraining"]
+        if block == "train" and recipe.train is not None:
+            signature = builders.method(Node(recipe.train.method, "", 1, "")) or {}
+            known[block] += [name for name in signature if name not in (*GIVEN_TO_METHODS, *known[block])]
+    return known
+
+
+def _text(node: Node) -> str:
+    """A value as YAML in one line."""
+    value: Any = node.plain()
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n")
+    return text.strip()
+
+
+def plain_value(value: Any) -> Any:
+    """A setting as a spec file writes it."""
+    if isinstance(value, Pretraining):
+        blocks = {block: dict(values) for block, values in value.settings.items()}
+        model = {"name": value.model, **blocks.pop("model", {})}
+        return {"dataset": value.dataset, "model": model if len(model) > 1 else value.model, **plain_value(blocks)}
+    if isinstance(value, Mapping):
+        return {name: plain_value(inner) for name, inner in value.items()}
+    return [plain_value(item) for item in value] if isinstance(value, list | tuple) else value

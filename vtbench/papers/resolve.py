@@ -28,7 +28,8 @@ PRETRAINING_SEED = 0
 SINGLE_FRAMES = {
     "num_frames": 1,
     "stride": 1,
-    **dict.fromkeys(("sampling", "split", "limit_train", "limit_test", "modalities", "motion", "audio_encoder")),
+    **dict.fromkeys(("sampling", "starts", "frames", "split", "limit_train", "limit_test")),
+    **dict.fromkeys(("modalities", "motion", "audio_encoder")),
 }
 """What a pretraining sees of a video, and what it does not take from the row's `data` (None)."""
 
@@ -46,14 +47,14 @@ class Change:
 def recipe_at(row: Row, measurement: str, scale: Scale) -> Recipe:
     """The recipe of a row's measurement at a scale, with what `--set` changed. Raises SpecError for what does not
     fit."""
-    return row.recipes[measurement].at(scale, row.changed)
+    return row.recipes[measurement].at(scale)
 
 
 def changes_at(row: Row, measurement: str, scale: Scale) -> list[Change]:
     """What differs from paper scale, in the order of the recipe, each with the reason that the file gives."""
     spec = row.recipes[measurement]
     paper, now = spec.recipe.leaves(), recipe_at(row, measurement, scale).leaves()
-    layers = _layers(row, spec, scale)
+    layers = spec.layers_at(scale)
     return [
         Change(key, paper.get(key), now.get(key), _why(layers, key))
         for key in [*paper, *(key for key in now if key not in paper)]
@@ -95,8 +96,17 @@ def measurements(row: Row, scale: Scale = "mini", seed: int = 0) -> list[Measure
             (*metrics, *(word for one in every for word in (one.model.name, one.train.method))),
             (one.data.dataset for one in every),
         )
-        made.append(Measurement(row.id, name, scale, seed, evaluation, row.where, folders))
+        variant = None if row.variant is None or evaluation.key == _own_key(row, name, scale, seed) else row.variant
+        made.append(Measurement(row.id, name, scale, seed, evaluation, row.where, folders, variant))
     return made
+
+
+def _own_key(row: Row, measurement: str, scale: Scale, seed: int) -> str | None:
+    """The key of the evaluation that a changed row asks for as it stands in its file; None where it does not exist."""
+    own = {name: dataclasses.replace(spec, variant=None, changed=None) for name, spec in row.recipes.items()}
+    unchanged = dataclasses.replace(row, recipes=own, variant=None, asked=frozenset([measurement]))
+    found = measurements(unchanged, scale, seed)
+    return found[0].evaluation.key if found else None
 
 
 def network_of(row: Row, scale: Scale) -> Network | None:
@@ -155,10 +165,10 @@ def _training(row: Row, measurement: str, chain: _Chain, place: Node | None = No
     if recipe.init.pretraining:
         start = Start(training=_pretraining(row, spec, recipe, scale))
     elif recipe.init.measurement:
-        given = _init_of(row, spec, scale, "measurement")
+        given = _init_of(spec, scale, "measurement")
         start = Start(training=_start_from(row, recipe.init.measurement, chain, given))
     elif recipe.init.row:
-        given = _init_of(row, spec, scale, "row")
+        given = _init_of(spec, scale, "row")
         other, name = _row_of(given, spec)
         start = Start(training=_start_from(other, name, chain, given))
     train = recipe.train
@@ -166,14 +176,9 @@ def _training(row: Row, measurement: str, chain: _Chain, place: Node | None = No
     return Training(scale, chain.seed, recipe.data, recipe.augment, recipe.model, start, train, code), recipe
 
 
-def _layers(row: Row, spec: RowRecipe, scale: Scale) -> list[Layer]:
-    """The layers of a recipe, with what `--set` changed."""
-    return [*spec.layers_at(scale), *([row.changed] if row.changed else [])]
-
-
-def _init_of(row: Row, spec: RowRecipe, scale: Scale, key: str) -> Node:
+def _init_of(spec: RowRecipe, scale: Scale, key: str) -> Node:
     """Where a key of `init` stands."""
-    layer = setter(_layers(row, spec, scale), f"init.{key}")
+    layer = setter(spec.layers_at(scale), f"init.{key}")
     assert layer is not None
     return layer.blocks["init"][key]
 
@@ -205,7 +210,15 @@ def _row_of(place: Node, spec: RowRecipe) -> tuple[Row, str]:
 def _pretraining(row: Row, spec: RowRecipe, recipe: Recipe, scale: Scale) -> Training:
     """The network of single frames that a row starts from, trained by the row's recipe at the scale that names it, but
     for what `init.pretraining` says; scales below that one lie on top, as they do for the row."""
-    layers = _layers(row, spec, scale)
+    # A change is of the row's own training: of the pretraining it changes what is seen and how it starts, no more.
+    layers = [
+        dataclasses.replace(
+            layer, blocks={name: layer.blocks[name] for name in ("data", "init") if name in layer.blocks}
+        )
+        if layer in (spec.variant, spec.changed)
+        else layer
+        for layer in spec.layers_at(scale)
+    ]
     named_by = setter(layers, "init.pretraining")
     assert named_by is not None
     place = named_by.blocks["init"]["pretraining"]

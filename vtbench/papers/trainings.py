@@ -121,3 +121,5 @@ class Measurement:
     """The file and line of the row, for messages."""
     roots: tuple[Path, ...] = ()
     """The folders outside vtbench that its papers, data sets and modules come from."""
+    variant: str | None = None
+    """What makes it another measurement than the row's own; None for the row's."""

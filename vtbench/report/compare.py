@@ -12,8 +12,8 @@ verdict is `inconclusive` whatever the numbers are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vtbench.metrics import METRICS, always_measured
@@ -21,10 +21,13 @@ from vtbench.papers.code.signatures import called
 from vtbench.papers.datasets import Dataset, Split, load_dataset
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
+from vtbench.report.counted import Counted
 from vtbench.report.statistics import (
     TOLERANCE,
+    Difference,
     Finding,
     Interval,
+    Order,
     compare_to_print,
     mean_and_sd,
     strictest,
@@ -39,7 +42,7 @@ COVERAGE = 0.9
 """Share of the data set's videos (`num_videos` in data_manifests) that must have been there for a verdict. Not all, as
 copies of Kinetics lose some per cent of their videos a year."""
 
-Verdict = Finding | Literal["not-comparable", "not-run"]
+Verdict = Finding | Literal["not-comparable", "not-run", "variant"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,15 @@ class Comparison:
     stale: tuple[Record, ...]
     partial: tuple[str, ...]
     """What was below COVERAGE at paper scale, in words."""
+    difference: Difference | None = None
+    """To the reference row of its table."""
+    in_band: int | None = None
+    """Other rows whose printed number lies within the tolerance of this row's: a verdict cannot tell them apart."""
+    order: Order | None = None
+    """How alike print and measurement order the rows of its table."""
+    counted_costs: Mapping[str, Counted] = field(default_factory=dict)
+    """Name of a printed cost -> what was counted of the paper's network."""
+    costs_stale: bool = False
     under: str | None = None
     """The printed table (paper/table) that a row from outside is shown under."""
 
@@ -81,6 +93,12 @@ class Comparison:
     def table(self) -> str:
         """The table that it is shown in, as paper/table."""
         return self.under or f"{self.row.paper}/{self.row.table}"
+
+    @property
+    def name(self) -> str:
+        """What it is called in its table."""
+        name = self.row.id if self.under else self.row.name
+        return f"{name} + {self.row.variant}" if self.row.variant else name
 
     @property
     def chance(self) -> dict[str, float]:
@@ -98,6 +116,7 @@ class Comparison:
             "id": self.row.id,
             "scale": self.scale,
             "like": self.row.like,
+            "variant": self.row.variant,
             "published": {name: cell.text for name, cell in self.row.published.items()},
             "measured": {name: {"mean": m.mean, "sd": m.sd, "n": m.n} for name, m in self.measured.items()},
             "delta": self.delta,
@@ -107,6 +126,10 @@ class Comparison:
                 "evaluation": _distinct(record.evaluation_key for record in self.counted),
                 "stale": _distinct(record.evaluation_key for record in self.stale),
             },
+            "reference": self.difference.entry() if self.difference else None,
+            "in_band": self.in_band,
+            "order": self.order.entry() if self.order else None,
+            "costs": {name: found.entry() for name, found in self.counted_costs.items()},
             "commit": ", ".join(_distinct(map(_commit, self.counted))) or None,
         }
 
@@ -120,7 +143,18 @@ def compare_rows(rows: Sequence[Row], store: Store, scale: Scale, tolerance: flo
     for record in store.read():
         if record.scale == scale:
             by_row.setdefault(record.id, []).append(record)
-    return [_compare(row, scale, by_row.get(row.id, []), tolerance) for row in rows]
+    return [
+        _compare(row, scale, [r for r in by_row.get(row.id, []) if r.variant == row.variant], tolerance) for row in rows
+    ]
+
+
+def variants_measured(rows: Sequence[Row], store: Store) -> dict[str, list[str]]:
+    """Id of a row -> the variants of it that results.csv has lines of, in the order in which they came."""
+    found: dict[str, list[str]] = {row.id: [] for row in rows}
+    for record in store.read():
+        if record.variant is not None and record.variant not in found.get(record.id, [record.variant]):
+            found[record.id].append(record.variant)
+    return found
 
 
 def distinct_evaluations(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
@@ -170,6 +204,8 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
         verdict = "not-comparable"
     elif not measured:
         verdict = "not-run"
+    elif row.variant is not None:
+        verdict = "variant"
     else:
         verdict = "not-comparable" if not findings else "inconclusive" if partial else strictest(findings)
     return Comparison(row, scale, measured, delta or None, verdict, tuple(counted), tuple(stale), tuple(partial))

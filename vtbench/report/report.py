@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vtbench.papers.load import paper_names, read_paper
+from vtbench.errors import UsageError
+from vtbench.papers.load import load_paper, paper_names, read_paper
+from vtbench.papers.override import changed_rows, split_title
+from vtbench.papers.roots import own_root
 from vtbench.papers.selector import Selector
 from vtbench.papers.spec.schema import Row
-from vtbench.report.compare import compare_rows
+from vtbench.report.compare import Comparison, compare_rows, variants_measured
+from vtbench.report.counted import counted_cells, is_stale
+from vtbench.report.differences import difference, leading_metric, order, others_in_band
 from vtbench.report.machine import as_csv, as_json
 from vtbench.report.ratios import compare_speeds
 from vtbench.report.statistics import TOLERANCE
 from vtbench.report.text import as_markdown, draw
+from vtbench.results.costs import CostBook
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import SpeedStore, Store
 from vtbench.scales import Scale, smallest_first
@@ -28,21 +35,25 @@ def report(
     form: str = "table",
     *,
     outside: bool = False,
+    variants: bool = False,
     tolerance: float = TOLERANCE,
     width: int = 100,
     colour: bool = False,
 ) -> str:
     """Rows against the results folder as text. `form` is `table`, `md`, `csv` or `json`. `outside` adds, below each
-    table, the rows of other folders that are `like` one of its rows.
+    table, the rows of other folders that are `like` one of its rows; `variants`, below each row, what was measured of
+    it with `--variant` or `--set`.
 
     Without a `scale`, `json` and `csv` have every scale, `table` and `md` those with results (mini if there are none;
     of speed and memory those measured, else the printed ratios). `width` and `colour` are the terminal's, for `table`.
     Raises ResultsError when results.csv or speed.csv is not in order.
     """
     store, speed_store = Store(results), SpeedStore(results)
+    if variants:
+        rows = with_variants(rows, store)
     placed = _placed(rows, rows_outside(rows) if outside else [])
     if form in ("json", "csv"):  # an array of rows, not of tables: each once
-        placed = list({row.id: (row, under) for row, under in reversed(placed)}.values())[::-1]
+        placed = list({(row.id, row.variant): (row, under) for row, under in reversed(placed)}.values())[::-1]
     rows = [row for row, _ in placed]
 
     def present(records: Iterable[Record | SpeedRecord], otherwise: Scale) -> tuple[Scale, ...]:
@@ -55,13 +66,19 @@ def report(
         return tuple(scale for scale in smallest_first() if scale in there) or (otherwise,)
 
     comparisons = {
-        scale: [
-            replace(comparison, under=under)
-            for comparison, (_, under) in zip(compare_rows(rows, store, scale, tolerance), placed, strict=True)
-        ]
+        scale: _against_each_other(
+            [
+                replace(comparison, under=under)
+                for comparison, (_, under) in zip(compare_rows(rows, store, scale, tolerance), placed, strict=True)
+            ],
+            store,
+            scale,
+            tolerance,
+        )
         for scale in present(store.read(), "mini")
     }
-    ratios = {scale: compare_speeds(rows, speed_store, scale) for scale in present(speed_store.read(), "paper")}
+    own = rows if form in ("json", "csv") else [row for row in rows if row.variant is None]
+    ratios = {scale: compare_speeds(own, speed_store, scale) for scale in present(speed_store.read(), "paper")}
     if form == "json":
         return as_json(comparisons, ratios)
     if form == "csv":
@@ -69,6 +86,51 @@ def report(
     if form == "md":
         return as_markdown(comparisons, ratios, tolerance=tolerance)
     return draw(comparisons, ratios, tolerance=tolerance, width=width, colour=colour)
+
+
+def _against_each_other(
+    comparisons: Sequence[Comparison], store: Store, scale: Scale, tolerance: float
+) -> list[Comparison]:
+    """The comparisons with what is known of a row only beside others of its printed table, and with recorded costs."""
+    book = CostBook.read(own_root().folder / "results", store.folder)
+    cache: dict[str, Mapping[str, bool] | None] = {}
+    tables: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        tables.setdefault(comparison.table, []).append(comparison)
+    found: dict[int, Comparison] = {}
+    for name, members in tables.items():
+        paper, _, table_name = name.partition("/")
+        table = next(table for table in load_paper(paper).tables if table.name == table_name)
+        printed = next((row for row in table.rows if row.name == table.reference), None)
+        reference = next((c for c in members if printed and c.row.id == printed.id and c.row.variant is None), None)
+        if reference is None and printed is not None:
+            (reference,) = compare_rows([printed], store, scale, tolerance)
+        metric = leading_metric(reference.row, reference.measured) if reference else None
+        ranks = order(members, metric) if metric else None
+        for one in members:
+            found[id(one)] = replace(
+                one,
+                difference=difference(one, reference, store.folder, cache) if reference else None,
+                in_band=others_in_band(table.rows, one.row, metric, tolerance) if metric else None,
+                order=ranks,
+                counted_costs=counted_cells(one.row, book),
+                costs_stale=is_stale(one.row, book),
+            )
+    return [found[id(one)] for one in comparisons]
+
+
+def with_variants(rows: Sequence[Row], store: Store) -> list[Row]:
+    """The rows, each with the variants of it below that results.csv has lines of. What was changed by hand is put
+    together from its name; a name that no longer fits the row (a variant that is gone) is passed over."""
+    measured = variants_measured(rows, store)
+    found = []
+    for row in rows:
+        found.append(row)
+        for title in measured[row.id] if row.variant is None else ():
+            parts = split_title(title)
+            with contextlib.suppress(UsageError):
+                found += changed_rows([row], [p for p in parts if "=" not in p], [p for p in parts if "=" in p])
+    return found
 
 
 def rows_outside(rows: Sequence[Row]) -> list[tuple[Row, str]]:
@@ -98,12 +160,18 @@ def _placed(rows: Sequence[Row], under: Sequence[tuple[Row, str]]) -> list[tuple
 
 
 def print_report(
-    rows: Sequence[Row], results: Path, scale: Scale | None = None, form: str = "table", *, outside: bool = False
+    rows: Sequence[Row],
+    results: Path,
+    scale: Scale | None = None,
+    form: str = "table",
+    *,
+    outside: bool = False,
+    variants: bool = False,
 ) -> int:
     """`report`, printed for the terminal at hand; gives the exit code."""
     on_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size((100, 24)).columns
-    text = report(rows, results, scale, form, outside=outside, width=width, colour=on_terminal)
+    text = report(rows, results, scale, form, outside=outside, variants=variants, width=width, colour=on_terminal)
     encoding = sys.stdout.encoding or "utf-8"  # a terminal without ± and lines shall show "?", not a traceback
     sys.stdout.write(text.encode(encoding, errors="replace").decode(encoding))
     return 0

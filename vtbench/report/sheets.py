@@ -9,12 +9,13 @@ from vtbench.metrics import METRICS, accuracies, always_measured, is_memory, spe
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import measurements
+from vtbench.papers.spec.schema import PrintedColumn
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
 from vtbench.report.ratios import Ratios
-from vtbench.report.statistics import TOLERANCE
+from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
 
-LABEL = "as printed"
+LABEL = "label"
 
 
 @dataclass
@@ -52,49 +53,134 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
     paper, _, name_of_table = table.partition("/")
     about = next(t for t in load_paper(paper).tables if t.name == name_of_table)
     metrics = tuple(dict.fromkeys([*accuracies(), *(metric for c in comparisons for metric in metrics_of(c.row))]))
-    leading = always_measured()[0]
     chance = {name: level for comparison in comparisons for name, level in comparison.chance.items()}
-    published = dict.fromkeys(name for c in comparisons for name in c.row.published if name.endswith(metrics))
-    printed = [*(name for name in always_measured() if name in published)]
-    printed += [name for name in published if name not in printed]
+    printed_columns = about.columns or _columns_of(comparisons, metrics)
+    printed = [name for column in printed_columns for name in column.metrics if name.endswith(metrics)]
+    top = always_measured()[0]
+    leading = top if top in printed else next((name for name in printed if name.endswith(top)), top)
     # Top-5 of at most five classes is 100 whatever was learnt.
     shown = [name for name, level in chance.items() if level < 100] or [leading]
     shown += [name for name in dict.fromkeys(n for c in comparisons for n in c.measured) if name not in chance]
     measured = [*(name for name in printed if name in shown), *(name for name in shown if name not in printed)]
     columns = [
-        Column(("", "row"), 0, right=False, cells=[c.row.id if c.under else c.row.name for c in comparisons]),
+        Column(("", "row"), 0, right=False, cells=[c.name for c in comparisons]),
         Column(
             ("", LABEL),
-            7,
+            9,
             right=False,
             cells=[c.row.label + (" (outside)" if c.under else "" if c.row.own else " (quoted)") for c in comparisons],
         ),
     ]
-    for name in printed:
-        cells = [c.row.published[name].text if name in c.row.published else "" for c in comparisons]
-        rank = 0 if name == leading else 2 if name.endswith(leading) else 5
-        columns.append(Column(("printed", name), rank, cells=cells))
+    for column in printed_columns:
+        cells = [column.text(c.row) if c.row.variant is None else "" for c in comparisons]
+        name = next(iter(column.metrics), "")
+        if any(cells):
+            columns.append(Column(("printed", column.heading), _rank(name, leading), right=bool(name), cells=cells))
+    for column in printed_columns:
+        for name in column.metrics:
+            if any(name in c.counted_costs for c in comparisons):
+                cells = [_counted_cell(c, name) for c in comparisons]
+                columns.append(Column(("counted", column.heading), 7, cells=cells))
+    headings = {name: column.heading for column in printed_columns for name in column.metrics}
     for name in measured:
-        rank = 0 if name == leading else 1 if name.endswith(leading) else 4 if name in printed else 6
-        columns.append(Column((scale, name), rank, cells=[_measured_cell(c, name, leading) for c in comparisons]))
+        rank = 0 if name == leading else 1 if name.endswith(top) else 4 if name in printed else 6
+        cells = [_measured_cell(c, name, leading) for c in comparisons]
+        columns.append(Column((scale, headings.get(name, name)), rank, cells=cells))
     if any(c.measured for c in comparisons):
         columns.append(Column(("", "seeds"), 3, cells=[_seeds_cell(c) for c in comparisons]))
+    columns += _difference_columns(comparisons, scale)
     if scale == "paper":
         for name in printed:
             if any(name in (c.delta or {}) for c in comparisons):
                 cells = [_delta_cell(c, name) for c in comparisons]
-                columns.append(Column(("delta", name), 2 if name == leading else 6, cells=cells))
+                columns.append(Column(("delta", headings.get(name, name)), 2 if name == leading else 6, cells=cells))
         columns.append(Column(("", "verdict"), 1, right=False, cells=[c.verdict for c in comparisons]))
+    level = {headings.get(name, name): value for name, value in chance.items()}
     return Sheet(
         title=f"{table} at {scale} scale: {about.caption}",
         warning=None if scale == "paper" else _not_comparable(comparisons),
         columns=columns,
-        chance=[_number(chance[c.header[1]]) if c.header[0] == scale and c.header[1] in chance else "" for c in columns]
+        chance=[_number(level[c.header[1]]) if c.header[0] == scale and c.header[1] in level else "" for c in columns]
         if chance
         else [],
         verdicts=[c.verdict for c in comparisons],
-        notes=_notes(comparisons) + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
+        notes=_notes(comparisons)
+        + _table_notes(comparisons)
+        + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
     )
+
+
+def _columns_of(comparisons: Sequence[Comparison], metrics: tuple[str, ...]) -> tuple[PrintedColumn, ...]:
+    """The printed accuracies of a table that does not say what its columns are."""
+    names = dict.fromkeys(name for c in comparisons for name in c.row.published if name.endswith(metrics))
+    first = [name for name in always_measured() if name in names]
+    return tuple(PrintedColumn(name, (name,)) for name in [*first, *(name for name in names if name not in first)])
+
+
+def _rank(name: str, leading: str) -> int:
+    """In which order printed columns are left out of a narrow terminal: accuracies stay longest."""
+    if name == leading:
+        return 0
+    return 2 if name.endswith(always_measured()[0]) else 5 if name.endswith(accuracies()) else 6
+
+
+def _counted_cell(comparison: Comparison, name: str) -> str:
+    if comparison.costs_stale:
+        return "stale"
+    found = comparison.counted_costs.get(name)
+    if found is None:
+        return ""
+    decimals = comparison.row.published[name].decimals
+    return f"{found.measured:.{decimals}f}" + ("" if found.agrees else " !")
+
+
+def _difference_columns(comparisons: Sequence[Comparison], scale: str) -> list[Column]:
+    """The difference to the reference row, printed and measured, and how many rows a verdict cannot tell from a row."""
+    found = [c.difference for c in comparisons]
+    reference = next((one.reference for one in found if one is not None), "")
+    made = []
+    if any(one is not None and one.printed is not None for one in found) and any(
+        one is not None and one.measured is not None for one in found
+    ):
+        cells = ["" if one is None or one.printed is None else f"{one.printed:+.{one.decimals}f}" for one in found]
+        made.append(Column(("printed", f"- {reference}"), 8, cells=cells))
+    if any(one is not None and one.measured is not None for one in found):
+        made.append(Column((scale, f"- {reference}"), 8, cells=[_difference_cell(one) for one in found]))
+    if scale == "paper" and any(c.in_band for c in comparisons):
+        cells = ["" if c.in_band is None else str(c.in_band) for c in comparisons]
+        made.append(Column(("", "alike"), 8, cells=cells))
+    return made
+
+
+def _difference_cell(found: Difference | None) -> str:
+    if found is None or found.measured is None:
+        return ""
+    interval = "" if found.interval is None else f" [{found.interval[0]:+.1f}, {found.interval[1]:+.1f}]"
+    how = " unpaired" if not found.paired else "" if found.p is None else f" p {found.p:.2g}"
+    return f"{found.measured:+.1f}{interval}{how}"
+
+
+def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
+    """What is to be said of the rows of a table together."""
+    notes = []
+    ranks = next((c.order for c in comparisons if c.order is not None), None)
+    if ranks is not None:
+        low_high = "" if ranks.interval is None else f" ({ranks.interval[0]:+.2f} to {ranks.interval[1]:+.2f})"
+        what = f"order of {ranks.rows} rows by {ranks.metric}, print and measurement"
+        notes.append(f"{what}: Kendall's tau {ranks.tau:+.2f}{low_high}")
+    if any(c.difference is not None and c.difference.p is not None for c in comparisons):
+        notes.append("p: McNemar's exact test over the test videos of all seeds")
+    scale = comparisons[0].scale
+    if scale == "paper" and any(c.in_band for c in comparisons):
+        notes.append(
+            f"alike: other rows whose printed number lies within {TOLERANCE:g} point: no verdict tells them apart"
+        )
+    if any(not cell.agrees for c in comparisons for cell in c.counted_costs.values()):
+        notes.append("counted !: no counting convention gives the printed number")
+    stale = [c.name for c in comparisons if c.costs_stale]
+    if stale:
+        notes.append(f"{', '.join(stale)}: counted with another network; vtbench cost --record counts again")
+    return notes
 
 
 def speed_sheets(speeds: Sequence[Ratios]) -> list[Sheet]:
@@ -232,7 +318,7 @@ def _number(percent: float) -> str:
 def _notes(comparisons: Sequence[Comparison]) -> list[str]:
     notes = []
     for comparison in comparisons:
-        name = comparison.row.name
+        name = comparison.name
         if comparison.stale:
             seeds = ", ".join(sorted({str(record.seed) for record in comparison.stale}))
             which = " and ".join(dict.fromkeys(record.measurement for record in comparison.stale))
@@ -243,6 +329,10 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
         if comparison.given_weights:
             notes.append(f"{name}: measured on given weights, not on a training of ours")
         notes += [f"{name}: {part}; below {COVERAGE:.0%} there is no verdict" for part in comparison.partial]
+        notes += [f"{name}: {said}" for said in _at_chance(comparison)]
+        held = dict.fromkeys(r.selection for r in comparison.counted if "held out" in r.selection)
+        notes += [f"{name}: {text}" for text in held]
+        notes += [f"{name}: {said}" for said in _one_training(comparison)]
         failed = max((record.videos_failed for record in comparison.counted), default=0)
         if failed:
             expected = comparison.counted[0].videos_expected
@@ -255,6 +345,44 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
             if cell.reconstructed and metric.endswith(accuracies()):
                 notes.append(f"{name}: printed {metric} is reconstructed: {cell.reconstructed}")
     return notes
+
+
+def _at_chance(comparison: Comparison) -> list[str]:
+    """Why what stands at chance does: measurements whose every seed cannot be told from guessing, and those of which
+    some seeds cannot."""
+    blind: list[str] = []
+    said = []
+    for name, found in comparison.measured.items():
+        measurement = name.removesuffix("top1").removesuffix("_") or "main"
+        records = [r for r in comparison.counted if r.measurement == measurement and r.top1 is not None]
+        if not name.endswith("top1") or found.chance is None or not records:
+            continue
+        low = [r for r in records if wilson_interval(r.top1 or 0.0, r.videos_expected)[0] <= found.chance]
+        if not low:
+            continue
+        trained = [r.train_top1 for r in low if r.train_top1 is not None]
+        seen = f" (training accuracy {_number(sum(trained) / len(trained))})" if trained else ""
+        if comparison.row.blind and len(low) == len(records):
+            blind.append(f"{name}{seen}")
+            continue
+        which = "" if len(low) == len(records) else f" in {len(low)} of {len(records)} seeds"
+        unknown = "" if trained else "; its training accuracy is not in lines this old"
+        said.append(f"{name} is at chance{which}: not converged{seen}{unknown}")
+    if blind:
+        verb = "is" if len(blind) == 1 else "are"
+        said.insert(0, f"{' and '.join(blind)} {verb} at chance, blind by construction: {comparison.row.blind}")
+    return said
+
+
+def _one_training(comparison: Comparison) -> list[str]:
+    """Measurements of the row that are one evaluation at this scale."""
+    together: dict[str, list[str]] = {}
+    for record in comparison.counted:
+        names = together.setdefault(record.evaluation_key, [])
+        if record.measurement not in names:
+            names.append(record.measurement)
+    groups = dict.fromkeys(tuple(names) for names in together.values() if len(names) > 1)
+    return [f"{', '.join(names)} are one and the same evaluation at this scale" for names in groups]
 
 
 def summary(comparisons: Sequence[Comparison], tolerance: float = TOLERANCE) -> list[str]:

@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 TOLERANCE = 1.0
 """Percentage points to either side of a printed accuracy that count as reproduced."""
@@ -41,6 +42,22 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
         raise ValueError("a t interval needs two values")
     half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * sd / math.sqrt(len(values))
     return mean - half, mean + half
+
+
+def welch_interval(ours: Sequence[float], theirs: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Welch's t interval of the difference of two means of two or more independent values each, in their unit."""
+    from scipy.special import stdtrit
+
+    (mean, sd), (their_mean, their_sd) = mean_and_sd(ours), mean_and_sd(theirs)
+    if sd is None or their_sd is None:
+        raise ValueError("a Welch interval needs two values on either side")
+    parts = sd * sd / len(ours), their_sd * their_sd / len(theirs)
+    gap, variance = mean - their_mean, sum(parts)
+    if variance == 0:
+        return gap, gap
+    freedom = variance**2 / (parts[0] ** 2 / (len(ours) - 1) + parts[1] ** 2 / (len(theirs) - 1))
+    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
+    return gap - half, gap + half
 
 
 def wilson_interval(percent: float, trials: int, confidence: float = CONFIDENCE) -> Interval:
@@ -74,3 +91,69 @@ def compare_to_print(measured: Interval | None, printed: float, decimals: int, t
 def strictest(findings: Sequence[Finding]) -> Finding:
     """One finding for several numbers: outside if any is, else inconclusive if any is, else within."""
     return max(findings, key=("within", "inconclusive", "outside").index)
+
+
+# ---- rows against each other ----------------------------------------------------------------------------------------
+
+Direction = Literal["same", "opposite", "open"]
+"""Whether the measured interval lies on the printed side of 0, on the other side, or reaches across."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of a row minus that of the reference row, in the metric's unit."""
+
+    metric: str
+    reference: str
+    """Name of the reference row."""
+    printed: float | None
+    measured: float | None
+    interval: Interval | None
+    """95 %."""
+    paired: bool
+    p: float | None
+    """McNemar's exact p, two-sided, where the interval is paired."""
+    decimals: int = 2
+
+    @property
+    def direction(self) -> Direction | None:
+        """None where one of the two is not there, or the printed difference is 0."""
+        if self.interval is None or not self.printed:
+            return None
+        low, high = self.interval
+        if low <= 0 <= high:
+            return "open"
+        return "same" if (low > 0) == (self.printed > 0) else "opposite"
+
+    def entry(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "row": self.reference,
+            "metric": self.metric,
+            "printed": self.printed,
+            "measured": self.measured,
+            "interval": list(self.interval) if self.interval else None,
+            "paired": self.paired if self.measured is not None else None,
+            "p": self.p,
+            "direction": self.direction,
+        }
+
+
+@dataclass(frozen=True)
+class Order:
+    """How alike printed and measured numbers order the rows of a table."""
+
+    metric: str
+    tau: float
+    interval: Interval | None
+    """95 %; None for fewer than five rows."""
+    rows: int
+
+    def entry(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "metric": self.metric,
+            "kendall_tau": self.tau,
+            "interval": list(self.interval) if self.interval else None,
+            "rows": self.rows,
+        }

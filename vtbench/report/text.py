@@ -14,7 +14,7 @@ from rich.text import Text
 
 from vtbench.report.compare import Comparison
 from vtbench.report.ratios import Ratios
-from vtbench.report.sheets import LABEL, Sheet, accuracy_sheets, speed_sheets, summary
+from vtbench.report.sheets import LABEL, Column, Sheet, accuracy_sheets, speed_sheets, summary
 from vtbench.report.statistics import TOLERANCE
 from vtbench.scales import Scale
 
@@ -45,7 +45,11 @@ def draw(
             console.print(Text(sheet.title, style="bold"))
             if sheet.warning:
                 console.print(Text(sheet.warning, style="bold yellow"))
-            console.print(_fitted(sheet, console))
+            table, left_out = _fitted(sheet, console)
+            console.print(table)
+            if left_out:
+                names = ", ".join(" ".join(column.header).strip() for column in left_out)
+                console.print(Text(f"left out at this width: {names}; --format md has every column", style="dim"))
             for note in sheet.notes:
                 console.print(Text(note, style="dim"))
             console.print()
@@ -62,15 +66,15 @@ def draw(
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"
 
 
-def _fitted(sheet: Sheet, console: Console) -> Table:
-    """The table without as many of its less important columns as it takes to fit."""
+def _fitted(sheet: Sheet, console: Console) -> tuple[Table, list[Column]]:
+    """The table without as many of its less important columns as it takes to fit, and those columns."""
     keep = max(column.rank for column in sheet.columns)
     unlimited = console.options.update_width(10_000)  # what a table needs is otherwise cut to what there is
     while True:
         table = _table(sheet, keep)
         needed = Width.get(console, unlimited, table).minimum
         if keep == 0 or needed <= console.width:
-            return table
+            return table, [column for column in sheet.columns if column.rank > keep]
         keep -= 1
 
 

@@ -181,6 +181,11 @@ class Record(Line):
         "are none",
         default=None,
     )
+    variant: str | None = key(
+        "what was changed in the row's spec, names of variants and settings as key=value, joined by semicolons, which "
+        "makes it another result than the row's own; empty for that",
+        default=None,
+    )
     device: str = key("what computed it, for example `cpu` or the name of the GPU")
     threads: int = key(
         "CPU threads torch was given; on CPU the numbers repeat bit for bit only with as many", at_least=1
@@ -211,7 +216,8 @@ class Record(Line):
     @property
     def title(self) -> str:
         """The line in messages: row, measurement, scale and seed."""
-        return f"{self.id} ({self.measurement}, {self.scale}, seed {self.seed})"
+        changed = f", {self.variant}" if self.variant else ""
+        return f"{self.id} ({self.measurement}, {self.scale}, seed {self.seed}{changed})"
 
 
 COLUMNS: tuple[str, ...] = Record.columns()

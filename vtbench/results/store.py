@@ -131,7 +131,8 @@ class _File(Generic[L]):
 
         def write(half: Path) -> None:
             half.write_text(text, encoding="utf-8")
-            shutil.copymode(target, half)
+            if target.exists():
+                shutil.copymode(target, half)
 
         replace_file(target, write)
 
@@ -242,12 +243,15 @@ class Store(_File[Record]):
     recovery = "what it measured is still in its run folder"
     rewritten = "finished runs are written again from their run folders, without training"
 
-    def newest(self, id: str, measurement: str, scale: str, seed: int, *, given: bool = True) -> Record | None:
-        """The last line appended for this row, measurement, scale and seed, or None; `given` False passes over lines of
-        given weights. It may be stale: its `evaluation_key` need not be the one that the row asks for today."""
-        wanted = (id, measurement, scale, seed)
+    def newest(
+        self, id: str, measurement: str, scale: str, seed: int, *, given: bool = True, variant: str | None = None
+    ) -> Record | None:
+        """The last line appended for this row, measurement, scale, seed and variant, or None; `given` False passes over
+        lines of given weights. It may be stale: its `evaluation_key` need not be the one that the row asks for
+        today."""
+        wanted = (id, measurement, scale, seed, variant)
         lines = (r for r in reversed(self.read()) if given or r.init != "given")
-        return next((r for r in lines if (r.id, r.measurement, r.scale, r.seed) == wanted), None)
+        return next((r for r in lines if (r.id, r.measurement, r.scale, r.seed, r.variant) == wanted), None)
 
     def find(self, evaluation_key: str, scale: Scale) -> list[Record]:
         """Every line of one evaluation at a scale, in the order they were appended: rows that share it, and

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,19 +16,18 @@ from vtbench.cost.complexity import as_text, growth
 from vtbench.errors import SpecError
 from vtbench.layers.attention import ATTENTIONS
 from vtbench.naming import guarded
-from vtbench.papers.load import load_paper
 from vtbench.papers.network import Network
-from vtbench.papers.resolve import measurements
-from vtbench.papers.spec.cells import Published
+from vtbench.papers.resolve import measurements, network_of
 from vtbench.papers.spec.schema import Row
-from vtbench.papers.trainings import Training
+from vtbench.report.counted import cells_of
+from vtbench.results.costs import Cost, CostRecord, CostStore
 from vtbench.run.network import FORWARD, built, outline
-from vtbench.scales import Scale
+from vtbench.scales import SCALES, Scale
 
 
-def clip_macs(training: Training) -> int:
+def clip_macs(network: Network) -> int:
     """Multiply-adds of one forward pass of one clip (convention `matmul`), counted on the meta device."""
-    return _count(training.network)["gmacs"]["matmul"]
+    return _count(network)["gmacs"]["matmul"]
 
 
 def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
@@ -55,18 +56,8 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
             raise SpecError(f"{row.where}: {error}") from error
         params = {name: count / 1e6 for name, count in counted["params"].items()}
         gmacs = {name: count / 1e9 for name, count in counted["gmacs"].items()}
-        counts = load_paper(row.paper).about.counted
-        measured = {
-            "params_m": (params, counts.params_m),
-            "gflops": (gmacs, counts.gflops),
-            "tflops": ({convention: count / 1e3 for convention, count in gmacs.items()}, counts.gflops),
-        }
-        cells = {
-            name: _cost_cell(cell, *measured[metric])
-            for name, cell in row.published.items()
-            for metric in measured
-            if name.endswith(metric)
-        }
+        found = cells_of(row, Cost(counted["params"], counted["gmacs"]))
+        cells = {name: {"printed": row.published[name].text, **cell.entry()} for name, cell in found.items()}
         reproduced_by = next((cell["convention"] for name, cell in cells.items() if name.endswith("params_m")), None)
         entries.append(
             {
@@ -81,6 +72,66 @@ def cost(rows: Sequence[Row], scale: Scale = "paper") -> list[dict[str, Any]]:
     return entries
 
 
+def record_costs(rows: Sequence[Row], results: Path) -> tuple[int, int]:
+    """Count the networks of rows, and of the trainings that they start from, at every scale, and write them to cost.csv
+    of a results folder, where they take the place of what it has of these rows. Gives the numbers of networks and of
+    lines that the file has now.
+
+    Raises SpecError for a network that cannot be built or run, ResultsError if the file cannot be written.
+    """
+    store = CostStore(results)
+    store.check()
+    named: dict[tuple[Network, Scale], list[str]] = {}
+    for scale in SCALES:
+        for row in rows:
+            for network in _networks_of(row, scale):
+                named.setdefault((network, scale), []).append(row.id)
+    made: list[CostRecord] = []
+    for (network, scale), ids in named.items():
+        counted = _count(network)
+        for convention in dict.fromkeys((*counted["params"], *counted["gmacs"])):
+            made.append(
+                CostRecord(
+                    network=network.name,
+                    arguments=network.key,
+                    convention=convention,
+                    params=counted["params"].get(convention),
+                    macs=counted["gmacs"].get(convention),
+                    scale=scale,
+                    rows=";".join(ids),
+                )
+            )
+    again = {row.id for row in rows}
+    kept: list[CostRecord] = []
+    for line in store.read():
+        others = [row for row in line.rows.split(";") if row not in again]
+        if others:
+            kept.append(dataclasses.replace(line, rows=";".join(others)))
+    store.write(_merged([*kept, *made]))
+    return len(named), len(store.read())
+
+
+def _networks_of(row: Row, scale: Scale) -> list[Network]:
+    """The distinct networks of a row at a scale: its first measurement's, then those of the others and of what they
+    start from."""
+    found = [network for network in [network_of(row, scale)] if network is not None]
+    for measurement in measurements(row, scale, seed=0):
+        training = measurement.evaluation.training
+        found += [one.network for one in (training, *training.ancestors())]
+    return list(dict.fromkeys(found))
+
+
+def _merged(lines: Sequence[CostRecord]) -> list[CostRecord]:
+    """Lines of one network, scale and convention as one."""
+    found: dict[tuple[str, str, str], CostRecord] = {}
+    for line in lines:
+        place = (line.arguments, line.scale, line.convention)
+        before = found.get(place)
+        ids = dict.fromkeys([*(before.rows.split(";") if before else ()), *line.rows.split(";")])
+        found[place] = dataclasses.replace(line, rows=";".join(ids))
+    return sorted(found.values(), key=lambda line: (list(SCALES).index(line.scale), line.rows, line.arguments))
+
+
 def complexity(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """How attention grows with the number of tokens, for the rows that print it.
 
@@ -92,26 +143,6 @@ def complexity(rows: Sequence[Row]) -> list[dict[str, Any]]:
         for row in rows
         for name in row.complexity
     ]
-
-
-def _cost_cell(cell: Published, measured: dict[str, float], convention: str) -> dict[str, Any]:
-    """The count under the paper's own convention if that agrees with the printed digits (rounded or cut), else under
-    the nearest one that agrees, else under its own."""
-    agreeing = [name for name, value in measured.items() if agrees(value, cell)]
-    if agreeing and convention not in agreeing:
-        convention = min(agreeing, key=lambda name: abs(measured[name] - cell.value))
-    return {
-        "printed": cell.text,
-        "measured": measured[convention],
-        "convention": convention,
-        "agrees": bool(agreeing),
-    }
-
-
-def agrees(measured: float, cell: Published) -> bool:
-    """Whether `measured`, rounded or cut to the printed digits, is the printed number."""
-    unit = 10.0**-cell.decimals
-    return abs(measured - cell.value) <= 0.5 * unit * (1 + 1e-9) or 0 <= measured - cell.value < unit
 
 
 @functools.cache

@@ -51,6 +51,7 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         commit=measured["commit"],
         dirty=measured["dirty"],
         root=provenance.outside(measurement.roots),
+        variant=measurement.variant,
         device=measured["device"],
         threads=measured["threads"],
         versions=measured["versions"],
@@ -61,7 +62,7 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
 def shared_record(record: Record, measurement: Measurement) -> Record:
     """The line of another measurement that asks for the evaluation that `record` is of."""
     root = provenance.outside(measurement.roots)
-    return replace(record, id=measurement.row_id, measurement=measurement.name, root=root)
+    return replace(record, id=measurement.row_id, measurement=measurement.name, root=root, variant=measurement.variant)
 
 
 def _init_text(training: Training, done: dict[str, Any]) -> str:

@@ -52,9 +52,3 @@ def weights_file(name: str, settings: Settings) -> Path:
         f"the weights '{name}' have no file: give --weights {name}=FILE{source}, or weights: {{{name}: FILE}} in "
         "vtbench.yaml"
     )
-
-
-def can_download(name: str) -> bool:
-    """Whether the named weights need no file of the user's."""
-    release = releases().get(name)
-    return bool(release and release.sha256)

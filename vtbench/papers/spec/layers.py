@@ -98,12 +98,12 @@ def read_file(cls: type[T], node: Node, problems: Problems, *, shared: bool) -> 
     small = small_scales()
     values = {name: inner for name, inner in node.value.items() if name not in small}
     read = build(cls, node, values, also=small, problems=problems)
-    layers = [Layer("paper", _read_blocks(node, problems), shared=shared)] if issubclass(cls, BlocksFile) else []
+    layers = [Layer("paper", read_blocks(node, problems), shared=shared)] if issubclass(cls, BlocksFile) else []
     layers += [_read_layer(s, node.value[s], problems, shared=shared) for s in small if s in node.value]
     return read, layers
 
 
-def _read_blocks(node: Node, problems: Problems) -> dict[str, Mapping[str, Node]]:
+def read_blocks(node: Node, problems: Problems) -> dict[str, Mapping[str, Node]]:
     """The blocks that stand in a place. Their keys are checked when they are merged."""
     blocks: dict[str, Mapping[str, Node]] = {}
     for name in NAMES:
@@ -125,7 +125,7 @@ def _read_layer(scale: Scale, node: Node, problems: Problems, *, shared: bool) -
             node.fail(f"must be blocks, as {{train: {{epochs: 5}}}}, not {described(node)}")
         return Layer(scale, {}, shared=shared)
     build(_LayerFile, node, problems=problems)
-    blocks = _read_blocks(node, problems)
+    blocks = read_blocks(node, problems)
     misspelt = set()
     for name, values in blocks.items():
         try:
@@ -405,17 +405,25 @@ class RowRecipe:
     row: Node
     complete: bool
     builders: Builders
+    variant: Layer | None = None
+    """What `--variant` changes of the paper's scale: a value that a small scale has of its own stays."""
+    changed: Layer | None = None
+    """What `--set` or a spec file of the user's lays on top, at every scale."""
 
     def layers_at(self, scale: Scale) -> list[Layer]:
-        """The layers of a scale, the paper's first."""
-        return layers_at(self.layers, scale)
+        """The layers of a scale, the paper's first, with what was changed."""
+        layers = layers_at(self.layers, scale)
+        if self.variant is not None:
+            layers.insert(sum(layer.scale == "paper" for layer in layers), self.variant)
+        return [*layers, self.changed] if self.changed is not None else layers
 
-    def at(self, scale: Scale, changed: Layer | None = None) -> Recipe:
-        """The recipe at a scale, with `changed` (what `--set` says) on top. Raises SpecError for what does not fit."""
-        if scale == "paper" and changed is None:
+    def at(self, scale: Scale) -> Recipe:
+        """The recipe at a scale. Raises SpecError for what does not fit."""
+        if scale == "paper" and self.variant is None and self.changed is None:
             return self.recipe
-        layers = [*self.layers_at(scale), *([changed] if changed else [])]
-        return read_recipe(layers, self.row, complete=self.complete, builders=self.builders, at=at_scale(scale))
+        return read_recipe(
+            self.layers_at(scale), self.row, complete=self.complete, builders=self.builders, at=at_scale(scale)
+        )
 
 
 def layers_at(layers: Sequence[Layer], scale: Scale) -> list[Layer]:

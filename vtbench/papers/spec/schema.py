@@ -16,7 +16,9 @@ from typing import Literal
 from vtbench.fields import key
 from vtbench.papers.roots import Root
 from vtbench.papers.spec.cells import Published
-from vtbench.papers.spec.layers import Layer, RowRecipe
+from vtbench.papers.spec.document import Node, described
+from vtbench.papers.spec.layers import RowRecipe
+from vtbench.papers.spec.variants import Variant, read_variants
 
 Status = Literal["runnable", "analytic", "published-only"]
 
@@ -42,6 +44,8 @@ class Row:
     file: str
     """The table's file, as messages print it."""
     line: int
+    blind: str | None = None
+    """Why the scores of its network do not change when a clip is played backwards; None where they do."""
     baseline: str | None = None
     """The row of this table that its latency, throughput and memory are measured against, by name."""
     complexity: tuple[str, ...] = ()
@@ -52,8 +56,8 @@ class Row:
     """The row that this one takes everything but its network from, as paper/table:row@measurement."""
     asked: frozenset[str] | None = None
     """The measurements that a selector asks for (`@sthv2`); None for all."""
-    changed: Layer | None = None
-    """What `--set` says, on top of the file's blocks at every scale."""
+    variant: str | None = None
+    """What its recipes were changed by: names of variants, and settings as key=value."""
 
     @property
     def id(self) -> str:
@@ -175,8 +179,42 @@ class PaperFile:
     counted: Conventions = key("how the paper counts parameters and multiply-adds", default=Conventions())
     weights: dict[str, Release] = key("name in init.weights, or of an audio encoder -> its file", default={})
     decisions: dict[str, Decision] = key("contradictions and ambiguities, settled", default={})
+    variants: dict[str, Variant] = key(
+        "name -> blocks that lie on top of a row's: alternatives of decisions, recipes of official codes",
+        default={},
+        read=read_variants,
+    )
     not_stated: dict[str, str] = key("what the paper leaves out -> how it is settled", default={})
     sources: dict[str, Source] = key("dotted key of the recipe -> where its value comes from", default={})
+
+
+@dataclass(frozen=True)
+class PrintedColumn:
+    """One column of a printed table."""
+
+    heading: str
+    metrics: tuple[str, ...]
+    """The keys of `published` that it prints, joined by x where there are two; none for what is only `printed`."""
+
+    def text(self, row: Row) -> str:
+        """The cell of a row, as printed; empty where the print has nothing of its own (a cell that spans rows)."""
+        if self.heading in row.printed:
+            return row.printed[self.heading]
+        cells = [row.published[name].text for name in self.metrics if name in row.published]
+        return "x".join(cells)
+
+
+def read_columns(node: Node) -> tuple[PrintedColumn, ...]:
+    """`columns` of a table file: heading -> the metric that it prints, a list of two, or nothing."""
+    if not isinstance(node.value, dict):
+        node.fail(f"must be headings with the metrics that they print, not {described(node)}")
+    found = []
+    for heading, inner in node.value.items():
+        names = inner.plain() if isinstance(inner.value, list) else [inner.value] if inner.value is not None else []
+        if not all(isinstance(name, str) for name in names):
+            inner.fail(f"must be a metric, or a list of two, not {described(inner)}")
+        found.append(PrintedColumn(heading, tuple(names)))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -191,6 +229,10 @@ class Table:
     """None for a table of the user's own."""
     reconstructed: str | None
     """What of the whole table is lost or displaced in the text, and from where it was put right."""
+    columns: tuple[PrintedColumn, ...]
+    """What is printed beside the label, in the paper's order."""
+    reference: str | None
+    """The row that the others are compared with, by name."""
     notes: tuple[str, ...]
     sources: Mapping[str, Source]
     rows: tuple[Row, ...]

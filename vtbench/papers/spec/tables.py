@@ -23,7 +23,7 @@ from vtbench.papers.spec.document import Node, Problems, build, described, read_
 from vtbench.papers.spec.layers import BlocksFile, Layer, RowRecipe, layers_at, merge, raw, read_file, read_recipe
 from vtbench.papers.spec.recipe import Recipe
 from vtbench.papers.spec.references import check_attentions, check_baselines, check_means, check_notes, check_published
-from vtbench.papers.spec.schema import PaperFile, PrintedAt, Row, Source, Status, Table
+from vtbench.papers.spec.schema import PaperFile, PrintedAt, PrintedColumn, Row, Source, Status, Table, read_columns
 from vtbench.scales import SCALES, Scale, layered, small_scales
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -54,6 +54,10 @@ class _RowFile(_DefaultsFile):
     printed: dict[str, str] = key("the line's other printed cells by their heading, quoted", default={})
     notes: tuple[str, ...] = key("ids of decisions that concern this row", default=())
     complexity: tuple[str, ...] = key("attentions whose growth with places and frames it prints", default=())
+    blind: str | None = key(
+        "why its scores do not change when a clip is played backwards, for a network of which that is true",
+        default=None,
+    )
     baseline: str | None = key("the row of this table that speed and memory are measured against", default=None)
 
 
@@ -64,6 +68,13 @@ class _TableFile:
     reconstructed: str | None = key(
         "what of the whole table is lost or displaced in the text, and from where", default=None
     )
+    columns: tuple[PrintedColumn, ...] = key(
+        "heading of each printed column, in order -> the metric that it prints, or two joined by x; empty for one that "
+        "stands in `printed`",
+        default=(),
+        read=read_columns,
+    )
+    reference: str | None = key("the row that the others are compared with, in accuracy", default=None)
     notes: tuple[str, ...] = key("ids of decisions that concern all rows", default=())
     sources: dict[str, Source] = key(
         "sources of keys that only this table sets, or that differ from paper.yaml", default={}
@@ -177,6 +188,8 @@ class TableReader:
             caption=self._file.caption,
             source=self._file.source,
             reconstructed=self._file.reconstructed,
+            columns=self._file.columns,
+            reference=self._file.reference,
             notes=self._file.notes,
             sources=self._file.sources,
             rows=tuple(rows.values()),
@@ -223,13 +236,15 @@ class TableReader:
             status=status,
             published=file.published,
             printed=file.printed,
-            notes=(*self._file.notes, *file.notes),
+            # what is said of all rows is about their training: not of a row that only quotes numbers
+            notes=file.notes if status == "published-only" and not recipes else (*self._file.notes, *file.notes),
             recipes=recipes,
             root=self.root,
             file=shown(self.path),
             line=node.line,
             complexity=file.complexity,
             baseline=file.baseline,
+            blind=file.blind,
             means={**self._defaults.means, **file.means} if recipes else {},
             like=taken.selector if taken else None,
         )
@@ -421,6 +436,6 @@ def table_files(folder: Path) -> tuple[list[Path], list[str]]:
         number = re.fullmatch(r"table(\d+)([a-z]*)", path.stem)
         if number and path.suffix == ".yaml":
             numbered[path] = int(number[1]), number[2]
-        elif path.name not in ("paper.yaml", "claims.yaml"):
+        elif path.name not in ("paper.yaml", "claims.yaml", "official.yaml"):
             wrong.append(f"{shown(path)}: a table's file is called like table2.yaml or table2a.yaml; rename it")
     return sorted(numbered, key=lambda path: numbered[path]), wrong

@@ -108,7 +108,8 @@ def _without_result(wanted: Sequence[Measurement], store: Store, outcome: Outcom
     missing: list[Measurement] = []
     for measurement in wanted:
         evaluation, scale = measurement.evaluation, measurement.scale
-        newest = store.newest(measurement.row_id, measurement.name, scale, measurement.seed, given=False)
+        place = (measurement.row_id, measurement.name, scale, measurement.seed)
+        newest = store.newest(*place, given=False, variant=measurement.variant)
         if newest is not None and newest.evaluation_key == evaluation.key:
             outcome.already += 1
         elif same := store.find(evaluation.key, scale):
@@ -151,7 +152,7 @@ def _write(job: Job, result: JobResult, store: Store, settings: Settings, outcom
     records = []
     for m in job.measurements:
         record = to_record(m, result.measured[m.evaluation.key], settings)
-        if record == store.newest(m.row_id, m.name, m.scale, m.seed):
+        if record == store.newest(m.row_id, m.name, m.scale, m.seed, variant=m.variant):
             outcome.already += 1  # another command measured it at the same time and was first to write it
             continue
         store.append(record)

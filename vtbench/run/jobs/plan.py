@@ -10,10 +10,13 @@ from typing import Any
 
 from vtbench.errors import SpecError, UsageError
 from vtbench.papers.datasets import load_dataset
+from vtbench.papers.releases import releases
 from vtbench.papers.resolve import measurements
+from vtbench.papers.roots import own_root
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Evaluation, Measurement, Training
 from vtbench.results import folders
+from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.run.settings import Settings
@@ -120,13 +123,14 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     records = store.read()
     recorded = {record.evaluation_key for record in records if record.scale == scale}
     jobs = graph(all_measurements(rows, scale, seeds))
-    work = {key: _macs(job) for key, job in jobs.items()}
+    book = CostBook.read(own_root().folder / "results", settings.results)
+    work = {key: _macs(job, book) for key, job in jobs.items()}
     speed = _measured_speed(records, jobs, work, scale)
     needed = _needed(jobs, recorded, settings)
     entries: list[dict[str, Any]] = []
     blocked: set[str] = set()
     for key, job in jobs.items():
-        macs, reasons = work[key], blockers(job, settings) if key in needed else []
+        macs, reasons = work[key], blockers(job, settings, book) if key in needed else []
         if job.needs in blocked:
             reasons.append(f"training {job.needs}")
         if reasons:
@@ -169,9 +173,9 @@ def has_weights(job: Job, settings: Settings) -> bool:
     return folders.is_trained(folders.training_folder(settings.results, job.key))
 
 
-def blockers(job: Job, settings: Settings) -> list[str]:
+def blockers(job: Job, settings: Settings, book: CostBook | None = None) -> list[str]:
     """Why a job cannot run: what it lacks, with the option that gives it, or what cannot work on any data. Empty if it
-    can run."""
+    can run. A network that is in `book` was built to be counted: it is not built again to find out."""
     reasons = []
     for name in sorted({job.training.data.dataset, *(e.data.dataset for e in job.evaluations.values())}):
         folder = settings.data.get(name)
@@ -181,29 +185,41 @@ def blockers(job: Job, settings: Settings) -> list[str]:
             reasons.append(f"data folder of {name}: {folder} does not exist")
     for weights in job.training.weights:
         if weights not in settings.weights:
-            from vtbench.run.weights import can_download
-
-            if not can_download(weights):
+            release = releases().get(weights)
+            if release is None or release.sha256 is None:
                 reasons.append(f"weights {weights} (--weights {weights}=FILE)")
         elif not settings.weights[weights].is_file():
             reasons.append(f"weights {weights}: {settings.weights[weights]} does not exist")
-    from vtbench.run.network import impossible
+    if book is None or not _is_counted(job, book):
+        from vtbench.run.network import impossible
 
-    if wrong := impossible(job.training, job.evaluations.values()):
-        reasons.append(f"{wrong} ({job.where})" if job.where else wrong)
+        if wrong := impossible(job.training, job.evaluations.values()):
+            reasons.append(f"{wrong} ({job.where})" if job.where else wrong)
     return reasons
 
 
-def _macs(job: Job) -> int | None:
+def _is_counted(job: Job, book: CostBook) -> bool:
+    """Whether the network was built before, and nothing else that a job names is the user's."""
+    data = (job.training.data, *(evaluation.data for evaluation in job.evaluations.values()))
+    metrics = (name for evaluation in job.evaluations.values() for name in evaluation.eval.metrics or ())
+    named = (job.training.train.method, *(load_dataset(one.dataset).module for one in data), *metrics)
+    return book.find(job.training.network.key) is not None and not any(":" in name for name in named)
+
+
+def _macs(job: Job, book: CostBook) -> int | None:
     """Multiply-adds of a training and its tests: 3 forward passes per training clip (the backward pass costs two). None
     if the network cannot be built or counted."""
-    from vtbench.run.cost import clip_macs
-
     training = job.training
-    try:
-        one = clip_macs(training)
-    except SpecError:
-        return None
+    counted = book.find(training.network.key)
+    if counted is not None:
+        one = counted.macs["matmul"]
+    else:
+        from vtbench.run.cost import clip_macs
+
+        try:
+            one = clip_macs(training.network)
+        except SpecError:
+            return None
     videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
     total = 3 * one * videos * training.train.epochs
     for evaluation in job.evaluations.values():

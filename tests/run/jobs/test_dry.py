@@ -1,0 +1,111 @@
+"""The dry run: the recipe of paper scale on small folders laid out as the real sets, with a small network."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from vtbench.cli import main
+from vtbench.errors import UsageError
+from vtbench.models import build
+from vtbench.papers import select
+from vtbench.papers.override import changed_rows
+from vtbench.run.jobs.dry import DryRun, dry_run
+from vtbench.run.settings import Settings
+from vtbench.weights import save_network
+
+VIT = "vit_base_patch16_224.orig_in21k"
+SMALL = {
+    "msca/table2:msca-kv": ["model.embed_dim=24", "model.depth=1", "model.num_msca_blocks=1"],
+    "laps/table1:laps": ["model.init_channels=8", "model.embed_dim=48", "model.depths=[1, 2, 2]", "init.scratch=true"],
+    "pst/table4:pst-t": [
+        "model.embed_dim=8",
+        "model.depths=[2, 2, 2, 2]",
+        "model.num_heads=[1, 2, 4, 8]",
+        "init.scratch=true",
+    ],
+    "pst/table3:pst-t-in1k-1x1@sthv2": [
+        *("model.embed_dim=8", "model.depths=[2, 2, 2, 2]", "model.num_heads=[1, 2, 4, 8]", "init.scratch=true")
+    ],
+}
+"""Row -> what makes its network small; all else is the printed recipe."""
+
+
+@pytest.fixture(scope="module")
+def sets(two_second_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Kinetics-400 and Something-Something V2 of a few copies of a two-second clip."""
+    folder = tmp_path_factory.mktemp("sets")
+    labels = {"kinetics400": "abseiling", "sthv2": "Pushing something from left to right"}
+    for name, label in labels.items():
+        for part, count in (("train", 4), ("validation", 2)):
+            lines = ["path,label"]
+            for number in range(count):
+                video = folder / name / f"{part}{number}.mp4"
+                video.parent.mkdir(exist_ok=True)
+                shutil.copy(two_second_clip, video)
+                lines.append(f"{video.name},{label}")
+            (folder / name / f"{part}.csv").write_text("\n".join(lines) + "\n")
+    return {name: folder / name for name in labels}
+
+
+def tried(row: str, sets: dict[str, Path], limit: int = 3, **settings: object) -> list[DryRun]:
+    rows = changed_rows(select([row]), (), SMALL[row])
+    return dry_run(rows, Settings(data=sets, num_workers=1, **settings), "paper", 0, limit)  # type: ignore[arg-type]
+
+
+def test_msca_starts_from_weights_and_takes_one_accumulated_step(sets: dict[str, Path], tmp_path: Path) -> None:
+    """SGD with milestones, accumulation, label smoothing, colours, a head of zeros: the loss is that of chance."""
+    start = build("vit", num_classes=7, num_frames=1, img_size=224, patch_size=16, embed_dim=24, depth=1, num_heads=12)
+    save_network(start, tmp_path / "vit.safetensors")
+    weights = {VIT: tmp_path / "vit.safetensors"}
+    train, test = tried("msca/table2:msca-kv", sets, weights=weights, allow_other_weights=True)
+    assert (train.phase, train.videos, train.clips, train.steps) == ("train", 3, 3, 1)
+    assert train.loss == pytest.approx(float(torch.tensor(400.0).log()), abs=1e-4)
+    assert (test.phase, test.videos, test.clips, test.steps, test.loss) == ("test", 2, 2 * 30, None, None)
+    assert train.precision == "32-true" and 0 < train.seconds < 600 and 0.1 < test.memory_gb < 64
+
+
+def test_pst_runs_with_all_that_its_recipe_has(sets: dict[str, Path]) -> None:
+    """AutoAugment, RandomResizedCrop, tubelets, drop path, head dropout, parameter groups, mixed precision where there
+    is a GPU, four centred clips."""
+    train, test = tried("pst/table4:pst-t", sets, limit=2)
+    assert (train.steps, test.clips) == (1, 2 * 12)
+    assert train.precision == ("16-mixed" if torch.cuda.is_available() else "32-true")
+
+
+@pytest.mark.slow
+def test_pst_runs_on_segments_with_erasing_and_sided_classes(sets: dict[str, Path]) -> None:
+    train, test = tried("pst/table3:pst-t-in1k-1x1@sthv2", sets, limit=2)
+    assert train.steps == 1 and test.clips == 2
+
+
+def test_laps_runs_with_its_precise_batch_norm(sets: dict[str, Path]) -> None:
+    train, test = tried("laps/table1:laps", sets, limit=2)
+    assert train.steps == 1 and test.clips == 2 * 15
+
+
+def test_nothing_is_written_and_each_phase_is_a_line(
+    sets: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "msca/table2:vit", "--scale", "smoke", "--limit", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[1] for line in lines[:-1]] == ["train", "train", "test"]
+    assert lines[1].startswith("msca/table2:vit: train: 2 videos, 2 clips, 1 step, loss ")
+    assert lines[-1] == "3 parts ran on 2 videos each; no result was written"
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_is_missing_names_the_row(sets: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "msca/table2:vit", "--scale", "paper", "--limit", "2"]) == 2
+    assert (
+        "benchmarks/msca/table2.yaml:24: msca/table2:vit: the data set 'kinetics400' has no folder"
+        in capsys.readouterr().err
+    )
+    assert main(["run", "msca/table2:vit", "--limit", "2", "--again"]) == 2
+    assert "--limit writes no result; leave out --again" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="nothing to run at paper scale"):
+        dry_run(select(["laps/table4:tea"]), Settings(), "paper", 0, 2)

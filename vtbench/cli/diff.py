@@ -1,0 +1,126 @@
+"""`vtbench diff`: every setting in which two rows differ, or a row and its variant, or a row at two commits."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale
+from vtbench.errors import UsageError
+from vtbench.report.printing import cell_text, print_json, print_rows
+from vtbench.scales import Scale
+
+if TYPE_CHECKING:
+    from vtbench.papers import Row
+
+SUMMARY = "Show the settings in which two rows differ, or a row and its variant, or two commits"
+
+
+def options(parser: Parser) -> None:
+    """A, B, --format, --scale, --variant, --set, --commit."""
+    one = "a row as paper/table:row, with @measurement where it has several"
+    parser.add_argument("a", metavar="A", help=one)
+    parser.add_argument(
+        "b", metavar="B", nargs="?", help="another; with --variant, --set or --commit: A itself if left out"
+    )
+    add_include(parser)
+    add_format(parser)
+    add_scale(parser, "paper")
+    add_changes(parser)
+    parser.add_argument(
+        "--commit",
+        action="append",
+        default=[],
+        metavar="COMMIT",
+        help="A as it was at a commit of vtbench, in place of A; given twice, also B as it was at the second",
+    )
+
+
+def call(args: argparse.Namespace) -> int:
+    """Print one line per setting that differs."""
+    entry = diff_entry(args)
+    if args.format == "json":
+        print_json(entry)
+        return 0
+    lines = [
+        {"key": line["key"], entry["a"]: _text(line["a"]), entry["b"]: _text(line["b"])}
+        for line in entry["differences"]
+    ]
+    print_rows(lines, ("key", entry["a"], entry["b"]), args.format)
+    if args.format == "table":
+        print(f"\n{len(lines)} setting{'' if len(lines) == 1 else 's'} differ at {args.scale} scale" + entry["note"])
+    return 0
+
+
+def diff_entry(args: argparse.Namespace) -> dict[str, Any]:
+    """The entry of `vtbench diff --format json`: `a`, `b` (what is compared), `scale`, `differences` (key, a, b; null
+    for a key that is not set) and `note`. Raises UsageError for what is not one measurement of one row."""
+    changed = bool(args.variant or args.set)
+    if args.b is None and not (changed or args.commit):
+        raise UsageError("diff needs a second row, or --variant, --set or --commit; see vtbench diff --help")
+    if len(args.commit) > 2:
+        raise UsageError("--commit: at most two, of A and of B")
+    a, b = args.a, args.b or args.a
+    if args.commit:
+        if changed:
+            raise UsageError("--commit compares rows as they stand in their files; leave out --variant and --set")
+        first, second = args.commit[0], args.commit[1] if len(args.commit) > 1 else None
+        title_a, left = f"{a} at {first}", _at_commit(a, args.scale, first)
+        title_b, right = (
+            (f"{b} at {second}", _at_commit(b, args.scale, second)) if second else (b, _settings(b, args.scale))
+        )
+    else:
+        title_a, left = a, _settings(a, args.scale)
+        right, title_b = _settings(b, args.scale, args.variant, args.set), " + ".join([b, *args.variant, *args.set])
+    keys = [*left, *(key for key in right if key not in left)]
+    differences = [
+        {"key": key, "a": left.get(key), "b": right.get(key)} for key in keys if left.get(key) != right.get(key)
+    ]
+    apart = a.partition("/")[0] != b.partition("/")[0]
+    note = "; the rows are of different papers" if apart else ""
+    return {"a": title_a, "b": title_b, "scale": args.scale, "differences": differences, "note": note}
+
+
+def _settings(selector: str, scale: Scale, variants: list[str] = [], settings: list[str] = []) -> dict[str, Any]:  # noqa: B006
+    from vtbench.papers.resolve import recipe_at
+
+    row, measurement = _one(selector, variants, settings)
+    return {key: _plain(value) for key, value in recipe_at(row, measurement, scale).leaves().items()}
+
+
+def _one(selector: str, variants: list[str], settings: list[str]) -> tuple[Row, str]:
+    """The row and the measurement that a selector names."""
+    from vtbench.papers import select
+    from vtbench.papers.override import changed_rows
+
+    rows = select([selector])
+    if len(rows) > 1:
+        raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")
+    if not rows[0].recipes:
+        raise UsageError(f"{rows[0].id} only quotes numbers, it has no settings")
+    if variants or settings:
+        rows = changed_rows(rows, variants, settings)
+    (row,) = rows
+    names = list(row.asked_recipes)
+    return row, names[0]
+
+
+def _plain(value: Any) -> Any:
+    from vtbench.cli.show import plain
+
+    return plain(value)
+
+
+def _at_commit(selector: str, scale: Scale, commit: str) -> dict[str, Any]:
+    """The settings of a row as the code of a commit of vtbench reads its own files."""
+    from vtbench.papers.at_commit import settings_at
+
+    return settings_at(selector, scale, commit)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value.get('model')} on {value.get('dataset')}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(cell_text, value))}]"
+    return cell_text(value) if value is not None else "not set"

@@ -1,0 +1,171 @@
+"""The dry run: one epoch on a few videos with all else as the recipe has it, to see that it runs, how long it takes and
+how much memory it needs. Nothing of it is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+import torch
+
+from vtbench.errors import RunError, VtbenchError
+from vtbench.papers.resolve import measurements
+from vtbench.papers.spec.recipe import Data
+from vtbench.papers.spec.schema import Row
+from vtbench.papers.trainings import Evaluation, Start, Training
+from vtbench.results import folders
+from vtbench.run.assemble import Assembly, assemble, assemble_test
+from vtbench.run.jobs.plan import graph, require_work
+from vtbench.run.session import errors_in_one_line
+from vtbench.run.settings import Settings
+from vtbench.scales import Scale
+from vtbench.weights import load_weights, save_network
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What one training, or one of its tests, took."""
+
+    title: str
+    phase: str
+    """`train` or `test`."""
+    videos: int
+    clips: int
+    """Clips that went through the network: of a training those of one epoch, of a test all views."""
+    steps: int | None
+    """Updates of the weights; None for a test."""
+    loss: float | None
+    """Mean training loss of the epoch; None for a test."""
+    top1: float
+    """In percent, on these few videos: no result."""
+    seconds: float
+    memory_gb: float
+    """The most in use in this process so far: on a GPU of what torch allocated, elsewhere of the resident set. GB =
+    1e9 bytes."""
+    precision: str
+
+
+def dry_run(
+    rows: Sequence[Row],
+    settings: Settings,
+    scale: Scale,
+    seed: int,
+    limit: int,
+    on_done: Callable[[DryRun], None] | None = None,
+) -> list[DryRun]:
+    """Train every distinct training behind rows for one epoch on `limit` videos, the ones that it starts from before
+    it, and test it on as many; in a folder that is removed afterwards.
+
+    `on_done` is called with each entry as soon as it is there. Raises UsageError if the rows have nothing to run at
+    this scale, and the VtbenchError of what is missing or fails, naming the row.
+    """
+    require_work(rows, scale)
+    wanted = [measurement for row in rows for measurement in measurements(row, scale, seed)]
+    found: list[DryRun] = []
+    report = on_done or (lambda one: None)
+    with tempfile.TemporaryDirectory() as folder:
+        here = dataclasses.replace(settings, results=Path(folder))
+        small: dict[str, Training] = {}
+        for key, job in graph(wanted).items():
+            small[key] = _limited(job.training, limit, small)
+            try:
+                with errors_in_one_line(None):
+                    found.append(_train(assemble(small[key], here), job.title))
+                report(found[-1])
+                for evaluation in job.evaluations.values():
+                    tested = dataclasses.replace(evaluation, training=small[key], data=_few(evaluation, limit))
+                    with errors_in_one_line(None):
+                        found.append(_test(tested, here, job.title))
+                    report(found[-1])
+            except VtbenchError as error:
+                where = f"{job.where}: " if job.where else ""
+                raise type(error)(f"{where}{job.title}: {error}") from error
+    return found
+
+
+def _limited(training: Training, limit: int, small: dict[str, Training]) -> Training:
+    data = dataclasses.replace(training.data, limit_train=limit, limit_test=limit)
+    start = training.init
+    if start.training is not None:
+        start = Start(training=small[start.training.key])
+    return dataclasses.replace(training, data=data, init=start)
+
+
+def _few(evaluation: Evaluation, limit: int) -> Data:
+    return dataclasses.replace(evaluation.data, limit_train=limit, limit_test=limit)
+
+
+def _trainer(parts: Assembly) -> L.Trainer:
+    options = parts.trainer | {"max_epochs": 1, "precision": _precision(parts)}
+    return L.Trainer(logger=False, default_root_dir=parts.settings.results, **options)
+
+
+def _precision(parts: Assembly) -> str:
+    """That of the recipe, where the device has it: a CPU has no 16 bit with scaled gradients."""
+    wanted: str = parts.training.train.precision
+    return "32-true" if wanted == "16-mixed" and not torch.cuda.is_available() else wanted
+
+
+def _train(parts: Assembly, title: str) -> DryRun:
+    folder = folders.training_folder(parts.settings.results, parts.training.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts.data.setup()
+    parts.load_start()
+    trainer = _trainer(parts)
+    started = time.monotonic()
+    trainer.fit(parts.method, parts.data)
+    seconds = time.monotonic() - started
+    if trainer.interrupted:
+        raise RunError("interrupted")
+    # As run/train.py leaves it, for the trainings and the tests that load it.
+    save_network(parts.network, folder / folders.WEIGHTS)
+    folders.write_json(folder / folders.DONE, {"training_key": parts.training.key})
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    videos = len(parts.data.train_entries)
+    return DryRun(
+        title=title,
+        phase="train",
+        videos=videos,
+        clips=int(trainer.num_training_batches) * min(parts.batches.batch_size, videos),
+        steps=trainer.global_step,
+        loss=logged.get("train_loss"),
+        top1=logged.get("train_top1", 0.0),
+        seconds=seconds,
+        memory_gb=_memory_gb(),
+        precision=_precision(parts),
+    )
+
+
+def _test(evaluation: Evaluation, settings: Settings, title: str) -> DryRun:
+    parts = assemble_test(evaluation, settings)
+    weights = folders.training_folder(settings.results, evaluation.training.key) / folders.WEIGHTS
+    load_weights(parts.network, weights, expect_head=True)
+    trainer = _trainer(parts)
+    started = time.monotonic()
+    (logged,) = trainer.test(parts.method, parts.data, verbose=False)
+    protocol, videos = evaluation.eval, len(parts.data.test_entries)
+    return DryRun(
+        title=title,
+        phase="test",
+        videos=videos,
+        clips=videos * protocol.clips * protocol.crops,
+        steps=None,
+        loss=None,
+        top1=float(logged.get("test_top1", 0.0)),
+        seconds=time.monotonic() - started,
+        memory_gb=_memory_gb(),
+        precision=_precision(parts),
+    )
+
+
+def _memory_gb() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
