@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from vtbench.cli import main
 from vtbench.errors import SpecError, UsageError
 from vtbench.papers import load_all, load_paper, measurements, select
 from vtbench.papers.check import check
@@ -196,6 +197,8 @@ def test_a_value_of_a_code_has_its_line_at_the_commit() -> None:
         ("train.gamma: {value: 0.1,", "train.gamma: {decision: msca-window, value: 0.1,", "remove the decision"),
         ("decision: msca-window", "decision: msca-windw", "did you mean 'msca-window'"),
         ("model.name: tokenshift", "model.name: tokenshft", "is of no row"),
+        ("when: {model.name:", "when: {model.nam:", "when: no key 'model.nam'; did you mean 'model.name'?"),
+        ("      data.size: {", "      data.sise: {", "no key 'data.sise'; did you mean 'data.size'?"),
         ("line: 31}", "line: 0}", "is 0, must be at least 1"),
         ("  - file: config", "  - source: nobody\n    file: config", "no source 'nobody'"),
         ("      data.size: {value: 224, line: 45}\n", "", None),
@@ -267,6 +270,9 @@ def test_an_edited_config_is_a_variant_named_by_its_difference(tmp_path: Path) -
         ({"train__lr": -1.0}, r"spec.yaml:\d+: train.lr: is -1.0, must be above 0"),
         ({"model__name": "rest"}, r"model.name: the row's network is laps_visformer; write a row of your own"),
         ({"eval__clips": None}, r"eval.clips: missing|clips"),
+        ({"eval__crops": 2}, r"eval.crops: is 2, must be one of 1, 3"),
+        ({"train__accumulate": True}, r"train.accumulate: must be a whole number, not True"),
+        ({"train__label_smoothing": False}, r"train.label_smoothing: must be a number"),
     ],
 )
 def test_a_config_that_does_not_fit_is_one_line(tmp_path: Path, changes: dict[str, object], message: str) -> None:
@@ -274,10 +280,46 @@ def test_a_config_that_does_not_fit_is_one_line(tmp_path: Path, changes: dict[st
         read_spec(edited(tmp_path, **changes))
 
 
+@pytest.mark.parametrize("block", ["data", "augment", "model", "init", "train", "eval"])
+def test_a_config_without_a_block_is_refused(tmp_path: Path, block: str) -> None:
+    """Else it would be taken for the row's own: without `init`, the pretraining would still be there."""
+    content = yaml.safe_load(resolved(select([f"{ROW}@main"])[0], "mini"))
+    del content[block]
+    (file := tmp_path / "spec.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(SpecError, match=rf"spec.yaml:1: {block}: missing: a config says everything"):
+        read_spec(file)
+
+
+def test_another_start_is_a_variant(tmp_path: Path) -> None:
+    content = yaml.safe_load(resolved(select([f"{ROW}@main"])[0], "mini"))
+    (file := tmp_path / "spec.yaml").write_text(yaml.safe_dump({**content, "init": {"scratch": True}}))
+    row, scale = read_spec(file)
+    (measurement,) = measurements(row, scale)
+    assert measurement.evaluation.training.init.training is None and row.variant == "init.scratch=true"
+    file.write_text(yaml.safe_dump({**content, "init": {}}))
+    with pytest.raises(SpecError, match=r"init: is empty|init"):
+        read_spec(file)
+
+
+def test_what_is_wrong_with_a_config_is_in_its_file(tmp_path: Path) -> None:
+    row, _ = read_spec(edited(tmp_path, train__lr=0.01))
+    assert row.where.startswith(f"{tmp_path}/spec.yaml:")
+
+
+def test_a_config_has_a_scale_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = edited(tmp_path)
+    assert main(("run", "--spec", str(file), "--scale", "smoke", "--results", str(tmp_path))) == 2
+    assert f"--spec {file} is of mini scale; leave out --scale smoke" in capsys.readouterr().err
+
+
 def test_a_config_names_a_row_and_a_scale(tmp_path: Path) -> None:
     (file := tmp_path / "spec.yaml").write_text("scale: mini\n")
     with pytest.raises(SpecError, match=r"spec.yaml:1: row: missing; `vtbench show ROW --resolved` writes it"):
         read_spec(file)
+    for value in ("[a]", "", "1"):
+        file.write_text(f"row: {value}\nscale: mini\n")
+        with pytest.raises(SpecError, match=r"spec.yaml:1: row: must be text, as paper/table:row@measurement, not"):
+            read_spec(file)
     file.write_text("row: laps/table1:lapse\nscale: mini\n")
     with pytest.raises(SpecError, match=r"spec.yaml:1: row: .*did you mean"):
         read_spec(file)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from records import record_of
 
 from vtbench.papers import measurements, select
+from vtbench.papers.override import changed_rows
 from vtbench.report.compare import Comparison, compare_rows, distinct_evaluations
 from vtbench.report.report import report
 from vtbench.results.store import Store
@@ -20,6 +23,35 @@ KV = "msca/table2:msca-kv"  # printed: 76.47 / 92.88
 def compared(store: Store, row_id: str = KV, scale: str = "paper", **options: float) -> Comparison:
     (found,) = compare_rows(select([row_id]), store, scale, **options)
     return found
+
+
+def test_a_variant_that_changes_nothing_here_has_the_rows_own_lines(store: Store, measure: Measure) -> None:
+    """As `run` and `plan` say of it: already there."""
+    measure(KV, "mini", 90.0)
+    for settings in (["train.lr=0.1"], ["train.lr=0.2"]):
+        (row,) = changed_rows(select([KV]), [], settings)
+        (found,) = compare_rows([row], store, "paper")
+        assert not found.measured
+    measure(KV, "paper", 76.0)
+    (same,), (other,) = (
+        compare_rows(changed_rows(select([KV]), [], [f"train.lr={lr}"]), store, "paper") for lr in (0.1, 0.2)
+    )
+    assert same.measured["top1"].mean == 76.0 and not same.stale
+    assert not other.measured and not other.stale
+
+
+def test_a_csv_names_the_variant(store: Store, measure: Measure) -> None:
+    (row,) = changed_rows(select([KV]), [], ["train.lr=0.2"])
+    (wanted,) = measurements(row, "mini")
+    measure(KV, "mini", 90.0)
+    store.append(record_of(wanted, 80.0, variant=wanted.variant))
+    lines = list(csv.DictReader(io.StringIO(report(select([KV]), store.folder, "mini", "csv", variants=True))))
+    assert {(line["variant"], line["mean"]) for line in lines if line["metric"] == "top1"} == {
+        ("", "90.0"),
+        ("train.lr=0.2", "80.0"),
+    }
+    drawn = report(select([KV]), store.folder, "mini", variants=True)
+    assert "1 of 1 rows have results" in drawn
 
 
 def test_an_entry_has_the_keys_of_the_contract(store: Store, measure: Measure) -> None:

@@ -14,7 +14,7 @@ from records import record_of
 from vtbench.cli import main
 from vtbench.papers import measurements, select
 from vtbench.report.compare import Comparison, compare_rows
-from vtbench.report.differences import RESAMPLES, others_in_band
+from vtbench.report.differences import RESAMPLES, _paired, _pairs, _Test, others_in_band
 from vtbench.report.report import report
 from vtbench.report.scores import hits
 from vtbench.results import folders
@@ -110,16 +110,77 @@ def test_scores_of_the_same_videos_are_compared_video_by_video(store: Store, sco
     assert "p: McNemar's exact test" in drawn
 
 
-def test_seeds_are_drawn_as_blocks(store: Store, scored: Callable[..., None]) -> None:
-    """Two seeds that disagree make the interval reach from one to the other, however many videos there are."""
+def test_seeds_that_disagree_widen_the_interval(store: Store, scored: Callable[..., None]) -> None:
+    """However many videos there are: two seeds say little of what a third would give."""
     right, wrong = [True] * 300, [False] * 300
     scored(VIT, [*right, *wrong], 0)
     scored(VIT, [*right, *wrong], 1)
     scored(KV, [*right, *right], 0)
     scored(KV, [*right, *wrong], 1)
     found = reference_of(store, KV)
-    assert found["measured"] == 25 and found["interval"][0] == 0 and found["interval"][1] > 45
+    assert found["measured"] == 25 and found["interval"][0] < 0 and found["interval"][1] == 100
+    assert found["p"] is None  # the pairs of several seeds are not independent
     assert RESAMPLES >= 2000
+
+
+def made_of(*differences: np.ndarray, weights: tuple[float, ...] = (1.0,)) -> list[_Test]:
+    return [_Test(weight, one.astype(np.int8)) for weight, one in zip(weights, differences, strict=True)]
+
+
+@pytest.mark.parametrize(("seed_sd", "video_share"), [(0.10, 0.02), (0.0, 0.3), (0.03, 0.2)])
+def test_the_paired_interval_covers_the_truth_as_often_as_it_says(seed_sd: float, video_share: float) -> None:
+    """Noise of seeds alone, of videos alone, and of both; the true difference is 0."""
+    draw = np.random.default_rng(0)
+    covered, runs = 0, 150
+    for _ in range(runs):
+        by_video = draw.choice([-1, 0, 1], size=300, p=[video_share / 2, 1 - video_share, video_share / 2])
+        seeds = []
+        for shift in draw.normal(0, seed_sd, 3):
+            changed = draw.random(300) < abs(shift)
+            seeds.append(np.where(changed, np.sign(shift), by_video))
+        (low, high), _ = _paired(made_of(np.stack(seeds)))
+        covered += low <= 0 <= high
+    assert covered / runs > 0.9
+
+
+def test_each_split_has_its_share_however_many_videos_it_has() -> None:
+    """The printed number is the mean over splits."""
+    small, large = np.ones((1, 100)), np.zeros((1, 1000))
+    (low, high), p = _paired(made_of(small, large, weights=(0.5, 0.5)))
+    assert low == high == 50 and p is None
+
+
+def test_splits_that_are_one_evaluation_count_once(store: Store, measure: Measure) -> None:
+    """At mini scale the three splits of UCF101 are one test; three times its videos would be three times as sure."""
+    draw = np.random.default_rng(3)
+    for row in ("mm-vit-i", "mm-vit-ii"):
+        for wanted in measurements(select([f"mmvit/table1:{row}"])[0], "mini", 0):
+            right = draw.random(64) < (0.5 if row == "mm-vit-i" else 0.8)
+            record = record_of(wanted, 100 * right.mean(), videos_expected=64, videos_decoded=64)
+            folder = folders.evaluation_folder(store.folder, wanted.evaluation.key)
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                scores = np.stack([right, np.full(64, 0.5)], axis=1)
+                np.savez(folder / folders.SCORES, video_ids=np.array([str(i) for i in range(64)]),
+                         labels=np.zeros(64, int), video=np.arange(64), view=np.zeros(64, int),
+                         scores=scores)  # fmt: skip
+                done = {"weights_sha256": record.weights_sha256, "finished_at": record.finished_at}
+                (folder / folders.DONE).write_text(json.dumps(done))
+            store.append(record)
+    ours, theirs = (
+        compare_rows(select([f"mmvit/table1:{row}"]), store, "mini")[0] for row in ("mm-vit-ii", "mm-vit-i")
+    )
+    (test,) = _pairs(ours, theirs, "ucf101_top1", store.folder, {})
+    assert test.weight == 1 and test.difference.shape == (1, 64)
+
+
+def test_seeds_that_all_agree_give_the_interval_of_the_videos(store: Store, measure: Measure) -> None:
+    """No spread over seeds is no certainty: the next one may differ."""
+    measure(VIT, "paper", 75.0, 75.0, videos_expected=400, videos_decoded=400)
+    measure(KV, "paper", 80.0, 80.0, videos_expected=400, videos_decoded=400)
+    low, high = reference_of(store, KV, "paper")["interval"]
+    assert low < 0 < 5 < high
+    assert json.loads(report(select([KV]), store.folder, "paper", "json"))[0]["verdict"] != "within"
 
 
 def test_the_same_numbers_give_the_same_interval(store: Store, scored: Callable[..., None]) -> None:

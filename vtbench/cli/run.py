@@ -33,6 +33,7 @@ def options(parser: Parser) -> None:
     """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --wandb."""
     add_selectors(parser)
     add_scale(parser, "mini")
+    parser.set_defaults(scale=None)  # a config of --spec has its own
     add_seeds(parser)
     add_folders(parser)
     add_machine(parser)
@@ -92,6 +93,8 @@ def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings) -> int:
     for option in ("again", "test_again"):
         if getattr(args, option):
             raise UsageError(f"--limit writes no result; leave out --{option.replace('_', '-')}")
+    if args.wandb != "off":
+        raise UsageError("--limit writes no result; leave out --wandb")
     if len(args.seeds) > 1:
         raise UsageError(f"--limit tries one seed, not {len(args.seeds)}")
     from vtbench.run.jobs.dry import DryRun, dry_run
@@ -113,10 +116,14 @@ def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings) -> int:
 def _rows(args: argparse.Namespace) -> list[Row]:
     """The rows to run; of a config, its row, and its scale in `args`."""
     if args.spec is None:
+        args.scale = args.scale or "mini"
         return selected_rows(args)
     if args.selectors or args.variant or args.set:
         raise UsageError("--spec says which row and what is changed; leave out SEL, --variant and --set")
     from vtbench.papers.resolved import read_spec
 
-    row, args.scale = read_spec(Path(args.spec))
+    row, scale = read_spec(Path(args.spec))
+    if args.scale not in (None, scale):
+        raise UsageError(f"--spec {args.spec} is of {scale} scale; leave out --scale {args.scale}, or write it anew")
+    args.scale = scale
     return [row]

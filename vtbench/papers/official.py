@@ -26,6 +26,7 @@ from typing import Any
 from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.fields import key
 from vtbench.papers.load import load_paper
+from vtbench.papers.override import keys_of
 from vtbench.papers.select import select
 from vtbench.papers.spec.document import Node, Problems, build, described, read_yaml
 from vtbench.papers.spec.layers import RowRecipe, raw
@@ -182,14 +183,22 @@ def compare(paper: Paper) -> Compared:
     problems: list[str] = []
     keys: dict[str, None] = {}
     trained = [
-        (row, spec.recipe.leaves())
+        (row, spec.recipe.leaves(), _keys(spec))
         for row in paper.rows
         if row.own and row.status == "runnable" and row.like is None
         for spec in row.recipes.values()
         if "paper" in spec.scales
     ]
     for setting in official_settings(paper.name):
-        concerned = [(row, leaves) for row, leaves in trained if setting.concerns(row, leaves)]
+        every = {name for _, _, names in trained for name in names}
+        if misspelt := [name for name in setting.when if name not in every]:
+            problems.append(f"{setting.place}: when: {unknown('key', misspelt[0], sorted(every))}")
+            continue
+        concerned = [(row, leaves) for row, leaves, _ in trained if setting.concerns(row, leaves)]
+        of_them = {name for row, leaves, names in trained if setting.concerns(row, leaves) for name in names}
+        if concerned and setting.key not in of_them:
+            problems.append(f"{setting.place}: {unknown('key', setting.key, sorted(of_them))}")
+            continue
         if not concerned:
             problems.append(f"{setting.place}: is of no row; remove it, or mend `rows` and `when`")
             continue
@@ -216,6 +225,11 @@ def compare(paper: Paper) -> Compared:
         else:
             differences += [Difference(setting, ours, tuple(ids)) for ours, ids in others.values()]
     return Compared(tuple(keys), tuple(differences), tuple(problems))
+
+
+def _keys(spec: RowRecipe) -> set[str]:
+    """What a recipe can have, by dotted key."""
+    return {f"{block}.{name}" for block, names in keys_of(spec).items() for name in names} | {"model.name"}
 
 
 def _shown(value: Any) -> str:

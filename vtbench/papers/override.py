@@ -73,7 +73,7 @@ def _having(rows: Sequence[Row], name: str) -> list[Row]:
     if having:
         return having
     known = list(dict.fromkeys(variant for row in rows for variant in variants_of(row)))
-    which = rows[0].id if len(rows) == 1 else "these rows"
+    which = rows[0].id if len(rows) == 1 else "this selection"
     raise UsageError(f"--variant {name}: {unknown('variant', name, known, of=which)}")
 
 

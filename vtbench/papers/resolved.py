@@ -69,13 +69,18 @@ def read_spec(path: Path) -> tuple[Row, Scale]:
     row, measurement = _row(given["row"])
     if scale not in row.recipes[measurement].scales:
         given["scale"].fail(f"'{measurement}' of {row.id} does not exist at {scale} scale")
+    for block in NAMES:
+        if block not in given and getattr(recipe_at(row, measurement, scale), block) is not None:
+            top.fail("missing: a config says everything; `vtbench show ROW --resolved` writes it", below=block)
     return _edited(row, measurement, scale, given), scale
 
 
 def _row(node: Node) -> tuple[Row, str]:
     rows: list[Row] = []
+    if not isinstance(node.value, str):
+        node.fail(f"must be text, as paper/table:row@measurement, not {described(node)}")
     try:
-        rows = select([str(node.value)])
+        rows = select([node.value])
     except UsageError as error:
         node.fail(str(error))
     if len(rows) != 1 or rows[0].status != "runnable" or len(rows[0].asked_recipes) != 1:
@@ -101,15 +106,20 @@ def _edited(row: Row, measurement: str, scale: Scale, given: Mapping[str, Node])
         for key, inner in node.value.items():
             if key not in (*known.get(block, ()), *(("name",) if block == "model" else ("pretraining",))):
                 inner.fail(unknown("key", f"{block}.{key}", [f"{block}.{name}" for name in known.get(block, ())]))
-            if inner.plain() != now.get(f"{block}.{key}"):
+            if not _same(inner.plain(), now.get(f"{block}.{key}")):
                 blocks.setdefault(block, {})[key] = inner
-        if block == "init" and blocks.get("init"):
+        if block == "init" and (blocks.get("init") or any(f"init.{name}" not in now for name in node.value)):
             blocks["init"] = dict(node.value)
     for key in now:
         block, _, inner_key = key.partition(".")
         node = given.get(block)
-        if block != "init" and (node is None or inner_key not in node.value):
+        if node is None or inner_key not in node.value:
             where = node or given["row"]
+            if block == "init":  # one choice: what is left of it stands for all
+                blocks[block] = dict(node.value) if node is not None and node.value else {}
+                if not blocks[block]:
+                    where.fail("is empty; `scratch: true` starts from random weights")
+                continue
             blocks.setdefault(block, {})[inner_key] = Node(None, where.file, where.line, key)
     if not blocks:
         return row
@@ -119,4 +129,15 @@ def _edited(row: Row, measurement: str, scale: Scale, given: Mapping[str, Node])
         changed.at(scale)
     except SpecError as error:
         raise SpecError(str(error).removeprefix(f"{row.where}: "), error.others) from error
-    return dataclasses.replace(row, recipes={**row.recipes, measurement: changed}, variant=title)
+    place = given["row"]
+    recipes = {**row.recipes, measurement: changed}
+    return dataclasses.replace(row, recipes=recipes, variant=title, file=place.file, line=place.line)
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    """Equal, and of one type: for Python, True is 1 and 5.0 is 5."""
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
+    return type(ours) is type(theirs) and bool(ours == theirs)

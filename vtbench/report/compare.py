@@ -143,9 +143,17 @@ def compare_rows(rows: Sequence[Row], store: Store, scale: Scale, tolerance: flo
     for record in store.read():
         if record.scale == scale:
             by_row.setdefault(record.id, []).append(record)
-    return [
-        _compare(row, scale, [r for r in by_row.get(row.id, []) if r.variant == row.variant], tolerance) for row in rows
-    ]
+    return [_compare(row, scale, _lines_of(row, scale, by_row.get(row.id, [])), tolerance) for row in rows]
+
+
+def _lines_of(row: Row, scale: Scale, records: Sequence[Record]) -> list[Record]:
+    """The lines of a row, or of a variant of it; where the variant changes nothing at this scale, the row's own too."""
+    own = [record for record in records if record.variant is None]
+    if row.variant is None:
+        return own
+    seeds = {record.seed for record in own}
+    unchanged = {m.evaluation.key for seed in seeds for m in measurements(row, scale, seed) if m.variant is None}
+    return [r for r in records if r.variant == row.variant or (r.variant is None and r.evaluation_key in unchanged)]
 
 
 def variants_measured(rows: Sequence[Row], store: Store) -> dict[str, list[str]]:
@@ -222,7 +230,7 @@ def _estimate(metric: str, values: Sequence[float], videos: int, classes: int) -
     known = METRICS.get(metric)  # None for a metric of the user's
     mean, sd = mean_and_sd(values)
     interval = None
-    if len(values) > 1:
+    if sd:  # seeds that all agree say nothing of how far the next one would be
         interval = t_interval(values)
     elif known and known.of_videos:
         interval = wilson_interval(mean, videos)

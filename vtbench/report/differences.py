@@ -2,11 +2,13 @@
 the order of the rows; and how many rows a tolerance around a printed number cannot tell from it.
 
 The measured difference is that of the means over the seeds. Where the store has the scores of every test video of
-both rows for the same seeds, its interval is paired: a bootstrap that draws videos and, as blocks, seeds (`RESAMPLES`
-times, with a fixed generator; Efron and Tibshirani, An Introduction to the Bootstrap, 1993), and the two rows are
-compared video by video (McNemar's exact test over the pairs of all seeds). Otherwise it is unpaired, and says so:
-Welch's interval over two or more seeds of each row, else Newcombe's for two shares of the videos (Stat. Med. 17 (1998)
-873, method 10).
+both rows for the same seeds, its interval is paired. Test videos are drawn, each with the results of all seeds
+(`RESAMPLES` times, with a fixed generator; Efron and Tibshirani, An Introduction to the Bootstrap, 1993). With two or
+more seeds Student's interval of the differences seed by seed is added in quadrature: a draw of few seeds would say too
+little of what another one gives. With one seed the interval is of the test videos alone, and two rows with one test set
+are also compared by McNemar's exact test; over several seeds its pairs are not independent. Otherwise the interval is
+unpaired, and says so: Welch's over two or more seeds of each row, else, or where no seed differs, Newcombe's for two
+shares of the videos (Stat. Med. 17 (1998) 873, method 10).
 
 The order is compared by Kendall's tau-b of printed and measured numbers, with Fieller's interval (Biometrika 44 (1957)
 470) for five rows or more.
@@ -16,12 +18,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import Comparison, Estimate
-from vtbench.report.statistics import TOLERANCE, Difference, Interval, Order, welch_interval, wilson_interval
+from vtbench.report.statistics import (
+    TOLERANCE,
+    Difference,
+    Interval,
+    Order,
+    t_interval,
+    welch_interval,
+    wilson_interval,
+)
 from vtbench.results.record import Record
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RESAMPLES = 2000
 
@@ -73,68 +88,106 @@ def _measurements(row: Row, metric: str) -> tuple[str, ...]:
     return tuple(name for name in row.recipes if row.metric(name, "top1") == metric)
 
 
+@dataclass(frozen=True)
+class _Test:
+    """One test set on which both rows were tested, for each seed."""
+
+    weight: float
+    """Its share of the mean that the row prints."""
+    difference: np.ndarray
+    """int8 (seeds, videos): 1 where only the row was right, -1 where only the reference row was."""
+
+
 def _pairs(
     comparison: Comparison,
     reference: Comparison,
     metric: str,
     results: Path,
     cache: dict[str, Mapping[str, bool] | None],
-) -> list[tuple[list[bool], list[bool]]] | None:
-    """For each seed that both rows have, whether each of the same test videos was right in one and in the other; None
-    where a seed of either is missing in the other or the store lacks the scores of one."""
-    sides = [_by_seed(one, metric, results, cache) for one in (comparison, reference)]
-    if sides[0] is None or sides[1] is None or not sides[0] or sides[0].keys() != sides[1].keys():
+) -> list[_Test] | None:
+    """The tests of both rows, video by video; None where a seed of either is missing in the other, the videos are not
+    the same, or the store lacks the scores of one."""
+    import numpy as np
+
+    names = _measurements(comparison.row, metric)
+    if names != _measurements(reference.row, metric):
         return None
-    pairs = []
-    for seed, ours in sides[0].items():
-        theirs = sides[1][seed]
-        if ours.keys() != theirs.keys():
-            return None
-        pairs.append((list(ours.values()), [theirs[name] for name in ours]))
-    return pairs
+    sides = [_records(one, names) for one in (comparison, reference)]
+    if not sides[0] or sides[0].keys() != sides[1].keys():
+        return None
+    shared: dict[tuple[str, str], int] = {}  # splits that are one evaluation at a small scale are one test
+    rows: dict[str, list[np.ndarray]] = {}
+    for seed in sorted(sides[0]):
+        ours, theirs = (side[seed] for side in sides)
+        for name in names:
+            if name not in ours or name not in theirs:
+                return None
+            found = _hits(comparison.row, ours[name], results, cache)
+            other = _hits(reference.row, theirs[name], results, cache)
+            if found is None or other is None or found.keys() != other.keys():
+                return None
+            right, there = ([side[video] for video in sorted(found)] for side in (found, other))
+            rows.setdefault(name, []).append(np.array(right, np.int8) - np.array(there, np.int8))
+    first = min(sides[0])
+    for name in names:
+        keys = sides[0][first][name].evaluation_key, sides[1][first][name].evaluation_key
+        shared[keys] = shared.get(keys, 0) + 1
+    tests, seen = [], set()
+    for name in names:
+        keys = sides[0][first][name].evaluation_key, sides[1][first][name].evaluation_key
+        if keys not in seen:
+            seen.add(keys)
+            if len({len(row) for row in rows[name]}) > 1:
+                return None
+            tests.append(_Test(shared[keys] / len(names), np.stack(rows[name])))
+    return tests
 
 
-def _by_seed(
-    comparison: Comparison, metric: str, results: Path, cache: dict[str, Mapping[str, bool] | None]
-) -> dict[int, dict[tuple[str, str], bool]] | None:
-    """Seed -> (measurement, id of a video) -> whether it was right; None where the store lacks the scores of one."""
+def _records(comparison: Comparison, names: Sequence[str]) -> dict[int, dict[str, Record]]:
+    """Seed -> measurement -> its line."""
+    found: dict[int, dict[str, Record]] = {}
+    for record in comparison.counted:
+        if record.measurement in names:
+            found.setdefault(record.seed, {})[record.measurement] = record
+    return found
+
+
+def _hits(
+    row: Row, record: Record, results: Path, cache: dict[str, Mapping[str, bool] | None]
+) -> Mapping[str, bool] | None:
     from vtbench.report.scores import hits
 
-    wanted = _measurements(comparison.row, metric)
-    found: dict[int, dict[tuple[str, str], bool]] = {}
-    seen: dict[int, set[str]] = {}
-    for record in comparison.counted:
-        if record.measurement not in wanted:
-            continue
-        key = f"{record.evaluation_key} {record.finished_at}"
-        if key not in cache:
-            recipe = comparison.row.recipes[record.measurement].recipe
-            cache[key] = hits(results, record, recipe.eval.average if recipe.eval else "logits")
-        one = cache[key]
-        if one is None:
-            return None
-        seen.setdefault(record.seed, set()).add(record.measurement)
-        found.setdefault(record.seed, {}).update({(record.measurement, name): right for name, right in one.items()})
-    return {seed: videos for seed, videos in found.items() if seen[seed] == set(wanted)}
+    key = f"{record.evaluation_key} {record.finished_at}"
+    if key not in cache:
+        recipe = row.recipes[record.measurement].recipe
+        cache[key] = hits(results, record, recipe.eval.average if recipe.eval else "logits")
+    return cache[key]
 
 
-def _paired(pairs: Sequence[tuple[list[bool], list[bool]]]) -> tuple[Interval, float]:
-    """The interval, in percentage points, and McNemar's p. One element per seed."""
+def _paired(tests: Sequence[_Test]) -> tuple[Interval, float | None]:
+    """The interval, in percentage points, and McNemar's p for a single test of a single seed."""
     import numpy as np
-    from scipy.stats import binomtest
 
-    ours, theirs = (np.array([pair[side] for pair in pairs], dtype=np.int8) for side in (0, 1))
-    difference = ours - theirs  # (seeds, videos)
     draw = np.random.default_rng(0)
-    seeds, videos = difference.shape
-    means = np.empty(RESAMPLES)
-    for number in range(RESAMPLES):
-        blocks = draw.integers(seeds, size=seeds)
-        means[number] = difference[blocks].mean(axis=0)[draw.integers(videos, size=videos)].mean()
-    low, high = np.quantile(means, [0.025, 0.975])
-    won, lost = int((difference > 0).sum()), int((difference < 0).sum())
-    p = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
-    return (100 * float(low), 100 * float(high)), p
+    means = np.zeros(RESAMPLES)
+    for test in tests:
+        by_video = test.difference.mean(axis=0)
+        videos = len(by_video)
+        means += test.weight * np.array([by_video[draw.integers(videos, size=videos)].mean() for _ in range(RESAMPLES)])
+    by_seed = sum(test.weight * test.difference.mean(axis=1) for test in tests)
+    mean = float(np.mean(by_seed))
+    low, high = (float(end) for end in np.quantile(means, [0.025, 0.975]))
+    below, above = mean - low, high - mean
+    p = None
+    if len(by_seed) > 1:
+        half = t_interval([float(value) for value in by_seed])[1] - mean
+        below, above = math.hypot(below, half), math.hypot(above, half)
+    elif len(tests) == 1:
+        from scipy.stats import binomtest
+
+        won, lost = int((tests[0].difference > 0).sum()), int((tests[0].difference < 0).sum())
+        p = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+    return (100 * max(-1.0, mean - below), 100 * min(1.0, mean + above)), p
 
 
 # ---- unpaired --------------------------------------------------------------------------------------------------------
@@ -158,7 +211,7 @@ def _unpaired(comparison: Comparison, reference: Comparison, metric: str) -> Int
     if not ours or not theirs:
         return None
     gap = sum(ours) / len(ours) - sum(theirs) / len(theirs)
-    if len(ours) > 1 and len(theirs) > 1:
+    if len(ours) > 1 and len(theirs) > 1 and (len(set(ours)) > 1 or len(set(theirs)) > 1):
         low, high = welch_interval(ours, theirs)
         return max(-100.0, low), min(100.0, high)
     mean, their_mean = sum(ours) / len(ours), sum(theirs) / len(theirs)

@@ -34,7 +34,7 @@ def as_csv(comparisons: Mapping[Scale, Sequence[Comparison]], ratios: Mapping[Sc
     Numbers as in the JSON."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((*CSV_COLUMNS, "printed_ratio", *CSV_SPEED_COLUMNS))
+    writer.writerow((*CSV_COLUMNS, "printed_ratio", *CSV_SPEED_COLUMNS, "variant"))
     for entry in json.loads(as_json(comparisons, ratios)):
         printed, lines = entry["speed"]["printed"], entry["speed"]["measured"]
         metrics = dict.fromkeys([*entry["published"], *entry["measured"], *(line["metric"] for line in lines)])
@@ -48,6 +48,7 @@ def as_csv(comparisons: Mapping[Scale, Sequence[Comparison]], ratios: Mapping[Sc
                         *((entry["delta"] or {}).get(metric), entry["verdict"], entry["commit"]),
                         printed.get(metric, {}).get("ratio"),
                         *(line.get(column) for column in CSV_SPEED_COLUMNS),
+                        entry["variant"],
                     ]
                 )
     return out.getvalue()

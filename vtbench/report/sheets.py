@@ -14,6 +14,7 @@ from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, m
 from vtbench.report.ratios import Ratios
 from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
+from vtbench.scales import Scale
 
 LABEL = "label"
 
@@ -169,7 +170,7 @@ def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
         what = f"order of {ranks.rows} rows by {ranks.metric}, print and measurement"
         notes.append(f"{what}: Kendall's tau {ranks.tau:+.2f}{low_high}")
     if any(c.difference is not None and c.difference.p is not None for c in comparisons):
-        notes.append("p: McNemar's exact test over the test videos of all seeds")
+        notes.append("p: McNemar's exact test; with one seed it and the interval are of the test videos alone")
     scale = comparisons[0].scale
     if scale == "paper" and any(c.in_band for c in comparisons):
         notes.append(
@@ -278,13 +279,15 @@ def _not_comparable(comparisons: Sequence[Comparison]) -> str:
     rows = [c.row for c in comparisons if c.row.status == "runnable"]
     if not rows:
         return f"Numbers at {scale} scale are not comparable with the printed ones."
-    printed, used = (
-        {m.evaluation.data.dataset for row in rows for m in measurements(row, at)} for at in ("paper", scale)
-    )
+    sets: dict[Scale, dict[str, str]] = {"paper": {}, scale: {}}  # by row and measurement, so that they stand in pairs
+    for at, found in sets.items():
+        found.update({f"{m.row_id} {m.name}": m.evaluation.data.dataset for row in rows for m in measurements(row, at)})
+    used = list(dict.fromkeys(sets[scale].values()))
+    printed = dict.fromkeys(sets["paper"][name] for name in [*sets[scale], *sets["paper"]] if name in sets["paper"])
     synthetic = all(load_dataset(name).synthetic for name in used)
-    instead = sorted(printed - used)
+    instead = [name for name in printed if name not in used]
     return (
-        f"NOT COMPARABLE with the printed numbers: small networks on {' and '.join(sorted(used))}"
+        f"NOT COMPARABLE with the printed numbers: small networks on {' and '.join(used)}"
         f"{' (synthetic videos)' if synthetic else ''}{', not ' + ' and '.join(instead) if instead else ''}."
     )
 
@@ -389,11 +392,10 @@ def summary(comparisons: Sequence[Comparison], tolerance: float = TOLERANCE) -> 
     """What is to be said below all tables of one scale: how much was measured, and how to read it."""
     scale = comparisons[0].scale
     evaluations = distinct_evaluations(comparisons)
-    run = sum(bool(comparison.measured) for comparison in comparisons)
+    own = [comparison for comparison in comparisons if comparison.row.variant is None]
+    run = sum(bool(comparison.measured) for comparison in own)
     plural = "" if len(evaluations) == 1 else "s"
-    lines = [
-        f"{scale} scale: {run} of {len(comparisons)} rows have results, from {len(evaluations)} evaluation{plural}."
-    ]
+    lines = [f"{scale} scale: {run} of {len(own)} rows have results, from {len(evaluations)} evaluation{plural}."]
     shared: dict[tuple[str, ...], None] = {}
     for members in evaluations.values():
         if len(members) > 1:

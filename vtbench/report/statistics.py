@@ -45,7 +45,8 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
 
 
 def welch_interval(ours: Sequence[float], theirs: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Welch's t interval of the difference of two means of two or more independent values each, in their unit."""
+    """Welch's t interval of the difference of two means of two or more independent values each, in their unit.
+    Raises ValueError where no side has any spread: that says nothing of how far the next seed would be."""
     from scipy.special import stdtrit
 
     (mean, sd), (their_mean, their_sd) = mean_and_sd(ours), mean_and_sd(theirs)
@@ -54,7 +55,7 @@ def welch_interval(ours: Sequence[float], theirs: Sequence[float], confidence: f
     parts = sd * sd / len(ours), their_sd * their_sd / len(theirs)
     gap, variance = mean - their_mean, sum(parts)
     if variance == 0:
-        return gap, gap
+        raise ValueError("a Welch interval needs values that differ")
     freedom = variance**2 / (parts[0] ** 2 / (len(ours) - 1) + parts[1] ** 2 / (len(theirs) - 1))
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
     return gap - half, gap + half

@@ -68,26 +68,32 @@ def draw(
 
 def _fitted(sheet: Sheet, console: Console) -> tuple[Table, list[Column]]:
     """The table without as many of its less important columns as it takes to fit, and those columns."""
-    keep = max(column.rank for column in sheet.columns)
     unlimited = console.options.update_width(10_000)  # what a table needs is otherwise cut to what there is
-    while True:
-        table = _table(sheet, keep)
-        needed = Width.get(console, unlimited, table).minimum
-        if keep == 0 or needed <= console.width:
-            return table, [column for column in sheet.columns if column.rank > keep]
-        keep -= 1
+
+    def fits(numbers: Sequence[int]) -> bool:
+        return Width.get(console, unlimited, _table(sheet, numbers)).minimum <= console.width
+
+    by_rank = sorted(range(len(sheet.columns)), key=lambda number: (sheet.columns[number].rank, number))
+    kept = list(by_rank)
+    while sheet.columns[kept[-1]].rank and not fits(sorted(kept)):
+        kept.pop()
+    for number in by_rank[len(kept) :]:  # a narrow one may fit where a wide one did not
+        if fits(sorted([*kept, number])):
+            kept.append(number)
+    left_out = [column for number, column in enumerate(sheet.columns) if number not in kept]
+    return _table(sheet, sorted(kept)), left_out
 
 
-def _table(sheet: Sheet, keep: int) -> Table:
-    kept = [number for number, column in enumerate(sheet.columns) if column.rank <= keep]
+def _table(sheet: Sheet, kept: Sequence[int]) -> Table:
+    least = all(sheet.columns[number].rank == 0 for number in kept)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for number in kept:
         column = sheet.columns[number]
         justify: Literal["left", "right"] = "right" if column.right else "left"
         natural = max(map(len, (*column.header, *column.cells)))
         # Labels may take two lines; numbers are never broken unless nothing is left to leave out.
-        may_break = keep == 0 or column.header[1] == LABEL
-        minimum = None if keep == 0 else min(natural, 12) if may_break else natural
+        may_break = least or column.header[1] == LABEL
+        minimum = None if least else min(natural, 12) if may_break else natural
         header = "\n".join(column.header)
         table.add_column(header, justify=justify, overflow="fold", min_width=minimum, no_wrap=not may_break)
     for row, verdict in enumerate(sheet.verdicts):

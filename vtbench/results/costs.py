@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vtbench.fields import key
 from vtbench.results.record import Line, csv_line
-from vtbench.results.store import _File
+from vtbench.results.store import LineFile
 from vtbench.scales import Scale
 
 
@@ -39,7 +39,7 @@ class Cost:
     """Of one clip."""
 
 
-class CostStore(_File[CostRecord]):
+class CostStore(LineFile[CostRecord]):
     """`cost.csv`: rewritten as a whole, a line per network and convention."""
 
     name = "cost.csv"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 L = TypeVar("L", bound=Line)
 
 
-class _File(Generic[L]):
+class LineFile(Generic[L]):
     """One CSV file of the results folder, a line per record.
 
     Several processes may append at once: each holds a lock on the file while it writes its one line. A file that lacks
@@ -234,7 +234,7 @@ class _File(Generic[L]):
         )
 
 
-class Store(_File[Record]):
+class Store(LineFile[Record]):
     """`results.csv`; what its lines were measured on is in `runs/` beside it (see vtbench.results.folders)."""
 
     name = "results.csv"
@@ -259,7 +259,7 @@ class Store(_File[Record]):
         return [r for r in self.read() if (r.evaluation_key, r.scale) == (evaluation_key, scale)]
 
 
-class SpeedStore(_File[SpeedRecord]):
+class SpeedStore(LineFile[SpeedRecord]):
     """`speed.csv`."""
 
     name = "speed.csv"

@@ -264,7 +264,7 @@ class Eval:
     """The test protocol: which views of a video, and how their scores become one."""
 
     clips: int = key("clips per video", at_least=1)
-    crops: int = key("crops per clip along the longer side", at_least=1)
+    crops: Literal[1, 3] = key("crops per clip along the longer side")
     clip_sampling: Literal["uniform", "random", "spread", "centred", "uniform_beyond"] = key(
         "where the clips start: uniform, at even parts of the video; random, as in training; spread, at even parts of "
         "the starts, short of the last one (LAPS's code); centred, in the middle of even parts of the starts (PST's); "

@@ -15,7 +15,7 @@ from pathlib import Path
 import lightning as L
 import torch
 
-from vtbench.errors import RunError, VtbenchError
+from vtbench.errors import RunError, SpecError, VtbenchError
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.recipe import Data
 from vtbench.papers.spec.schema import Row
@@ -23,6 +23,7 @@ from vtbench.papers.trainings import Evaluation, Start, Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble, assemble_test
 from vtbench.run.jobs.plan import graph, require_work
+from vtbench.run.network import impossible
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.scales import Scale
@@ -73,7 +74,11 @@ def dry_run(
     with tempfile.TemporaryDirectory() as folder:
         here = dataclasses.replace(settings, results=Path(folder))
         small: dict[str, Training] = {}
-        for key, job in graph(wanted).items():
+        jobs = graph(wanted)
+        for job in jobs.values():
+            if wrong := impossible(job.training, job.evaluations.values()):
+                raise SpecError(f"{job.where}: {job.title}: {wrong}" if job.where else f"{job.title}: {wrong}")
+        for key, job in jobs.items():
             small[key] = _limited(job.training, limit, small)
             try:
                 with errors_in_one_line(None):
