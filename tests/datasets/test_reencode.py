@@ -267,6 +267,8 @@ def test_sound_is_kept_in_step(tmp_path: Path, codec: str, video_s: float, sound
     [
         *(("a.mkv", "wavpack", 192000, "mono", 96000), ("a.mkv", "wavpack", 4000, "stereo", 7350)),
         *(("a.avi", "pcm_s16le", 44100, "stereo", 44100), ("a.mkv", "pcm_s16le", 48000, "5.1", 48000)),
+        # MP3 below 16 kHz is MPEG-2.5, which mp4 does not hold.
+        *(("a.avi", "libmp3lame", 8000, "mono", 8000), ("a.mkv", "libmp3lame", 11025, "stereo", 11025)),
     ],
 )
 def test_sound_that_aac_does_not_take_as_it_is(
@@ -280,6 +282,52 @@ def test_sound_that_aac_does_not_take_as_it_is(
     assert (frames[0].sample_rate, frames[0].layout.name) == (becomes, layout)
     assert sound.shape[-1] / becomes == pytest.approx(1, abs=0.3)
     assert np.abs(sound[0]).max() == pytest.approx(0.1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.avi", "libx264", encoded.x264(12, "bframes=3:b-adapt=0")),
+        ("a.avi", "mpeg4", {"bf": "2", "g": "12"}),
+        ("a.avi", "mpeg4", {"g": "12"}),
+        ("a.mkv", "libx264", encoded.x264(12, "bframes=3:b-adapt=0", "open-gop=1")),
+        ("a.ts", "libx264", encoded.x264(12, "bframes=3:b-adapt=0")),
+    ],
+)
+def test_each_picture_is_shown_when_it_was(tmp_path: Path, name: str, codec: str, options: dict[str, str]) -> None:
+    """Also those of avi, whose packets are counted as they are coded: frame n at n / 25 s. Sound is placed by them."""
+    encoded.encode(tmp_path / "source" / name, encoded.numbered(30), codec=codec, options=options)
+    assert prepared(tmp_path / "source", tmp_path / "target").failed == []
+    with av.open(str(tmp_path / "target" / "a.mp4")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times == pytest.approx([n / 25 for n in range(30)], abs=1e-3)
+
+
+def test_a_track_of_sound_that_is_announced_and_empty_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "source" / "a.ts"
+    path.parent.mkdir()
+    with av.open(str(path), "w") as out:
+        picture = out.add_stream("libx264", rate=25, options=encoded.x264(12))
+        picture.width, picture.height, picture.pix_fmt = encoded.WIDTH, encoded.HEIGHT, "yuv420p"
+        out.add_stream("aac", rate=16000, layout="mono")
+        for frame in encoded.numbered(20):
+            out.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(picture.encode(None))
+    assert streams(path) == ["h264", "aac"]
+    assert prepared(tmp_path / "source", tmp_path / "target").failed == []
+    assert streams(tmp_path / "target" / "a.mp4") == ["mpeg4"]
+
+
+def test_a_mirrored_video_comes_out_as_it_is_shown(tmp_path: Path) -> None:
+    path = encoded.encode(tmp_path / "source" / "a.mp4", encoded.numbered(3), options=encoded.x264(12))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    data[at : at + 4] = (-1 << 16).to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+    assert prepared(tmp_path / "source", tmp_path / "target").failed == []
+    with VideoReader(path) as before, VideoReader(tmp_path / "target" / "a.mp4") as after:
+        old, new = before.frames([0, 2]), after.frames([0, 2])
+    assert np.abs(old.astype(int) - new).mean() < 8 < np.abs(old[:, :, ::-1].astype(int) - new).mean()
 
 
 @pytest.mark.parametrize("height", [96, 94])  # 94: planes of colour whose lines do not fill lines of brightness

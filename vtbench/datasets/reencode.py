@@ -28,6 +28,7 @@ import numpy as np
 from vtbench.errors import DataError, VideoError
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
+from vtbench.video.display import Display, display_of
 
 __all__ = ["Reencoded", "reencode_mpeg4"]
 
@@ -228,13 +229,14 @@ def _encode(file: Path, part: Path, recipe: _Recipe) -> int:
         rate = with_audio.streams.video[0].average_rate or Fraction(25)
         stream = _add_video(out, recipe, rate)
         begin = (with_audio.start_time or 0) / av.time_base
+        times = [] if reader.has_index else _times_by_rank(file)
         audio = _audio(file, with_audio, out, begin)
         upcoming = next(audio, None)
         count, last = 0, -1
         for frame in reader.sequential():
-            at = count / rate if frame.time is None else frame.time - begin
+            at = times[count] if count < len(times) else count / rate if frame.time is None else frame.time - begin
             last = max(last + 1, round(at * _TICKS))
-            picture = _scaled(frame, recipe.size)
+            picture = _scaled(frame, display_of(frame, file), recipe.size)
             picture.pts, picture.time_base = last, Fraction(1, _TICKS)
             out.mux(stream.encode(picture))
             count += 1
@@ -250,6 +252,24 @@ def _encode(file: Path, part: Path, recipe: _Recipe) -> int:
     if count < 2:
         raise VideoError(file, "has a single frame, and so no motion; take it out", count)
     return count
+
+
+def _times_by_rank(file: Path) -> list[float]:
+    """Seconds of each frame from the start of the file, where no stamp says when a frame is shown: avi counts its
+    packets as they are coded, and copies of avi keep that. The n-th frame shown has the n-th stamp. Empty where frames
+    have stamps of their own."""
+    with av.open(str(file), metadata_errors="ignore") as container:
+        stream = container.streams.video[0]
+        begin = (container.start_time or 0) / av.time_base
+        stamps = [(p.pts, p.dts) for p in container.demux(stream) if p.size and not p.is_discard]
+        if any(dts is None for _, dts in stamps):
+            return []
+        if container.format.name != "avi":
+            shown = [pts for pts, _ in stamps if pts is not None]
+            goes_back = any(later <= stamp for stamp, later in itertools.pairwise(shown))
+            if len(shown) < len(stamps) or goes_back or not stream.codec_context.has_b_frames:
+                return []
+        return [float(dts * stream.time_base) - begin for _, dts in stamps if dts is not None]
 
 
 def _without_picture(file: Path) -> int:
@@ -281,10 +301,9 @@ def _add_video(out: av.container.OutputContainer, recipe: _Recipe, rate: Fractio
     return stream
 
 
-def _scaled(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
+def _scaled(frame: av.VideoFrame, display: Display, size: tuple[int, int]) -> av.VideoFrame:
     """The frame as displayed, stretched to `size`, without its type: the encoder decides on I and P itself."""
-    turns = round(frame.rotation / 90) % 4
-    width, height = size if turns % 2 == 0 else size[::-1]
+    width, height = size[::-1] if display.transposed else size
     # The new file cannot say which colour matrix and range it has, and is read as BT.601, limited ("MPEG").
     scaled = frame.reformat(
         *(width, height, "yuv420p"),
@@ -294,10 +313,10 @@ def _scaled(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
         threads=1,
     )
     planes = scaled.to_ndarray()  # (3 H / 2, W): H lines of Y, then U and V with half the lines of half the width
-    if turns:
+    if display.changes:
         half = (height // 2, width // 2)
         parts = [planes[:height], *planes[height:].reshape(2, *half)]
-        planes = np.concatenate([np.rot90(part, turns).ravel() for part in parts]).reshape(-1, size[0])
+        planes = np.concatenate([display.picture(part).ravel() for part in parts]).reshape(-1, size[0])
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv420p")
 
 
@@ -310,12 +329,15 @@ def _audio(
     stream = container.streams.audio[0]
     if stream.codec_context is None:
         raise VideoError(file, "the codec of its audio is unknown to FFmpeg; convert it to AAC, or remove it")
-    coding = stream.codec_context.codec.canonical_name
-    # mp4 holds PCM too, but only of stated speaker positions, which avi and Matroska do not state.
-    if coding in out.supported_codecs and not coding.startswith("pcm_"):
+    coding, hertz = stream.codec_context.codec.canonical_name, stream.codec_context.sample_rate
+    if not hertz or not stream.codec_context.layout.nb_channels:  # announced, and nothing came
+        return iter(())
+    # mp4 holds PCM too, but only of stated speaker positions, which avi and Matroska do not state; and no MP3 below
+    # 16 kHz, which is MPEG-2.5.
+    if coding in out.supported_codecs and not coding.startswith("pcm_") and not (coding == "mp3" and hertz < 16_000):
         return _copied(container, stream, out.add_stream_from_template(stream), begin)
     # The encoder takes some rates, to which it resamples, and wants the usual positions stated where the file has none.
-    rate = min(av.Codec("aac", "w").audio_rates, key=lambda rate: abs(rate - stream.codec_context.sample_rate))
+    rate = min(av.Codec("aac", "w").audio_rates, key=lambda rate: abs(rate - hertz))
     layout = stream.codec_context.layout
     name = f"{layout.nb_channels}c" if layout.name.endswith("channels") else layout.name
     return _encoded(container, stream, out.add_stream("aac", rate=rate, layout=name), begin)

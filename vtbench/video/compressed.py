@@ -37,6 +37,7 @@ from av.codec.context import Flags, Flags2
 from av.video.frame import PictureType
 
 from vtbench.video.decode import VideoReader
+from vtbench.video.display import Display, display_of
 from vtbench.video.h264 import Bits, H264ParameterSet, h264_parameter_sets, nal_units, parameter_set, unescaped
 from vtbench.video.motion import accumulate, block_vectors, compensate_bilinear, compensate_whole, pad, spread
 from vtbench.video.triplets import TripletArrays, Triplets
@@ -180,7 +181,7 @@ class CompressedReader(VideoReader):
         if numbers.min() < 0 or (known is not None and numbers.max() >= known):
             raise IndexError(f"{self.path}: frames {numbers.min()} to {numbers.max()} asked of {known}")
         distinct = {int(n): np.flatnonzero(numbers == n) for n in np.unique(numbers)}
-        read, turns = None, 0
+        read, display = None, Display()
         for number, frame, gop in self._pictures(sorted(distinct)):
             if convention == "iframe" and number != gop.first:
                 gop.moves.append(self._vectors(frame)[::2])
@@ -188,7 +189,7 @@ class CompressedReader(VideoReader):
                 continue
             if read is None:
                 read = TripletArrays(numbers, frame.height, frame.width, pixels=compensation is not None)
-                turns = round(frame.rotation / 90) % 4
+                display = display_of(frame, self.path)
             slots = distinct.pop(number)
             if (frame.height, frame.width) != read.intra.shape[1:]:
                 raise self._error("frame size changes within the file")
@@ -204,7 +205,7 @@ class CompressedReader(VideoReader):
                 raise IndexError(f"{self.path}: frame {missing} asked of {self.num_frames}")
             raise self._error(f"frame {missing} of {self.num_frames} does not decode")
         assert read is not None
-        return read.turned(turns)
+        return read.displayed(display)
 
     def _frame_by_frame(self, convention: str, sign: str, compensation: str | None) -> Iterator[TripletArrays]:
         _refuse_arguments(convention, sign, compensation)
@@ -215,7 +216,7 @@ class CompressedReader(VideoReader):
             pixels = compensation is not None
             read = TripletArrays(np.array([number]), frame.height, frame.width, pixels=pixels, iframe=iframe)
             self._fill(read, 0, number, gop, convention, sign, compensation)
-            yield read.turned(round(frame.rotation / 90) % 4)
+            yield read.displayed(display_of(frame, self.path))
 
     def _fill(
         self,

@@ -5,11 +5,17 @@ Frame number n is the n-th frame that comes out of a sequential decode, in displ
 
 Two ways to get there, with equal pixels:
 
-- By index, for mov/mp4 and matroska/webm files whose packets all carry distinct time stamps: the packets are listed
-  once without decoding, seeks skip whole groups of pictures, and frames nobody asked for are left undecoded where no
-  other frame needs them (FFmpeg's `skip_frame=NONREF`).
+- By index, for mov/mp4 and matroska/webm files whose packets prove it: the packets are listed once without decoding,
+  seeks skip whole groups of pictures, and frames nobody asked for are left undecoded where no other frame needs them
+  (FFmpeg's `skip_frame=NONREF`).
 - Sequentially, for everything else (avi, mpeg-ts, raw streams): decoded from the start and counted. Here asking for
   `num_frames` costs a decode of its own.
+
+What proves an index: every packet has a time stamp of its own; stamps go back where the stream reorders frames; no
+frame is shown before the first packet's; each packet holds a picture; and seeks go to packets whose own bits say that
+decoding may begin there (`packets.py`), whatever the container says. What is left is checked as frames come: if the one
+that a seek went to is no I-frame or is damaged, or one that was listed does not come, the index is dropped, and the
+frames are counted from the start, before any of them is handed out.
 
 Files that end early or are damaged where they are read are refused with a `VideoError`; no frame is ever made up. What
 cannot be noticed: bytes changed so that they are still valid code, since video formats carry no checksums (FFmpeg's
@@ -28,16 +34,23 @@ from typing import Self
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from vtbench.errors import VideoError
 from vtbench.video.containers import broken_at, declared_size
+from vtbench.video.display import display_of
 from vtbench.video.files import BAD_INPUT, reason
+from vtbench.video.packets import forgets_at_seek, packet_rules
 
 __all__ = ["VideoReader"]
 
 # A seek costs a decoder flush and a restart; below about ten skipped packets, decoding on is faster.
 _MIN_PACKETS_SKIPPED = 10
+
+
+class _Disagreement(Exception):
+    """What was decoded is not what the index says."""
 
 
 class _Index:
@@ -71,8 +84,10 @@ class VideoReader:
     path: the file. Raises VideoError, naming path and reason, for a file that is missing, a directory, empty, not a
     video, without video stream, or cut short, on opening or as soon as the damage is met.
 
-    `frames` gives uint8 RGB at the file's own size after the display rotation stored in it (multiples of 90 degrees),
-    as players, torchcodec and decord show it. One decoder thread: run several processes for speed.
+    `frames` gives uint8 RGB at the file's own size, turned and mirrored as its display matrix says, as players show it
+    (torchcodec and decord turn, and do not mirror); other angles than multiples of 90 degrees are refused. Pixels that
+    are not square stay as they are stored. Of several video streams it is the first. One decoder thread: run several
+    processes for speed.
 
     `frames_decoded` counts the frames the decoder has put out so far, over all calls.
     """
@@ -114,6 +129,11 @@ class VideoReader:
             self._container = None
 
     @property
+    def has_index(self) -> bool:
+        """Whether frames are found by the file's own time stamps; else they are counted from the start."""
+        return self._index is not None
+
+    @property
     def num_frames(self) -> int:
         """Exact number of frames in the file, at least 1. Raises VideoError if the file ends early or is damaged."""
         if self._num_frames is None:
@@ -139,6 +159,18 @@ class VideoReader:
         known = self._num_frames if self._index is None else self.num_frames
         if min(distinct) < 0 or (known is not None and max(distinct) >= known):
             raise IndexError(f"{self.path}: frames {min(distinct)} to {max(distinct)} asked of {known}")
+        try:
+            found = self._found(distinct, known)
+        except _Disagreement:
+            self._index = self._num_frames = None
+            return self.frames(wanted)
+        shapes = {f.shape for f in found.values()}
+        if len(shapes) > 1:
+            raise self._error(f"frame size changes within the file: {sorted((s[1], s[0]) for s in shapes)}")
+        return np.stack([found[i] for i in wanted])
+
+    def _found(self, distinct: set[int], known: int | None) -> dict[int, np.ndarray]:
+        """The pixels of these frames by number. Raises _Disagreement before any is handed out."""
         found: dict[int, np.ndarray] = {}
         for number, frame in self._indexed(distinct) if self._index is not None else enumerate(self.sequential()):
             if number in distinct:
@@ -146,14 +178,13 @@ class VideoReader:
                 if len(found) == len(distinct):
                     break
         if len(found) < len(distinct):
+            if self._index is not None:
+                raise _Disagreement
             missing = min(distinct - found.keys())
             if known is None and missing >= self.num_frames:
                 raise IndexError(f"{self.path}: frame {missing} asked of {self.num_frames}")
             raise self._error(f"frame {missing} of {self.num_frames} does not decode")
-        shapes = {f.shape for f in found.values()}
-        if len(shapes) > 1:
-            raise self._error(f"frame size changes within the file: {sorted((s[1], s[0]) for s in shapes)}")
-        return np.stack([found[i] for i in wanted])
+        return found
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
@@ -183,21 +214,30 @@ class VideoReader:
         self._fresh = True
 
     def _build_index(self) -> _Index | None:
-        """List the packets where their time stamps can be trusted to number the frames, else None."""
+        """List the packets where they prove to number the frames, else None."""
         assert self._container is not None
         if not {"mov", "mp4", "matroska", "webm"} & set(self._container.format.name.split(",")):
             return None
+        codec = self._stream.codec_context
+        # By the codec, not by the decoder: libdav1d takes `skip_frame` only when it is opened.
+        self._skips = codec.codec.name != "libdav1d"
+        rules = packet_rules(codec.codec.canonical_name, bytes(codec.extradata or b""))
         pts: list[int | None] = []
         keyframes: list[int] = []
-        usable, damaged = True, 0
+        first_stamp: int | None = None
+        usable, seeks, damaged = True, True, 0
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size == 0:  # the flush packet at the end
                     continue
                 self._inspect(packet)
-                if packet.is_keyframe:
+                if not pts:
+                    first_stamp = packet.pts
+                    seeks = not forgets_at_seek(codec.codec.canonical_name, codec.pix_fmt, bytes(packet))
+                if packet.is_keyframe and (not pts or (seeks and rules.is_start(packet))):
                     keyframes.append(len(pts))
                 usable = usable and (packet.pts is not None or packet.is_discard)
+                usable = usable and rules.holds_picture(packet)
                 pts.append(None if packet.is_discard else packet.pts)
                 if packet.is_corrupt and not damaged:
                     damaged = len(pts)
@@ -211,6 +251,12 @@ class VideoReader:
             raise self._error("has no video frames")
         self._fresh = False
         if not usable or len(set(shown)) != len(shown) or not keyframes or keyframes[0] != 0:
+            return None
+        # Stamps that never go back though frames are reordered are of the order of coding, as of avi copied into mp4.
+        if codec.has_b_frames and len(pts) > 2 and all(a < b for a, b in itertools.pairwise(shown)):
+            return None
+        # What is shown before the first packet needs what is not there; the decoder may leave it out.
+        if first_stamp is None or min(shown) < first_stamp:
             return None
         return _Index(pts, keyframes)
 
@@ -271,12 +317,14 @@ class VideoReader:
         try:
             position, packets = self._packets_from(start)
             shown_from = index.pts[position] if position else None
+            unproven = shown_from is not None
             waiting = set(targets)
             for packet in packets:
                 if packet.size > 0:
                     # Frames nobody asked for are decoded only if others refer to them. Packets after the last target
                     # still have to be fed: they push out the frames that wait in the decoder.
-                    decoder.skip_frame = "DEFAULT" if position in targets else "NONREF"
+                    if self._skips:
+                        decoder.skip_frame = "DEFAULT" if position in targets else "NONREF"
                     position += 1
                 for frame in packet.decode():
                     self.frames_decoded += 1
@@ -284,12 +332,17 @@ class VideoReader:
                     # After a seek the leading frames of an open group lack their references; none of them is a target.
                     if number is None or (shown_from is not None and frame.pts < shown_from):
                         continue
+                    if unproven:
+                        if frame.pts != shown_from or frame.pict_type != PictureType.I or frame.is_corrupt:
+                            raise _Disagreement
+                        unproven = False
                     self._refuse_damaged(frame)
                     waiting.discard(index.position[number])
                     yield number, frame
                 if not waiting:
                     break
-            decoder.skip_frame = "DEFAULT"
+            if self._skips:
+                decoder.skip_frame = "DEFAULT"
         except BAD_INPUT as error:
             raise self._error(reason(error)) from error
 
@@ -316,5 +369,4 @@ class VideoReader:
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 (H, W, 3) as displayed."""
         rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as in np.rot90
-        return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
+        return display_of(frame, self.path).picture(rgb)

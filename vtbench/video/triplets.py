@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vtbench.video.display import Display
+
 __all__ = ["TripletArrays", "Triplets"]
 
 
@@ -64,17 +66,12 @@ class TripletArrays:
         assert self.iframes is not None and self.residuals is not None
         return Triplets(self.numbers, self.iframes, self.motion, self.residuals, self.intra)
 
-    def turned(self, turns: int) -> TripletArrays:
-        """As displayed, after that many quarter turns counterclockwise; channels second."""
+    def displayed(self, display: Display) -> TripletArrays:
+        """As displayed; channels second."""
         if self.packed_iframes is not None and self.packed_residuals is not None:
             bytes_ = self.packed_iframes.view(np.uint8).reshape(self.packed_residuals.shape)
-            self.iframes = _turn(bytes_[..., :3], turns, axes=(1, 2)).transpose(0, 3, 1, 2)
-            self.residuals = _turn(self.packed_residuals[..., :3], turns, axes=(1, 2)).transpose(0, 3, 1, 2)
-        self.motion, self.intra = _turn(self.motion, turns, axes=(2, 3)), _turn(self.intra, turns, axes=(1, 2))
-        for _ in range(turns):  # a vector to the right points up afterwards, one down to the right
-            self.motion = np.stack([self.motion[:, 1], -self.motion[:, 0]], axis=1)
+            self.iframes = display.picture(bytes_[..., :3], (1, 2)).transpose(0, 3, 1, 2)
+            self.residuals = display.picture(self.packed_residuals[..., :3], (1, 2)).transpose(0, 3, 1, 2)
+        self.motion = display.vectors(display.picture(self.motion, (2, 3)))
+        self.intra = display.picture(self.intra, (1, 2))
         return self
-
-
-def _turn(array: np.ndarray, turns: int, *, axes: tuple[int, int]) -> np.ndarray:
-    return np.ascontiguousarray(np.rot90(array, turns, axes=axes)) if turns else array

@@ -93,8 +93,8 @@ def test_pst_runs_with_all_that_its_recipe_has(sets: dict[str, Path]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", OTHERS)
 def test_a_row_of_every_other_data_set_runs(dataset: str, sets: dict[str, Path]) -> None:
-    """Segments with erasing and sided classes; splits; a training on Kinetics that another starts from. Of MM-ViT's sets
-    tests/test_paper_scale.py has UCF101, and its batches those of the others."""
+    """Segments with erasing and sided classes; splits; a training on Kinetics that another starts from. Of MM-ViT's
+    sets tests/test_paper_scale.py has UCF101, and its batches those of the others."""
     row = OTHERS[dataset]
     rows = changed_rows(select([row]), (), FROM_SCRATCH[row.partition("/")[0]])
     done = dry_run(rows, Settings(data=sets, num_workers=1), "paper", 0, 2)

@@ -1,0 +1,235 @@
+"""Every frame asked alone, in a fresh reader, is that of a sequential decode, whatever the container says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import av
+import encoded
+import numpy as np
+import pytest
+from encoded import encode, numbered, x264
+
+from vtbench.errors import VideoError
+from vtbench.video.decode import VideoReader
+
+NUM = 30
+B = "bframes=3:b-adapt=0"
+SVT = {"preset": "12", "svtav1-params": "keyint=15:lp=1"}
+VP9 = {"deadline": "good", "cpu-used": "5", "g": "12", "auto-alt-ref": "1", "lag-in-frames": "16"}
+X265 = {"preset": "ultrafast", "x265-params": "keyint=10:bframes=3:log-level=none:pools=1:frame-threads=1"}
+
+
+def sequential(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "NONE"
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def copied(source: Path, target: Path, *, first_key: int = 0, in_coding_order: bool = False) -> Path:
+    """Packets of `source` from its keyframe number `first_key` on, without decoding. With `in_coding_order` their
+    stamps are those of the order of coding, as a copy from avi leaves them."""
+    with av.open(str(source)) as src, av.open(str(target), "w") as out:
+        stream = src.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        keys = 0
+        for count, packet in enumerate(packet for packet in src.demux(stream) if packet.size):
+            keys += packet.is_keyframe
+            if keys <= first_key:
+                continue
+            if in_coding_order:
+                ticks = round(1 / (25 * packet.time_base))
+                packet.pts = packet.dts = count * ticks
+            packet.stream = copy
+            out.mux(packet)
+    return target
+
+
+def without_sync_samples(path: Path) -> Path:
+    data = path.read_bytes()
+    assert b"stss" in data
+    path.write_bytes(data.replace(b"stss", b"free"))
+    return path
+
+
+def not_coded(source: Path, target: Path, positions: set[int]) -> Path:
+    """A copy of an MPEG-4 file in which some pictures are VOPs that are not coded: "as before"."""
+    with av.open(str(source)) as src, av.open(str(target), "w") as out:
+        stream = src.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for count, packet in enumerate(packet for packet in src.demux(stream) if packet.size):
+            if count in positions:
+                # Type P, no whole second, marker, time (5 bits for 25 a second), marker, vop_coded 0, stuffing.
+                bits = f"{1:02b}" + "0" + "1" + f"{count % 25:05b}" + "1" + "0"
+                bits += "0" + "1" * (-(len(bits) + 1) % 8)
+                body = b"\x00\x00\x01\xb6" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+                made = av.Packet(body)
+                made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+                packet = made
+            packet.stream = copy
+            out.mux(packet)
+    return target
+
+
+def h264(folder: Path, suffix: str, *more: str, **options: Any) -> Path:
+    return encode(folder / f"a.{suffix}", numbered(NUM), options=x264(10, *more), **options)
+
+
+def mpeg4(folder: Path, suffix: str, **options: str) -> Path:
+    return encode(folder / f"m.{suffix}", numbered(NUM), codec="mpeg4", options={"g": "10", **options})
+
+
+def hevc(folder: Path, suffix: str) -> Path:
+    return encode(folder / f"h.{suffix}", numbered(NUM), codec="libx265", options=X265)
+
+
+def other(folder: Path, suffix: str, codec: str, pix_fmt: str = "yuv420p", **options: str) -> Path:
+    return encode(folder / f"o.{suffix}", numbered(NUM), codec=codec, pix_fmt=pix_fmt, options=options)
+
+
+def kinds() -> dict[str, Callable[[Path], Path]]:
+    """Kind -> what writes a file of it into a folder."""
+    found: dict[str, Callable[[Path], Path]] = {}
+    for suffix in ("mp4", "mkv", "avi", "ts", "flv", "mov"):
+        found[f"h264 {suffix}"] = lambda folder, suffix=suffix: h264(folder, suffix, B)
+    for suffix in ("mp4", "mkv"):
+        found[f"h264 without B-frames, {suffix}"] = lambda folder, suffix=suffix: h264(folder, suffix, "bframes=0")
+        found[f"h264 intra-refresh, {suffix}"] = lambda folder, suffix=suffix: h264(folder, suffix, "intra-refresh=1")
+        found[f"h264 copied from avi into {suffix}"] = lambda folder, suffix=suffix: copied(
+            h264(folder, "avi", B), folder / f"b.{suffix}", in_coding_order=True
+        )
+        found[f"h264 cut before an open group, {suffix}"] = lambda folder, suffix=suffix: copied(
+            h264(folder, "mp4", B, "open-gop=1"), folder / f"b.{suffix}", first_key=1
+        )
+        found[f"mpeg4 with B-frames copied from avi into {suffix}"] = lambda folder, suffix=suffix: copied(
+            mpeg4(folder, "avi", bf="2"), folder / f"b.{suffix}", in_coding_order=True
+        )
+        found[f"mpeg4 not coded, {suffix}"] = lambda folder, suffix=suffix: not_coded(
+            mpeg4(folder, suffix), folder / f"n.{suffix}", {4, 5, 17}
+        )
+    for suffix in ("mp4", "mkv", "ts"):
+        found[f"h264 open groups, {suffix}"] = lambda folder, suffix=suffix: h264(folder, suffix, B, "open-gop=1")
+        found[f"hevc {suffix}"] = lambda folder, suffix=suffix: hevc(folder, suffix)
+    for suffix in ("mp4", "mkv", "avi", "mov"):
+        found[f"mpeg4 {suffix}"] = lambda folder, suffix=suffix: mpeg4(folder, suffix)
+        found[f"mpeg4 with B-frames, {suffix}"] = lambda folder, suffix=suffix: mpeg4(folder, suffix, bf="2")
+    for suffix in ("mp4", "mkv", "webm"):
+        found[f"av1 {suffix}"] = partial(other, suffix=suffix, codec="libsvtav1", **SVT)
+    found |= {
+        "h264 4:4:4": lambda folder: h264(folder, "mp4", B, pix_fmt="yuv444p"),
+        "h264 without sync samples": lambda folder: without_sync_samples(h264(folder, "mp4", B)),
+        "h264 late start": lambda folder: h264(folder, "mp4", B, pts=range(50, 50 + NUM)),
+        "h264 variable rate": lambda folder: h264(folder, "mkv", B, pts=[n * n // 7 + n for n in range(NUM)]),
+        "mpeg4 without sync samples": lambda folder: without_sync_samples(mpeg4(folder, "mp4")),
+        "hevc cut before an open group": lambda folder: copied(hevc(folder, "mp4"), folder / "c.mkv", first_key=1),
+        "hevc without sync samples": lambda folder: without_sync_samples(hevc(folder, "mp4")),
+        "vp9 webm": partial(other, suffix="webm", codec="libvpx-vp9", **VP9),
+        "mjpeg avi": partial(other, suffix="avi", codec="mjpeg", pix_fmt="yuvj420p"),
+        "mjpeg mov": partial(other, suffix="mov", codec="mjpeg", pix_fmt="yuvj420p"),
+        "prores mov": partial(other, suffix="mov", codec="prores", pix_fmt="yuv422p10le"),
+        "ffv1 mkv": partial(other, suffix="mkv", codec="ffv1", g="5"),
+    }
+    return found
+
+
+KINDS = kinds()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_frame_asked_alone_is_that_of_a_sequential_decode(kind: str, tmp_path: Path) -> None:
+    path = KINDS[kind](tmp_path)
+    expected = sequential(path)
+    assert len(expected) > NUM // 2
+    with VideoReader(path) as reader:
+        assert reader.num_frames == len(expected)
+    for number in range(len(expected)):
+        with VideoReader(path) as reader:
+            assert np.array_equal(reader.frames([number])[0], expected[number]), number
+    with VideoReader(path) as reader:  # and in one reader, in any order
+        for asked in ([len(expected) - 1, 3], [0, 14, 9], list(range(0, len(expected), 4))):
+            assert np.array_equal(reader.frames(asked), np.stack([expected[n] for n in asked]))
+
+
+INDEXED = [
+    *("h264 mp4", "h264 mkv", "h264 open groups, mp4", "h264 without B-frames, mp4", "h264 variable rate"),
+    *("mpeg4 mp4", "mpeg4 with B-frames, mp4", "mpeg4 without sync samples", "h264 without sync samples"),
+    *("hevc mp4", "av1 mp4", "av1 webm", "vp9 webm", "ffv1 mkv", "mjpeg mov", "prores mov"),
+]
+COUNTED = [
+    *("h264 copied from avi into mp4", "mpeg4 with B-frames copied from avi into mkv", "mpeg4 not coded, mp4"),
+    *("h264 cut before an open group, mkv", "h264 ts", "h264 avi"),
+]
+
+
+@pytest.mark.parametrize("kind", INDEXED + COUNTED)
+def test_the_fast_path_stays_where_the_file_proves_it(kind: str, tmp_path: Path) -> None:
+    with VideoReader(KINDS[kind](tmp_path)) as reader:
+        reader.frames([17, 3, 11])
+        assert reader.has_index == (kind in INDEXED)
+
+
+def test_a_frame_that_does_not_come_drops_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Had nothing been noticed in the packets, it would be when they are decoded."""
+    from vtbench.video import packets
+
+    path = not_coded(mpeg4(tmp_path, "mp4"), tmp_path / "n.mp4", {4, 5})
+    monkeypatch.setattr(packets, "_MAX_VOP_NOT_CODED", 0)
+    expected = sequential(path)
+    with VideoReader(path) as reader:
+        assert reader.has_index
+        assert np.array_equal(reader.frames([3, 4, 5]), np.stack(expected[3:6]))
+        assert not reader.has_index and reader.num_frames == len(expected) == NUM - 2
+
+
+def test_a_seek_that_lands_on_no_iframe_drops_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vtbench.video.packets import PacketRules
+
+    path = without_sync_samples(encode(tmp_path / "m.mp4", numbered(NUM), codec="mpeg4", options={"g": "15"}))
+    monkeypatch.setattr("vtbench.video.decode.packet_rules", lambda *_: PacketRules())
+    expected = sequential(path)
+    with VideoReader(path) as reader:
+        assert reader.has_index
+        assert np.array_equal(reader.frames([25, 2]), np.stack([expected[25], expected[2]]))
+        assert not reader.has_index
+
+
+MATRICES = {
+    "mirrored": (-1, 0, 0, 1),
+    "upside down": (1, 0, 0, -1),
+    "transposed": (0, 1, 1, 0),
+    "transverse": (0, -1, -1, 0),
+}
+
+
+def with_matrix(path: Path, matrix: tuple[float, ...]) -> Path:
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (round(v * (1 << 16)) for v in matrix)
+    for k, value in enumerate((a, b, 0, c, d, 0, 0, 0, 1 << 30)):
+        data[at + 4 * k : at + 4 * k + 4] = value.to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_mirrored_and_transposed_pictures_are_shown_as_players_do(name: str, tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", numbered(3), options=x264(12))
+    plain = np.stack(sequential(path))
+    a, b, c, d = MATRICES[name]
+    y, x = np.mgrid[0 : encoded.HEIGHT, 0 : encoded.WIDTH]
+    new_x, new_y = a * x + c * y, b * x + d * y
+    new_x, new_y = new_x - new_x.min(), new_y - new_y.min()
+    expected = np.zeros((3, new_y.max() + 1, new_x.max() + 1, 3), np.uint8)
+    expected[:, new_y, new_x] = plain
+    with VideoReader(with_matrix(path, MATRICES[name])) as reader:
+        assert np.array_equal(reader.frames([0, 1, 2]), expected)
+
+
+def test_other_angles_are_refused(tmp_path: Path) -> None:
+    half = 0.5**0.5
+    path = with_matrix(encode(tmp_path / "a.mp4", numbered(3), options=x264(12)), (half, half, -half, half))
+    with VideoReader(path) as reader, pytest.raises(VideoError, match=r"a\.mp4: is to be shown turned by 45 degrees"):
+        reader.frames([0])

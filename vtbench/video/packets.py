@@ -1,0 +1,123 @@
+"""What a coded packet says of itself: does a frame come of it, and can decoding begin there?
+
+A container's keyframe flag is what its writer thought. Whole files lie with it: mp4 without a table of sync samples
+flags every packet, x264's intra refresh flags packets whose picture is whole only some frames later, and writers flag
+I-frames that later frames look past. Nor is a packet a picture: MPEG-4 says "as before" in one, VP8 hides one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import av
+
+from vtbench.video.h264 import Bits, nal_units, unescaped
+
+__all__ = ["PacketRules", "forgets_at_seek", "packet_rules"]
+
+_MAX_VOP_NOT_CODED = 19  # bytes: a longer MPEG-4 packet holds a picture (FFmpeg's MAX_NVOP_SIZE)
+_MAX_PARAMETERS = 128  # bytes: a longer H.264 or HEVC packet is taken to hold a slice
+_VOP = b"\x00\x00\x01\xb6"
+_X264 = re.compile(rb"x264 - core (\d+)")
+_RECOVERY_POINT = 6
+
+
+class PacketRules:
+    """The two questions, for the packets of one stream.
+
+    without_picture: bytes up to which a packet may hold no picture; those are looked into.
+    """
+
+    def __init__(
+        self,
+        without_picture: int = 0,
+        picture: Callable[[bytes], bool] | None = None,
+        start: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        self._without_picture, self._picture, self._start = without_picture, picture, start
+
+    def holds_picture(self, packet: av.Packet) -> bool:
+        """Whether a frame comes of a packet."""
+        return packet.size > self._without_picture or self._picture is None or self._picture(bytes(packet))
+
+    def is_start(self, packet: av.Packet) -> bool:
+        """Whether a packet that the container flags is one from which decoding is exact."""
+        return self._start is None or self._start(bytes(packet))
+
+
+def packet_rules(codec: str, extradata: bytes) -> PacketRules:
+    """The rules of a codec (FFmpeg's canonical name), with the stream's header, which says how packets are written."""
+    if codec == "mpeg4":
+        return PacketRules(_MAX_VOP_NOT_CODED, _mpeg4_picture, _mpeg4_start)
+    if codec == "vp8":
+        return PacketRules(1 << 62, _vp8_picture, lambda data: not data[0] & 1)
+    if codec == "h264":
+        length = (extradata[4] & 3) + 1 if extradata[:1] == b"\x01" and len(extradata) > 4 else 0
+        return PacketRules(
+            _MAX_PARAMETERS,
+            lambda data: any(1 <= unit[0] & 31 <= 5 for unit in nal_units(data, length)),
+            lambda data: _h264_start(data, length),
+        )
+    if codec == "hevc":
+        length = (extradata[21] & 3) + 1 if extradata[:1] == b"\x01" and len(extradata) > 21 else 0
+        return PacketRules(
+            _MAX_PARAMETERS,
+            lambda data: any(unit[0] >> 1 & 63 < 32 for unit in nal_units(data, length)),
+            lambda data: any(16 <= unit[0] >> 1 & 63 <= 23 for unit in nal_units(data, length)),  # IRAP
+        )
+    return PacketRules()
+
+
+def forgets_at_seek(codec: str, pix_fmt: str | None, first: bytes) -> bool:
+    """Whether the decoder knows something of the first packet alone, and loses it at a seek: FFmpeg reads 4:4:4 of x264
+    before core 151 by that version, which stands in the first packet and nowhere else."""
+    if codec != "h264" or not (pix_fmt or "").startswith("yuv444"):
+        return False
+    version = _X264.search(first)
+    return version is not None and int(version[1]) < 151
+
+
+def _mpeg4_picture(data: bytes) -> bool:
+    """False for a VOP that is not coded (ISO/IEC 14496-2, 6.2.5): FFmpeg gives no frame for it. Where vop_coded stands
+    depends on the time base of the stream; so short a VOP that is coded does not occur."""
+    return _VOP in data and len(data) - data.index(_VOP) > _MAX_VOP_NOT_CODED
+
+
+def _vp8_picture(data: bytes) -> bool:
+    """show_frame (RFC 6386, 9.1): hidden frames are there for others to refer to."""
+    return bool(data[0] >> 4 & 1)
+
+
+def _mpeg4_start(data: bytes) -> bool:
+    """Whether the first VOP is an I-VOP: vop_coding_type is 0."""
+    at = data.find(_VOP)
+    return 0 <= at < len(data) - 4 and data[at + 4] >> 6 == 0
+
+
+def _h264_start(data: bytes, length: int) -> bool:
+    """Whether the packet is an IDR picture, or a recovery point that is exact at once (ITU-T H.264, D.2.8)."""
+    for unit in nal_units(data, length):
+        if unit[0] & 31 == 5:
+            return True
+        if unit[0] & 31 == 6 and _recovers_at_once(unescaped(unit[1:])):
+            return True
+    return False
+
+
+def _recovers_at_once(messages: bytes) -> bool:
+    at = 0
+    while at + 2 <= len(messages) and messages[at:] != b"\x80":
+        kind = size = 0
+        while at < len(messages) and messages[at] == 255:
+            kind, at = kind + 255, at + 1
+        kind, at = kind + messages[at], at + 1
+        while at < len(messages) and messages[at] == 255:
+            size, at = size + 255, at + 1
+        if at >= len(messages):
+            return False
+        size, at = size + messages[at], at + 1
+        if kind == _RECOVERY_POINT:
+            return Bits(messages[at : at + size]).exp_golomb() == 0
+        at += size
+    return False
