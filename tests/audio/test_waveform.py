@@ -8,10 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import encoded
 import numpy as np
 import pytest
 
-from vtbench.audio.waveform import LONGEST_S, SAMPLE_RATE, Audio, read_audio
+from vtbench.audio.waveform import LONGEST_S, SAMPLE_RATE, Audio, _picture, read_audio
 from vtbench.errors import VideoError
 
 
@@ -387,3 +388,24 @@ def test_what_is_recorded_is_comparable() -> None:
     assert Audio(empty, True, 0.0, 0.0, 0.0, 0).covered == 0
     assert Audio(empty, True, 1.0, 3.0, 4.0, 0).covered == 0.5
     assert Audio(empty, True, -1.0, 1.0, 4.0, 0).covered == 0.25
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_the_picture_of_an_avi_begins_with_its_first_packet(codec: str, tmp_path: Path) -> None:
+    """With B-frames FFmpeg gives its first picture the time of a later one; sound would be up to 0.12 s early."""
+    options = {"bf": "2", "g": "12"} if codec == "mpeg4" else encoded.x264(12, "bframes=3:b-adapt=0")
+    path = encoded.encode(tmp_path / "a.avi", encoded.numbered(30), codec=codec, options=options)
+    assert _picture(path) == pytest.approx((0, 30 / 25))
+
+
+def test_a_track_that_is_announced_and_empty_is_no_sound(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    with av.open(str(path), "w") as out:
+        picture = out.add_stream("libx264", rate=25, options=encoded.x264(12))
+        picture.width, picture.height, picture.pix_fmt = encoded.WIDTH, encoded.HEIGHT, "yuv420p"
+        out.add_stream("aac", rate=16000, layout="mono")
+        for frame in encoded.numbered(20):
+            out.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(picture.encode(None))
+    sound = read_audio(path)
+    assert not sound.has_track and not sound.waveform.any() and sound.damaged_packets == 0

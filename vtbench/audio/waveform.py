@@ -2,7 +2,7 @@
 
 The cases, which a caller can tell apart by the fields of `Audio`:
 
-- no audio track: silence as long as the picture, `has_track` false
+- no audio track, or one that is announced and empty: silence as long as the picture, `has_track` false
 - audio that starts after the first frame: silence before it; that starts earlier: cut there
 - audio that ends before the picture: silence after it; that is longer: cut at the end of the last frame
 - silence: a track like any other, of zeros
@@ -48,7 +48,7 @@ class Audio:
 
     - waveform: (L,) float32 in [-1, 1], SAMPLE_RATE per second, mean of the channels. Sample 0 is the time at which the
       first frame is shown, the last one that at which the last frame ends: L = picture_s x SAMPLE_RATE, rounded
-    - has_track: whether the file has an audio track
+    - has_track: whether the file has an audio track with anything in it
     - start_s, end_s: when the track begins and ends (s), 0 being the first frame; outside 0 to picture_s if it is
       longer than the picture. Both 0 without samples
     - picture_s: length of the picture (s)
@@ -99,12 +99,17 @@ def _picture(path: Path) -> tuple[float, float]:
         stream.thread_type = "NONE"
         frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
         tick_s = float(stream.time_base) if stream.time_base else 0.0
+        # Avi counts packets as they are coded: where frames are reordered, only that says when a frame is shown.
+        coded = container.format.name == "avi"
         start_s, end_s = None, 0.0
         for packet in container.demux(stream):
+            stamp = packet.dts if coded else packet.pts
+            if start_s is None and coded and packet.size and stamp is not None:
+                start_s = stamp * tick_s
             if start_s is None:  # the decoder alone knows which frame comes out first
                 start_s = next((frame.time or 0.0 for frame in packet.decode()), None)
             if packet.size and not packet.is_discard:
-                shown_s = end_s if packet.pts is None else packet.pts * tick_s
+                shown_s = end_s if stamp is None else stamp * tick_s
                 end_s = max(end_s, shown_s + (packet.duration * tick_s if packet.duration else frame_s))
     if start_s is None:
         raise VideoError(path, "has no video frames; get the file again, or leave it out")
@@ -142,7 +147,7 @@ def _audio(path: Path, picture_start_s: float, picture_s: float) -> Audio:
     if not stretch:
         if damaged:
             raise VideoError(path, f"none of the {damaged} packets of its audio decodes; convert it, or get it again")
-        return Audio(waveform, True, 0.0, 0.0, picture_s, 0)
+        return Audio(waveform, False, 0.0, 0.0, picture_s, 0)
     stretch.finish()
 
     start_s, end_s = start_s - picture_start_s, end_s - picture_start_s
