@@ -233,3 +233,42 @@ def test_other_angles_are_refused(tmp_path: Path) -> None:
     path = with_matrix(encode(tmp_path / "a.mp4", numbered(3), options=x264(12)), (half, half, -half, half))
     with VideoReader(path) as reader, pytest.raises(VideoError, match=r"a\.mp4: is to be shown turned by 45 degrees"):
         reader.frames([0])
+
+
+def test_an_encrypted_file_is_named_as_encrypted(tmp_path: Path) -> None:
+    protection = {
+        "encryption_scheme": "cenc-aes-ctr",
+        "encryption_key": "76a6c65c5ea762046bd749a2e632ccbb",
+        "encryption_kid": "a7e61c373e219033c21091fa607bf3b8",
+    }
+    path = h264(tmp_path, "mp4", B, container_options=protection)
+    with pytest.raises(VideoError, match=r"a\.mp4: is encrypted; get a copy without protection"):
+        VideoReader(path)
+
+
+def test_transport_streams_joined_byte_by_byte_are_refused(tmp_path: Path) -> None:
+    """As `cat a.ts b.ts` joins them: their counters jump, as where packets were lost."""
+    one = h264(tmp_path, "ts", B)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(one.read_bytes() * 2)
+    with (
+        VideoReader(joined) as reader,
+        pytest.raises(VideoError, match=r"joined\.ts: a packet is cut short or damaged"),
+    ):
+        _ = reader.num_frames
+
+
+def test_the_first_of_several_video_streams_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as out:
+        streams = [out.add_stream("libx264", rate=25, options=x264(10)) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = encoded.WIDTH, encoded.HEIGHT, "yuv420p"
+        for number in range(12):
+            for offset, stream in zip((0, 100), streams, strict=True):
+                picture = av.VideoFrame.from_ndarray(encoded.numbered_frame(number + offset), format="rgb24")
+                out.mux(stream.encode(picture))
+        for stream in streams:
+            out.mux(stream.encode(None))
+    with VideoReader(path) as reader:
+        assert reader.num_frames == 12 and [encoded.read_number(f) for f in reader.frames([0, 11])] == [0, 11]

@@ -86,7 +86,8 @@ class VideoReader:
 
     `frames` gives uint8 RGB at the file's own size, turned and mirrored as its display matrix says, as players show it
     (torchcodec and decord turn, and do not mirror); other angles than multiples of 90 degrees are refused. Pixels that
-    are not square stay as they are stored. Of several video streams it is the first. One decoder thread: run several
+    are not square stay as they are stored. Of several video streams it is the first. Encrypted files are refused, and
+    transport streams that were joined byte by byte, which look as if packets were lost. One decoder thread: run several
     processes for speed.
 
     `frames_decoded` counts the frames the decoder has put out so far, over all calls.
@@ -232,6 +233,8 @@ class VideoReader:
                     continue
                 self._inspect(packet)
                 if not pts:
+                    if packet.has_sidedata("encryption_info"):
+                        raise self._error("is encrypted; get a copy without protection")
                     first_stamp = packet.pts
                     seeks = not forgets_at_seek(codec.codec.canonical_name, codec.pix_fmt, bytes(packet))
                 if packet.is_keyframe and (not pts or (seeks and rules.is_start(packet))):
