@@ -47,7 +47,7 @@ class _DefaultsFile(BlocksFile):
 @dataclass(frozen=True, kw_only=True)
 class _RowFile(_DefaultsFile):
     id: str = key("the row's name in selectors")
-    label: str = key("the row's label as printed")
+    label: str = key("a short name of the row for readers; what the line prints is in `printed`")
     quoted: bool = key("true: the numbers are quoted from other work", default=False)
     status: Status | None = key("overrides the derived status", default=None)
     published: dict[str, Published] = key("printed cells by metric", default={}, read=read_published)
