@@ -14,6 +14,7 @@ import pytest
 from encoded import encode, numbered, x264
 
 from vtbench.errors import VideoError
+from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
 
 NUM = 30
@@ -194,6 +195,29 @@ def test_a_seek_that_lands_on_no_iframe_drops_the_index(tmp_path: Path, monkeypa
         assert reader.has_index
         assert np.array_equal(reader.frames([25, 2]), np.stack([expected[25], expected[2]]))
         assert not reader.has_index
+
+
+def test_compressed_reading_takes_iframes_by_their_own_bits(tmp_path: Path) -> None:
+    """A file without sync samples has every packet marked as one."""
+    whole = encode(tmp_path / "m.mp4", numbered(NUM), codec="mpeg4", options={"g": "10", "bf": "0"})
+    with CompressedReader(whole) as reader:
+        expected = reader.triplets([9, 12, 25])
+    with CompressedReader(without_sync_samples(whole)) as reader:
+        assert reader.gops == [(0, 10), (10, 20), (20, 30)]
+        found = reader.triplets([9, 12, 25])
+    assert np.array_equal(found.motion, expected.motion) and np.array_equal(found.residuals, expected.residuals)
+
+
+def test_compressed_reading_refuses_what_is_not_as_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vtbench.video.packets import PacketRules
+
+    path = encode(tmp_path / "m.mp4", numbered(NUM), codec="mpeg4", options={"g": "12", "bf": "0"})
+    data = path.read_bytes()
+    at = data.index(b"stss") + 4 + 4 + 4 + 4  # version, count, and the first entry; the second is packet 13
+    path.write_bytes(data[:at] + (12).to_bytes(4, "big") + data[at + 4 :])
+    monkeypatch.setattr("vtbench.video.decode.packet_rules", lambda *_: PacketRules())
+    with pytest.raises(VideoError, match=r"m\.mp4: .*data prepare"), CompressedReader(path) as reader:
+        reader.triplets([15])
 
 
 MATRICES = {

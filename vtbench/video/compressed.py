@@ -359,7 +359,7 @@ class CompressedReader(VideoReader):
     def _inspect(self, packet: av.Packet) -> None:
         """Notice I-frames, and H.264 frames that no other refers to: what follows them is not predicted from them."""
         if self._stream.codec_context.name != "h264":
-            self._iframes.append(packet.is_keyframe)
+            self._iframes.append(packet.is_keyframe and self._rules.is_start(packet))
             return
         # Containers mark only the I-frames at which one may begin to watch. With a single reference frame, all do.
         only_i, counted = True, False

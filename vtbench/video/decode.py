@@ -49,7 +49,7 @@ __all__ = ["VideoReader"]
 _MIN_PACKETS_SKIPPED = 10
 
 
-class _Disagreement(Exception):
+class _Disagreement(VideoError):
     """What was decoded is not what the index says."""
 
 
@@ -180,7 +180,7 @@ class VideoReader:
                     break
         if len(found) < len(distinct):
             if self._index is not None:
-                raise _Disagreement
+                raise self._disagreement()
             missing = min(distinct - found.keys())
             if known is None and missing >= self.num_frames:
                 raise IndexError(f"{self.path}: frame {missing} asked of {self.num_frames}")
@@ -188,6 +188,10 @@ class VideoReader:
         return found
 
     # -- opening ------------------------------------------------------------------------------------------------------
+
+    def _disagreement(self) -> VideoError:
+        what = "has packets that are not what they are marked as; re-encode it, as `vtbench data prepare` does"
+        return _Disagreement(self.path, what, self.frames_decoded)
 
     def _error(self, reason: str) -> VideoError:
         return VideoError(self.path, reason, self.frames_decoded)
@@ -211,7 +215,9 @@ class VideoReader:
         self._stream = self._container.streams.video[0]
         # With frame threads damage is reported late, and on small crops of many files they only cost.
         self._stream.thread_type = "NONE"
-        self._stream.codec_context.thread_count = 1
+        codec = self._stream.codec_context
+        codec.thread_count = 1
+        self._rules = packet_rules(codec.codec.canonical_name, bytes(codec.extradata or b""))
         self._fresh = True
 
     def _build_index(self) -> _Index | None:
@@ -222,7 +228,7 @@ class VideoReader:
         codec = self._stream.codec_context
         # By the codec, not by the decoder: libdav1d takes `skip_frame` only when it is opened.
         self._skips = codec.codec.name != "libdav1d"
-        rules = packet_rules(codec.codec.canonical_name, bytes(codec.extradata or b""))
+        rules = self._rules
         pts: list[int | None] = []
         keyframes: list[int] = []
         first_stamp: int | None = None
@@ -337,7 +343,7 @@ class VideoReader:
                         continue
                     if unproven:
                         if frame.pts != shown_from or frame.pict_type != PictureType.I or frame.is_corrupt:
-                            raise _Disagreement
+                            raise self._disagreement()
                         unproven = False
                     self._refuse_damaged(frame)
                     waiting.discard(index.position[number])
