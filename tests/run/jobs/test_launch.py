@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from vtbench.errors import ResultsError
+from vtbench.errors import ResultsError, UsageError
 from vtbench.papers import measurements, select
 from vtbench.papers.override import with_settings
 from vtbench.report.compare import compare_rows
@@ -28,6 +28,7 @@ from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 from vtbench.run.network import built
 from vtbench.run.settings import Settings
+from vtbench.scales import Scale
 
 VIT = "msca/table2:vit"
 
@@ -276,8 +277,22 @@ def test_the_logging_to_wandb_is_not_imported_unless_asked_for(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("row", "scale", "named"),
+    [
+        ("pst/table3:pst-t-in1k-1x1", "paper", "pst/table3:pst-t-in1k-1x1@sthv1, pst/table3:pst-t-in1k-1x1@sthv2"),
+        ("laps/table1:laps", "smoke", "laps/table1:laps@events, laps/table1:laps@main"),
+    ],
+)
+def test_weights_are_of_one_training(row: str, scale: Scale, named: str, tmp_path: Path) -> None:
+    """Else a network of Something-Something V2 would be tested on V1's classes too, and count as the row's."""
+    with pytest.raises(UsageError, match=f"^{row} is 2 trainings at {scale} scale, .*; name one of {named}$"):
+        evaluate_checkpoint(select([row]), Settings(results=tmp_path), scale, tmp_path / "any.pth")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_path: Path) -> None:
-    row = select(["laps/table1:laps"])[0]
+    row = select(["laps/table1:laps@main"])[0]
     training = measurements(row, "smoke")[0].evaluation.training
     network = built(training.network)
     norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
@@ -290,7 +305,7 @@ def test_an_official_laps_checkpoint_is_tested_and_every_key_accounted_for(tmp_p
     records = evaluate_checkpoint(
         [row], Settings(results=tmp_path / "results"), "smoke", tmp_path / "best_ckpt_e17.pth"
     )
-    assert [record.measurement for record in records] == ["main", "events"]
+    assert [record.measurement for record in records] == ["main"]
     folder = folders.evaluation_folder(tmp_path / "results", records[0].evaluation_key)
     loaded = folders.read_json(folder / folders.DONE)["loaded"]
     assert loaded.startswith("laps-visformer checkpoint: ") and loaded.endswith("nothing missing")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vtbench.errors import SpecError
+from vtbench.errors import SpecError, UsageError
+from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.results.record import Record
@@ -24,14 +25,17 @@ def evaluate_checkpoint(
 ) -> list[Record]:
     """Apply each row's test protocol to the weights in `checkpoint`; one line per measurement, marked as given weights.
 
-    Rows that share an evaluation share its result. Raises UsageError if none of the rows can be tested, SpecError for a
-    network that cannot be built, WeightsError if the file belongs to another network. Lines written before that stay.
+    Rows that share an evaluation share its result. Raises UsageError if none of the rows can be tested or one of them
+    asks for several trainings (weights are of one: those of one data set would count as the row's on another),
+    SpecError for a network that cannot be built, WeightsError if the file belongs to another network. Lines written
+    before that stay.
     """
     provenance.commit()  # now, before somebody commits while we test
     display = display or Display()
     store = Store(settings.results)
     store.check()
     require_work(rows, scale)
+    _require_one_training(rows, scale)
     jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
     for job in jobs:
         provenance.outside(job.roots)
@@ -57,3 +61,14 @@ def evaluate_checkpoint(
     finally:
         display.stop()
     return written
+
+
+def _require_one_training(rows: Sequence[Row], scale: Scale) -> None:
+    for row in rows:
+        named = {m.evaluation.training.key: f"{row.id}@{m.name}" for m in measurements(row, scale)}
+        if len(named) > 1:
+            one_of = ", ".join(sorted(named.values()))
+            raise UsageError(
+                f"{row.id} is {len(named)} trainings at {scale} scale, and a file of weights is of one; name one of "
+                f"{one_of}"
+            )
