@@ -28,7 +28,7 @@ from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.run.assemble import data_module, split_batch
 from vtbench.run.evaluate import evaluate
-from vtbench.run.jobs.dry import dry_run
+from vtbench.run.jobs.dry import DryRun, dry_run
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
@@ -124,18 +124,33 @@ def test_batches_of_the_prepared_sets(
     assert {k: len(views) for k, views in video["views"].items()} == dict.fromkeys(shapes, 1)  # crops: the evaluation's
 
 
-def test_mmvit_runs_with_its_plateau_its_splits_and_vggish(sets: dict[str, Path], tmp_path: Path) -> None:
-    """Hold-out by groups, Nesterov, starting weights, and audio through VGGish with random weights of its layout."""
+def tried(selector: str, sets: dict[str, Path], tmp_path: Path, limit: int) -> list[DryRun]:
+    """A dry run with a small network, on starting weights and VGGish's of their layouts."""
     start = build("vit", num_classes=3, num_frames=1, img_size=224, patch_size=16, embed_dim=24, depth=1, num_heads=2)
     save_network(start, tmp_path / "vit.safetensors")
     torch.save(VGGish().state_dict(), tmp_path / "vggish.pth")
     files = {"vit_base_patch16_224.orig_in21k": tmp_path / "vit.safetensors", "vggish": tmp_path / "vggish.pth"}
-    rows = select(["mmvit/table1:mm-vit-iii-merged@split2"])
-    small = changed_rows(rows, (), ["model.embed_dim=24", "model.depth=1", "model.num_heads=2", "train.lr=0.01"])
+    small = changed_rows(
+        select([selector]), (), ["model.embed_dim=24", "model.depth=1", "model.num_heads=2", "train.lr=0.01"]
+    )
     settings = Settings(data=sets, weights=files, allow_other_weights=True, num_workers=1)
-    train, test = dry_run(small, settings, "paper", 0, 6)
+    return dry_run(small, settings, "paper", 0, limit)
+
+
+def test_mmvit_runs_with_its_plateau_its_splits_and_vggish(sets: dict[str, Path], tmp_path: Path) -> None:
+    """Hold-out by groups, Nesterov, starting weights, and audio through VGGish with random weights of its layout."""
+    train, test = tried("mmvit/table1:mm-vit-iii-merged@split2", sets, tmp_path, 6)
     assert (train.phase, test.phase, test.clips) == ("train", "test", 3 * 3)
     assert train.steps == 1 and train.videos < 6  # some are held out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("selector", ["mmvit/table1:mm-vit-iii-merged@sthv2", "mmvit/table6:mm-vit-8"])
+def test_mmvit_runs_on_its_other_data_sets(selector: str, sets: dict[str, Path], tmp_path: Path) -> None:
+    """Something-Something V2, which has no sound, and Kinetics-600."""
+    train, test = tried(selector, sets, tmp_path, 3)
+    assert (train.phase, train.steps, test.phase, test.videos, test.clips) == ("train", 1, "test", 1, 3)
+    assert train.loss is not None and 0 < train.loss < 10
 
 
 def test_what_is_trained_on_moves_as_the_source_does(sets: dict[str, Path]) -> None:
