@@ -70,6 +70,19 @@ def encode(
     return path
 
 
+def with_empty_track(path: Path) -> Path:
+    """An mpeg-ts of 20 frames that announces a track of sound and has none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as out:
+        picture = out.add_stream("libx264", rate=25, options=x264(12))
+        picture.width, picture.height, picture.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        out.add_stream("aac", rate=16000, layout="mono")
+        for frame in numbered(20):
+            out.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(picture.encode(None))
+    return path
+
+
 def write_tone(out: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
     wave = 0.1 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * 16000)) / 16000)
     sound = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")

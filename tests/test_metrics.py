@@ -15,7 +15,7 @@ from vtbench.evaluation import measure, metric_function
 from vtbench.metrics import METRICS, Metric, accuracies, always_measured, is_memory, speed_metrics
 from vtbench.papers import measurements, select
 from vtbench.papers.check import check
-from vtbench.papers.override import with_settings
+from vtbench.papers.override import changed_rows
 from vtbench.report.report import report
 from vtbench.results.record import Record, metric_cells
 from vtbench.results.store import Store
@@ -115,7 +115,7 @@ def test_metrics_of_the_users_are_measured_beside_those_of_the_table(new: Callab
 
 def test_every_row_can_ask_for_mean_class_accuracy() -> None:
     rows = [row for row in select() if row.status == "runnable"]
-    asking = with_settings(rows, ["eval.metrics=[mean_class_accuracy]"])
+    asking = changed_rows(rows, (), ["eval.metrics=[mean_class_accuracy]"])
     assert len(asking) == len(rows) > 50
     for row, plain in zip(asking, rows, strict=True):
         for wanted, before in zip(measurements(row, "paper"), measurements(plain, "paper"), strict=True):

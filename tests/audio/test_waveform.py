@@ -399,13 +399,5 @@ def test_the_picture_of_an_avi_begins_with_its_first_packet(codec: str, tmp_path
 
 
 def test_a_track_that_is_announced_and_empty_is_no_sound(tmp_path: Path) -> None:
-    path = tmp_path / "a.ts"
-    with av.open(str(path), "w") as out:
-        picture = out.add_stream("libx264", rate=25, options=encoded.x264(12))
-        picture.width, picture.height, picture.pix_fmt = encoded.WIDTH, encoded.HEIGHT, "yuv420p"
-        out.add_stream("aac", rate=16000, layout="mono")
-        for frame in encoded.numbered(20):
-            out.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        out.mux(picture.encode(None))
-    sound = read_audio(path)
+    sound = read_audio(encoded.with_empty_track(tmp_path / "a.ts"))
     assert not sound.has_track and not sound.waveform.any() and sound.damaged_packets == 0

@@ -304,15 +304,7 @@ def test_each_picture_is_shown_when_it_was(tmp_path: Path, name: str, codec: str
 
 
 def test_a_track_of_sound_that_is_announced_and_empty_is_none(tmp_path: Path) -> None:
-    path = tmp_path / "source" / "a.ts"
-    path.parent.mkdir()
-    with av.open(str(path), "w") as out:
-        picture = out.add_stream("libx264", rate=25, options=encoded.x264(12))
-        picture.width, picture.height, picture.pix_fmt = encoded.WIDTH, encoded.HEIGHT, "yuv420p"
-        out.add_stream("aac", rate=16000, layout="mono")
-        for frame in encoded.numbered(20):
-            out.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        out.mux(picture.encode(None))
+    path = encoded.with_empty_track(tmp_path / "source" / "a.ts")
     assert streams(path) == ["h264", "aac"]
     assert prepared(tmp_path / "source", tmp_path / "target").failed == []
     assert streams(tmp_path / "target" / "a.mp4") == ["mpeg4"]

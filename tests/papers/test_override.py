@@ -8,7 +8,7 @@ import pytest
 
 from vtbench.errors import UsageError
 from vtbench.papers import measurements, select
-from vtbench.papers.override import with_settings
+from vtbench.papers.override import changed_rows
 from vtbench.papers.resolve import changes_at, recipe_at
 from vtbench.papers.spec.schema import Row
 from vtbench.scales import Scale
@@ -20,7 +20,7 @@ def leaves(row: Row) -> dict[str, Any]:
 
 def test_only_what_is_named_changes() -> None:
     row = select(["laps/table3:laps"])[0]
-    (as_code,) = with_settings([row], ["model.shift_fraction=0.25", "model.first=next", "eval.clips=10"])
+    (as_code,) = changed_rows([row], (), ["model.shift_fraction=0.25", "model.first=next", "eval.clips=10"])
     before, after = leaves(row), leaves(as_code)
     assert {key: after[key] for key in after if after[key] != before[key]} == {
         "model.shift_fraction": 0.25,
@@ -35,23 +35,23 @@ def test_only_what_is_named_changes() -> None:
 def test_a_changed_row_is_another_evaluation_so_that_it_never_counts_for_the_print(setting: str, scale: Scale) -> None:
     """Also where the scale has a rule of its own for the setting."""
     row = select(["laps/table3:laps"])[0]
-    (printed,), (changed,) = measurements(row, scale), measurements(with_settings([row], [setting])[0], scale)
+    (printed,), (changed,) = measurements(row, scale), measurements(changed_rows([row], (), [setting])[0], scale)
     assert printed.evaluation.key != changed.evaluation.key
-    differences = changes_at(with_settings([row], [setting])[0], "main", scale)
+    differences = changes_at(changed_rows([row], (), [setting])[0], "main", scale)
     assert [d.why for d in differences if d.key == setting.partition("=")[0]] == [f"--set {setting}"]
 
 
 def test_a_key_that_was_not_set_can_be() -> None:
     row = select(["laps/table3:visf-base2d"])[0]
-    (changed,) = with_settings([row], ["data.limit_test=100"])
+    (changed,) = changed_rows([row], (), ["data.limit_test=100"])
     assert measurements(changed, "paper")[0].evaluation.data.limit_test == 100
 
 
 def test_quoted_rows_are_left_out_and_nothing_but_those_is_an_error() -> None:
     own = [row.id for row in select(["laps/table5"]) if row.own]
-    assert [row.id for row in with_settings(select(["laps/table5"]), ["eval.clips=1"])] == own
+    assert [row.id for row in changed_rows(select(["laps/table5"]), (), ["eval.clips=1"])] == own
     with pytest.raises(UsageError, match="none of these rows has settings"):
-        with_settings([row for row in select(["laps/table5"]) if not row.own], ["foo.bar=1"])
+        changed_rows([row for row in select(["laps/table5"]) if not row.own], (), ["foo.bar=1"])
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_quoted_rows_are_left_out_and_nothing_but_those_is_an_error() -> None:
 )
 def test_a_setting_that_cannot_be_is_named(setting: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        with_settings(select(["laps/table3:laps"]), [setting])
+        changed_rows(select(["laps/table3:laps"]), (), [setting])
     assert message in str(caught.value) and "\n" not in str(caught.value)

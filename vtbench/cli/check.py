@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_selectors, selected_rows
 from vtbench.errors import UsageError, printable, unknown
-from vtbench.report.printing import print_rows
+from vtbench.report.printing import print_rows, setting_text
 from vtbench.scales import SCALES
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _counts(paper: Paper | None) -> dict[str, int]:
 
 def _official(paper: Paper | None) -> dict[str, Any]:
     """How many keys were held against the public codes, and where rows have another value."""
-    from vtbench.papers.official import compare, official_settings, plain
+    from vtbench.papers.official import compare, official_settings
 
     if paper is None or not official_settings(paper.name):
         return {}
@@ -83,8 +83,8 @@ def _official(paper: Paper | None) -> dict[str, Any]:
     differences = [
         {
             "key": found.setting.key,
-            "code": plain(found.setting.value),
-            "ours": plain(found.ours),
+            "code": found.setting.value,
+            "ours": found.ours,
             "decision": found.setting.decision,
             "url": found.setting.url,
             "rows": list(found.rows),
@@ -101,12 +101,9 @@ def _official_lines(entry: dict[str, Any]) -> list[str]:
     lines = [f"{entry['official_keys']} keys compared with public code, {len(found)} differences, each by a decision"]
     for one in found:
         rows = f"{len(one['rows'])} rows" if len(one["rows"]) > 1 else one["rows"][0]
-        lines.append(f"  {one['key']}: {_shown(one['code'])} there, {_shown(one['ours'])} in {rows}: {one['decision']}")
+        code, ours = setting_text(one["code"]), setting_text(one["ours"])
+        lines.append(f"  {one['key']}: {code} there, {ours} in {rows}: {one['decision']}")
     return lines
-
-
-def _shown(value: Any) -> str:
-    return "not set" if value is None else f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def _counts_text(entry: dict[str, Any]) -> str:

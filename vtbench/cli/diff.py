@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale
 from vtbench.errors import UsageError
-from vtbench.report.printing import cell_text, print_json, print_rows
+from vtbench.report.printing import print_json, print_rows, setting_text
 from vtbench.scales import Scale
 
 if TYPE_CHECKING:
@@ -43,12 +44,15 @@ def call(args: argparse.Namespace) -> int:
         print_json(entry)
         return 0
     lines = [
-        {"key": line["key"], entry["a"]: _text(line["a"]), entry["b"]: _text(line["b"])}
+        {"key": line["key"], entry["a"]: setting_text(line["a"]), entry["b"]: setting_text(line["b"])}
         for line in entry["differences"]
     ]
     print_rows(lines, ("key", entry["a"], entry["b"]), args.format)
     if args.format == "table":
-        print(f"\n{len(lines)} setting{'' if len(lines) == 1 else 's'} differ at {args.scale} scale" + entry["note"])
+        print(
+            f"\n{len(lines)} setting{' differs' if len(lines) == 1 else 's differ'} at {args.scale} scale"
+            + entry["note"]
+        )
     return 0
 
 
@@ -81,14 +85,18 @@ def diff_entry(args: argparse.Namespace) -> dict[str, Any]:
     return {"a": title_a, "b": title_b, "scale": args.scale, "differences": differences, "note": note}
 
 
-def _settings(selector: str, scale: Scale, variants: list[str] = [], settings: list[str] = []) -> dict[str, Any]:  # noqa: B006
+def _settings(
+    selector: str, scale: Scale, variants: Sequence[str] = (), settings: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The settings of the measurement that a selector names, as JSON has them."""
+    from vtbench.cli.show import plain
     from vtbench.papers.resolve import recipe_at
 
     row, measurement = _one(selector, variants, settings)
-    return {key: _plain(value) for key, value in recipe_at(row, measurement, scale).leaves().items()}
+    return {key: plain(value) for key, value in recipe_at(row, measurement, scale).leaves().items()}
 
 
-def _one(selector: str, variants: list[str], settings: list[str]) -> tuple[Row, str]:
+def _one(selector: str, variants: Sequence[str], settings: Sequence[str]) -> tuple[Row, str]:
     """The row and the measurement that a selector names."""
     from vtbench.papers import select
     from vtbench.papers.override import changed_rows
@@ -105,22 +113,8 @@ def _one(selector: str, variants: list[str], settings: list[str]) -> tuple[Row, 
     return row, names[0]
 
 
-def _plain(value: Any) -> Any:
-    from vtbench.cli.show import plain
-
-    return plain(value)
-
-
 def _at_commit(selector: str, scale: Scale, commit: str) -> dict[str, Any]:
     """The settings of a row as the code of a commit of vtbench reads its own files."""
     from vtbench.papers.at_commit import settings_at
 
     return settings_at(selector, scale, commit)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{value.get('model')} on {value.get('dataset')}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(cell_text, value))}]"
-    return cell_text(value) if value is not None else "not set"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_scale, add_selectors, selected_rows
@@ -36,13 +35,12 @@ def call(args: argparse.Namespace) -> int:
 
 
 @cache
-def book(results: Path | None) -> CostBook:
-    """The recorded costs, those of the user's results folder before vtbench's own. None: the folder of vtbench.yaml."""
-    from vtbench.papers.roots import own_root
-    from vtbench.results.costs import CostBook
+def book() -> CostBook:
+    """The recorded costs, with the results folder of vtbench.yaml."""
+    from vtbench.report.counted import recorded_costs
     from vtbench.run.settings import load_settings
 
-    return CostBook.read(own_root().folder / "results", results or load_settings().results)
+    return recorded_costs(load_settings().results)
 
 
 def printed_cells(row: Row) -> dict[str, str]:
@@ -70,7 +68,7 @@ def list_entry(row: Row, scale: Scale) -> dict[str, Any]:
         "own": row.own,
         "published": {name: cell.text for name, cell in row.published.items()},
         "printed": printed_cells(row),
-        "counted": {name: round(found.measured, 4) for name, found in counted_cells(row, book(None)).items()},
+        "counted": {name: round(found.measured, 4) for name, found in counted_cells(row, book()).items()},
         "trainings": list(dict.fromkeys(m.evaluation.training.key for m in measurements(row, scale))),
         "status": row.status,
     }

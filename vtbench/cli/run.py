@@ -124,6 +124,9 @@ def _rows(args: argparse.Namespace) -> list[Row]:
 
     row, scale = read_spec(Path(args.spec))
     if args.scale not in (None, scale):
-        raise UsageError(f"--spec {args.spec} is of {scale} scale; leave out --scale {args.scale}, or write it anew")
+        raise UsageError(
+            f"--spec {args.spec} is of {scale} scale; leave out --scale {args.scale}, or make a new one with "
+            "`vtbench show --resolved`"
+        )
     args.scale = scale
     return [row]

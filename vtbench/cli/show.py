@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vtbench.cli.list import list_entry
 from vtbench.cli.options import Parser, add_changes, add_format, add_scale, add_selectors, selected_rows
 from vtbench.errors import UsageError
-from vtbench.report.printing import cell_text, print_json, print_rows
+from vtbench.report.printing import print_json, print_rows, setting_text
 from vtbench.scales import Scale
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def print_entry(entry: dict[str, Any]) -> None:
     for measurement in entry["measurements"]:
         print(f"\n  measurement {measurement['name']}, at paper scale" + _only(measurement["scales"]))
         for key, leaf in measurement["recipe"].items():
-            print(f"    {key:<28}{_text(leaf['value']):<35} {leaf['source'] or ''}".rstrip())
+            print(f"    {key:<28}{setting_text(leaf['value']):<35} {leaf['source'] or ''}".rstrip())
             if leaf["url"] and (leaf["source"] or "").startswith("code"):
                 print(f"{'':<32}{leaf['url']}")
         if measurement["training"] is None:
@@ -175,11 +175,12 @@ def print_entry(entry: dict[str, Any]) -> None:
             f"  at {entry['scale']} scale: training {measurement['training']}, evaluation {measurement['evaluation']}"
         )
         for change in measurement["changes"]:
-            print(f"    {change['key']:<28}{_text(change['paper'])} -> {_text(change['now'])}  ({change['why']})")
+            before, now = setting_text(change["paper"]), setting_text(change["now"])
+            print(f"    {change['key']:<28}{before} -> {now}  ({change['why']})")
         for start in measurement["starts_from"]:
             print(f"    starts from training {start['training']}, seed {start['seed']}:")
             for key, value in start["recipe"].items():
-                print(f"      {key:<26}{_text(value)}")
+                print(f"      {key:<26}{setting_text(value)}")
     _print_decisions(entry)
     print()
 
@@ -203,14 +204,6 @@ def _decision_text(found: dict[str, Any]) -> str:
 
 def _only(scales: list[str]) -> str:
     return "" if "paper" in scales else f" (measured at {' and '.join(scales)} scale only)"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(cell_text, value))}]"
-    if isinstance(value, dict):  # a pretraining; the rest of it is in the recipe of `starts_from`
-        return f"{value['model']} on {value['dataset']}"
-    return cell_text(value) or "not set"
 
 
 def flat_lines(entry: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ HeadInit = Literal["zero", "normal", "trunc_normal"]
 
 
 def start_head(network: nn.Module, how: HeadInit, std: float | None) -> None:
-    """Draw the linear layer `head` of a network anew. Raises UsageError for a network without one."""
+    """Initialise the linear layer `head` of a network. Raises UsageError for a network without one."""
     known_name("head_init", how, get_args(HeadInit))
     head = getattr(network, "head", None)
     if not isinstance(head, nn.Linear):

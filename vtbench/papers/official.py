@@ -26,7 +26,7 @@ from typing import Any
 from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.fields import key
 from vtbench.papers.load import load_paper
-from vtbench.papers.override import keys_of
+from vtbench.papers.override import keys_of, plain_value
 from vtbench.papers.select import select
 from vtbench.papers.spec.document import Node, Problems, build, described, read_yaml
 from vtbench.papers.spec.layers import RowRecipe, raw
@@ -83,7 +83,7 @@ class Setting:
     def concerns(self, row: Row, leaves: Mapping[str, Any]) -> bool:
         """Whether it is of a row with these settings."""
         named = self.rows is None or row.id in self.rows
-        return named and all(plain(leaves.get(name)) in values for name, values in self.when.items())
+        return named and all(plain_value(leaves.get(name)) in values for name, values in self.when.items())
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,6 @@ class Compared:
     keys: tuple[str, ...]
     differences: tuple[Difference, ...]
     problems: tuple[str, ...]
-
-
-def plain(value: Any) -> Any:
-    """A setting as YAML has it."""
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @cache
@@ -200,12 +195,12 @@ def compare(paper: Paper) -> Compared:
             problems.append(f"{setting.place}: {unknown('key', setting.key, sorted(of_them))}")
             continue
         if not concerned:
-            problems.append(f"{setting.place}: is of no row; remove it, or mend `rows` and `when`")
+            problems.append(f"{setting.place}: is of no row; remove it, or correct `rows` and `when`")
             continue
         keys.setdefault(setting.key)
         others: dict[str, tuple[Any, list[str]]] = {}
         for row, leaves in concerned:
-            ours = plain(leaves.get(setting.key))
+            ours = plain_value(leaves.get(setting.key))
             if ours != setting.value:
                 ids = others.setdefault(repr(ours), (ours, []))[1]
                 if row.id not in ids:

@@ -23,11 +23,6 @@ Changes = Mapping[str, Mapping[str, Node]]
 """Block -> key -> value."""
 
 
-def with_settings(rows: Sequence[Row], settings: Sequence[str]) -> list[Row]:
-    """`changed_rows` without variants."""
-    return changed_rows(rows, (), settings)
-
-
 def changed_rows(rows: Sequence[Row], variants: Sequence[str], settings: Sequence[str]) -> list[Row]:
     """The rows that have a recipe, with variants of their papers and then settings ("model.first=next", ...) in place
     of their own at every scale. Rows that lack one of the variants are left out.

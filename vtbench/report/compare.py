@@ -193,7 +193,7 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
     replaced: list[str] = []
     for mean_name, parts in row.means.items():
         for metric in metrics_of(row):
-            values, videos = _means(counted, parts, metric)
+            values, videos = seed_means(counted, parts, metric)
             if values:
                 replaced += [row.metric(part, metric) for part in parts]
                 measured[row.metric(mean_name, metric)] = _estimate(metric, values, videos, classes[parts[0]])
@@ -238,7 +238,7 @@ def _estimate(metric: str, values: Sequence[float], videos: int, classes: int) -
     return Estimate(mean, sd, len(values), interval, chance, decides=known is not None and known.unit == "%")
 
 
-def _means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tuple[list[float], int]:
+def seed_means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> tuple[list[float], int]:
     """The mean over `parts` for each seed that has all of them, and the videos of one such mean: those of a test set
     that several parts share (splits that fall together at a small scale) count once."""
     by_seed: dict[int, dict[str, Record]] = {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import network_of
+from vtbench.papers.roots import own_root
 from vtbench.papers.spec.cells import Published
 from vtbench.papers.spec.schema import Row
 from vtbench.results.costs import Cost, CostBook
@@ -31,16 +33,21 @@ class Counted:
         return {"measured": self.measured, "convention": self.convention, "agrees": self.agrees}
 
 
+def recorded_costs(results: Path) -> CostBook:
+    """The costs recorded in a results folder, before those of vtbench's own rows."""
+    return CostBook.read(own_root().folder / "results", results)
+
+
 def counted_cells(row: Row, book: CostBook, scale: Scale = "paper") -> dict[str, Counted]:
     """Name of a printed cost -> the count, for a row whose network was recorded."""
-    network = network_of(row, scale) if row.recipes else None
+    network = network_of(row, scale)
     cost = book.find(network.key) if network is not None else None
     return cells_of(row, cost) if cost is not None else {}
 
 
 def is_stale(row: Row, book: CostBook, scale: Scale = "paper") -> bool:
     """Whether the row was counted with another network than it has now."""
-    network = network_of(row, scale) if row.recipes else None
+    network = network_of(row, scale)
     return network is not None and book.is_stale(row.id, scale, network.key)
 
 

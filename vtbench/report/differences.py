@@ -20,18 +20,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from vtbench.papers.spec.schema import Row
-from vtbench.report.compare import Comparison, Estimate
+from vtbench.report.compare import Comparison, Estimate, seed_means
 from vtbench.report.statistics import (
     TOLERANCE,
     Difference,
     Interval,
     Order,
+    band,
+    kendall_interval,
+    newcombe_interval,
     t_interval,
     welch_interval,
-    wilson_interval,
 )
 from vtbench.results.record import Record
 
@@ -115,7 +118,6 @@ def _pairs(
     sides = [_records(one, names) for one in (comparison, reference)]
     if not sides[0] or sides[0].keys() != sides[1].keys():
         return None
-    shared: dict[tuple[str, str], int] = {}  # splits that are one evaluation at a small scale are one test
     rows: dict[str, list[np.ndarray]] = {}
     for seed in sorted(sides[0]):
         ours, theirs = (side[seed] for side in sides)
@@ -128,18 +130,16 @@ def _pairs(
                 return None
             right, there = ([side[video] for video in sorted(found)] for side in (found, other))
             rows.setdefault(name, []).append(np.array(right, np.int8) - np.array(there, np.int8))
+    shared: dict[tuple[str, ...], list[str]] = {}  # splits that are one evaluation at a small scale are one test
     first = min(sides[0])
     for name in names:
-        keys = sides[0][first][name].evaluation_key, sides[1][first][name].evaluation_key
-        shared[keys] = shared.get(keys, 0) + 1
-    tests, seen = [], set()
-    for name in names:
-        keys = sides[0][first][name].evaluation_key, sides[1][first][name].evaluation_key
-        if keys not in seen:
-            seen.add(keys)
-            if len({len(row) for row in rows[name]}) > 1:
-                return None
-            tests.append(_Test(shared[keys] / len(names), np.stack(rows[name])))
+        shared.setdefault(tuple(side[first][name].evaluation_key for side in sides), []).append(name)
+    tests = []
+    for together in shared.values():
+        difference = rows[together[0]]
+        if len({len(one) for one in difference}) > 1:
+            return None
+        tests.append(_Test(len(together) / len(names), np.stack(difference)))
     return tests
 
 
@@ -193,34 +193,16 @@ def _paired(tests: Sequence[_Test]) -> tuple[Interval, float | None]:
 # ---- unpaired --------------------------------------------------------------------------------------------------------
 
 
-def _values(comparison: Comparison, metric: str) -> tuple[list[float], int]:
-    """The metric of each seed, and the videos of one test."""
-    wanted = _measurements(comparison.row, metric)
-    by_seed: dict[int, list[Record]] = {}
-    for record in comparison.counted:
-        if record.measurement in wanted and record.top1 is not None:
-            by_seed.setdefault(record.seed, []).append(record)
-    whole = [found for found in by_seed.values() if len(found) == len(wanted)]
-    values = [sum(record.top1 or 0.0 for record in found) / len(found) for found in whole]
-    videos = {record.evaluation_key: record.videos_expected for record in whole[0]} if whole else {}
-    return values, sum(videos.values())
-
-
 def _unpaired(comparison: Comparison, reference: Comparison, metric: str) -> Interval | None:
-    (ours, videos), (theirs, their_videos) = (_values(one, metric) for one in (comparison, reference))
+    (ours, videos), (theirs, their_videos) = (
+        seed_means(one.counted, _measurements(one.row, metric), "top1") for one in (comparison, reference)
+    )
     if not ours or not theirs:
         return None
-    gap = sum(ours) / len(ours) - sum(theirs) / len(theirs)
     if len(ours) > 1 and len(theirs) > 1 and (len(set(ours)) > 1 or len(set(theirs)) > 1):
         low, high = welch_interval(ours, theirs)
         return max(-100.0, low), min(100.0, high)
-    mean, their_mean = sum(ours) / len(ours), sum(theirs) / len(theirs)
-    low, high = wilson_interval(mean, videos)
-    their_low, their_high = wilson_interval(their_mean, their_videos)
-    return (
-        gap - math.hypot(mean - low, their_high - their_mean),
-        gap + math.hypot(high - mean, their_mean - their_low),
-    )
+    return newcombe_interval(fmean(ours), videos, fmean(theirs), their_videos)
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------
@@ -239,10 +221,7 @@ def order(comparisons: Sequence[Comparison], metric: str) -> Order | None:
     from scipy.stats import kendalltau
 
     tau = float(kendalltau(*zip(*both, strict=True)).statistic)
-    interval = None
-    if len(both) >= 5 and abs(tau) < 1:
-        half = 1.959964 * math.sqrt(0.437 / (len(both) - 4))
-        interval = math.tanh(math.atanh(tau) - half), math.tanh(math.atanh(tau) + half)
+    interval = kendall_interval(tau, len(both)) if len(both) >= 5 and abs(tau) < 1 else None
     return Order(metric, tau, interval, len(both))
 
 
@@ -251,9 +230,9 @@ def others_in_band(rows: Sequence[Row], row: Row, metric: str, tolerance: float 
     if metric not in row.published:
         return None
     cell = row.published[metric]
-    reach = tolerance + 0.5 * 10.0**-cell.decimals
+    low, high = band(cell.value, cell.decimals, tolerance)
     return sum(
-        abs(other.published[metric].value - cell.value) <= reach
+        low <= other.published[metric].value <= high
         for other in rows
         if other.id != row.id and metric in other.published
     )

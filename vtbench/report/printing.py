@@ -37,6 +37,15 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def setting_text(value: Any) -> str:
+    """A setting of a recipe: lists in brackets, a pretraining in words, what is not there as "not set"."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(cell_text, value))}]"
+    if isinstance(value, dict):  # a pretraining; the rest of it is in the recipe of what is started from
+        return f"{value['model']} on {value['dataset']}"
+    return cell_text(value) or "not set"
+
+
 def cell_text(value: Any) -> str:
     """A value in one cell: lists joined by blanks, nothing for None, numbers at six digits."""
     if value is None:

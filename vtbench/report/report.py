@@ -12,17 +12,15 @@ from pathlib import Path
 from vtbench.errors import UsageError
 from vtbench.papers.load import load_paper, paper_names, read_paper
 from vtbench.papers.override import changed_rows, split_title
-from vtbench.papers.roots import own_root
 from vtbench.papers.selector import Selector
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import Comparison, compare_rows, variants_measured
-from vtbench.report.counted import counted_cells, is_stale
+from vtbench.report.counted import counted_cells, is_stale, recorded_costs
 from vtbench.report.differences import difference, leading_metric, order, others_in_band
 from vtbench.report.machine import as_csv, as_json
 from vtbench.report.ratios import compare_speeds
 from vtbench.report.statistics import TOLERANCE
 from vtbench.report.text import as_markdown, draw
-from vtbench.results.costs import CostBook
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import SpeedStore, Store
 from vtbench.scales import Scale, smallest_first
@@ -92,7 +90,7 @@ def _against_each_other(
     comparisons: Sequence[Comparison], store: Store, scale: Scale, tolerance: float
 ) -> list[Comparison]:
     """The comparisons with what is known of a row only beside others of its printed table, and with recorded costs."""
-    book = CostBook.read(own_root().folder / "results", store.folder)
+    book = recorded_costs(store.folder)
     cache: dict[str, Mapping[str, bool] | None] = {}
     tables: dict[str, list[Comparison]] = {}
     for comparison in comparisons:

@@ -75,13 +75,36 @@ def wilson_interval(percent: float, trials: int, confidence: float = CONFIDENCE)
     return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
+def newcombe_interval(percent: float, trials: int, their_percent: float, their_trials: int) -> Interval:
+    """Newcombe's interval, in percentage points, of the difference of two independent shares (Stat. Med. 17 (1998) 873,
+    method 10): the ends of Wilson's two intervals."""
+    gap = percent - their_percent
+    low, high = wilson_interval(percent, trials)
+    their_low, their_high = wilson_interval(their_percent, their_trials)
+    return gap - math.hypot(percent - low, their_high - their_percent), gap + math.hypot(
+        high - percent, their_percent - their_low
+    )
+
+
+def kendall_interval(tau: float, pairs: int, confidence: float = CONFIDENCE) -> Interval:
+    """Fieller's interval of Kendall's tau of five or more pairs, for a tau that is neither 1 nor -1 (Biometrika 44
+    (1957) 470)."""
+    half = statistics.NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(0.437 / (pairs - 4))
+    return math.tanh(math.atanh(tau) - half), math.tanh(math.atanh(tau) + half)
+
+
+def band(printed: float, decimals: int, tolerance: float = TOLERANCE) -> Interval:
+    """What counts as a number printed with so many decimals: all that round to it, and `tolerance` to either side."""
+    reach = tolerance + 0.5 * 10.0**-decimals
+    return printed - reach, printed + reach
+
+
 def compare_to_print(measured: Interval | None, printed: float, decimals: int, tolerance: float = TOLERANCE) -> Finding:
     """Where the measured interval lies relative to a number printed with so many decimals (see the rule above). None,
     of which nothing is known, decides nothing."""
     if measured is None:
         return "inconclusive"
-    reach = tolerance + 0.5 * 10.0**-decimals
-    low, high = printed - reach, printed + reach
+    low, high = band(printed, decimals, tolerance)
     if low <= measured[0] and measured[1] <= high:
         return "within"
     if measured[1] < low or high < measured[0]:

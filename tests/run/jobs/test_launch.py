@@ -19,7 +19,7 @@ from torch import nn
 
 from vtbench.errors import ResultsError, UsageError
 from vtbench.papers import measurements, select
-from vtbench.papers.override import with_settings
+from vtbench.papers.override import changed_rows
 from vtbench.report.compare import compare_rows
 from vtbench.results import folders
 from vtbench.results.store import Store
@@ -320,7 +320,7 @@ def own_weights(results: Path) -> Path:
 
 def test_weights_tested_by_other_settings_are_neither_the_rows_result_nor_stale(results: Path) -> None:
     row, settings = select([VIT])[0], Settings(results=results)
-    changed = with_settings([row], ["eval.clips=1"])
+    changed = changed_rows([row], (), ["eval.clips=1"])
     evaluate_checkpoint(changed, settings, "smoke", own_weights(results))
     assert not compare_rows([row], Store(results), "smoke")[0].stale
     again = launch.run([row], settings, "smoke", [0])

@@ -12,9 +12,9 @@ from vtbench.errors import SpecError, UsageError
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.releases import releases
 from vtbench.papers.resolve import measurements
-from vtbench.papers.roots import own_root
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Evaluation, Measurement, Training
+from vtbench.report.counted import recorded_costs
 from vtbench.results import folders
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
@@ -123,7 +123,7 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     records = store.read()
     recorded = {record.evaluation_key for record in records if record.scale == scale}
     jobs = graph(all_measurements(rows, scale, seeds))
-    book = CostBook.read(own_root().folder / "results", settings.results)
+    book = recorded_costs(settings.results)
     work = {key: _macs(job, book) for key, job in jobs.items()}
     speed = _measured_speed(records, jobs, work, scale)
     needed = _needed(jobs, recorded, settings)
