@@ -82,6 +82,8 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "__init__": {"module"},
         "module": {"clips", "frames", "manifests"},
         "clips": {"frames", "manifests"},
+        "manifests": {"classes", "folders", "official", "quarantine"},
+        "folders": {"classes"},
         "compressed": {"frames", "cache"},
         "frames": {"cache"},
         "synthetic": {"module", "manifests"},

@@ -49,7 +49,8 @@ def test_ucf101_reads_the_lists_of_the_split_that_is_asked_for(tmp_path: Path, t
     assert clips.shape == (2, 8, 3, 32, 32) and set(labels.tolist()) == {0, 100}
     (video,) = next(iter(made.test_dataloader()))
     assert video["views"].shape == (15, 8, 3, 32, 32) and "test" in video["video_id"]
-    with pytest.raises(DataError, match=r"split2_train\.csv: no such manifest"):
+    missing = r"neither split2_train\.csv \(path,label\) nor an official one \(trainlist02\.txt\) nor class folders"
+    with pytest.raises(DataError, match=missing):
         data("ucf101", root, split=2).setup()
 
 

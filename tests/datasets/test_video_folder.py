@@ -16,7 +16,8 @@ from vtbench.datasets.cache import FileCache
 from vtbench.datasets.clips import ClipSampling, EpochSampler, Loading, TestViews
 from vtbench.datasets.manifests import Entry, VideoFolder, VideoLists, read_manifest
 from vtbench.datasets.module import VideoData
-from vtbench.errors import DataError, UsageError, VideoError
+from vtbench.datasets.quarantine import write_quarantine
+from vtbench.errors import DataError, UsageError
 from vtbench.video import sampling, transforms
 from vtbench.video.decode import VideoReader
 
@@ -155,12 +156,85 @@ def test_clips_whose_label_a_flip_changes_can_be_left_as_they_are(folder: Path) 
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_training_on_a_broken_video_is_refused_with_the_remedy(folder: Path, num_workers: int) -> None:
+def test_training_goes_on_without_a_broken_video_and_nothing_takes_its_place(folder: Path, num_workers: int) -> None:
+    whole = data(folder, batch_size=2)
+    order = [index for _, index in EpochSampler(10, seed=0)]
+    expected = epoch(whole)
     (folder / "train" / "00003.mp4").write_bytes(b"not a video")
-    with pytest.raises(VideoError, match=r"00003\.mp4: .*repair it or remove .*train\.csv:5 ") as caught:
-        list(data(folder, num_workers=num_workers).train_dataloader())
-    assert caught.value.path == folder / "train" / "00003.mp4"
+    notices: list[str] = []
+    module = data(folder, batch_size=2, num_workers=num_workers, missing=0.1)
+    module.notice = notices.append
+    clips, labels = epoch(module)
+    left = [place for place, index in enumerate(order) if index != 3]
+    assert equal((clips, labels), (expected[0][left], expected[1][left])), "the other clips are as they were"
+    assert list(module.unreadable) == ["train/00003.mp4"] and "invalid data" in module.unreadable["train/00003.mp4"]
+    module.set_epoch(1)
+    assert sum(len(labels) for _, labels in module.train_dataloader()) == 9
+    assert len(notices) == 2, "once a pass over a new loader"
+    again = module.train_dataloader()
+    notices.clear()
+    _ = [list(again), list(again)]
+    assert len(notices) == 1 and notices[0].startswith("trains without train/00003.mp4: "), "once each"
+
+
+def test_a_batch_of_which_no_video_can_be_read_has_no_clips(folder: Path) -> None:
+    (folder / "train" / "00003.mp4").write_bytes(b"not a video")
+    batches = list(data(folder, batch_size=1, missing=0.1).train_dataloader())
+    assert len(batches) == 10 and [len(labels) for clips, labels in batches if clips is None] == [0]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_beyond_the_quota_training_ends_with_the_videos_so_far(folder: Path, num_workers: int) -> None:
+    for name in ("00003", "00005"):
+        (folder / "train" / f"{name}.mp4").write_bytes(b"not a video")
+    (folder / "train" / "00007.mp4").unlink()
+    expected = (
+        r"3 of 10 videos to train on .*00007\.mp4: no such file; .*0000[35]\.mp4: invalid.*0000[35].* --missing 0\.3"
+    )
+    with pytest.raises(DataError, match=expected) as caught:
+        list(data(folder, num_workers=num_workers, missing=0.2).train_dataloader())
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_videos_under_the_quota_are_left_out_and_listed(folder: Path) -> None:
+    (folder / "train" / "00007.mp4").unlink()
+    (folder / "validation" / "00002.mp4").unlink()
+    with pytest.raises(DataError, match=r"1 of 10 videos to train on .*train\.csv:9: .*00007\.mp4: no such file"):
+        data(folder).setup("fit")
+    with pytest.raises(DataError, match=r"1 of 4 videos to test on"):
+        data(folder, missing=0.1).setup()
+    module = data(folder, missing=0.25, validate_on=0.3)
+    module.setup()
+    assert list(module.lacking("train")) == ["train/00007.mp4"]
+    used = [entry.video_id for entry in (*module.train_entries, *module.holdout_entries)]
+    assert len(used) == 9 and "train/00007.mp4" not in used
+    items = [item for batch in module.test_dataloader() for item in batch]
+    assert len(items) == 4
+    assert [item["video_id"] for item in items if "error" in item] == ["validation/00002.mp4"], "a miss of the test"
+    assert module.fingerprint("train") != data(folder.parent / "videos", limit_train=9).fingerprint("train")
+
+
+def test_a_video_in_both_lists_is_refused(folder: Path) -> None:
+    with (folder / "train.csv").open("a") as file:
+        file.write("validation/00001.mp4,1\n")
+    with pytest.raises(DataError, match=r"train\.csv:12: 'validation/00001\.mp4' .* test on at .*validation\.csv:3"):
+        data(folder).setup()
+    data(folder).setup("test")
+
+
+def test_quarantined_videos_count_as_missing_until_their_file_changes(folder: Path) -> None:
+    file = folder / "train" / "00004.mp4"
+    quarantine = folder / "quarantine.csv"
+    status = file.stat()
+    write_quarantine(quarantine, [("train/00004.mp4", status.st_size, status.st_mtime_ns, "is cut\nshort")])
+    module = data(folder, quarantine=quarantine, missing=0.1)
+    assert list(module.lacking("train").values()) == [f"{folder / 'train.csv'}:6: {file}: in quarantine: is cut short"]
+    assert len(module.train_entries) == 9
+    file.write_bytes(file.read_bytes() + b"\0")
+    assert len(data(folder, quarantine=quarantine).train_entries) == 10
+    quarantine.write_text("path,label\n")
+    with pytest.raises(DataError, match=r"quarantine\.csv:1: the header must be id,size,changed,reason"):
+        data(folder, quarantine=quarantine).setup()
 
 
 # -- testing ----------------------------------------------------------------------------------------------------------
@@ -315,9 +389,12 @@ BAD_MANIFESTS = {
     "path,label\ntrain/00000.mp4,plus_won\n": (
         r"train\.csv:2: this data set has no class 'plus_won'; did you mean 'plus_one'"
     ),
-    "path,label\ntrain/00000.mp4,0\nx/a.mp4,1\n": r"train\.csv:3: .*x/a\.mp4: no such file; complete",
+    "path,label\ntrain/00000.mp4,0\nx/a.mp4,1\n": (
+        r"1 of 2 videos to train on cannot be used, above the share of 0\.01: .*train\.csv:3: .*x/a\.mp4: no such file; "
+        r"complete the folder, or allow it with --missing 0\.5"
+    ),
     "path,label\n" + "".join(f"x/{n}.mp4,1\n" for n in range(5)): (
-        r"train\.csv:2: .*x/0\.mp4: no such file \(5 of 5 files are missing: x/0\.mp4, x/1\.mp4, x/2\.mp4, \.\.\.\)"
+        r"5 of 5 videos to train on .*x/0\.mp4: no such file; .*x/1\.mp4: .*x/2\.mp4: no such file; \.\.\.; complete"
     ),
 }
 
@@ -548,7 +625,7 @@ def test_nothing_is_validated_on_unless_it_is_named(folder: Path) -> None:
 def test_each_stage_reads_the_lists_that_it_needs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     monkeypatch.setattr(
-        VideoFolder, "read", lambda self, split: read.append(split) or [Entry("a.mp4", folder, 0, split)]
+        VideoFolder, "read", lambda self, split: read.append(split) or [Entry(f"{split}.mp4", folder, 0, split)]
     )
     for validate_on, stage, expected in (
         (None, "fit", ["train"]),
@@ -649,7 +726,8 @@ def test_a_subclass_reads_and_groups_in_its_own_way(folder: Path) -> None:
         def read(self, split: Any) -> list[Entry]:
             root = self.videos.root
             lines = (line.split() for line in (root / "ours.txt").read_text().splitlines())
-            return [Entry(name, root / name, int(label), f"{split}") for name, label in lines]
+            entries = [Entry(name, root / name, int(label), f"{split}") for name, label in lines]
+            return entries if split == "train" else [Entry("test", root / "train" / "00001.mp4", 0, "test")]
 
         def group(self, entry: Entry) -> str:
             return "even" if entry.label % 2 == 0 else "odd"

@@ -101,12 +101,23 @@ def add_results(parser: Parser) -> None:
     parser.add_argument("--results", metavar="DIR", help="folder of results.csv and the run folders; default: results")
 
 
-def add_folders(parser: Parser) -> None:
-    """--results, --data and --weights."""
-    add_results(parser)
+def add_data(parser: Parser) -> None:
+    """--data and --missing."""
     parser.add_argument(
         "--data", action="append", default=[], metavar="NAME=PATH", help="folder of a data set; may be repeated"
     )
+    parser.add_argument(
+        "--missing",
+        type=share,
+        metavar="SHARE",
+        help="share of the listed videos of a split that may be missing or unreadable, as 0.1; default: 0.01",
+    )
+
+
+def add_folders(parser: Parser) -> None:
+    """--results, --data, --missing and --weights."""
+    add_results(parser)
+    add_data(parser)
     parser.add_argument(
         "--weights",
         action="append",
@@ -153,6 +164,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1, as an argparse type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
+
+
 def seed_list(text: str) -> list[int]:
     """The distinct seeds of "0,1,2" or "0-2", as an argparse type."""
     seeds: list[int] = []
@@ -195,5 +217,6 @@ def settings_of(args: argparse.Namespace) -> Settings:
         allow_other_weights=options.get("allow_other_weights", False),
         batch_size=options.get("batch_size"),
         num_workers=options.get("data_workers"),
+        missing=options.get("missing"),
         wandb=options.get("wandb", "off"),
     )

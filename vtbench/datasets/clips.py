@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
-from vtbench.errors import VideoError
+from vtbench.errors import VideoError, VtbenchError
 from vtbench.video.sampling import Spread, Starts, TestStarts, segment_clip, test_clips, train_clip
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "TestViews",
     "TrainLoader",
     "TrainVideos",
+    "Unreadable",
     "train_loader",
     "view_loader",
 ]
@@ -115,7 +116,7 @@ class ReadLog:
 
     def __init__(self, num_videos: int) -> None:
         self._state = torch.zeros(num_videos, dtype=torch.uint8).share_memory_()
-        """Of each video: 0 not read yet, 1 read, 2 silent."""
+        """Of each video: 0 not read yet, 1 read (or found unreadable), 2 silent."""
 
     def add(self, index: int, note: str | None) -> None:
         """Video `index` was read, with this note."""
@@ -132,11 +133,19 @@ class ReadLog:
         return int((self._state == 2).sum())
 
 
-class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
+@dataclass(frozen=True)
+class Unreadable:
+    """A training video that could not be read: its id and why."""
+
+    video_id: str
+    reason: str
+
+
+class TrainVideos(Dataset[tuple[Clips, int] | Unreadable]):
     """Random clips for training; items are asked for by (epoch, index), as EpochSampler gives them.
 
-    An item is (clip float32 (T, 3, S, S) or, by modality, (T, ...), label), or the VideoError of a video that cannot be
-    read: workers hand it over as a value, and the loader raises it in the main process.
+    An item is (clip float32 (T, 3, S, S) or, by modality, (T, ...), label), or Unreadable: workers hand it over as a
+    value, and the loader leaves it out of its batch. Nothing takes its place.
 
     - transform: called as transform(frames, flip=..., rng=...), see vtbench.video.transforms
     - flip: probability of mirroring a clip; flip_labels: what that makes of its label
@@ -167,18 +176,15 @@ class TrainVideos(Dataset[tuple[Clips, int] | VideoError]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Clips, int] | VideoError:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Clips, int] | Unreadable:
         epoch, index = key
         entry = self.entries[index]
         rng = np.random.default_rng([self.seed, _TRAIN, epoch, index])
         try:
             frames, which, note = self.frames(entry.file, lambda n: self.sampling.train(n, rng))
         except VideoError as error:
-            return VideoError(
-                error.path,
-                f"{error.reason}; training needs every video: repair it or remove {entry.source}",
-                error.frames_decoded,
-            )
+            self.log.add(index, None)
+            return Unreadable(entry.video_id, str(error))
         self.log.add(index, note)
         flip = bool(rng.random() < self.flip) and (self.flip_sided or entry.label not in self.flip_labels)
         label = self.flip_labels.get(entry.label, entry.label) if flip else entry.label
@@ -208,42 +214,41 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return self.num_videos
 
 
-def _collate(items: list[tuple[Clips, int] | VideoError]) -> tuple[Clips, Tensor] | VideoError:
-    clips, labels = [], []
-    for item in items:
-        if isinstance(item, VideoError):
-            return item
-        clips.append(item[0])
-        labels.append(item[1])
-    return map_modalities(lambda *several: torch.stack(several), *clips), torch.tensor(labels)
+def _collate(items: list[tuple[Clips, int] | Unreadable]) -> tuple[Clips | None, Tensor, list[Unreadable]]:
+    read = [item for item in items if not isinstance(item, Unreadable)]
+    clips = map_modalities(lambda *several: torch.stack(several), *(clip for clip, _ in read)) if read else None
+    labels = torch.tensor([label for _, label in read], dtype=torch.int64)
+    return clips, labels, [item for item in items if isinstance(item, Unreadable)]
 
 
 class TrainLoader(DataLoader):
-    """A DataLoader that raises the VideoError of an unreadable video as it is, whichever process met it.
+    """A DataLoader of batches (clips, labels) without the videos that cannot be read, which go to `on_unreadable`. What
+    that raises ends the pass. The clips of a batch of which none is left are None."""
 
-    torch would raise a worker's error as a RuntimeError that holds a traceback."""
+    on_unreadable: Callable[[Unreadable], None]
 
-    def __iter__(self) -> Iterator[tuple[Clips, Tensor]]:  # type: ignore[override]
-        error = None
+    def __iter__(self) -> Iterator[tuple[Clips | None, Tensor]]:  # type: ignore[override]
         batches = super().__iter__()
-        for batch in batches:
-            if isinstance(batch, VideoError):
-                error = batch
-                break
-            yield batch
-        if error is not None:
+        try:
+            for clips, labels, unreadable in batches:
+                for video in unreadable:
+                    self.on_unreadable(video)
+                yield clips, labels
+        except VtbenchError:
             # End the workers here: left to the garbage collector, they are waited for, five seconds each.
             self._iterator = None
             del batches
-            raise error
+            raise
 
 
-def train_loader(videos: TrainVideos, sampler: EpochSampler, loading: Loading) -> TrainLoader:
-    """Batches (clips float32 (B, T, 3, S, S), labels int64 (B,)) in the order of `sampler`.
+def train_loader(
+    videos: TrainVideos, sampler: EpochSampler, loading: Loading, on_unreadable: Callable[[Unreadable], None]
+) -> TrainLoader:
+    """Batches (clips float32 (B, T, 3, S, S), labels int64 (B,)) in the order of `sampler`; see TrainLoader.
 
     The last batch of an epoch is left out if it would be smaller, unless it is the only one (the official TokenShift
     code drops it too)."""
-    return TrainLoader(
+    loader = TrainLoader(
         videos,
         batch_size=loading.batch_size,
         sampler=sampler,
@@ -253,6 +258,8 @@ def train_loader(videos: TrainVideos, sampler: EpochSampler, loading: Loading) -
         persistent_workers=loading.num_workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
+    loader.on_unreadable = on_unreadable
+    return loader
 
 
 # -- testing ----------------------------------------------------------------------------------------------------------
@@ -291,6 +298,8 @@ class TestVideos(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         entry = self.entries[index]
         item: dict[str, Any] = {"video_id": entry.video_id, "label": entry.label}
+        if entry.problem:
+            return item | {"error": f"{entry.file}: {entry.problem}"}
         rng = np.random.default_rng([self.seed, _TEST, *entry.video_id.encode()])
         try:
             frames, which, note = self.frames(entry.file, lambda n: self.sampling.test(n, self.views, rng))

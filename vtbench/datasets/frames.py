@@ -13,6 +13,7 @@ from vtbench.clips import Clips
 from vtbench.datasets.cache import FileCache
 from vtbench.video.decode import VideoReader
 from vtbench.video.files import version
+from vtbench.video.stills import FrameFolder
 
 __all__ = ["SILENT", "Choose", "DecodedFrames", "FrameSource"]
 
@@ -37,7 +38,8 @@ SILENT = "silent"
 
 
 class DecodedFrames:
-    """The FrameSource of decoded frames: uint8 (U, 3, H, W) RGB at the file's own size.
+    """The FrameSource of decoded frames: uint8 (U, 3, H, W) RGB at the file's own size. A file may be a folder of JPEG
+    frames.
 
     cache: where to keep every file as a whole (frames x height x width x 3 bytes); None: keep nothing.
     """
@@ -48,16 +50,20 @@ class DecodedFrames:
     def __call__(self, file: Path, choose: Choose, /) -> tuple[Tensor, np.ndarray, None]:
         """The frames asked for, as FrameSource has it. Raises VideoError."""
         if self.cache is None:
-            with VideoReader(file) as reader:
+            with _reader(file) as reader:
                 numbers, which = np.unique(wanted := choose(reader.num_frames), return_inverse=True)
                 pixels = reader.frames(numbers)
         else:
             key = ("frames", *version(file))
             video = self.cache.get(key)
             if video is None:
-                with VideoReader(file) as reader:
+                with _reader(file) as reader:
                     video = reader.frames(range(reader.num_frames))
                 self.cache.put(key, video, video.nbytes)
             numbers, which = np.unique(wanted := choose(len(video)), return_inverse=True)
             pixels = video[numbers]
         return torch.from_numpy(pixels).permute(0, 3, 1, 2), which.reshape(wanted.shape), None
+
+
+def _reader(file: Path) -> VideoReader | FrameFolder:
+    return FrameFolder(file) if file.is_dir() else VideoReader(file)

@@ -1,25 +1,32 @@
-"""Which videos a data set has: split files and class folders, read and checked.
+"""Which videos a data set has: split files, official lists and class folders, read and checked.
 
 A split file is a CSV file with the header `path,label`: paths relative to the root (or absolute), labels as class
-numbers from 0 or as class names. Where there is none, class folders root/<split>/<class>/ will do.
+numbers from 0 or as class names. Where there is none, the lists that the data set was given out with are read as they
+are (vtbench.datasets.official); where there are none either, class folders root/<split>/<class>/ will do.
+
+Listed videos that are not there, or that a quarantine file names, stay in the list with their `problem`: what becomes
+of them is the data module's affair.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from vtbench.errors import DataError, unknown
+from vtbench.datasets.classes import class_number
+from vtbench.datasets.folders import VIDEO_SUFFIXES, FolderIndex
+from vtbench.datasets.official import OfficialLists
+from vtbench.datasets.quarantine import read_quarantine
+from vtbench.errors import DataError
 
 __all__ = ["Entry", "Split", "VideoFolder", "VideoLists", "Videos", "read_class_folders", "read_manifest"]
-
-VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg")
 
 Split = Literal["train", "test"]
 
@@ -30,12 +37,20 @@ UNNAMED = "the data set"
 
 @dataclass(frozen=True)
 class Entry:
-    """One video: its path as the split file gives it (its id), the file, its class number, and where it is listed."""
+    """One video.
+
+    - video_id: its path as the split file gives it, or its id in the official list
+    - file: the file, or the folder of its frames
+    - label: its class number
+    - source: where it is listed
+    - problem: why it cannot be used, as far as that is known without reading it: it is missing, or in quarantine
+    """
 
     video_id: str
     file: Path
     label: int
     source: str
+    problem: str | None = None
 
 
 # -- sets of videos ---------------------------------------------------------------------------------------------------
@@ -103,11 +118,14 @@ class VideoLists(Videos):
 
 @dataclass(frozen=True)
 class VideoFolder(Videos):
-    """A folder of videos with split files or class folders, read when they are first needed.
+    """A folder of videos with split files, official lists or class folders, read when they are first needed.
 
     - root: the folder; paths in split files are relative to it
     - train, test: names that the split files and folders may have, without the suffix .csv; the first that is there is
       taken
+    - official: which files are the official lists, read where there are no split files, as OfficialLists or its
+      arguments; None: of a set without any
+    - quarantine: a file of videos not to be used, as `vtbench data check --decode` writes it; it need not be there
     - limit_train, limit_test: use only that many videos, from the start
     """
 
@@ -115,33 +133,86 @@ class VideoFolder(Videos):
     _: dataclasses.KW_ONLY
     train: Sequence[str] = ("train",)
     test: Sequence[str] = ("validation", "val")
+    official: OfficialLists | Mapping[str, Any] | None = None
+    quarantine: Path | None = None
     limit_train: int | None = None
     limit_test: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", Path(self.root))
+        if isinstance(self.official, Mapping):
+            object.__setattr__(self, "official", OfficialLists(**self.official))
         super().__post_init__()
 
     def read(self, split: Split) -> list[Entry]:
-        """The videos of a split: of the first split file that is there, otherwise of class folders.
+        """The videos of a split: of the first split file that is there, otherwise of the official lists, otherwise of
+        class folders.
 
         Raises DataError for a missing folder, and for anything in the list that is not as it should be."""
+        return self._read(split)[: self.limit_train if split == "train" else self.limit_test]
+
+    def found(self, split: Split) -> list[Path]:
+        """What `read` reads: a split file, official lists, or a folder of class folders. Raises DataError if there is
+        nothing of these."""
+        names = self.train if split == "train" else self.test
         if not self.root.is_dir():
             option = "" if self.name == UNNAMED else f" as --data {self.name}=PATH"
             raise DataError(f"{self.root}: no such folder; give the folder of {self.name}{option}")
-        if split == "train":
-            return self._read(self.train)[: self.limit_train]
-        return self._read(self.test)[: self.limit_test]
-
-    def _read(self, names: Sequence[str]) -> list[Entry]:
-        options = {"root": self.root, "num_classes": self.num_classes, "class_names": self.class_names}
         files = [self.root / f"{name}.csv" for name in names]
         manifest = next((path for path in files if path.exists()), None)
+        if manifest is not None and (self.official is None or is_manifest(manifest)):
+            return [manifest]
+        official = self.official
+        if isinstance(official, OfficialLists) and (lists := official.find(self.index.lists, split)):
+            return lists
         if manifest is None:
             for name in names:
                 if (self.root / name).is_dir():
-                    return read_class_folders(self.root / name, **options)  # type: ignore[arg-type]
-        return read_manifest(manifest or files[0], **options)  # type: ignore[arg-type]
+                    return [self.root / name]
+            if isinstance(official, OfficialLists):
+                patterns = official.train if split == "train" else official.test
+                raise DataError(
+                    f"{self.root}: has no list of the videos to {split} on: neither {files[0].name} (path,label) nor "
+                    f"an official one ({', '.join(patterns)}) nor class folders in {names[0]}/"
+                )
+        return [manifest or files[0]]
+
+    @functools.cached_property
+    def index(self) -> FolderIndex:
+        """The videos and lists in the folder, from a walk through it. Raises DataError."""
+        return FolderIndex.of(self.root)
+
+    def _read(self, split: Split) -> list[Entry]:
+        found = self.found(split)
+        options = {"root": self.root, "num_classes": self.num_classes, "class_names": self.class_names}
+        if found[0].is_dir():
+            entries = read_class_folders(found[0], **options)  # type: ignore[arg-type]
+        elif self.official is None or is_manifest(found[0]) or found[0] not in self.index.lists:
+            entries = read_manifest(found[0], **options)  # type: ignore[arg-type]
+        else:
+            entries = self._official(found, split)
+        return read_quarantine(self.quarantine).applied(entries) if self.quarantine else entries
+
+    def _official(self, lists: Sequence[Path], split: Split) -> list[Entry]:
+        official = self.official
+        assert isinstance(official, OfficialLists)
+        official.refuse_other_classes(self.index.lists, self.class_names)
+        others = {"train": ("train",), "test": ("val", "validation", "validate", "test")}[split]
+        entries = []
+        for listed in official.read(lists, split):
+            label = class_number(
+                listed.label,
+                source=listed.source,
+                num_classes=self.num_classes,
+                class_names=self.class_names,
+                name=self.name,
+            )
+            named = (self.class_names[label],) if self.class_names else ()
+            path = self.index.find(listed.names, source=listed.source, within=(*others, *named))
+            problem = None if path else f"no video of the name {listed.names[0]} in {self.root}"
+            file = self.root / (path or listed.names[0])
+            entries.append(Entry(listed.video_id, file, label, listed.source, problem))
+        return entries
 
     @property
     def where(self) -> str:
@@ -163,6 +234,23 @@ def refuse_unusable(entries: Sequence[Entry], split: Split, where: str) -> None:
         seen[entry.video_id] = entry.source
 
 
+def refuse_overlap(train: Sequence[Entry], test: Sequence[Entry]) -> None:
+    """Raise DataError, naming both lines, for a video that is listed to train on and to test on."""
+    tested = {entry.video_id: entry.source for entry in test}
+    both = [entry for entry in train if entry.video_id in tested]
+    if both:
+        more = f" ({len(both)} videos are in both lists)" if len(both) > 1 else ""
+        raise DataError(
+            f"{both[0].source}: '{both[0].video_id}' is listed to train on, and to test on at "
+            f"{tested[both[0].video_id]}{more}; take it out of one of them"
+        )
+
+
+def size_of(file: Path) -> int:
+    """Bytes of a file; of a folder of frames, how many there are."""
+    return sum(1 for _ in file.iterdir()) if file.is_dir() else file.stat().st_size
+
+
 # -- files and folders ------------------------------------------------------------------------------------------------
 
 
@@ -172,11 +260,11 @@ def read_manifest(
     """The lines of the split file `manifest` in order.
 
     Raises DataError with file and line for anything that is not as it should be: no such file, a wrong header, no
-    lines, a wrong number of columns, an unknown label, a missing video.
+    lines, a wrong number of columns, an unknown label. A missing video is the `problem` of its entry.
     """
     try:
-        with manifest.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
+        with manifest.open(newline="", encoding="utf-8-sig") as opened:
+            reader = csv.reader(opened)
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
     except FileNotFoundError:
         raise DataError(f"{manifest}: no such manifest; it lists the videos as lines of path,label") from None
@@ -188,51 +276,50 @@ def read_manifest(
     if len(rows) == 1:
         raise DataError(f"{manifest}: lists no videos; add lines of path,label")
     entries = []
+    classes = {"num_classes": num_classes, "class_names": class_names}
     for line, row in rows[1:]:
         source = f"{manifest}:{line}"
         if len(row) != 2 or not all(row):
             raise DataError(f"{source}: '{','.join(row)}' must be path,label")
-        entries.append(Entry(row[0], root / row[0], _label(row[1], source, num_classes, class_names), source))
-    missing = [entry for entry in entries if not entry.file.is_file()]
-    if missing:
-        several = f" ({len(missing)} of {len(entries)} files are missing: " if len(missing) > 1 else ""
-        names = ", ".join(entry.video_id for entry in missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise DataError(
-            f"{missing[0].source}: {missing[0].file}: no such file{several}{names + ')' if several else ''}; "
-            "complete the folder or remove the lines"
-        )
+        label = class_number(row[1], source=source, **classes)  # type: ignore[arg-type]
+        file = root / row[0]
+        entries.append(Entry(row[0], file, label, source, None if file.exists() else "no such file"))
     return entries
 
 
-def _label(text: str, source: str, num_classes: int, class_names: Sequence[str] | None) -> int:
-    names = list(class_names or ())
-    if text in names:  # before numbers: a class may be called "1"
-        return names.index(text)
+def is_manifest(file: Path) -> bool:
+    """Whether a file begins with the header `path,label`."""
     try:
-        label = int(text)
-    except ValueError:
-        remedy = "" if names else "; give class numbers, or a classes.txt for names"
-        raise DataError(f"{source}: {unknown('class', text, names, of='this data set')}{remedy}") from None
-    if not 0 <= label < num_classes:
-        raise DataError(f"{source}: label {label} is outside 0 to {num_classes - 1}")
-    return label
+        with file.open(encoding="utf-8-sig", errors="replace") as opened:
+            return [cell.strip() for cell in opened.readline().split(",")] == ["path", "label"]
+    except OSError:
+        return False
 
 
 def read_class_folders(
     folder: Path, *, root: Path, num_classes: int, class_names: Sequence[str] | None = None
 ) -> list[Entry]:
     """Videos under folder/<class>/, sorted by class and name. Without `class_names` the sorted folder names are the
-    classes, provided there are `num_classes` of them. Raises DataError if the folders do not fit the classes."""
+    classes, provided there are `num_classes` of them; a name may be written with underscores for spaces. Raises
+    DataError if the folders do not fit the classes, or lack one."""
     found = sorted(p.name for p in folder.iterdir() if p.is_dir())
     names = list(class_names) if class_names is not None else found
     if class_names is None and len(found) != num_classes:
         raise DataError(f"{folder}: has {len(found)} class folders, the data set has {num_classes} classes")
     entries = []
+    lacking = dict(enumerate(names))
     for name in found:
-        if name not in names:
-            raise DataError(f"{folder / name}: {unknown('class', name, names, of='this data set')}")
-        for file in sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES):
-            entries.append(Entry(str(file.relative_to(root)), file, names.index(name), str(file)))
+        label = class_number(name, source=str(folder / name), num_classes=num_classes, class_names=names)
+        files = sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+        if files:
+            lacking.pop(label, None)
+        entries += [Entry(str(file.relative_to(root)), file, label, str(file)) for file in files]
     if not entries:
         raise DataError(f"{folder}: has no videos in class folders")
+    if lacking:
+        few = ", ".join(list(lacking.values())[:3]) + (", ..." if len(lacking) > 3 else "")
+        raise DataError(
+            f"{folder}: has no videos of {len(lacking)} of {len(names)} classes ({few}); complete it, or list what you "
+            "have as path,label"
+        )
     return entries

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import lightning
@@ -22,11 +24,12 @@ from vtbench.datasets.clips import (
     TestViews,
     TrainLoader,
     TrainVideos,
+    Unreadable,
     train_loader,
     view_loader,
 )
 from vtbench.datasets.frames import DecodedFrames, FrameSource
-from vtbench.datasets.manifests import Entry, Split, VideoFolder, VideoLists, refuse_unusable
+from vtbench.datasets.manifests import Entry, Split, VideoFolder, VideoLists, refuse_overlap, refuse_unusable, size_of
 from vtbench.errors import DataError
 
 __all__ = ["VideoData"]
@@ -54,18 +57,25 @@ class VideoData(lightning.LightningDataModule):
     - flip_sided: whether clips are mirrored too where that changes the label
     - views: which clips of a test video are seen
     - loading: batch sizes and worker processes. With a cache in `frames`, each worker has a cache of its own
+    - missing: share of the listed videos of a split that may be missing, in quarantine or unreadable: 0.01 is one in a
+      hundred, and no video of fewer
     - validate_on: nothing (None), a share (above 0, below 1) of the training videos, which are not trained on then, or
       "test", the test videos. The share is drawn in whole groups (`videos.group`) from the seed, at least one
     - seed: of the order, the clips and the hold-out
 
-    The training loader gives (clips float32 (B, T, 3, S, S), labels int64 (B,)) and raises VideoError for a video that
-    cannot be read. The others give lists of items as described at TestVideos, in the order of the split file.
+    The training loader gives (clips float32 (B, T, 3, S, S), labels int64 (B,)). A video that cannot be read is left
+    out of its batch (clips are None where that leaves none), `notice` is called once for it, and it stands in
+    `unreadable`; DataError beyond `missing`. The other loaders give lists of items as described at TestVideos, in the
+    order of the split file, in which such videos are misses.
 
     A data set with particulars of its own is a subclass: `read` gives its lists, `prepare_data` makes or downloads the
     videos, `group` says what is held out together.
 
     Raises ValueError for a share outside its range, and for several clips without a stride.
     """
+
+    notice: Callable[[str], None] = staticmethod(lambda text: None)
+    """Called with a line of text for whoever waits for a training, e.g. on a video that cannot be read."""
 
     folder_class: ClassVar[type[VideoFolder]] = VideoFolder
     """What `build_data` makes of the arguments that say where the videos are."""
@@ -82,6 +92,7 @@ class VideoData(lightning.LightningDataModule):
         flip_sided: bool = True,
         views: TestViews = TestViews(),  # noqa: B008 (frozen)
         loading: Loading = Loading(),  # noqa: B008 (frozen)
+        missing: float = 0.01,
         validate_on: float | Literal["test"] | None = None,
         seed: int = 0,
     ) -> None:
@@ -95,7 +106,12 @@ class VideoData(lightning.LightningDataModule):
             raise ValueError(f"validate_on is a share, 'test' or None, not {validate_on!r}")
         if isinstance(validate_on, int | float) and not 0 < validate_on < 1:
             raise ValueError(f"the share to validate on is {validate_on}, must be above 0 and below 1")
+        if not 0 <= missing <= 1:
+            raise ValueError(f"the share of videos that may be missing is {missing}, must be 0 to 1")
         self.videos, self.sampling, self.views, self.loading = videos, sampling, views, loading
+        self.missing = missing
+        self.unreadable: dict[str, str] = {}
+        """Training videos that could not be read so far -> why."""
         self.train_transform, self.test_transform = train_transform, test_transform
         self.frames = DecodedFrames() if frames is None else frames
         self.flip, self.flip_sided, self.validate_on, self.seed = flip, flip_sided, validate_on, seed
@@ -119,6 +135,9 @@ class VideoData(lightning.LightningDataModule):
         }
         for split in needed.get(stage or "", ("train", "test")):
             self.listed(split)
+            self._refuse_lacking(split)
+        if {"train", "test"} <= self._listed.keys():
+            refuse_overlap(self._listed["train"], self._listed["test"])
         if "train" in self._listed:
             _ = self._held_out  # refuses what leaves nothing to train on
 
@@ -140,6 +159,26 @@ class VideoData(lightning.LightningDataModule):
             self._listed[split] = entries
         return self._listed[split]
 
+    def lacking(self, split: Split) -> dict[str, str]:
+        """The listed videos of a split that are missing or in quarantine -> which of the two, with the file."""
+        return {
+            entry.video_id: f"{entry.source}: {entry.file}: {entry.problem}"
+            for entry in self.listed(split)
+            if entry.problem
+        }
+
+    def _refuse_lacking(self, split: Split, *, also: Mapping[str, str] = MappingProxyType({})) -> None:
+        """DataError where more videos of a split cannot be used than `missing` allows. `also`: id -> why, of further
+        ones."""
+        total, found = len(self.listed(split)), {**self.lacking(split), **also}
+        if len(found) > self.missing * total:
+            few = "; ".join(list(found.values())[:3]) + ("; ..." if len(found) > 3 else "")
+            share = math.ceil(1000 * len(found) / total) / 1000
+            raise DataError(
+                f"{self.videos.where}: {len(found)} of {total} videos to {split} on cannot be used, above the share of "
+                f"{self.missing:g}: {few}; complete the folder, or allow it with --missing {share:g}"
+            )
+
     @property
     def num_classes(self) -> int:
         """Number of classes of the data set."""
@@ -147,15 +186,18 @@ class VideoData(lightning.LightningDataModule):
 
     @property
     def train_entries(self) -> list[Entry]:
-        """The training videos, without those that are held out."""
-        held = self._held_out
-        return [entry for entry in self.listed("train") if not held or self.group(entry) not in held]
+        """The training videos that are there, without those that are held out."""
+        return self._usable(held_out=False)
 
     @property
     def holdout_entries(self) -> list[Entry]:
-        """The training videos that are held out; at least one where there is a `holdout`."""
+        """The training videos that are there and held out; at least one where there is a `holdout`."""
+        return self._usable(held_out=True)
+
+    def _usable(self, *, held_out: bool) -> list[Entry]:
         held = self._held_out
-        return [entry for entry in self.listed("train") if held and self.group(entry) in held]
+        entries = (entry for entry in self.listed("train") if not entry.problem)
+        return [entry for entry in entries if bool(held and self.group(entry) in held) is held_out]
 
     @property
     def test_entries(self) -> list[Entry]:
@@ -172,7 +214,7 @@ class VideoData(lightning.LightningDataModule):
         """The groups that are held out, drawn from the seed."""
         if self.holdout is None:
             return frozenset()
-        sizes = Counter(map(self.group, self.listed("train")))
+        sizes = Counter(self.group(entry) for entry in self.listed("train") if not entry.problem)
         left = max(1, round(self.holdout * sizes.total()))
         names, chosen = list(sizes), set()
         for k in np.random.default_rng([self.seed, HOLDOUT]).permutation(len(names)).tolist():
@@ -188,11 +230,13 @@ class VideoData(lightning.LightningDataModule):
         return frozenset(chosen)
 
     def fingerprint(self, split: Split) -> str:
-        """12 hex digits over path, label and size in bytes of every video of a split, in order: changes when a video
-        is added, dropped, relabelled or replaced by one of another size, or others are held out."""
+        """12 hex digits over id, label and size in bytes (of a folder of frames, their number) of every video of a
+        split, in order: changes when a video is added, dropped, missing, relabelled or replaced by one of another size,
+        or others are held out."""
         digest = hashlib.sha256()
         for entry in self.listed(split):
-            digest.update(f"{entry.video_id}\0{entry.label}\0{entry.file.stat().st_size}\n".encode())
+            size = "missing" if entry.problem else size_of(entry.file)
+            digest.update(f"{entry.video_id}\0{entry.label}\0{size}\n".encode())
         for entry in self.holdout_entries if split == "train" else ():
             digest.update(f"{entry.video_id}\0held out\n".encode())
         return digest.hexdigest()[:12]
@@ -213,7 +257,14 @@ class VideoData(lightning.LightningDataModule):
         )
         self._log, self._sampler = videos.log, EpochSampler(len(videos), seed=self.seed)
         self._sampler.set_epoch(self._epoch)
-        return train_loader(videos, self._sampler, self.loading)
+        self.unreadable = {}
+        return train_loader(videos, self._sampler, self.loading, self._on_unreadable)
+
+    def _on_unreadable(self, video: Unreadable) -> None:
+        if video.video_id not in self.unreadable:
+            self.unreadable[video.video_id] = video.reason
+            self.notice(f"trains without {video.video_id}: {video.reason}")
+            self._refuse_lacking("train", also=self.unreadable)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """What `validate_on` names, in the views of a test; no loader where it is None."""

@@ -153,9 +153,12 @@ class VideoClassifier(L.LightningModule):
 
     # ---- training ----------------------------------------------------------------------------------------------------
 
-    def training_step(self, batch: tuple[Clips, Tensor], batch_idx: int) -> Tensor:
-        """Mean cross-entropy of a batch of clips and labels (B,)."""
+    def training_step(self, batch: tuple[Clips | None, Tensor], batch_idx: int) -> Tensor:
+        """Mean cross-entropy of a batch of clips and labels (B,). Where none of its videos could be read (None), 0: the
+        step that the batch is a part of is still taken."""
         clips, labels = batch
+        if clips is None:
+            return torch.stack([0 * p.sum() for p in self.parameters() if p.requires_grad]).sum()
         logits = self._logits(clips)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         correct = (logits.detach().argmax(dim=1) == labels).float().mean()

@@ -53,6 +53,27 @@ class Lists:
     test: tuple[str, ...] = key("the split file of the test videos", read=_names)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """How many videos there are to train on and to test on: what synthetic sets make, an estimate for real ones."""
+
+    train: int = key("videos to train on", unit="videos", at_least=1)
+    test: int = key("videos to test on", unit="videos", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Official:
+    """The annotation files that the data set comes with. Of several patterns the first that any file fits counts."""
+
+    format: str = key("how they are written, one of vtbench.datasets.official.FORMATS")
+    train: tuple[str, ...] = key("patterns of the names of the lists to train on", read=_names)
+    test: tuple[str, ...] = key("patterns of the names of the lists to test on", read=_names)
+    classes: tuple[str, ...] = key("patterns of the name of the file of class names in order", default=(), read=_names)
+    at_most: Splits | None = key(
+        "most videos that the lists hold; with more they are of another version. Not set: not known", default=None
+    )
+
+
 def _pattern(node: Node) -> str:
     """A regular expression with one group."""
     if not isinstance(node.value, str):
@@ -67,14 +88,6 @@ def _pattern(node: Node) -> str:
             "write (?:...) for others"
         )
     return node.value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Splits:
-    """How many videos there are to train on and to test on: what synthetic sets make, an estimate for real ones."""
-
-    train: int = key("videos to train on", unit="videos", at_least=1)
-    test: int = key("videos to test on", unit="videos", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +107,11 @@ class _DatasetFile:
     lists: Lists | None = key(
         "names of the split files; {split} in them is the number of the official split. Not set: train, and validation "
         "or val; with several splits split{split}_train and split{split}_test",
+        default=None,
+    )
+    official: Official | None = key(
+        "the annotation files that the data set comes with, which are read where there are no split files; {split} in "
+        "a pattern is the number of the official split",
         default=None,
     )
     group: str | None = key(
@@ -124,12 +142,18 @@ class Dataset:
         """The names of the split files of an official split (None: the only one)."""
         several = self.about.splits > 1
         lists = self.about.lists or (SEVERAL if several else ONE)
-        if not several:
-            return lists
-        return Lists(
-            train=tuple(name.replace("{split}", str(split)) for name in lists.train),
-            test=tuple(name.replace("{split}", str(split)) for name in lists.test),
-        )
+        return Lists(train=_numbered(lists.train, split), test=_numbered(lists.test, split))
+
+    def _official(self, about: Official, split: int | None) -> dict[str, Any]:
+        """Arguments of vtbench.datasets.official.OfficialLists for an official split."""
+        most = about.at_most
+        return {
+            "format": about.format,
+            "train": _numbered(about.train, split),
+            "test": _numbered(about.test, split),
+            "classes": about.classes,
+            "at_most": (most.train, most.test) if most else (None, None),
+        }
 
     def video_arguments(
         self, split: int | None, limit_train: int | None, limit_test: int | None, *, whole: bool
@@ -149,6 +173,8 @@ class Dataset:
         if self.synthetic:
             made["num_train"] = self.num_videos("train", None if whole else limit_train)
             made["num_test"] = self.num_videos("test", None if whole else limit_test)
+        if self.about.official:
+            made["official"] = self._official(self.about.official, split)
         return {
             **made,
             "name": self.name,
@@ -194,6 +220,10 @@ class Dataset:
         if self.about.flip is None or not self.about.flip.labels or not self.classes:
             return None
         return {self.classes.index(old): self.classes.index(new) for old, new in self.about.flip.labels.items()}
+
+
+def _numbered(names: tuple[str, ...], split: int | None) -> tuple[str, ...]:
+    return tuple(name.replace("{split}", str(split)) for name in names)
 
 
 def wrong_split(dataset: Dataset, split: int | None) -> str | None:
@@ -250,9 +280,12 @@ def _load_dataset(root: Root, folder: Path) -> Dataset:
                     node.fail(unknown("class", named, classes, of="classes.txt"))
             if about.flip.labels.get(node.value) != old:
                 node.fail(f"flipping twice must give {old!r} back; add {node.value}: {old}")
-    if about.lists:
-        for name, node in top.value["lists"].value.items():
-            for text in getattr(about.lists, name):
+    if about.official and about.official.format not in (known := Builders().official_formats()):
+        top.value["official"].value["format"].fail(unknown("format of official lists", about.official.format, known))
+    for block, names in (("lists", about.lists), ("official", about.official)):
+        for name in ("train", "test") if names else ():
+            node = top.value[block].value[name]
+            for text in getattr(names, name):
                 if ("{split}" in text) != (about.splits > 1):
                     has, advice = (
                         (f"there are {about.splits} official splits", "write {split} where its number stands")

@@ -224,6 +224,8 @@ def data_module(
     cache = SHARED if below_paper else None
     folder = SyntheticFolder if facts.synthetic else VideoFolder
     where = facts.video_arguments(data.split, data.limit_train, data.limit_test, whole=root is not None)
+    if not facts.synthetic:
+        where["quarantine"] = settings.quarantine(data.dataset)
     return build_data(
         data.dataset,
         module=facts.module,
@@ -248,6 +250,7 @@ def data_module(
         ),
         flip=float(augment.flip),
         **({"flip_sided": False} if augment.flip_sided == "never" else {}),
+        **({"missing": settings.missing} if settings.missing != Settings.missing else {}),
         validate_on=(validation.holdout or "test") if validation else None,
         seed=protocol.clip_seed if protocol and protocol.clip_seed is not None else training.seed,
     )

@@ -34,7 +34,13 @@ class Settings:
     """Clips per forward pass; None is the recipe's. The effective batch stays the recipe's."""
     num_workers: int = 4
     """Processes that read videos, per training, at paper scale."""
+    missing: float = 0.01
+    """Share of the listed videos of a split that may be missing or unreadable."""
     wandb: Wandb = "off"
+
+    def quarantine(self, dataset: str) -> Path:
+        """The file of videos of a data set that are not to be used; it need not be there."""
+        return self.results / "data" / dataset / "quarantine.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,9 @@ class _SettingsFile:
     data: dict[str, str] = key("data set -> folder", default={})
     weights: dict[str, str] = key("name of weights -> file", default={})
     results: str | None = key("folder of results.csv and of the runs", default=None)
+    missing: float | None = key(
+        "share of the listed videos of a split that may be missing or unreadable", default=None, at_least=0, at_most=1
+    )
     include: tuple[str, ...] = key("folders with benchmarks/ or data_manifests/ of your own", default=())
 
 
@@ -69,6 +78,7 @@ def load_settings(
     allow_other_weights: bool = False,
     batch_size: int | None = None,
     num_workers: int | None = None,
+    missing: float | None = None,
     wandb: Wandb = "off",
     folder: Path | None = None,
 ) -> Settings:
@@ -87,6 +97,7 @@ def load_settings(
         allow_other_weights=allow_other_weights,
         batch_size=batch_size,
         num_workers=Settings.num_workers if num_workers is None else num_workers,
+        missing=next((share for share in (missing, file.missing) if share is not None), Settings.missing),
         wandb=wandb,
     )
 

@@ -70,6 +70,10 @@ class Builders:
         """DATASETS of datasets/__init__.py: name -> "module:class"."""
         return dict_of_names(self.package / "datasets" / "__init__.py", "DATASETS")
 
+    def official_formats(self) -> Mapping[str, str]:
+        """FORMATS of datasets/official/__init__.py: format of annotation files -> the module that reads them."""
+        return dict_of_names(self.package / "datasets" / "official" / "__init__.py", "FORMATS")
+
     def metrics(self) -> Mapping[str, str]:
         """The metrics of vtbench.metrics that are measured if asked for: name -> "module:function"."""
         return {name: place for name, place in functions().items() if name not in always_measured()}
