@@ -55,7 +55,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "show": {"options", "list"},
         **{verb: {"options"} for verb in ("list", "decisions", "check", "cost", "plan", "report")},
         "diff": {"options", "show"},
-        **{verb: {"options", "messages"} for verb in ("speed", "data")},
+        **{verb: {"options", "messages"} for verb in ("speed", "data_prepare")},
         "run": {"options", "messages", "progress"},
         "eval": {"options", "progress"},
     },

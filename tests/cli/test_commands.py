@@ -13,6 +13,7 @@ import pytest
 import vtbench
 from vtbench.cli import main
 from vtbench.cli.commands import COMMANDS
+from vtbench.cli.data import ACTIONS
 from vtbench.run.settings import Settings
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(vtbench.__file__).parent.parent)}
@@ -32,8 +33,21 @@ def imported_by(*arguments: str) -> set[str]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_file_of_a_verb_defines_a_summary_options_and_a_call(name: str) -> None:
     verb = importlib.import_module(COMMANDS[name])
-    assert verb.SUMMARY[0].isupper() and not verb.SUMMARY.endswith(".") and len(verb.SUMMARY) < 90
-    assert callable(verb.options) and callable(verb.call)
+    actions = [importlib.import_module(place) for place in getattr(verb, "ACTIONS", {}).values()]
+    for one in (verb, *actions):
+        assert one.SUMMARY[0].isupper() and not one.SUMMARY.endswith(".") and len(one.SUMMARY) < 90
+    for one in actions or [verb]:
+        assert callable(one.options) and callable(one.call)
+
+
+def test_a_verb_with_actions_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {action} " in out for action in ACTIONS)
+    assert main(["data", "prepare", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: vtbench data prepare ")
+    assert main(["data"]) == 2
+    assert capsys.readouterr().err.startswith("vtbench: data needs an action: prepare")
 
 
 def test_help_imports_the_command_line_alone() -> None:

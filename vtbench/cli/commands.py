@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
 from vtbench import __version__
@@ -32,6 +32,16 @@ class Verb(Protocol):
 
     def call(self, args: argparse.Namespace) -> int:
         """Run the verb with its parsed options; returns the exit code."""
+
+
+class Group(Protocol):
+    """What the file of a verb with actions (`vtbench data prepare`) defines. An action is like a Verb."""
+
+    SUMMARY: str
+    """One line for `vtbench --help`, an imperative without a full stop."""
+
+    ACTIONS: Mapping[str, str]
+    """Action -> the module that defines it, in the order of `vtbench data --help`."""
 
 
 COMMANDS = {
@@ -89,14 +99,23 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[0] == "--version":
         print(f"vtbench {__version__}")
         return 0
-    name = arguments[0]
+    name, *words = arguments
     if name not in COMMANDS:
         raise UsageError(unknown("command", name, COMMANDS))
-    verb = _verb(name)
+    verb = _module(COMMANDS[name])
+    if actions := getattr(verb, "ACTIONS", None):
+        if words[:1] in (["-h"], ["--help"]):
+            print(_help_of_actions(name, cast(Group, verb)))
+            return 0
+        if not words:
+            raise UsageError(f"{name} needs an action: {', '.join(actions)}; see vtbench {name} --help")
+        if words[0] not in actions:
+            raise UsageError(unknown("action", words[0], actions))
+        name, verb, words = f"{name} {words[0]}", _module(actions[words[0]]), words[1:]
     parser = Parser(prog=f"vtbench {name}", description=f"{verb.SUMMARY}.", allow_abbrev=False)
     verb.options(parser)
     try:
-        args = parser.parse_intermixed_args(arguments[1:])
+        args = parser.parse_intermixed_args(words)
     except SystemExit as end:  # --help has printed itself
         return int(end.code or 0)
     if "include" in args:
@@ -106,12 +125,26 @@ def _dispatch(arguments: list[str]) -> int:
     return verb.call(args)
 
 
-def _verb(name: str) -> Verb:
-    return cast(Verb, importlib.import_module(COMMANDS[name]))
+def _module(place: str) -> Verb:
+    return cast(Verb, importlib.import_module(place))
+
+
+def _help_of_actions(name: str, group: Group) -> str:
+    return "\n".join(
+        [
+            f"usage: vtbench {name} ACTION ... [options]",
+            "",
+            f"{group.SUMMARY}.",
+            "",
+            *(f"  {action:<10}{_module(place).SUMMARY}" for action, place in group.ACTIONS.items()),
+            "",
+            f"Options of an action: vtbench {name} ACTION --help.",
+        ]
+    )
 
 
 def _help() -> str:
-    verbs = [f"  {name:<10}{_verb(name).SUMMARY}" for name in COMMANDS]
+    verbs = [f"  {name:<10}{_module(place).SUMMARY}" for name, place in COMMANDS.items()]
     return "\n".join(
         [
             "usage: vtbench COMMAND [SEL ...] [options]",
