@@ -42,7 +42,7 @@ def record_of(measurement: Measurement, top1: float, **changes: Any) -> Record:
             "videos_silent": None,
             "train_wall_s": 1.0,
             "eval_wall_s": 1.0,
-            "train_videos": 240_000,
+            "train_videos": 246_000,
             "init": "scratch",
             "threads": 1,
             "versions": "torch=2.8.0",

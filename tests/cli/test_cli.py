@@ -325,7 +325,7 @@ def test_a_folder_is_reencoded_once(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["prepare", "a", "b"], "data prepare needs --mpeg4"),
         (["prepare", "--mpeg4", "a"], "the following arguments are required: TARGET"),
         (["prepare", "--mpeg4", "not-there", "b"], "not-there: no such folder of videos"),
-        (["scan", "--mpeg4", "a", "b"], "no action 'scan'; known: prepare"),
+        (["scan", "--mpeg4", "a", "b"], "no action 'scan'; known: lists, check, prepare"),
     ],
 )
 def test_wrong_use_of_data_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

@@ -184,7 +184,10 @@ def test_silent_videos_are_counted_in_training_and_said_in_tests(
     video: Path, silent: Path, tmp_path: Path, num_workers: int
 ) -> None:
     for split in ("train", "validation"):
-        (tmp_path / f"{split}.csv").write_text(f"path,label\n{video},0\n{silent},1\n")
+        (tmp_path / split).mkdir()
+        for name, file in (("sound.mp4", video), ("silent.mp4", silent)):
+            (tmp_path / split / name).symlink_to(file)
+        (tmp_path / f"{split}.csv").write_text(f"path,label\n{split}/sound.mp4,0\n{split}/silent.mp4,1\n")
     data = video_data(
         "videos",
         root=tmp_path,

@@ -390,8 +390,8 @@ BAD_MANIFESTS = {
         r"train\.csv:2: this data set has no class 'plus_won'; did you mean 'plus_one'"
     ),
     "path,label\ntrain/00000.mp4,0\nx/a.mp4,1\n": (
-        r"1 of 2 videos to train on cannot be used, above the share of 0\.01: .*train\.csv:3: .*x/a\.mp4: no such file; "
-        r"complete the folder, or allow it with --missing 0\.5"
+        r"1 of 2 videos to train on cannot be used, above the share of 0\.01: .*train\.csv:3: .*x/a\.mp4: no such "
+        r"file; complete the folder, or allow it with --missing 0\.5"
     ),
     "path,label\n" + "".join(f"x/{n}.mp4,1\n" for n in range(5)): (
         r"5 of 5 videos to train on .*x/0\.mp4: no such file; .*x/1\.mp4: .*x/2\.mp4: no such file; \.\.\.; complete"

@@ -71,6 +71,8 @@ def test_an_entry_has_the_keys_of_the_contract(store: Store, measure: Measure) -
         },
         "delta": {"top1": 0.03, "top5": 0.02},
         "verdict": "within",
+        "coverage": None,
+        "data": {"kinetics400": ["f00d"]},
         "reference": None,
         "in_band": None,
         "order": None,
@@ -101,7 +103,7 @@ def test_a_training_on_part_of_the_data_set_decides_nothing(store: Store, measur
     found = compared(store)
     assert (found.verdict, found.partial) == (
         "inconclusive",
-        ("2000 of about 246000 train videos were in the split file",),
+        ("2000 of about 246000 train videos were there to train on",),
     )
     measure(KV, "paper", 76.47, train_videos=None, init="given")
     assert compared(store).verdict == "within", "what given weights were trained on is not known"

@@ -148,6 +148,8 @@ def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, mea
             "measured",
             "delta",
             "verdict",
+            "coverage",
+            "data",
             "keys",
             "reference",
             "in_band",

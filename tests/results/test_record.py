@@ -10,7 +10,8 @@ from vtbench.fields import writable
 from vtbench.results.record import COLUMNS, Record
 
 DESIGNED = (
-    *("id", "measurement", "scale", "seed", "training_key", "evaluation_key", "top1", "top5", "metrics"),
+    *("id", "measurement", "scale", "seed", "training_key", "evaluation_key", "top1", "top5"),
+    *("top1_decoded", "top5_decoded", "metrics"),
     *(
         "videos_expected",
         "videos_decoded",
@@ -22,8 +23,9 @@ DESIGNED = (
         "train_wall_s",
         "eval_wall_s",
     ),
-    *("train_videos", "epochs", "batch_size", "accumulate", "lr", "init", "selection"),
-    *("data_fingerprint", "weights_sha256"),
+    *("train_videos", "train_missing", "train_unreadable"),
+    *("epochs", "batch_size", "accumulate", "lr", "init", "selection"),
+    *("data_fingerprint", "train_fingerprint", "data_files", "data_encoding", "weights_sha256"),
     *("commit", "dirty", "root", "variant", "device", "threads", "versions", "finished_at"),
 )
 

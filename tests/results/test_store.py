@@ -342,7 +342,10 @@ def older(store: Store, lines: list[Record], lacking: tuple[str, ...] = ("metric
     return text
 
 
-NEW = ("root", "distinct_views", "train_top1", "variant")
+NEW = (
+    *("root", "distinct_views", "train_top1", "variant", "top1_decoded", "top5_decoded", "train_missing"),
+    *("train_unreadable", "train_fingerprint", "data_files", "data_encoding"),
+)
 """Columns that came after the last of the older files."""
 
 

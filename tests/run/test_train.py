@@ -14,7 +14,7 @@ import torch
 from lab import with_train
 
 from vtbench.datasets.frames import DecodedFrames
-from vtbench.errors import DataError, ResultsError, RunError, SpecError, VideoError, WeightsError
+from vtbench.errors import DataError, ResultsError, RunError, SpecError, WeightsError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Evaluation, Training
@@ -26,6 +26,7 @@ from vtbench.run.assemble import Batches, assemble, data_module, split_batch
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.cost import clip_macs, cost
 from vtbench.run.evaluate import evaluate
+from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.run.train import _fit, train
 from vtbench.run.weights import weights_file
@@ -277,7 +278,7 @@ def test_a_missing_test_list_is_told_before_the_training(tmp_path: Path) -> None
     (tmp_path / "k" / "train.csv").write_text("path,label\ntrain/v.mp4,0\n")
     training = smoke()
     training = dataclasses.replace(training, data=dataclasses.replace(training.data, dataset="kinetics400"))
-    with pytest.raises(DataError, match=r"validation\.csv: no such manifest"):
+    with pytest.raises(DataError, match=r"no list of the videos to test on: neither validation\.csv"):
         train(training, settings)
 
 
@@ -355,11 +356,51 @@ def test_a_test_set_of_which_nothing_can_be_read_gives_no_result(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("small_numbers")
-def test_an_unreadable_training_video_ends_the_training_and_is_named(tmp_path: Path) -> None:
+def left_out(folder: Path) -> list[list[str]]:
+    with (folder / folders.LEFT_OUT).open(newline="") as file:
+        return [row[:2] for row in csv.reader(file)][1:]
+
+
+def test_an_unreadable_training_video_above_the_quota_ends_the_training_and_is_named(
+    tmp_path: Path, small_numbers: None
+) -> None:
     settings = broken_set(tmp_path, "train")
-    with pytest.raises(VideoError, match=r"train/00001\.mp4.*training needs every video"):
+    with pytest.raises(
+        DataError, match=r"1 of 8 videos to train on .*train/00001\.mp4: invalid data .* --missing 0\.125"
+    ):
         train(smoke(), settings)
-    assert not folders.is_done(folders.training_folder(settings.results, smoke().key))
+    folder = folders.training_folder(settings.results, smoke().key)
+    assert not folders.is_done(folder) and left_out(folder) == [["train", "train/00001.mp4"]]
+
+
+def test_under_the_quota_a_training_does_without_videos_and_the_record_says_so(
+    tmp_path: Path, small_numbers: None
+) -> None:
+    settings = dataclasses.replace(broken_set(tmp_path, "train"), missing=0.25, batch_size=1)
+    (settings.data["cycle"] / "train" / "00002.mp4").unlink()
+    (settings.data["cycle"] / "validation" / "00003.mp4").unlink()
+    notices: list[str] = []
+    folder = train(smoke(), settings, notice=notices.append)
+    assert [line.partition(":")[0] for line in notices] == [
+        "trains without 1 of 8 listed videos, which are missing or in quarantine",
+        "will be tested with, as misses, 1 of 4 listed videos, which are missing or in quarantine",
+        "trains without train/00001.mp4",
+        "trained without 1 videos that cannot be read",
+    ]
+    assert left_out(folder) == [
+        ["train", "train/00002.mp4"],
+        ["train", "train/00001.mp4"],
+        ["test", "validation/00003.mp4"],
+    ]
+    measured = evaluate(test_of(smoke()), settings)
+    measurement = dataclasses.replace(
+        measurements(select(["msca/table2:msca-kv"])[0], "smoke", 0)[0], evaluation=test_of(smoke())
+    )
+    record = to_record(measurement, measured, settings)
+    assert (record.train_videos, record.train_missing, record.train_unreadable) == (7, 1, 1)
+    assert (record.videos_expected, record.videos_decoded, record.videos_failed) == (4, 3, 1)
+    assert record.top1 is not None and record.top1_decoded == pytest.approx(record.top1 / 0.75)
+    assert record.train_fingerprint and record.train_fingerprint != record.data_fingerprint
 
 
 def test_given_weights_are_tested_under_a_key_of_their_own(tmp_path: Path) -> None:

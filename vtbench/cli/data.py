@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-SUMMARY = "Re-encode videos for methods that read compressed video"
+SUMMARY = "Look at folders of videos and at files, check them, re-encode them"
 
 ACTIONS = {
+    "lists": "vtbench.cli.data_lists",
+    "check": "vtbench.cli.data_check",
     "prepare": "vtbench.cli.data_prepare",
 }
 """Action -> the module that defines it, in the order of `vtbench data --help`."""

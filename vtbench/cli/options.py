@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vtbench.errors import UsageError, unknown
@@ -93,6 +96,18 @@ def add_changes(parser: Parser) -> None:
         metavar="KEY=VALUE",
         help="change a setting of the rows, such as train.lr=0.05 or model.first=next; may be repeated. What is "
         "measured with --variant or --set is never the row's own result",
+    )
+
+
+def add_init(parser: Parser) -> None:
+    """--init."""
+    parser.add_argument(
+        "--init",
+        action="append",
+        default=[],
+        metavar="ROW=FILE",
+        help="start from these weights in place of the training of ROW (paper/table:row, with @measurement where that "
+        "is meant), e.g. from a released checkpoint; may be repeated. What is measured so is not the row's own result",
     )
 
 
@@ -202,7 +217,28 @@ def selected_rows(args: argparse.Namespace) -> list[Row]:
         from vtbench.papers.override import changed_rows
 
         rows = changed_rows(rows, variants, settings)
+    if starts := _starts(args):
+        from vtbench.papers.override import with_starts
+
+        rows = with_starts(rows, {row: name for row, (name, _) in starts.items()}, args.scale)
     return rows
+
+
+def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
+    """Row of --init -> name and file of its weights. The name holds the first digits of the file's SHA-256."""
+    starts = {}
+    for text in getattr(args, "init", []):
+        row, equals, file = text.partition("=")
+        path = Path(file).expanduser()
+        if not (row and equals and file):
+            raise UsageError(f"--init {text}: must be ROW=FILE")
+        try:
+            with path.open("rb") as opened:
+                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise UsageError(f"--init {row}: {path}: cannot be read: {error.strerror}") from error
+        starts[row] = f"{row}@sha256-{sha256[:8]}", path
+    return starts
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -210,7 +246,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     from vtbench.run.settings import load_settings
 
     options = vars(args)
-    return load_settings(
+    made = load_settings(
         results=options.get("results"),
         data=options.get("data", ()),
         weights=options.get("weights", ()),
@@ -220,3 +256,5 @@ def settings_of(args: argparse.Namespace) -> Settings:
         missing=options.get("missing"),
         wandb=options.get("wandb", "off"),
     )
+    given = dict(_starts(args).values())
+    return dataclasses.replace(made, weights={**made.weights, **given}) if given else made

@@ -10,6 +10,7 @@ from vtbench.cli.options import (
     add_changes,
     add_folders,
     add_format,
+    add_init,
     add_scale,
     add_seeds,
     add_selectors,
@@ -29,6 +30,7 @@ def options(parser: Parser) -> None:
     add_seeds(parser)
     add_folders(parser)
     add_changes(parser)
+    add_init(parser)
 
 
 def call(args: argparse.Namespace) -> int:
@@ -41,7 +43,9 @@ def call(args: argparse.Namespace) -> int:
         print_json(entries)
         return 0
     lines = [{**entry, "gmacs": None if entry["macs"] is None else entry["macs"] / 1e9} for entry in entries]
-    columns = ("state", "training", "title", "seed", "needs", "gmacs", "seconds", "blocked_by")
+    columns = ["state", "training", "title", "seed", "needs", "gmacs", "seconds", "blocked_by"]
+    if any(entry["downloads"] for entry in entries):
+        columns.insert(-1, "downloads")
     print_rows(lines, columns, args.format)
     if args.format == "table":
         print(f"\n{_summary(entries, args.scale)}")

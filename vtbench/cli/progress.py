@@ -55,6 +55,10 @@ class TerminalDisplay(Display):
             self.tasks[key] = self.bars.add_task(self.titles.get(key, key), total=total, note=note)
         self.bars.update(self.tasks[key], completed=done, total=total, note=note)
 
+    def notice(self, key: str, text: str) -> None:
+        """Print a line on a job."""
+        self._print(f"{self.titles.get(key, key)}: {text}")
+
     def _print_throttled(self, key: str, text: str) -> None:
         now = time.monotonic()
         if now - self.last_line.setdefault(key, now) >= LINE_EVERY:

@@ -11,6 +11,7 @@ from vtbench.cli.options import (
     Parser,
     add_changes,
     add_folders,
+    add_init,
     add_machine,
     add_scale,
     add_seeds,
@@ -38,6 +39,7 @@ def options(parser: Parser) -> None:
     add_folders(parser)
     add_machine(parser)
     add_changes(parser)
+    add_init(parser)
     parser.add_argument(
         "--spec",
         metavar="FILE",
@@ -118,8 +120,8 @@ def _rows(args: argparse.Namespace) -> list[Row]:
     if args.spec is None:
         args.scale = args.scale or "mini"
         return selected_rows(args)
-    if args.selectors or args.variant or args.set:
-        raise UsageError("--spec says which row and what is changed; leave out SEL, --variant and --set")
+    if args.selectors or args.variant or args.set or args.init:
+        raise UsageError("--spec says which row and what is changed; leave out SEL, --variant, --set and --init")
     from vtbench.papers.resolved import read_spec
 
     row, scale = read_spec(Path(args.spec))

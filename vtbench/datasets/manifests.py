@@ -13,11 +13,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from vtbench.datasets.classes import class_number
@@ -234,15 +236,37 @@ def refuse_unusable(entries: Sequence[Entry], split: Split, where: str) -> None:
         seen[entry.video_id] = entry.source
 
 
+def refuse_lacking(
+    entries: Sequence[Entry],
+    allowed: float,
+    split: Split,
+    where: str,
+    *,
+    also: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Raise DataError where a larger share of the videos of a split than `allowed` cannot be used.
+
+    `also`: id -> why, of videos that were found to be unreadable besides those with a `problem`."""
+    found = {e.video_id: f"{e.source}: {e.file}: {e.problem}" for e in entries if e.problem} | dict(also)
+    if len(found) <= allowed * len(entries):
+        return
+    few = "; ".join(list(found.values())[:3]) + ("; ..." if len(found) > 3 else "")
+    share = math.ceil(1000 * len(found) / len(entries)) / 1000
+    raise DataError(
+        f"{where}: {len(found)} of {len(entries)} videos to {split} on cannot be used, above the share of {allowed:g}: "
+        f"{few}; complete the folder, or allow it with --missing {share:g}"
+    )
+
+
 def refuse_overlap(train: Sequence[Entry], test: Sequence[Entry]) -> None:
-    """Raise DataError, naming both lines, for a video that is listed to train on and to test on."""
-    tested = {entry.video_id: entry.source for entry in test}
-    both = [entry for entry in train if entry.video_id in tested]
+    """Raise DataError, naming both lines, for a file that is listed to train on and to test on."""
+    tested = {entry.file: entry.source for entry in test}
+    both = [entry for entry in train if entry.file in tested]
     if both:
         more = f" ({len(both)} videos are in both lists)" if len(both) > 1 else ""
         raise DataError(
             f"{both[0].source}: '{both[0].video_id}' is listed to train on, and to test on at "
-            f"{tested[both[0].video_id]}{more}; take it out of one of them"
+            f"{tested[both[0].file]}{more}; take it out of one of them"
         )
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
 
 import lightning
@@ -29,7 +27,16 @@ from vtbench.datasets.clips import (
     view_loader,
 )
 from vtbench.datasets.frames import DecodedFrames, FrameSource
-from vtbench.datasets.manifests import Entry, Split, VideoFolder, VideoLists, refuse_overlap, refuse_unusable, size_of
+from vtbench.datasets.manifests import (
+    Entry,
+    Split,
+    VideoFolder,
+    VideoLists,
+    refuse_lacking,
+    refuse_overlap,
+    refuse_unusable,
+    size_of,
+)
 from vtbench.errors import DataError
 
 __all__ = ["VideoData"]
@@ -167,17 +174,9 @@ class VideoData(lightning.LightningDataModule):
             if entry.problem
         }
 
-    def _refuse_lacking(self, split: Split, *, also: Mapping[str, str] = MappingProxyType({})) -> None:
-        """DataError where more videos of a split cannot be used than `missing` allows. `also`: id -> why, of further
-        ones."""
-        total, found = len(self.listed(split)), {**self.lacking(split), **also}
-        if len(found) > self.missing * total:
-            few = "; ".join(list(found.values())[:3]) + ("; ..." if len(found) > 3 else "")
-            share = math.ceil(1000 * len(found) / total) / 1000
-            raise DataError(
-                f"{self.videos.where}: {len(found)} of {total} videos to {split} on cannot be used, above the share of "
-                f"{self.missing:g}: {few}; complete the folder, or allow it with --missing {share:g}"
-            )
+    def _refuse_lacking(self, split: Split) -> None:
+        also = self.unreadable if split == "train" else {}
+        refuse_lacking(self.listed(split), self.missing, split, self.videos.where, also=also)
 
     @property
     def num_classes(self) -> int:
@@ -264,7 +263,7 @@ class VideoData(lightning.LightningDataModule):
         if video.video_id not in self.unreadable:
             self.unreadable[video.video_id] = video.reason
             self.notice(f"trains without {video.video_id}: {video.reason}")
-            self._refuse_lacking("train", also=self.unreadable)
+            self._refuse_lacking("train")
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """What `validate_on` names, in the views of a test; no loader where it is None."""

@@ -1,4 +1,4 @@
-"""`--variant NAME` and `--set KEY=VALUE`: rows with some of their settings changed."""
+"""`--variant NAME`, `--set KEY=VALUE` and `--init ROW=FILE`: rows with some of their settings changed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from vtbench.papers.spec.layers import NAMES, Layer, RowRecipe
 from vtbench.papers.spec.recipe import BLOCKS, Pretraining
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.spec.variants import Variant
+from vtbench.scales import Scale, at_scale
 
 Changes = Mapping[str, Mapping[str, Node]]
 """Block -> key -> value."""
@@ -37,6 +38,49 @@ def changed_rows(rows: Sequence[Row], variants: Sequence[str], settings: Sequenc
     for name in variants:
         changeable = _having(changeable, name)
     return [_changed(row, variants, settings) for row in changeable]
+
+
+def with_starts(rows: Sequence[Row], starts: Mapping[str, str], scale: Scale) -> list[Row]:
+    """The rows, those measurements that start at this scale from one of the rows in `starts` starting from weights of a
+    name in its place.
+
+    - starts: paper/table:row, or paper/table:row@measurement -> the name
+
+    Raises UsageError for one that no measurement starts from.
+    """
+    left, known = dict(starts), set()
+    changed = []
+    for row in rows:
+        recipes, names = dict(row.recipes), []
+        for measurement, spec in row.asked_recipes.items():
+            start = _start_of(row, spec, scale)
+            known |= {start} - {None}
+            given = next((one for one in (start, start and start.partition("@")[0]) if one in starts), None)
+            if given is None:
+                continue
+            left.pop(given, None)
+            node = node_of(starts[given], "--init", "weights")
+            before = spec.changed.blocks if spec.changed else {}
+            recipes[measurement] = with_changes(spec, {**before, "init": {"weights": node}}, f"--init {given}=FILE")
+            names.append(titled({"init.weights": node}))
+        if names:
+            title = ";".join(dict.fromkeys([*([row.variant] if row.variant else []), *names]))
+            row = dataclasses.replace(row, recipes=recipes, variant=title)
+        changed.append(row)
+    if left:
+        they = f"; they start from {', '.join(sorted(filter(None, known)))}" if known else ""
+        raise UsageError(f"--init {next(iter(left))}: none of these rows starts from it{at_scale(scale)}{they}")
+    return changed
+
+
+def _start_of(row: Row, spec: RowRecipe, scale: Scale) -> str | None:
+    """The row or measurement that a recipe starts from, as its file names it; None where it starts from weights."""
+    if scale not in spec.scales or row.status != "runnable":
+        return None
+    init = spec.at(scale).init
+    if init is None:
+        return None
+    return f"{row.id}@{init.measurement}" if init.measurement else init.row
 
 
 def split_title(title: str) -> list[str]:

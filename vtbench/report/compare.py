@@ -42,6 +42,9 @@ COVERAGE = 0.9
 """Share of the data set's videos (`num_videos` in data_manifests) that must have been there for a verdict. Not all, as
 copies of Kinetics lose some per cent of their videos a year."""
 
+WHOLE = 0.99
+"""Share of the videos from which on a verdict is said without it."""
+
 Verdict = Finding | Literal["not-comparable", "not-run", "variant"]
 
 
@@ -77,6 +80,11 @@ class Comparison:
     stale: tuple[Record, ...]
     partial: tuple[str, ...]
     """What was below COVERAGE at paper scale, in words."""
+    coverage: float | None = None
+    """The smallest share of a data set's videos that was there, if that is at least COVERAGE and below WHOLE, at paper
+    scale."""
+    copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Data set -> the fingerprints of its test videos in what counts."""
     difference: Difference | None = None
     """To the reference row of its table."""
     in_band: int | None = None
@@ -121,6 +129,8 @@ class Comparison:
             "measured": {name: {"mean": m.mean, "sd": m.sd, "n": m.n} for name, m in self.measured.items()},
             "delta": self.delta,
             "verdict": self.verdict,
+            "coverage": self.coverage,
+            "data": {name: list(prints) for name, prints in self.copies.items()},
             "keys": {
                 "training": _distinct(record.training_key for record in self.counted),
                 "evaluation": _distinct(record.evaluation_key for record in self.counted),
@@ -178,13 +188,20 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
     counted, stale = _sort_out(row, scale, records)
     measured: dict[str, Estimate] = {}
     partial: list[str] = []
+    shares: list[float] = []
+    copies: dict[str, tuple[str, ...]] = {}
     classes: dict[str, int] = {}
     for measurement in measurements(row, scale, seed=0) if counted else []:
         taken = [record for record in counted if record.measurement == measurement.name]
         dataset = load_dataset(measurement.evaluation.data.dataset)
         classes[measurement.name] = dataset.num_classes
+        if not dataset.synthetic:
+            which = f"{dataset.name} split {split}" if (split := measurement.evaluation.data.split) else dataset.name
+            prints = _distinct(record.data_fingerprint for record in taken)
+            copies[which] = tuple(dict.fromkeys([*copies.get(which, ()), *prints]))
         if scale == "paper":
             partial += _partial(taken, dataset, "" if measurement.name == "main" else f"{measurement.name}: ")
+            shares += [min(counts) / dataset.num_videos(of) for _, of, counts in _counts(taken) if counts]
         for metric in metrics_of(row):
             values = [value for record in taken if (value := record.measured(metric)) is not None]
             if values:
@@ -216,7 +233,19 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
         verdict = "variant"
     else:
         verdict = "not-comparable" if not findings else "inconclusive" if partial else strictest(findings)
-    return Comparison(row, scale, measured, delta or None, verdict, tuple(counted), tuple(stale), tuple(partial))
+    least = min(shares, default=1.0)
+    return Comparison(
+        row,
+        scale,
+        measured,
+        delta or None,
+        verdict,
+        tuple(counted),
+        tuple(stale),
+        tuple(partial),
+        coverage=least if COVERAGE <= least < WHOLE else None,
+        copies=copies,
+    )
 
 
 def metrics_of(row: Row) -> list[str]:
@@ -251,14 +280,15 @@ def seed_means(counted: Sequence[Record], parts: Sequence[str], metric: str) -> 
     return values, sum(videos.values())
 
 
-def _partial(records: Sequence[Record], dataset: Dataset, which: str) -> Iterator[str]:
+def _counts(records: Sequence[Record]) -> tuple[tuple[str, Split, list[int]], ...]:
+    """What is said of the videos of a split, the split, and how many of them there were in each record."""
     tested = [record.videos_decoded for record in records]
-    trained = [record.train_videos for record in records if record.train_videos is not None]
-    parts: tuple[tuple[str, Split, list[int]], ...] = (
-        ("read", "test", tested),
-        ("in the split file", "train", trained),
-    )
-    for verb, split, counts in parts:
+    trained = [r.train_videos - (r.train_unreadable or 0) for r in records if r.train_videos is not None]
+    return ("read", "test", tested), ("there to train on", "train", trained)
+
+
+def _partial(records: Sequence[Record], dataset: Dataset, which: str) -> Iterator[str]:
+    for verb, split, counts in _counts(records):
         of = dataset.num_videos(split)
         if counts and min(counts) < COVERAGE * of:
             yield f"{which}{min(counts)} of about {of} {split} videos were {verb}"

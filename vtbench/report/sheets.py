@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -95,7 +96,7 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
             if any(name in (c.delta or {}) for c in comparisons):
                 cells = [_delta_cell(c, name) for c in comparisons]
                 columns.append(Column(("delta", headings.get(name, name)), 2 if name == leading else 6, cells=cells))
-        columns.append(Column(("", "verdict"), 1, right=False, cells=[c.verdict for c in comparisons]))
+        columns.append(Column(("", "verdict"), 1, right=False, cells=[_verdict_cell(c) for c in comparisons]))
     level = {headings.get(name, name): value for name, value in chance.items()}
     return Sheet(
         title=f"{table} at {scale} scale: {about.caption}",
@@ -104,7 +105,7 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
         chance=[_number(level[c.header[1]]) if c.header[0] == scale and c.header[1] in level else "" for c in columns]
         if chance
         else [],
-        verdicts=[c.verdict for c in comparisons],
+        verdicts=[_verdict_cell(c) for c in comparisons],
         notes=_notes(comparisons)
         + _table_notes(comparisons)
         + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
@@ -178,6 +179,20 @@ def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
         )
     if any(not cell.agrees for c in comparisons for cell in c.counted_costs.values()):
         notes.append("counted !: no counting convention gives the printed number")
+    copies: dict[str, dict[str, None]] = {}
+    for comparison in comparisons:
+        for dataset, prints in comparison.copies.items():
+            copies.setdefault(dataset, {}).update(dict.fromkeys(prints))
+    for dataset, found in copies.items():
+        if len(found) > 1:
+            notes.append(
+                f"{dataset}: tested on {len(found)} different copies (data_fingerprint {', '.join(found)}); rows and "
+                "seeds on different ones are not the same test"
+            )
+    made = dict.fromkeys(r.data_encoding for c in comparisons for r in c.counted if r.data_encoding)
+    notes += [f"videos re-encoded by data prepare: {text}" for text in made]
+    if any(c.coverage is not None for c in comparisons):
+        notes.append("(%) after a verdict: the share of the data set's videos that was there")
     stale = [c.name for c in comparisons if c.costs_stale]
     if stale:
         notes.append(f"{', '.join(stale)}: counted with another network; vtbench cost --record counts again")
@@ -303,6 +318,12 @@ def _measured_cell(comparison: Comparison, name: str, leading: str) -> str:
     return "not run" if comparison.row.status == "runnable" else "-"
 
 
+def _verdict_cell(comparison: Comparison) -> str:
+    """The verdict, with the share of the videos where some were missing."""
+    share = "" if comparison.coverage is None else f" ({math.floor(100 * comparison.coverage)} %)"
+    return f"{comparison.verdict}{share}" if comparison.measured else comparison.verdict
+
+
 def _seeds_cell(comparison: Comparison) -> str:
     return "/".join(dict.fromkeys(str(found.n) for found in comparison.measured.values()))
 
@@ -340,6 +361,9 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
         if failed:
             expected = comparison.counted[0].videos_expected
             notes.append(f"{name}: {failed} of {expected} videos could not be read; they count as misses")
+        lost = max(((r.train_missing or 0) + (r.train_unreadable or 0) for r in comparison.counted), default=0)
+        if lost:
+            notes.append(f"{name}: trained without {lost} listed videos, which were missing or could not be read")
         silent = max((record.videos_silent or 0 for record in comparison.counted), default=0)
         if silent:
             decoded = comparison.counted[0].videos_decoded

@@ -100,7 +100,11 @@ def _table(sheet: Sheet, kept: Sequence[int]) -> Table:
         cells = []
         for number in kept:
             text = sheet.columns[number].cells[row]
-            style = VERDICT_STYLES.get(text, "") if text == verdict else {"stale": "yellow", "not run": "dim"}.get(text)
+            style = (
+                VERDICT_STYLES.get(text.partition(" ")[0], "")
+                if text == verdict
+                else {"stale": "yellow", "not run": "dim"}.get(text)
+            )
             cells.append(Text(text, style=style or ""))
         table.add_row(*cells)
     if sheet.chance:

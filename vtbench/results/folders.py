@@ -29,6 +29,7 @@ NOTES_PART = "remarks.part.json"
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
 DONE = "done.json"
+LEFT_OUT = "left_out.csv"
 
 
 def training_folder(results: Path, training_key: str) -> Path:

@@ -123,6 +123,20 @@ class Record(Line):
     )
     top1: float | None = key(METRICS["top1"].what, unit="%", at_least=0, at_most=100)
     top5: float | None = key(METRICS["top5"].what, unit="%", at_least=0, at_most=100)
+    top1_decoded: float | None = key(
+        "top1 of the videos that could be read alone; empty in older lines",
+        unit="%",
+        at_least=0,
+        at_most=100,
+        default=None,
+    )
+    top5_decoded: float | None = key(
+        "top5 of the videos that could be read alone; empty in older lines",
+        unit="%",
+        at_least=0,
+        at_most=100,
+        default=None,
+    )
     metrics: str | None = key(
         "the metrics without a column of their own, as `mean_class_accuracy=71.25;...`, in each metric's own unit",
         default=None,
@@ -159,7 +173,21 @@ class Record(Line):
         at_least=0,
     )
     eval_wall_s: float | None = key("wall time of the evaluation", unit="s", at_least=0)
-    train_videos: int | None = key("videos of the training split; empty for given weights", unit="videos", at_least=0)
+    train_videos: int | None = key(
+        "videos of the training split that were there to train on; empty for given weights", unit="videos", at_least=0
+    )
+    train_missing: int | None = key(
+        "videos of the training split that were missing or in quarantine; empty for given weights and in older lines",
+        unit="videos",
+        at_least=0,
+        default=None,
+    )
+    train_unreadable: int | None = key(
+        "of train_videos, those that could not be read: no clip of them was trained on; empty as train_missing",
+        unit="videos",
+        at_least=0,
+        default=None,
+    )
     epochs: int | None = key("epochs trained; empty for given weights", unit="epochs", at_least=0)
     batch_size: int | None = key(
         "clips per forward pass; the effective batch is batch_size times accumulate", unit="clips", at_least=0
@@ -171,7 +199,18 @@ class Record(Line):
         "first 8 digits of the file's SHA-256"
     )
     selection: str = key("the split that drove any choice of epoch or setting; `none: last epoch` when none did")
-    data_fingerprint: str = key("hash of the test split file and the sizes of its videos")
+    data_fingerprint: str = key("hash of ids, labels and sizes of the videos of the test split")
+    train_fingerprint: str | None = key(
+        "the same of the training split; empty for given weights and in older lines", default=None
+    )
+    data_files: str | None = key(
+        "codec, size and frames per second of a sample of the videos, as `h264 340x256 30: 64`; empty for synthetic "
+        "videos and in older lines",
+        default=None,
+    )
+    data_encoding: str | None = key(
+        "how `vtbench data prepare` made the videos, and of what; empty for videos that it did not make", default=None
+    )
     weights_sha256: str = key("SHA-256 of the weights that were evaluated")
     commit: str | None = key("git commit of vtbench; empty outside a checkout")
     dirty: bool | None = key("whether the checkout held changes that are not in the commit; empty outside a checkout")
@@ -201,6 +240,8 @@ class Record(Line):
             raise ValueError("videos_decoded and videos_failed do not add up to videos_expected")
         if (self.videos_silent or 0) > self.videos_decoded:
             raise ValueError("videos_silent is above videos_decoded")
+        if self.train_unreadable and self.train_unreadable > (self.train_videos or 0):
+            raise ValueError("train_unreadable is above train_videos")
         if self.top1 is not None and self.top5 is not None and self.top1 > self.top5:
             raise ValueError("top1 is above top5")
 

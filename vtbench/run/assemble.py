@@ -31,6 +31,8 @@ from vtbench.datasets import (
     build_data,
 )
 from vtbench.datasets.cache import SHARED
+from vtbench.datasets.coding import sample_of_codings
+from vtbench.datasets.manifests import Entry
 from vtbench.datasets.synthetic.videos import SyntheticFolder
 from vtbench.errors import DataError, SpecError
 from vtbench.methods import build_method
@@ -254,6 +256,13 @@ def data_module(
         validate_on=(validation.holdout or "test") if validation else None,
         seed=protocol.clip_seed if protocol and protocol.clip_seed is not None else training.seed,
     )
+
+
+def about_files(data: VideoData, entries: Sequence[Entry]) -> dict[str, str]:
+    """How the videos are coded, and how they were made where `data prepare` made them; nothing of synthetic ones."""
+    if not isinstance(data.videos, VideoFolder) or isinstance(data.videos, SyntheticFolder):
+        return {}
+    return {"data_files": sample_of_codings(entries)}
 
 
 def make_synthetic_videos(training: Training, settings: Settings, evaluations: Sequence[Evaluation]) -> None:

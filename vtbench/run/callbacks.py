@@ -25,6 +25,14 @@ PART_EVERY = 60.0
 """Seconds of a test after which its scores are written down."""
 
 
+Notice = Callable[[str], None]
+"""Called with a line that whoever waits should read, e.g. on a video that cannot be read."""
+
+
+def no_notice(text: str) -> None:
+    """Say it to nobody."""
+
+
 def no_progress(phase: str, done: int, total: int, loss: float | None) -> None:
     """Report to nobody."""
 

@@ -19,7 +19,7 @@ from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
-from vtbench.run.assemble import Assembly, assemble_test, data_module, split_batch
+from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module, split_batch
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.session import ERROR, environment, errors_in_one_line
 from vtbench.run.settings import Settings
@@ -104,11 +104,13 @@ def measure_network(
     folders.replace_file(folder / folders.SCORES, lambda half: parts_of_scores.scores.save(half, labels=labels_of))
     names = (*always_measured(), *(evaluation.eval.metrics or ()))
     metrics = measure(scores, labels, labels_of.values(), names)
+    of_decoded = measure(scores, labels, labels.tolist(), always_measured())
     silent = list(remarks.values()).count(SILENT) if data.has_audio and parts_of_scores.all_notes else None
     distinct = [parts_of_scores.distinct_views[name] for name in tested_ids if name in parts_of_scores.distinct_views]
     done = {
         **origin,
         "metrics": metrics,
+        "metrics_decoded": of_decoded,
         "views": views,
         "distinct_views": sum(distinct) / len(distinct) if len(distinct) == len(tested_ids) else None,
         **coverage(expected, len(labels_of) - len(failures)),
@@ -117,6 +119,7 @@ def measure_network(
         "remarks": remarks,
         "wall_s": round(time.monotonic() - started, 3),
         "data_fingerprint": tested["data_fingerprint"],
+        **about_files(data, data.test_entries),
         "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **environment(),
     }

@@ -30,6 +30,7 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         training_key=measured["training_key"],
         evaluation_key=measured["evaluation_key"],
         **metric_cells(measured["metrics"]),
+        **{f"{name}_decoded": value for name, value in measured.get("metrics_decoded", {}).items()},
         videos_expected=measured["videos_expected"],
         videos_decoded=measured["videos_decoded"],
         videos_failed=measured["videos_failed"],
@@ -40,6 +41,8 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         train_wall_s=done.get("wall_s"),
         eval_wall_s=measured["wall_s"],
         train_videos=done.get("videos"),
+        train_missing=len(done["missing"]) if "missing" in done else None,
+        train_unreadable=len(done["unreadable"]) if "unreadable" in done else None,
         epochs=done.get("epochs"),
         batch_size=done.get("batch_size"),
         accumulate=done.get("accumulate"),
@@ -47,6 +50,9 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         init=_init_text(training, done) if ours else "given",
         selection=_selection_text(training, done) if ours else "unknown: given weights",
         data_fingerprint=measured["data_fingerprint"],
+        train_fingerprint=done.get("data_fingerprint") if "missing" in done else None,
+        data_files=_of_both(done.get("data_files"), measured.get("data_files")),
+        data_encoding=_of_both(done.get("data_encoding"), measured.get("data_encoding")),
         weights_sha256=measured["weights_sha256"],
         commit=measured["commit"],
         dirty=measured["dirty"],
@@ -65,6 +71,13 @@ def shared_record(record: Record, measurement: Measurement) -> Record:
     return replace(record, id=measurement.row_id, measurement=measurement.name, root=root, variant=measurement.variant)
 
 
+def _of_both(train: str | None, test: str | None) -> str | None:
+    """What is to be said of the training and the test videos: once where it is the same."""
+    if train == test or not (train and test):
+        return train or test
+    return f"train: {train}; test: {test}"
+
+
 def _init_text(training: Training, done: dict[str, Any]) -> str:
     """`scratch`, `training:<key>`, or the name of the weights and the first 8 digits of the file's SHA-256. The same of
     the audio encoder's weights is appended if it has any. A file that is not the release of its name says so."""
@@ -78,6 +91,8 @@ def _init_text(training: Training, done: dict[str, Any]) -> str:
 
 
 def _weights_text(name: str, sha256: str) -> str:
+    if name.endswith(f"@sha256-{sha256[:8]}"):  # a file given in place of a row's training (--init)
+        return name
     wanted = other_release(name, sha256)
     return f"{name}@{sha256[:8]}" + (f" (not {wanted})" if wanted else "")
 

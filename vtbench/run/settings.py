@@ -36,11 +36,22 @@ class Settings:
     """Processes that read videos, per training, at paper scale."""
     missing: float = 0.01
     """Share of the listed videos of a split that may be missing or unreadable."""
+    scans: Path | None = None
+    """Folder of what `data check --decode` found; None: data/ in `results`."""
     wandb: Wandb = "off"
 
     def quarantine(self, dataset: str) -> Path:
         """The file of videos of a data set that are not to be used; it need not be there."""
-        return self.results / "data" / dataset / "quarantine.csv"
+        return self.scan_folder / dataset / "quarantine.csv"
+
+    def scan(self, dataset: str) -> Path:
+        """The file of what was found when each video of a data set was decoded; it need not be there."""
+        return self.scan_folder / dataset / "scan.csv"
+
+    @property
+    def scan_folder(self) -> Path:
+        """The folder of what `data check --decode` found."""
+        return self.scans or self.results / "data"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 
+from vtbench.datasets import VideoData
 from vtbench.errors import ResultsError, RunError
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
-from vtbench.run.assemble import Assembly, assemble
-from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Progress, no_progress
+from vtbench.run.assemble import Assembly, about_files, assemble
+from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
 from vtbench.run.session import ERROR, environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, save_network, sha256_of
 
 
-def train(training: Training, settings: Settings, progress: Progress = no_progress) -> Path:
+def train(training: Training, settings: Settings, progress: Progress = no_progress, notice: Notice = no_notice) -> Path:
     """Train, or resume, or do nothing if it is done; gives the run folder with the weights.
+
+    Videos that are missing or cannot be read are left out as far as the settings allow; `notice` is called for them,
+    and the folder lists them.
 
     An interrupted run resumes after its last whole epoch and ends with the numbers it would have had. Raises a
     VtbenchError that names the file at fault.
@@ -29,13 +35,15 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     with folders.locked(folder):
         if not folders.is_trained(folder):
             with errors_in_one_line(folder):
-                _fit(assemble(training, settings), settings, progress, folder)
+                _fit(assemble(training, settings), settings, progress, folder, notice)
     return folder
 
 
-def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path) -> None:
+def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, notice: Notice = no_notice) -> None:
     training, method, data = parts.training, parts.method, parts.data
     data.setup()  # both lists: a missing test list is an error before the training, not after it
+    data.notice = notice
+    _say_what_is_lacking(data, folder, notice)
     parts.load_start()
     checkpoint = EpochCheckpoint(
         folder,
@@ -56,8 +64,11 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path) 
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     finally:
+        _write_left_out(folder, data)
         if logger:
             logger.experiment.finish()  # the next training of this process is a run of its own
+    if data.unreadable:
+        notice(f"trained without {len(data.unreadable)} videos that cannot be read: {_few(data.unreadable)}")
     if trainer.interrupted or trainer.current_epoch < training.train.epochs:
         raise RunError(
             f"{folder}: interrupted after {trainer.current_epoch} of {training.train.epochs} epochs; "
@@ -81,6 +92,9 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path) 
             "train_top1": checkpoint.train_top1(best.epoch if best else training.train.epochs),
             "weights_sha256": sha256_of(folder / folders.WEIGHTS),
             "videos": len(data.train_entries),
+            "missing": data.lacking("train"),
+            "unreadable": data.unreadable,
+            **about_files(data, data.train_entries),
             "videos_silent": data.silent_train_videos,
             "data_fingerprint": checkpoint.data_fingerprint,
             **({"kept_epoch": best.epoch, "kept_top1": best.top1, "kept_failures": best.failures} if best else {}),
@@ -90,6 +104,33 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path) 
     last.unlink(missing_ok=True)  # optimiser state: needed to resume, and there is nothing left to resume
     (folder / folders.BEST).unlink(missing_ok=True)
     (folder / ERROR).unlink(missing_ok=True)
+
+
+def _say_what_is_lacking(data: VideoData, folder: Path, notice: Notice) -> None:
+    """Before a training: the listed videos that it does without."""
+    for split in ("train", "test"):
+        if lacking := data.lacking(split):
+            verb = "trains without" if split == "train" else "will be tested with, as misses,"
+            notice(
+                f"{verb} {len(lacking)} of {len(data.listed(split))} listed videos, which are missing or in "
+                f"quarantine: {_few(lacking)}; all of them in {folder / folders.LEFT_OUT}"
+            )
+    _write_left_out(folder, data)
+
+
+def _few(names: Collection[str]) -> str:
+    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _write_left_out(folder: Path, data: VideoData) -> None:
+    """Every video that could not be used, with the reason, as a CSV file in the run folder; none if there is none."""
+    lines = [("train", name, reason) for name, reason in {**data.lacking("train"), **data.unreadable}.items()]
+    lines += [("test", name, reason) for name, reason in data.lacking("test").items()]
+    if not lines:
+        (folder / folders.LEFT_OUT).unlink(missing_ok=True)
+        return
+    with (folder / folders.LEFT_OUT).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("split", "id", "reason"), *lines])
 
 
 def _refuse_damaged(checkpoint: Path) -> None:

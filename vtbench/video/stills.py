@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,6 +75,16 @@ class FrameFolder:
             sizes = sorted((shape[1], shape[0]) for shape in shapes)
             raise VideoError(self.path, f"frame size changes within the folder: {sizes}", self.frames_decoded)
         return np.stack([found[i] for i in wanted])
+
+    def sequential(self) -> Iterator[np.ndarray]:
+        """All frames in order, uint8 RGB (H, W, 3). Raises VideoError."""
+        size = None
+        for file in self.files:
+            picture = self._picture(file)
+            size = size or picture.shape
+            if picture.shape != size:
+                raise VideoError(self.path, f"{file.name} has another size than the first", self.frames_decoded)
+            yield picture
 
     def _picture(self, file: Path) -> np.ndarray:
         try:

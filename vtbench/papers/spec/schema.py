@@ -150,6 +150,9 @@ class Release:
         default=None,
         check=_sha256,
     )
+    size_mb: int | None = key(
+        "about how large it is, in 1e6 bytes: 4 bytes a parameter", default=None, unit="MB", at_least=1
+    )
     note: str | None = key("what it is", default=None)
 
     def __post_init__(self) -> None:

@@ -17,6 +17,9 @@ class Display:
     def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
         """Called as the job `key` advances: `phase` is `train` (counting epochs) or `test` (counting videos)."""
 
+    def notice(self, key: str, text: str) -> None:
+        """Called with a line on the job `key` that should be read, e.g. on a video that cannot be."""
+
     def end_job(self, key: str, records: Sequence[Record], error: str | None) -> None:
         """Called when the job `key` ends: with the lines written to results.csv, or with why it failed."""
 

@@ -72,7 +72,7 @@ def dry_run(
     found: list[DryRun] = []
     report = on_done or (lambda one: None)
     with tempfile.TemporaryDirectory() as folder:
-        here = dataclasses.replace(settings, results=Path(folder))
+        here = dataclasses.replace(settings, results=Path(folder), scans=settings.scan_folder)
         small: dict[str, Training] = {}
         jobs = graph(wanted)
         for job in jobs.values():

@@ -20,6 +20,7 @@ from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.run.jobs.display import Display
+from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_weights, require_work
 from vtbench.run.jobs.workers import JobResult, run_jobs
 from vtbench.run.recording import shared_record, to_record
@@ -87,7 +88,13 @@ def run(
     count = workers or (1 if scale == "paper" else os.cpu_count() or 1)
     display.start(list(jobs.values()))
     try:
-        results = run_jobs(jobs, settings, workers=min(count, len(jobs)), on_progress=display.progress)
+        results = run_jobs(
+            jobs,
+            settings,
+            workers=min(count, len(jobs)),
+            on_progress=display.progress,
+            on_notice=display.notice,
+        )
         with _sigterm_as_ctrl_c(), contextlib.closing(results):
             for result in results:
                 job = jobs[result.key]
@@ -124,8 +131,9 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
     """Remove the jobs that lack data or weights or whose network cannot be built, those that start from one of them,
     and the pretrainings that no job needs then."""
     blocked: set[str] = set()
+    inputs = Inputs(settings)
     for key, job in list(jobs.items()):
-        reasons = blockers(job, settings)
+        reasons = blockers(job, inputs)
         if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:

@@ -10,7 +10,6 @@ from typing import Any
 
 from vtbench.errors import SpecError, UsageError
 from vtbench.papers.datasets import load_dataset
-from vtbench.papers.releases import releases
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Evaluation, Measurement, Training
@@ -19,6 +18,7 @@ from vtbench.results import folders
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
 from vtbench.results.store import Store
+from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
 
@@ -114,6 +114,7 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
 
     - `training`, `needs`: its key, and the key of the training that it starts from
     - `rows`, `title`, `model`, `dataset`, `seed`, `scale`, `evaluations`: what it is for
+    - `downloads`: the weights that a run would download
     - `state`: `done` (every evaluation is recorded, or the weights exist and nothing is left to evaluate), `to do`, or
       `blocked`, with the reasons in `blocked_by`
     - `macs`: an estimate, 3 forward passes per training clip plus the test views; None if it cannot be counted
@@ -126,11 +127,11 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     book = recorded_costs(settings.results)
     work = {key: _macs(job, book) for key, job in jobs.items()}
     speed = _measured_speed(records, jobs, work, scale)
-    needed = _needed(jobs, recorded, settings)
+    needed, inputs = _needed(jobs, recorded, settings), Inputs(settings)
     entries: list[dict[str, Any]] = []
     blocked: set[str] = set()
     for key, job in jobs.items():
-        macs, reasons = work[key], blockers(job, settings, book) if key in needed else []
+        macs, reasons = work[key], blockers(job, inputs, book) if key in needed else []
         if job.needs in blocked:
             reasons.append(f"training {job.needs}")
         if reasons:
@@ -147,6 +148,7 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
                 "scale": job.training.scale,
                 "state": "blocked" if reasons else "to do" if key in needed else "done",
                 "blocked_by": reasons,
+                "downloads": inputs.downloads(job.training.weights) if key in needed else [],
                 "evaluations": sorted(job.evaluations),
                 "macs": macs,
                 "seconds": round(macs / speed, 1) if speed and macs is not None else None,
@@ -173,23 +175,12 @@ def has_weights(job: Job, settings: Settings) -> bool:
     return folders.is_trained(folders.training_folder(settings.results, job.key))
 
 
-def blockers(job: Job, settings: Settings, book: CostBook | None = None) -> list[str]:
+def blockers(job: Job, inputs: Inputs, book: CostBook | None = None) -> list[str]:
     """Why a job cannot run: what it lacks, with the option that gives it, or what cannot work on any data. Empty if it
-    can run. A network that is in `book` was built to be counted: it is not built again to find out."""
-    reasons = []
-    for name in sorted({job.training.data.dataset, *(e.data.dataset for e in job.evaluations.values())}):
-        folder = settings.data.get(name)
-        if folder is None and not load_dataset(name).synthetic:
-            reasons.append(f"data folder of {name} (--data {name}=PATH)")
-        elif folder is not None and not folder.is_dir() and not load_dataset(name).synthetic:
-            reasons.append(f"data folder of {name}: {folder} does not exist")
-    for weights in job.training.weights:
-        if weights not in settings.weights:
-            release = releases().get(weights)
-            if release is None or release.sha256 is None:
-                reasons.append(f"weights {weights} (--weights {weights}=FILE)")
-        elif not settings.weights[weights].is_file():
-            reasons.append(f"weights {weights}: {settings.weights[weights]} does not exist")
+    can run. The lists, a sample of the files and the weights are opened. A network that is in `book` was built to be
+    counted: it is not built again to find out."""
+    reasons = inputs.lacking_data(job.training, job.evaluations.values())
+    reasons += inputs.lacking_weights(job.training.weights)
     if book is None or not _is_counted(job, book):
         from vtbench.run.network import impossible
 

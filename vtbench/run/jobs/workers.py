@@ -24,6 +24,7 @@ from vtbench.run.jobs.plan import Job
 from vtbench.run.settings import Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
+OnNotice = Callable[[str, str], None]
 """Called with (job's key, phase, done, total, loss): phase is `train` (counting epochs) or `test` (videos)."""
 
 
@@ -40,7 +41,12 @@ class JobResult:
 
 
 def run_jobs(
-    jobs: Mapping[str, Job], settings: Settings, *, workers: int, on_progress: OnProgress
+    jobs: Mapping[str, Job],
+    settings: Settings,
+    *,
+    workers: int,
+    on_progress: OnProgress,
+    on_notice: OnNotice = lambda key, text: None,
 ) -> Generator[JobResult, None, None]:
     """Train and evaluate jobs in `workers` processes, and yield each result as soon as it is known.
 
@@ -71,6 +77,8 @@ def run_jobs(
                     if message.error is None:
                         finished.add(message.key)
                     yield message
+                elif isinstance(message, str):
+                    on_notice(task.jobs[0].key, message)
                 else:
                     on_progress(task.jobs[0].key, *message)
 
@@ -106,7 +114,7 @@ class _Pool:
 
     def receive(self) -> Iterator[tuple[_Task, Any]]:
         """Wait until a worker has something to say, and give what each of them says: a JobResult, which ends its task,
-        or the progress of its job (phase, done, total, loss)."""
+        the progress of its job (phase, done, total, loss), or a line on it."""
         workers: dict[Any, _Worker] = {worker.pipe: worker for worker in self.at_work}
         for pipe in wait(list(workers)):
             worker = workers[pipe]
@@ -187,11 +195,14 @@ def _serve(pipe: Connection, settings: Settings, outside: Sequence[Path]) -> Non
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     provenance.commit()  # now, before somebody commits while we train
 
-    def on_progress(phase: str, done: int, total: int, loss: float | None) -> None:
+    def send(message: Any) -> None:
         try:
-            pipe.send((phase, done, total, loss))
+            pipe.send(message)
         except OSError:  # the parent is gone: nobody is left to write down what comes of this
             os._exit(1)
+
+    def on_progress(phase: str, done: int, total: int, loss: float | None) -> None:
+        send((phase, done, total, loss))
 
     while True:
         try:
@@ -200,7 +211,7 @@ def _serve(pipe: Connection, settings: Settings, outside: Sequence[Path]) -> Non
             return
         try:
             if task.verb == "run":
-                result = run_job(task.jobs[0], settings, outside, on_progress)
+                result = run_job(task.jobs[0], settings, outside, on_progress, send)
             else:
                 result = _prepare(task.jobs, settings, outside)
         except KeyboardInterrupt:  # what Lightning makes of SIGTERM: the parent wants us gone
@@ -216,18 +227,20 @@ def run_job(
     settings: Settings,
     outside: Sequence[Path],
     on_progress: Callable[[str, int, int, float | None], None],
+    on_notice: Callable[[str], None] = lambda text: None,
 ) -> JobResult:
     """Train and evaluate one job in this process. Any error becomes the result's; Ctrl-C and SIGTERM do not.
 
     `outside` are the included folders that the job may come from (papers.roots.included() of whoever made it);
-    `on_progress` is called with (phase, done, total, loss).
+    `on_progress` is called with (phase, done, total, loss), `on_notice` with a line on e.g. a video that cannot
+    be read.
     """
 
     def work() -> dict[str, dict[str, Any]]:
         from vtbench.run.evaluate import evaluate
         from vtbench.run.train import train
 
-        train(job.training, settings, on_progress)
+        train(job.training, settings, on_progress, on_notice)
         return {key: evaluate(evaluation, settings, on_progress) for key, evaluation in job.evaluations.items()}
 
     return _result_of(job.key, work, outside)

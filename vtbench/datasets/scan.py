@@ -1,0 +1,148 @@
+"""Every video of a data set decoded once, from the first frame to the last: what it is, or why it cannot be used.
+
+What was found of a file is written down as soon as it is known, and is good until the file's size or time of change is
+another: a scan that was interrupted, or that is run again after some files were replaced, reads only the others.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from vtbench.datasets.coding import coding_of
+from vtbench.datasets.frames import open_video
+from vtbench.datasets.manifests import Entry
+from vtbench.datasets.quarantine import state_of
+from vtbench.errors import DataError, VideoError, in_one_line
+from vtbench.video.decode import VideoReader
+
+__all__ = ["Scanned", "read_scan", "scan"]
+
+_AHEAD = 4  # files that wait for each process
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What was found of one video.
+
+    - id, size, changed: of the video, its file in bytes, and its time of change in nanoseconds
+    - frames: how many there are; of a broken file, how many came out
+    - coding: codec, size and frame rate in words (see vtbench.datasets.coding)
+    - problem: why it cannot be decoded whole; "" if it can
+    """
+
+    id: str
+    size: int
+    changed: int
+    frames: int
+    coding: str
+    problem: str
+
+
+COLUMNS = tuple(field.name for field in fields(Scanned))
+
+
+def read_scan(file: Path) -> dict[str, Scanned]:
+    """Id -> what earlier scans found, the newest of each. Raises DataError for a file that holds something else; a last
+    line that was cut off is passed over."""
+    try:
+        with file.open(newline="", encoding="utf-8") as opened:
+            rows = list(csv.reader(opened))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file}: cannot be read as CSV: {error}; remove it to scan from the start") from error
+    found = {}
+    if rows and tuple(rows[0]) != COLUMNS:
+        raise DataError(f"{file}:1: the header must be {','.join(COLUMNS)}; remove it to scan from the start")
+    for row in rows[1:]:
+        if len(row) == len(COLUMNS) and all(row[k].isdigit() for k in (1, 2, 3)):
+            found[row[0]] = Scanned(row[0], int(row[1]), int(row[2]), int(row[3]), row[4], row[5])
+    return found
+
+
+def scan(
+    entries: Sequence[Entry], file: Path, *, workers: int = 1, progress: Callable[[int, int], None] = lambda *_: None
+) -> list[Scanned]:
+    """Decode every entry whose file is there, and give what was found of each, in order.
+
+    `file` keeps it. `workers` processes share the files. `progress` is called with (done, all). Raises DataError where
+    `file` cannot be read or written.
+    """
+    known = read_scan(file)
+    found: dict[str, Scanned] = {}
+    todo: dict[str, Entry] = {}
+    for entry in entries:
+        state = state_of(entry.file)
+        if state is None:
+            continue
+        before = known.get(entry.video_id)
+        if before is not None and (before.size, before.changed) == state:
+            found[entry.video_id] = before
+        else:
+            todo[entry.video_id] = entry
+    total = len(found) + len(todo)
+    progress(len(found), total)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = not file.exists() or not file.stat().st_size
+        with file.open("a", newline="", encoding="utf-8") as opened:
+            writer = csv.writer(opened, lineterminator="\n")
+            if new:
+                writer.writerow(COLUMNS)
+            for one in _scanned(list(todo.values()), workers):
+                writer.writerow(asdict(one).values())
+                opened.flush()
+                found[one.id] = one
+                progress(len(found), total)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be written: {error.strerror}; give another folder as --results") from error
+    return [found[entry.video_id] for entry in entries if entry.video_id in found]
+
+
+def _scanned(entries: Sequence[Entry], workers: int) -> Iterator[Scanned]:
+    """What is found of each, in the order in which they end."""
+    if workers <= 1:
+        yield from map(scan_one, entries)
+        return
+    left = iter(entries)
+    # Not forked: FFmpeg's and torch's threads would not survive it.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting: set[Future[Scanned]] = set()
+        try:
+            for entry in left:
+                waiting.add(pool.submit(scan_one, entry))
+                if len(waiting) >= _AHEAD * workers:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (one.result() for one in done)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (one.result() for one in done)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def scan_one(entry: Entry) -> Scanned:
+    """Decode one video whole."""
+    size, changed = state_of(entry.file) or (0, 0)
+    coding, count = "", 0
+    try:
+        coding = coding_of(entry.file)
+        with open_video(entry.file) as reader:
+            if isinstance(reader, VideoReader) and not reader.has_index:
+                count = reader.num_frames  # which decodes them
+            else:
+                for _ in reader.sequential():
+                    count += 1
+                if count != reader.num_frames:
+                    raise VideoError(entry.file, f"{count} of {reader.num_frames} frames decode", count)
+        problem = ""
+    except VideoError as error:
+        problem, count = error.reason, max(count, error.frames_decoded)
+    except Exception as error:  # whatever a file does, the others are scanned
+        problem = in_one_line(error)
+    return Scanned(entry.video_id, size, changed, count, coding, " ".join(problem.split()))

@@ -1,0 +1,93 @@
+"""Lists held against folders, without opening a video: what was understood, what is there, what does not fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtbench.datasets.manifests import Entry, Split, VideoFolder, is_manifest
+
+__all__ = ["SplitReport", "extra_videos", "overlap", "read_split"]
+
+IN_QUARANTINE = "in quarantine"
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split of a data set as its lists and its folder have it.
+
+    - split: train or test
+    - lists: the files that were read, or the folder of class folders
+    - how: what they are: split file, official lists, class folders
+    - entries: the listed videos, in order
+    - num_classes: classes of the data set
+    """
+
+    split: Split
+    lists: Sequence[Path]
+    how: str
+    entries: Sequence[Entry]
+    num_classes: int
+
+    @property
+    def there(self) -> int:
+        """Listed videos whose file is there."""
+        return len(self.entries) - len(self.missing)
+
+    @property
+    def missing(self) -> list[Entry]:
+        """Listed videos whose file is not there."""
+        return [entry for entry in self.entries if entry.problem and not entry.problem.startswith(IN_QUARANTINE)]
+
+    @property
+    def quarantined(self) -> list[Entry]:
+        """Listed videos that a quarantine file names."""
+        return [entry for entry in self.entries if entry.problem and entry.problem.startswith(IN_QUARANTINE)]
+
+    @property
+    def empty_classes(self) -> list[int]:
+        """Labels that no listed video has."""
+        return sorted(set(range(self.num_classes)) - {entry.label for entry in self.entries})
+
+    @property
+    def repeated(self) -> list[str]:
+        """Ids that are listed more than once."""
+        return [name for name, count in Counter(entry.video_id for entry in self.entries).items() if count > 1]
+
+    @property
+    def contradicting(self) -> list[str]:
+        """Ids that are listed with more than one label."""
+        labels: dict[str, int] = {}
+        both = [e.video_id for e in self.entries if labels.setdefault(e.video_id, e.label) != e.label]
+        return list(dict.fromkeys(both))
+
+    @property
+    def shared(self) -> list[str]:
+        """Files that several ids stand for."""
+        ids: dict[str, set[str]] = {}
+        for entry in self.entries:
+            if not entry.problem:
+                ids.setdefault(str(entry.file), set()).add(entry.video_id)
+        return [file for file, names in ids.items() if len(names) > 1]
+
+
+def read_split(videos: VideoFolder, split: Split) -> SplitReport:
+    """Read the lists of a split. Raises DataError as VideoFolder.read does."""
+    lists = videos.found(split)
+    how = "class folders" if lists[0].is_dir() else "split file" if is_manifest(lists[0]) else "official lists"
+    return SplitReport(split, lists, how, videos.read(split), videos.num_classes)
+
+
+def overlap(train: SplitReport, test: SplitReport) -> list[str]:
+    """Ids of training videos whose file is listed to test on too."""
+    tested = {str(entry.file) for entry in test.entries}
+    return [entry.video_id for entry in train.entries if str(entry.file) in tested]
+
+
+def extra_videos(videos: VideoFolder, reports: Iterable[SplitReport]) -> list[str]:
+    """Paths, from the root, of videos in the folder that none of the lists names."""
+    root = f"{videos.root}/"
+    listed = {str(entry.file).removeprefix(root) for report in reports for entry in report.entries}
+    return sorted(path for paths in videos.index.videos.values() for path in paths if path not in listed)

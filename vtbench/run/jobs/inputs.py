@@ -1,0 +1,128 @@
+"""What a job reads, opened before anything is trained: lists, a sample of the files, weights. Without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from vtbench.datasets.folders import FolderIndex
+from vtbench.datasets.manifests import Entry, Split, VideoFolder, refuse_lacking
+from vtbench.errors import DataError, VideoError
+from vtbench.papers.datasets import Dataset, load_dataset
+from vtbench.papers.releases import other_release, releases
+from vtbench.papers.trainings import Evaluation, Training
+from vtbench.run.settings import Settings
+
+SAMPLE = 8
+"""Videos of a split that are opened."""
+
+
+class Inputs:
+    """What the jobs of one command read. What several of them share is looked at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._indexes: dict[Path, FolderIndex] = {}
+        self._splits: dict[tuple[object, ...], str | None] = {}
+        self._sums: dict[Path, str] = {}
+
+    # -- data ---------------------------------------------------------------------------------------------------------
+
+    def lacking_data(self, training: Training, evaluations: Iterable[Evaluation]) -> list[str]:
+        """Why the data sets of a training and its evaluations cannot be used, one line each; none if they can."""
+        reads: dict[tuple[str, int | None, Split, bool], None] = {}
+        for data, split in ((training.data, "train"), *((evaluation.data, "test") for evaluation in evaluations)):
+            reads[data.dataset, data.split, split, data.modalities is not None] = None  # type: ignore[index]
+        reasons: dict[str, None] = {}
+        for name, number, split, compressed in reads:
+            folder, facts = self.settings.data.get(name), load_dataset(name)
+            if facts.synthetic:
+                continue
+            if folder is None:
+                reasons[f"data folder of {name} (--data {name}=PATH)"] = None
+            elif not folder.is_dir():
+                reasons[f"data folder of {name}: {folder} does not exist"] = None
+            elif ":" not in facts.module:  # a data module of the user's reads in its own way
+                key = (name, number, split, compressed)
+                if key not in self._splits:
+                    self._splits[key] = self._why_not(facts, number, split, compressed, folder)
+                if why := self._splits[key]:
+                    reasons[why] = None
+        return list(reasons)
+
+    def _why_not(self, facts: Dataset, number: int | None, split: Split, compressed: bool, folder: Path) -> str | None:
+        arguments = facts.video_arguments(number, None, None, whole=True)
+        videos = VideoFolder(folder, **arguments, quarantine=self.settings.quarantine(facts.name))
+        if folder in self._indexes:
+            videos.__dict__["index"] = self._indexes[folder]
+        try:
+            entries = videos.read(split)
+            refuse_lacking(entries, self.settings.missing, split, f"{folder}")
+            _open_some(entries, compressed)
+        except (DataError, VideoError) as error:
+            return str(error)
+        finally:
+            if "index" in videos.__dict__:
+                self._indexes[folder] = videos.index
+        return None
+
+    # -- weights ------------------------------------------------------------------------------------------------------
+
+    def lacking_weights(self, names: Sequence[str]) -> Iterator[str]:
+        """Why named weights cannot be used, one line each."""
+        for name in names:
+            release, path = releases().get(name), self.settings.weights.get(name)
+            if path is None:
+                if release is None or release.sha256 is None:
+                    yield f"weights {name} (--weights {name}=FILE)"
+            elif not path.is_file():
+                yield f"weights {name}: {path} does not exist"
+            elif not path.stat().st_size:
+                yield f"weights {name}: {path} is empty"
+            elif release and release.sha256 and not self.settings.allow_other_weights:
+                if path not in self._sums:
+                    with path.open("rb") as file:
+                        self._sums[path] = hashlib.file_digest(file, "sha256").hexdigest()
+                if wanted := other_release(name, self._sums[path]):
+                    found = self._sums[path][:8]
+                    yield f"weights {name}: {path} is {found}..., not the release {wanted}... (--allow-other-weights)"
+
+    def downloads(self, names: Sequence[str]) -> list[str]:
+        """What a run would download: "downloads NAME, about 410 MB" of each of the weights that is not there yet."""
+        made = []
+        for name in names:
+            release = releases().get(name)
+            if name in self.settings.weights or release is None or not release.url or not release.sha256:
+                continue
+            if not (_hub() / release.url.rpartition("/")[2]).exists():
+                made.append(f"downloads {name}" + (f", about {release.size_mb} MB" if release.size_mb else ""))
+        return made
+
+
+def _open_some(entries: Sequence[Entry], compressed: bool) -> None:
+    """Open a few of the videos, chosen by a hash of their ids. Raises the VideoError of the first if none can be
+    read as the job reads them: single ones may be broken."""
+    from vtbench.datasets.coding import coding_of
+    from vtbench.video.compressed import CompressedReader
+
+    there = [entry for entry in entries if not entry.problem]
+    chosen = sorted(there, key=lambda entry: hashlib.sha256(entry.video_id.encode()).digest())[:SAMPLE]
+    errors = []
+    for entry in chosen:
+        try:
+            if compressed:
+                CompressedReader(entry.file).close()
+            else:
+                coding_of(entry.file)
+        except VideoError as error:
+            errors.append(error)
+    if chosen and len(errors) == len(chosen):
+        raise errors[0]
+
+
+def _hub() -> Path:
+    """Where torch keeps what it downloads, as torch.hub.get_dir says without importing torch."""
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    return Path(os.environ.get("TORCH_HOME", cache_home / "torch")).expanduser() / "hub" / "checkpoints"
