@@ -85,6 +85,15 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "compressed": {"frames", "cache"},
         "frames": {"cache"},
         "synthetic": {"module", "manifests"},
+        "prepare": {"prepared"},
+    },
+    "datasets/prepare": {
+        "__init__": {"folder", "h264", "mpeg4"},
+        "folder": {"encode", "files", "h264", "lists"},
+        "encode": {"audio", "files", "times"},
+        "lists": {"files"},
+        "h264": {"pictures"},
+        "mpeg4": {"pictures"},
     },
     "report": {
         "report": {"text", "machine", "ratios", "compare", "counted", "differences", "statistics"},

@@ -99,6 +99,8 @@ class VideoReader:
         self._container: av.container.InputContainer | None = None
         self._num_frames: int | None = None
         self._index: _Index | None = None
+        self.why_sequential: str | None = None
+        """Why frames are counted from the start, in words; None where they are found by index."""
         self._fresh = True  # nothing read since opening
         self._chain_unknown = True  # the parts of the file not looked at
         self._rgb = VideoReformatter()  # kept: setting one up costs more than converting a frame
@@ -110,7 +112,8 @@ class VideoReader:
             if self.path.stat().st_size == 0:
                 raise VideoError(self.path, "is empty (0 bytes)")
             self._open()
-            self._index = self._build_index()
+            found = self._build_index()
+            self._index, self.why_sequential = (None, found) if isinstance(found, str) else (found, None)
         except BaseException:
             self.close()
             raise
@@ -164,6 +167,7 @@ class VideoReader:
             found = self._found(distinct, known)
         except _Disagreement:
             self._index = self._num_frames = None
+            self.why_sequential = "packets are not what they are marked as"
             return self.frames(wanted)
         shapes = {f.shape for f in found.values()}
         if len(shapes) > 1:
@@ -220,11 +224,11 @@ class VideoReader:
         self._rules = packet_rules(codec.codec.canonical_name, bytes(codec.extradata or b""))
         self._fresh = True
 
-    def _build_index(self) -> _Index | None:
-        """List the packets where they prove to number the frames, else None."""
+    def _build_index(self) -> _Index | str:
+        """List the packets where they prove to number the frames, else say why they do not."""
         assert self._container is not None
         if not {"mov", "mp4", "matroska", "webm"} & set(self._container.format.name.split(",")):
-            return None
+            return f"{self._container.format.name} has no index that is trusted"
         codec = self._stream.codec_context
         # By the codec, not by the decoder: libdav1d takes `skip_frame` only when it is opened.
         self._skips = codec.codec.name != "libdav1d"
@@ -232,7 +236,8 @@ class VideoReader:
         pts: list[int | None] = []
         keyframes: list[int] = []
         first_stamp: int | None = None
-        usable, seeks, damaged = True, True, 0
+        unfit: str | None = None
+        seeks, damaged = True, 0
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size == 0:  # the flush packet at the end
@@ -245,8 +250,10 @@ class VideoReader:
                     seeks = not forgets_at_seek(codec.codec.canonical_name, codec.pix_fmt, bytes(packet))
                 if packet.is_keyframe and (not pts or (seeks and rules.is_start(packet))):
                     keyframes.append(len(pts))
-                usable = usable and (packet.pts is not None or packet.is_discard)
-                usable = usable and rules.holds_picture(packet)
+                if packet.pts is None and not packet.is_discard:
+                    unfit = unfit or f"packet {len(pts) + 1} has no time stamp"
+                if not rules.holds_picture(packet):
+                    unfit = unfit or f"packet {len(pts) + 1} holds no picture"
                 pts.append(None if packet.is_discard else packet.pts)
                 if packet.is_corrupt and not damaged:
                     damaged = len(pts)
@@ -259,14 +266,18 @@ class VideoReader:
         if not shown:
             raise self._error("has no video frames")
         self._fresh = False
-        if not usable or len(set(shown)) != len(shown) or not keyframes or keyframes[0] != 0:
-            return None
+        if unfit is not None:
+            return unfit
+        if len(set(shown)) != len(shown):
+            return "packets share a time stamp"
+        if not keyframes or keyframes[0] != 0:
+            return "decoding cannot begin at the first packet"
         # Stamps that never go back though frames are reordered are of the order of coding, as of avi copied into mp4.
         if codec.has_b_frames and len(pts) > 2 and all(a < b for a, b in itertools.pairwise(shown)):
-            return None
+            return "its time stamps are of the order of coding, not of showing"
         # What is shown before the first packet needs what is not there; the decoder may leave it out.
         if first_stamp is None or min(shown) < first_stamp:
-            return None
+            return "frames are shown before the first packet's"
         return _Index(pts, keyframes)
 
     def _inspect(self, packet: av.Packet) -> None:
