@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+from av.video.frame import PictureType
 
 from vtbench.video.decode import VideoReader
 
@@ -59,7 +60,7 @@ class _Surveyor(VideoReader):
         times, kinds, interlaced = [], [], False
         for frame in self.sequential():
             times.append(frame.time)
-            kinds.append(frame.pict_type.name[0])
+            kinds.append(PictureType(frame.pict_type).name[0])
             interlaced = interlaced or bool(frame.interlaced_frame)
         count = len(times)
         if packets is None:

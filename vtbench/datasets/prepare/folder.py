@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from vtbench.datasets.prepare.files import remove_parts, written_whole
 from vtbench.datasets.prepare.h264 import H264
 from vtbench.datasets.prepare.lists import copy_texts, read_lists, write_lists
 from vtbench.datasets.prepared import PREPARED, Prepared, fingerprint, read_prepared
-from vtbench.errors import DataError
+from vtbench.errors import DataError, RunError
 
 __all__ = ["Reencoded", "prepare"]
 
@@ -62,7 +63,7 @@ def prepare(
     once. `workers` processes share the files; several runs may write to one target, but do the work twice. At the end
     `prepared.json` says what was done (`vtbench.datasets.prepared`). `report` gets one line per file that fails, and
     how far it is twice a minute. Raises DataError for folders that cannot be used and lists that cannot be read, before
-    anything is encoded.
+    anything is encoded, and RunError if a process is killed.
     """
     source, target, encoding = Path(source), Path(target), encoding or H264()
     jobs, lists = _jobs(source, target), read_lists(source)
@@ -154,5 +155,8 @@ def _outcomes(jobs: list[tuple[Path, Path]], encoding: Encoding, workers: int) -
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()
+        except BrokenProcessPool as error:
+            why = "one of the processes was ended from outside, perhaps for want of memory"
+            raise RunError(f"{why}; run the same command with fewer workers: finished videos are kept") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
