@@ -55,7 +55,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "show": {"options", "list"},
         **{verb: {"options"} for verb in ("list", "decisions", "check", "cost", "plan", "report")},
         "diff": {"options", "show"},
-        **{verb: {"options", "messages"} for verb in ("speed", "data_prepare")},
+        **{verb: {"options", "messages"} for verb in ("speed", "data_prepare", "data_info")},
         "run": {"options", "messages", "progress"},
         "eval": {"options", "progress"},
     },
@@ -86,6 +86,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "frames": {"cache"},
         "synthetic": {"module", "manifests"},
         "prepare": {"prepared"},
+        "info": {"prepare"},
     },
     "datasets/prepare": {
         "__init__": {"folder", "h264", "mpeg4"},

@@ -10,6 +10,7 @@ import av
 from av.video.frame import PictureType
 
 from vtbench.video.decode import VideoReader
+from vtbench.video.display import Display, display_of
 
 __all__ = ["Survey", "survey"]
 
@@ -24,6 +25,8 @@ class Survey:
     - closed: whether no frame needs the group before its own. None where the file does not say in which order its
       frames are shown
     - interlaced: whether a picture is coded as two fields
+    - sizes: the distinct (width, height) of the frames as stored, in pixels; reading frames of several is refused
+    - display: how the first frame is to be shown
     - why_sequential: VideoReader's
     """
 
@@ -32,6 +35,8 @@ class Survey:
     num_starts: int
     closed: bool | None
     interlaced: bool
+    sizes: list[tuple[int, int]]
+    display: Display
     why_sequential: str | None
 
     @property
@@ -57,9 +62,15 @@ class _Surveyor(VideoReader):
 
     def survey(self) -> Survey:
         packets = self._packets if self.has_index else None  # opening the file again begins another list
-        times, kinds, interlaced = [], [], False
+        times: list[float | None] = []
+        kinds, interlaced = [], False
+        sizes: dict[tuple[int, int], None] = {}
+        display = Display()
         for frame in self.sequential():
+            if not times:
+                display = display_of(frame, self.path)
             times.append(frame.time)
+            sizes[frame.width, frame.height] = None
             kinds.append(PictureType(frame.pict_type).name[0])
             interlaced = interlaced or bool(frame.interlaced_frame)
         count = len(times)
@@ -68,12 +79,16 @@ class _Surveyor(VideoReader):
             self._check_complete(count, "frames")
         if count != (self.num_frames if self.has_index else max(count, 1)):
             raise self._error(f"{count} of {self.num_frames} frames decode" if count else "has no video frames")
+        assert self._container is not None
+        stamped = self._container.format.name != "avi"  # which counts packets as they are coded
         return Survey(
-            times=times,
+            times=times if stamped else [None] * count,
             kinds="".join(kinds),
             num_starts=sum(start for _, start in packets),
-            closed=_closed(packets, reordered="B" in kinds),
+            closed=_closed(packets, reordered="B" in kinds) if stamped else None,
             interlaced=interlaced,
+            sizes=list(sizes),
+            display=display,
             why_sequential=self.why_sequential,
         )
 
