@@ -11,7 +11,7 @@ from vtbench.audio.waveform import read_audio
 from vtbench.datasets.prepare.files import seal_of
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader
-from vtbench.video.files import BAD_INPUT, reason
+from vtbench.video.files import BAD_INPUT, open_video, reason
 from vtbench.video.survey import Survey, survey
 
 __all__ = ["VideoInfo", "read_info"]
@@ -159,7 +159,7 @@ def read_info(path: str | Path) -> VideoInfo:
     if len(found.sizes) > 1:
         raise VideoError(path, f"frame size changes within the file: {sorted(found.sizes)}", len(found.kinds))
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with open_video(path) as container:
             about, picture, track = _container(path, container), _picture(container, found), _track(path, container)
         seal = seal_of(path)
     except BAD_INPUT as error:  # the file changes, or goes

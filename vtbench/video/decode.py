@@ -19,8 +19,9 @@ frames are counted from the start, before any of them is handed out.
 
 Files that end early or are damaged where they are read are refused with a `VideoError`; no frame is ever made up. What
 cannot be noticed: bytes changed so that they are still valid code, since video formats carry no checksums (FFmpeg's
-`err_detect=explode` finds no more of these and refuses sound open groups); and a raw or transport stream cut between
-two frames, since those formats state no length.
+`err_detect=explode` finds no more of these and refuses sound open groups); frames gone from a raw stream, which has no
+parts but its frames, unless it is H.264 and others are predicted from them; and a raw or transport stream that ends
+early, since those formats state no length.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from av.video.reformatter import VideoReformatter
 from vtbench.errors import VideoError
 from vtbench.video.containers import broken_at, declared_size
 from vtbench.video.display import display_of
-from vtbench.video.files import BAD_INPUT, reason
+from vtbench.video.files import BAD_INPUT, open_video, reason
 from vtbench.video.packets import forgets_at_seek, packet_rules
 
 __all__ = ["VideoReader"]
@@ -81,8 +82,8 @@ class _Index:
 class VideoReader:
     """Reads frames of one video file by number. Use it in a `with` block.
 
-    path: the file. Raises VideoError, naming path and reason, for a file that is missing, a directory, empty, not a
-    video, without video stream, or cut short, on opening or as soon as the damage is met.
+    path: the file. Raises VideoError, naming path and reason, for a file that is missing, a directory, a pipe, empty,
+    not a video, without video stream, of pictures too large, or cut short, on opening or as soon as the damage is met.
 
     `frames` gives uint8 RGB at the file's own size, turned and mirrored as its display matrix says, as players show it
     (torchcodec and decord turn, and do not mirror); other angles than multiples of 90 degrees are refused. Pixels that
@@ -105,12 +106,6 @@ class VideoReader:
         self._chain_unknown = True  # the parts of the file not looked at
         self._rgb = VideoReformatter()  # kept: setting one up costs more than converting a frame
         try:
-            if self.path.is_dir():
-                raise VideoError(self.path, "is a directory, not a video file")
-            if not self.path.is_file():
-                raise VideoError(self.path, "no such file")
-            if self.path.stat().st_size == 0:
-                raise VideoError(self.path, "is empty (0 bytes)")
             self._open()
             found = self._build_index()
             self._index, self.why_sequential = (None, found) if isinstance(found, str) else (found, None)
@@ -203,7 +198,7 @@ class VideoReader:
     def _open(self) -> None:
         self.close()
         try:
-            self._container = av.open(str(self.path), metadata_errors="ignore")
+            self._container = open_video(self.path)
         except BAD_INPUT as error:
             raise self._error(reason(error)) from error
         if not self._container.streams.video:
@@ -302,10 +297,12 @@ class VideoReader:
         self._fresh = False
         assert self._container is not None
         try:
-            for packet in self._container.demux(self._stream):
+            for number, packet in enumerate(self._container.demux(self._stream)):
                 if packet.is_corrupt:
                     raise self._error("a packet is cut short or damaged")
                 if packet.size > 0 and self._index is None:  # else it was inspected when it was listed
+                    if not self._rules.follows(packet):
+                        raise self._error(f"lacks a frame before packet {number}; get the file again")
                     self._inspect(packet)
                 for frame in packet.decode():
                     self.frames_decoded += 1
@@ -384,7 +381,7 @@ class VideoReader:
 
     def _refuse_damaged(self, frame: av.VideoFrame) -> None:
         if frame.is_corrupt:
-            raise self._error(f"the frame at {frame.time} s is damaged")
+            raise self._error("a frame is damaged" if frame.time is None else f"the frame at {frame.time} s is damaged")
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 (H, W, 3) as displayed."""

@@ -15,6 +15,7 @@ from vtbench.datasets.prepare.times import times_by_rank, without_picture
 from vtbench.errors import VideoError
 from vtbench.video.decode import VideoReader
 from vtbench.video.display import Display, display_of
+from vtbench.video.files import open_video, version
 
 __all__ = ["Encoding", "reencode"]
 
@@ -55,8 +56,8 @@ class Encoding(Protocol):
 def reencode(file: Path, new: Path, encoding: Encoding) -> str:
     """Make `new` of the video `file`: "encoded", "kept" if it was finished, or one line that says why it failed."""
     try:
-        status = file.stat()
-        made_of = f"vtbench {encoding.text} source={status.st_size},{status.st_mtime_ns}"
+        _, size, changed = version(file)
+        made_of = f"vtbench {encoding.text} source={size},{changed}"
         if is_finished(new, made_of):
             return "kept"
         with written_whole(new) as part:
@@ -76,7 +77,7 @@ def _one_line(error: object) -> str:
 
 def _encode(file: Path, part: Path, encoding: Encoding) -> tuple[list[int], int]:
     """Write `part`. Returns the ticks at which the frames of the source are shown, and ticks per second."""
-    with VideoReader(file) as reader, av.open(str(file), metadata_errors="ignore") as with_audio:
+    with VideoReader(file) as reader, open_video(file) as with_audio:
         source = with_audio.streams.video[0]
         ticks = encoding.ticks(source.time_base)
         rate = source.average_rate or Fraction(25)

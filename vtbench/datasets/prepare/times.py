@@ -7,6 +7,8 @@ from pathlib import Path
 
 import av
 
+from vtbench.video.files import open_video
+
 __all__ = ["times_by_rank", "without_picture"]
 
 _NO_PICTURE = 19  # bytes: a longer MPEG-4 packet holds a picture (FFmpeg's MAX_NVOP_SIZE)
@@ -16,7 +18,7 @@ def times_by_rank(file: Path) -> list[float]:
     """Seconds of each frame from the start of the file, where no stamp says when a frame is shown: avi counts its
     packets as they are coded, and copies of avi keep that. The n-th frame shown has the n-th stamp. Empty where frames
     have stamps of their own."""
-    with av.open(str(file), metadata_errors="ignore") as container:
+    with open_video(file) as container:
         stream = container.streams.video[0]
         begin = (container.start_time or 0) / av.time_base
         stamps = [(p.pts, p.dts) for p in container.demux(stream) if p.size and not p.is_discard]
@@ -32,7 +34,7 @@ def times_by_rank(file: Path) -> list[float]:
 
 def without_picture(file: Path) -> int:
     """Packets that only say that the picture before is shown on (MPEG-4's vop_coded is 0), of which no frame comes."""
-    with av.open(str(file), metadata_errors="ignore") as container:
+    with open_video(file) as container:
         stream = container.streams.video[0]
         if stream.codec_context.codec.canonical_name != "mpeg4":
             return 0
