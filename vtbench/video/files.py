@@ -20,7 +20,7 @@ takes memory, several pictures of it, before it finds the damage."""
 
 
 def open_video(path: Path) -> av.container.InputContainer:
-    """Open a file for reading. Raises VideoError for what is no regular file, which might never end, for an empty file
+    """Open a file for reading. Raises VideoError for what is no regular file, which might never end, for an empty file,
     for pictures of an unknown codec and for those of more than MAX_PIXELS; BAD_INPUT for what FFmpeg cannot open."""
     try:
         status = path.stat()
@@ -49,6 +49,8 @@ def open_video(path: Path) -> av.container.InputContainer:
 
 def reason(error: Exception) -> str:
     """What one of BAD_INPUT says, as the reason of a VideoError."""
+    if isinstance(error, av.error.EOFError):
+        return "ends early"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return f"{text[0].lower()}{text[1:]}"
 
