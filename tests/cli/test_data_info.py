@@ -60,6 +60,19 @@ def test_files_that_cannot_be_read_are_one_line_each(tmp_path: Path, capsys: pyt
     assert entries[1]["num_frames"] == 14
 
 
+def test_a_prepared_file_names_its_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    encoded.encode(tmp_path / "source" / "a.avi", encoded.numbered(14), codec="mpeg4")
+    target = tmp_path / "target"
+    assert main(["data", "prepare", str(tmp_path / "source"), str(target), "--short-side", "32", "--crf", "20"]) == 0
+    assert capsys.readouterr().out == "1 videos encoded, 0 already there, 0 failed\n"
+    path = target / "a.mp4"
+    assert main(["data", "info", str(path)]) == 0
+    assert lines(capsys.readouterr().out)["prepared"] == "vtbench h264 crf=20 gop=12 short_side=32"
+    path.write_bytes(path.read_bytes().replace(b"isom", b"mp42", 1))
+    assert main(["data", "info", str(path)]) == 0
+    assert lines(capsys.readouterr().out)["prepared"] == "vtbench h264 crf=20 gop=12 short_side=32; changed since"
+
+
 def test_options_may_stand_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(encoded.encode(tmp_path / "a.mp4", encoded.numbered(3), codec="mpeg4"))
     assert main(["data", "info", path, "--format", "json", path]) == 0

@@ -115,4 +115,5 @@ def _audio(info: VideoInfo) -> str:
 def _prepared(info: VideoInfo) -> str:
     if info.prepared is None:
         return "not by vtbench data prepare"
-    return f"{info.prepared.made_of}{'' if info.prepared.unchanged else '; changed since'}"
+    recipe = info.prepared.made_of.rpartition(" source=")[0]
+    return f"{recipe}{'' if info.prepared.unchanged else '; changed since'}"
