@@ -35,7 +35,7 @@ def test_one_file_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_files_that_cannot_be_read_are_one_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good = encoded.encode(tmp_path / "a.avi", encoded.numbered(14), codec="mpeg4", options={"bf": "2"})
+    good = encoded.encode(tmp_path / "a.ts", encoded.numbered(14), codec="mpeg4", options={"bf": "2"})
     bad = tmp_path / "b\n.mp4"
     bad.write_text("no video")
     missing = tmp_path / "c.mp4"
@@ -43,7 +43,7 @@ def test_files_that_cannot_be_read_are_one_line_each(tmp_path: Path, capsys: pyt
     assert main(["data", "info", *files]) == 2
     captured = capsys.readouterr()
     assert captured.out.splitlines()[0] == str(good)
-    assert lines(captured.out)["reading"] == "from the start: avi has no index that is trusted"
+    assert lines(captured.out)["reading"] == "from the start: mpegts has no index that is trusted"
     assert lines(captured.out)["compressed"].startswith("no: has B-frames; re-encode it")
     found = captured.err.splitlines()
     assert len(found) == 2

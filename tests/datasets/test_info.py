@@ -14,6 +14,7 @@ from vtbench.datasets.prepare import H264, Mpeg4, prepare
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
+from vtbench.video.packets import PacketRules
 
 B = "bframes=3:b-adapt=0"
 
@@ -132,6 +133,18 @@ def test_why_a_file_is_counted_from_the_start(kind: str, tmp_path: Path) -> None
         assert (reader.has_index, reader.why_sequential) == (False, why)
     if kind in ("avi", "raw"):
         assert found.video.start_s is None
+
+
+def test_an_index_that_does_not_hold_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a seek shows that a packet is not what it is marked as."""
+    path = encoded.encode(tmp_path / "m.mp4", encoded.numbered(30), codec="mpeg4", options={"g": "15"})
+    path.write_bytes(path.read_bytes().replace(b"stss", b"free"))  # every packet counts as one to begin at
+    monkeypatch.setattr("vtbench.video.decode.packet_rules", lambda *_: PacketRules())
+    with VideoReader(path) as reader:
+        assert reader.has_index
+    found = read_info(path)
+    assert found.reading.why_sequential == "packets are not what they are marked as"
+    assert (found.num_frames, found.groups.i_frames) == (30, 2)
 
 
 def test_open_groups_late_frames_and_sound_that_is_early(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class _Surveyor(VideoReader):
 
     def survey(self) -> Survey:
         packets = self._packets if self.has_index else None  # opening the file again begins another list
+        self._seek_everywhere()
         times: list[float | None] = []
         kinds, interlaced = [], False
         sizes: dict[tuple[int, int], None] = {}
@@ -91,6 +92,16 @@ class _Surveyor(VideoReader):
             display=display,
             why_sequential=self.why_sequential,
         )
+
+    def _seek_everywhere(self) -> None:
+        """Read the frame of each packet that can be sought, which drops an index that does not hold."""
+        index = self._index
+        if index is None:
+            return
+        for position in index.keyframes:
+            stamp = index.pts[position]
+            if self.has_index and stamp is not None:
+                self.frames([index.number[stamp]])
 
     def _open(self) -> None:
         super()._open()

@@ -15,7 +15,7 @@ from vtbench.datasets.prepare.times import times_by_rank, without_picture
 from vtbench.errors import VideoError
 from vtbench.video.decode import VideoReader
 from vtbench.video.display import Display, display_of
-from vtbench.video.files import open_video, version
+from vtbench.video.files import open_video, reason, version
 
 __all__ = ["Encoding", "reencode"]
 
@@ -66,6 +66,8 @@ def reencode(file: Path, new: Path, encoding: Encoding) -> str:
             add_seal(part, made_of)
     except VideoError as error:
         return _one_line(error)
+    except (av.error.FFmpegError, OSError) as error:
+        return _one_line(f"{file}: cannot be re-encoded to {new}: {reason(error)}")
     except Exception as error:  # whatever it is, the other files continue
         return _one_line(f"{file}: cannot be re-encoded to {new}: {type(error).__name__}: {error}")
     return "encoded"
@@ -82,7 +84,7 @@ def _encode(file: Path, part: Path, encoding: Encoding) -> tuple[list[int], int]
         ticks = encoding.ticks(source.time_base)
         rate = source.average_rate or Fraction(25)
         begin = (with_audio.start_time or 0) / av.time_base
-        times = [] if reader.has_index else times_by_rank(file)
+        times = [] if reader.has_index and with_audio.format.name != "avi" else times_by_rank(file)
         # The start of a late stream is stated in ticks of the whole file, which are 1/1000 s otherwise.
         with av.open(str(part), "w", format="mp4", options={"movie_timescale": str(ticks)}) as out:
             stream = None

@@ -81,7 +81,6 @@ class Mpeg4:
         stream = out.add_stream("mpeg4", rate=rate, options=options)
         stream.width, stream.height = self.size
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = Fraction(1, _TICKS)
         stream.codec_context.thread_count = 1
         return stream
 
