@@ -16,7 +16,7 @@ import torch
 from lab import with_train
 
 import vtbench
-from vtbench.datasets import reencode
+from vtbench.datasets.prepare import Mpeg4, prepare
 from vtbench.errors import DataError, RunError
 from vtbench.methods.base import Validation
 from vtbench.models import build
@@ -82,7 +82,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for name, source in (("ucf101", ucf), ("sthv2", sthv2), ("kinetics600", k600)):
         told: list[str] = []
-        done = reencode.reencode_mpeg4(source, folder / f"{source.name}-mpeg4", quantiser=5, report=told.append)
+        done = prepare(source, folder / f"{source.name}-mpeg4", encoding=Mpeg4(quantiser=5), report=told.append)
         assert not done.failed, told
         made[name] = folder / f"{source.name}-mpeg4"
     return made

@@ -363,12 +363,12 @@ def test_sound_of_an_unknown_coding_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "absent.mp4", "no such file or directory; check the path")
+    refused(tmp_path / "absent.mp4", "no such file; check the path")
     (tmp_path / "text.mp4").write_text("not a video" * 100)
     refused(tmp_path / "text.mp4", "invalid data found .*; check the path, or get the file again")
     (tmp_path / "empty.mp4").touch()
-    refused(tmp_path / "empty.mp4", "invalid data found")
-    refused(tmp_path, "is a directory|invalid")
+    refused(tmp_path / "empty.mp4", "is empty")
+    refused(tmp_path, "is a directory")
     with av.open(str(tmp_path / "only_sound.m4a"), "w", format="mp4") as out:
         track = out.add_stream("aac", rate=16000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")

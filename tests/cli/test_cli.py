@@ -322,10 +322,15 @@ def test_a_folder_is_reencoded_once(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["prepare", "a", "b"], "data prepare needs --mpeg4"),
-        (["prepare", "--mpeg4", "a"], "the following arguments are required: TARGET"),
+        (["prepare", "a"], "the following arguments are required: TARGET"),
+        (["prepare", "not-there", "b"], "not-there: no such folder of videos"),
         (["prepare", "--mpeg4", "not-there", "b"], "not-there: no such folder of videos"),
-        (["scan", "--mpeg4", "a", "b"], "no action 'scan'; known: lists, check, prepare"),
+        (["prepare", "a", "b", "--encoding", "h265"], "no encoding 'h265'; did you mean 'h264'?"),
+        (["prepare", "a", "b", "--crf", "52"], "crf 52 must be 0 to 51"),
+        (["prepare", "a", "b", "--short-side", "255"], "short side 255 must be even"),
+        (["prepare", "a", "b", "--mpeg4", "--short-side", "256"], "--short-side is of h264; mpeg4 is always 340 x 256"),
+        (["prepare", "a", "b", "--encoding", "mpeg4", "--crf", "20"], "--crf is of h264; mpeg4 is always 340 x 256"),
+        (["scan", "a", "b"], "no action 'scan'; known: lists, check, prepare, info"),
     ],
 )
 def test_wrong_use_of_data_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

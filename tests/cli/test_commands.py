@@ -47,7 +47,7 @@ def test_a_verb_with_actions_lists_them(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["data", "prepare", "--help"]) == 0
     assert capsys.readouterr().out.startswith("usage: vtbench data prepare ")
     assert main(["data"]) == 2
-    assert capsys.readouterr().err.startswith("vtbench: data needs an action: lists, check, prepare")
+    assert capsys.readouterr().err.startswith("vtbench: data needs an action: lists, check, prepare, info")
 
 
 def test_help_imports_the_command_line_alone() -> None:

@@ -24,7 +24,7 @@ import av
 import numpy as np
 
 from vtbench.errors import VideoError
-from vtbench.video.files import BAD_INPUT, reason
+from vtbench.video.files import BAD_INPUT, open_video, reason
 
 __all__ = ["LONGEST_S", "SAMPLE_RATE", "Audio", "read_audio"]
 
@@ -92,7 +92,7 @@ def read_audio(path: str | Path) -> Audio:
 
 def _picture(path: Path) -> tuple[float, float]:
     """When the first frame is shown and when the last one ends (s), in the file's time."""
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_video(path) as container:
         if not container.streams.video:
             raise VideoError(path, "has no video stream to align its audio with; give a video")
         stream = container.streams.video[0]
@@ -119,7 +119,7 @@ def _picture(path: Path) -> tuple[float, float]:
 def _audio(path: Path, picture_start_s: float, picture_s: float) -> Audio:
     """The audio of a file whose picture begins at picture_start_s of the file's time."""
     waveform = np.zeros(round(picture_s * SAMPLE_RATE), np.float32)
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_video(path) as container:
         if not container.streams.audio:
             return Audio(waveform, False, 0.0, 0.0, picture_s, 0)
         track = container.streams.audio[0]

@@ -1,4 +1,4 @@
-"""`vtbench data`: what is done with folders of videos and single files before anything is trained on them."""
+"""`vtbench data`: what is done with videos before anything is trained on them. A table of actions, each a file."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ ACTIONS = {
     "lists": "vtbench.cli.data_lists",
     "check": "vtbench.cli.data_check",
     "prepare": "vtbench.cli.data_prepare",
+    "info": "vtbench.cli.data_info",
 }
 """Action -> the module that defines it, in the order of `vtbench data --help`."""

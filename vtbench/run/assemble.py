@@ -33,6 +33,7 @@ from vtbench.datasets import (
 from vtbench.datasets.cache import SHARED
 from vtbench.datasets.coding import sample_of_codings
 from vtbench.datasets.manifests import Entry
+from vtbench.datasets.prepared import read_prepared
 from vtbench.datasets.synthetic.videos import SyntheticFolder
 from vtbench.errors import DataError, SpecError
 from vtbench.methods import build_method
@@ -262,7 +263,8 @@ def about_files(data: VideoData, entries: Sequence[Entry]) -> dict[str, str]:
     """How the videos are coded, and how they were made where `data prepare` made them; nothing of synthetic ones."""
     if not isinstance(data.videos, VideoFolder) or isinstance(data.videos, SyntheticFolder):
         return {}
-    return {"data_files": sample_of_codings(entries)}
+    prepared = read_prepared(data.videos.root)
+    return {"data_files": sample_of_codings(entries)} | ({"data_encoding": prepared.text} if prepared else {})
 
 
 def make_synthetic_videos(training: Training, settings: Settings, evaluations: Sequence[Evaluation]) -> None:

@@ -2,7 +2,8 @@
 
 FFmpeg looks for the next part that it knows when one is damaged, and continues there without a word; the frames between
 are gone, and later ones have the numbers of earlier ones. mp4 lists its packets in one place, where that shows. Avi,
-Matroska and flv do not, so their chains of parts are walked, from header to header, without reading what is in them.
+Matroska and flv do not, so their chains of parts are walked, from header to header, without reading what is in them; so
+are the packets of transport streams (ISO/IEC 13818-1, 2.4.3), and whether pictures begin where packets say so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 __all__ = ["broken_at", "declared_size"]
 
@@ -34,6 +37,9 @@ _ELEMENTS = {
 }
 _UNKNOWN = 1 << 62
 """The size of an element that states none, longer than any file."""
+
+_TS, _SYNC = 188, b"\x47"
+"""Bytes of a packet of a transport stream, and the first of them."""
 
 _CHUNK = re.compile(rb"\d\d(dc|db|wb|pc|tx|sb|iv)|ix\d\d|LIST|RIFF|JUNK|idx1")
 """What a chunk between the pictures of an avi is called."""
@@ -66,8 +72,8 @@ def declared_size(path: Path) -> int:
 
 
 def broken_at(path: Path) -> int | None:
-    """The byte at which an avi, Matroska or flv file holds no header where one should be; None if there is none, also
-    for files that end early and for other formats. An empty file is None too."""
+    """The byte at which an avi, Matroska, flv or mpeg-ts file holds no header where one should be; None if there is
+    none, also for files that end early and for other formats. An empty file is None too."""
     if not path.stat().st_size:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -77,6 +83,8 @@ def broken_at(path: Path) -> int | None:
             return _broken_matroska(data)
         if data[:3] == b"FLV":
             return _broken_flv(data)
+        if data[:1] == data[_TS : _TS + 1] == data[2 * _TS : 2 * _TS + 1] == _SYNC:
+            return _broken_ts(data)
     return None
 
 
@@ -152,6 +160,34 @@ def _broken_flv(data: mmap.mmap) -> int | None:
             return at if any(data[at:]) else None  # zeros to the end belong to nobody
         at += 11 + int.from_bytes(data[at + 1 : at + 4], "big") + 4
     return None
+
+
+def _broken_ts(data: mmap.mmap) -> int | None:
+    packets = np.frombuffer(data, np.uint8, len(data) // _TS * _TS).reshape(-1, _TS)
+    lost = np.flatnonzero(packets[:, 0] != _SYNC[0])
+    if len(lost):
+        return int(lost[0]) * _TS
+    streams = (packets[:, 1].astype(np.uint16) & 0x1F) << 8 | packets[:, 2]
+    begins = (packets[:, 1] & 0x40 > 0) & (packets[:, 3] & 0xD0 == 0x10)  # a unit does, in a payload, not scrambled
+    units: dict[int, list[tuple[int, bytes]]] = {}
+    for number in np.flatnonzero(begins).tolist():
+        packet = packets[number].tobytes()
+        payload = packet[5 + packet[4] :] if packet[3] & 0x20 else packet[4:]
+        if len(payload) > 9:
+            units.setdefault(int(streams[number]), []).append((number * _TS, payload))
+    return min(filter(None, map(_broken_unit, units.values())), default=None)
+
+
+def _broken_unit(units: list[tuple[int, bytes]]) -> int | None:
+    """units: (byte, first bytes) of those of one stream. Units of pictures have a header, and behind it a start code,
+    unless the writer has them begin anywhere: what most have counts."""
+    headers = [unit[:3] == b"\0\0\1" and 0xE0 <= unit[3] <= 0xEF for _, unit in units]
+    if 2 * sum(headers) <= len(units):  # tables, audio
+        return None
+    starts = [unit[9 + unit[8] :].lstrip(b"\0")[:1] == b"\1" for _, unit in units]
+    aligned = 2 * sum(starts) > len(units)
+    whole = [header and (start or not aligned) for header, start in zip(headers, starts, strict=True)]
+    return next((at for (at, _), fine in zip(units, whole, strict=True) if not fine), None)
 
 
 def _number(data: bytes) -> tuple[int, int]:

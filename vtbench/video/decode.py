@@ -19,8 +19,9 @@ frames are counted from the start, before any of them is handed out.
 
 Files that end early or are damaged where they are read are refused with a `VideoError`; no frame is ever made up. What
 cannot be noticed: bytes changed so that they are still valid code, since video formats carry no checksums (FFmpeg's
-`err_detect=explode` finds no more of these and refuses sound open groups); and a raw or transport stream cut between
-two frames, since those formats state no length.
+`err_detect=explode` finds no more of these and refuses sound open groups); frames gone from a raw stream, which has no
+parts but its frames, unless it is H.264 and others are predicted from them; and a raw or transport stream that ends
+early, since those formats state no length.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from av.video.reformatter import VideoReformatter
 from vtbench.errors import VideoError
 from vtbench.video.containers import broken_at, declared_size
 from vtbench.video.display import display_of
-from vtbench.video.files import BAD_INPUT, reason
+from vtbench.video.files import BAD_INPUT, open_video, reason
 from vtbench.video.packets import forgets_at_seek, packet_rules
 
 __all__ = ["VideoReader"]
@@ -81,8 +82,8 @@ class _Index:
 class VideoReader:
     """Reads frames of one video file by number. Use it in a `with` block.
 
-    path: the file. Raises VideoError, naming path and reason, for a file that is missing, a directory, empty, not a
-    video, without video stream, or cut short, on opening or as soon as the damage is met.
+    path: the file. Raises VideoError, naming path and reason, for a file that is missing, a directory, a pipe, empty,
+    not a video, without video stream, of pictures too large, or cut short, on opening or as soon as the damage is met.
 
     `frames` gives uint8 RGB at the file's own size, turned and mirrored as its display matrix says, as players show it
     (torchcodec and decord turn, and do not mirror); other angles than multiples of 90 degrees are refused. Pixels that
@@ -99,18 +100,15 @@ class VideoReader:
         self._container: av.container.InputContainer | None = None
         self._num_frames: int | None = None
         self._index: _Index | None = None
+        self.why_sequential: str | None = None
+        """Why frames are counted from the start, in words; None where they are found by index."""
         self._fresh = True  # nothing read since opening
         self._chain_unknown = True  # the parts of the file not looked at
         self._rgb = VideoReformatter()  # kept: setting one up costs more than converting a frame
         try:
-            if self.path.is_dir():
-                raise VideoError(self.path, "is a directory, not a video file")
-            if not self.path.is_file():
-                raise VideoError(self.path, "no such file")
-            if self.path.stat().st_size == 0:
-                raise VideoError(self.path, "is empty (0 bytes)")
             self._open()
-            self._index = self._build_index()
+            found = self._build_index()
+            self._index, self.why_sequential = (None, found) if isinstance(found, str) else (found, None)
         except BaseException:
             self.close()
             raise
@@ -164,6 +162,7 @@ class VideoReader:
             found = self._found(distinct, known)
         except _Disagreement:
             self._index = self._num_frames = None
+            self.why_sequential = "packets are not what they are marked as"
             return self.frames(wanted)
         shapes = {f.shape for f in found.values()}
         if len(shapes) > 1:
@@ -199,7 +198,7 @@ class VideoReader:
     def _open(self) -> None:
         self.close()
         try:
-            self._container = av.open(str(self.path), metadata_errors="ignore")
+            self._container = open_video(self.path)
         except BAD_INPUT as error:
             raise self._error(reason(error)) from error
         if not self._container.streams.video:
@@ -220,11 +219,11 @@ class VideoReader:
         self._rules = packet_rules(codec.codec.canonical_name, bytes(codec.extradata or b""))
         self._fresh = True
 
-    def _build_index(self) -> _Index | None:
-        """List the packets where they prove to number the frames, else None."""
+    def _build_index(self) -> _Index | str:
+        """List the packets where they prove to number the frames, else say why they do not."""
         assert self._container is not None
         if not {"mov", "mp4", "matroska", "webm"} & set(self._container.format.name.split(",")):
-            return None
+            return f"{self._container.format.name} has no index that is trusted"
         codec = self._stream.codec_context
         # By the codec, not by the decoder: libdav1d takes `skip_frame` only when it is opened.
         self._skips = codec.codec.name != "libdav1d"
@@ -232,7 +231,8 @@ class VideoReader:
         pts: list[int | None] = []
         keyframes: list[int] = []
         first_stamp: int | None = None
-        usable, seeks, damaged = True, True, 0
+        unfit: str | None = None
+        seeks, damaged = True, 0
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size == 0:  # the flush packet at the end
@@ -245,8 +245,10 @@ class VideoReader:
                     seeks = not forgets_at_seek(codec.codec.canonical_name, codec.pix_fmt, bytes(packet))
                 if packet.is_keyframe and (not pts or (seeks and rules.is_start(packet))):
                     keyframes.append(len(pts))
-                usable = usable and (packet.pts is not None or packet.is_discard)
-                usable = usable and rules.holds_picture(packet)
+                if packet.pts is None and not packet.is_discard:
+                    unfit = unfit or f"packet {len(pts) + 1} has no time stamp"
+                if not rules.holds_picture(packet):
+                    unfit = unfit or f"packet {len(pts) + 1} holds no picture"
                 pts.append(None if packet.is_discard else packet.pts)
                 if packet.is_corrupt and not damaged:
                     damaged = len(pts)
@@ -259,14 +261,18 @@ class VideoReader:
         if not shown:
             raise self._error("has no video frames")
         self._fresh = False
-        if not usable or len(set(shown)) != len(shown) or not keyframes or keyframes[0] != 0:
-            return None
+        if unfit is not None:
+            return unfit
+        if len(set(shown)) != len(shown):
+            return "packets share a time stamp"
+        if not keyframes or keyframes[0] != 0:
+            return "decoding cannot begin at the first packet"
         # Stamps that never go back though frames are reordered are of the order of coding, as of avi copied into mp4.
         if codec.has_b_frames and len(pts) > 2 and all(a < b for a, b in itertools.pairwise(shown)):
-            return None
+            return "its time stamps are of the order of coding, not of showing"
         # What is shown before the first packet needs what is not there; the decoder may leave it out.
         if first_stamp is None or min(shown) < first_stamp:
-            return None
+            return "frames are shown before the first packet's"
         return _Index(pts, keyframes)
 
     def _inspect(self, packet: av.Packet) -> None:
@@ -291,10 +297,12 @@ class VideoReader:
         self._fresh = False
         assert self._container is not None
         try:
-            for packet in self._container.demux(self._stream):
+            for number, packet in enumerate(self._container.demux(self._stream)):
                 if packet.is_corrupt:
                     raise self._error("a packet is cut short or damaged")
                 if packet.size > 0 and self._index is None:  # else it was inspected when it was listed
+                    if not self._rules.follows(packet):
+                        raise self._error(f"lacks a frame before packet {number}; get the file again")
                     self._inspect(packet)
                 for frame in packet.decode():
                     self.frames_decoded += 1
@@ -373,7 +381,7 @@ class VideoReader:
 
     def _refuse_damaged(self, frame: av.VideoFrame) -> None:
         if frame.is_corrupt:
-            raise self._error(f"the frame at {frame.time} s is damaged")
+            raise self._error("a frame is damaged" if frame.time is None else f"the frame at {frame.time} s is damaged")
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 (H, W, 3) as displayed."""

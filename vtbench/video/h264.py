@@ -13,7 +13,8 @@ class H264ParameterSet:
     """What matters here of a sequence parameter set (ITU-T H.264, 7.3.2.1.1).
 
     frame_num_bits: length of a slice's frame_num, 0 if it is not looked for. max_num_ref_frames. interlaced:
-    frame_mbs_only_flag is 0. crop_left, crop_top: frame_crop_*_offset, in its units.
+    frame_mbs_only_flag is 0. crop_left, crop_top: frame_crop_*_offset, in its units. gaps: whether frame_num may leave
+    numbers out.
     """
 
     frame_num_bits: int
@@ -21,6 +22,7 @@ class H264ParameterSet:
     interlaced: bool
     crop_left: int
     crop_top: int
+    gaps: bool = False
 
 
 def h264_parameter_sets(extradata: bytes) -> list[H264ParameterSet]:
@@ -114,7 +116,7 @@ def parameter_set(unit: bytes) -> H264ParameterSet:
         for _ in range(min(bits.exp_golomb(), 255)):
             bits.signed_exp_golomb()
     references = bits.exp_golomb()
-    bits.number(1)  # gaps_in_frame_num_value_allowed_flag
+    gaps = bool(bits.number(1))  # gaps_in_frame_num_value_allowed_flag
     bits.exp_golomb(), bits.exp_golomb()  # width and height in macroblocks
     frames_only = bits.number(1)
     if not frames_only:
@@ -122,7 +124,7 @@ def parameter_set(unit: bytes) -> H264ParameterSet:
     bits.number(1)  # direct_8x8_inference_flag
     left, _, top, _ = [bits.exp_golomb() for _ in range(4)] if bits.number(1) else (0, 0, 0, 0)
     # With planes on their own, frame_num is not where it is looked for.
-    return H264ParameterSet(0 if separate_planes else frame_num_bits, references, not frames_only, left, top)
+    return H264ParameterSet(0 if separate_planes else frame_num_bits, references, not frames_only, left, top, gaps)
 
 
 def _skip_scaling_list(bits: Bits, size: int) -> None:

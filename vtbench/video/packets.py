@@ -1,4 +1,4 @@
-"""What a coded packet says of itself: does a frame come of it, and can decoding begin there?
+"""What a coded packet says of itself: does a frame come of it, can decoding begin there, is one before it gone?
 
 A container's keyframe flag is what its writer thought. Whole files lie with it: mp4 without a table of sync samples
 flags every packet, x264's intra refresh flags packets whose picture is whole only some frames later, and writers flag
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import av
 
-from vtbench.video.h264 import Bits, nal_units, unescaped
+from vtbench.video.h264 import Bits, h264_parameter_sets, nal_units, parameter_set, unescaped
 
 __all__ = ["PacketRules", "forgets_at_seek", "packet_rules"]
 
@@ -24,7 +24,7 @@ _RECOVERY_POINT = 6
 
 
 class PacketRules:
-    """The two questions, for the packets of one stream.
+    """The three questions, for the packets of one stream.
 
     without_picture: bytes up to which a packet may hold no picture; those are looked into.
     """
@@ -34,8 +34,10 @@ class PacketRules:
         without_picture: int = 0,
         picture: Callable[[bytes], bool] | None = None,
         start: Callable[[bytes], bool] | None = None,
+        follows: Callable[[bytes], bool] | None = None,
     ) -> None:
         self._without_picture, self._picture, self._start = without_picture, picture, start
+        self._follows = follows
 
     def holds_picture(self, packet: av.Packet) -> bool:
         """Whether a frame comes of a packet."""
@@ -44,6 +46,10 @@ class PacketRules:
     def is_start(self, packet: av.Packet) -> bool:
         """Whether a packet that the container flags is one from which decoding is exact."""
         return self._start is None or self._start(bytes(packet))
+
+    def follows(self, packet: av.Packet) -> bool:
+        """Whether nothing is gone between the packet that this was asked of before and this one, as far as it shows."""
+        return self._follows is None or self._follows(bytes(packet))
 
 
 def packet_rules(codec: str, extradata: bytes) -> PacketRules:
@@ -58,6 +64,7 @@ def packet_rules(codec: str, extradata: bytes) -> PacketRules:
             _MAX_PARAMETERS,
             lambda data: any(1 <= unit[0] & 31 <= 5 for unit in nal_units(data, length)),
             lambda data: _h264_start(data, length),
+            _FrameNumbers(extradata, length).follows,
         )
     if codec == "hevc":
         length = (extradata[21] & 3) + 1 if extradata[:1] == b"\x01" and len(extradata) > 21 else 0
@@ -103,6 +110,41 @@ def _h264_start(data: bytes, length: int) -> bool:
         if unit[0] & 31 == 6 and _recovers_at_once(unescaped(unit[1:])):
             return True
     return False
+
+
+class _FrameNumbers:
+    """H.264 counts the frames that others are predicted from (frame_num; ITU-T H.264, 7.4.3). Where one is gone, FFmpeg
+    makes it up, and what is predicted from it, without a word."""
+
+    def __init__(self, extradata: bytes, length: int) -> None:
+        self._length = length
+        self._sets = set(h264_parameter_sets(extradata))
+        self._before: int | None = None
+
+    def follows(self, data: bytes) -> bool:
+        for unit in nal_units(data, self._length):
+            kind = unit[0] & 31
+            if kind == 7:
+                self._sets.add(parameter_set(unit))
+            if kind in (1, 5):  # a slice; 5 is of a picture at which the count begins
+                length, before = self._number_bits(), self._before
+                if length is None:
+                    self._before = None
+                    return True
+                bits = Bits(unescaped(unit[1:24]))
+                bits.exp_golomb(), bits.exp_golomb(), bits.exp_golomb()  # first_mb_in_slice, slice_type, PPS
+                number = bits.number(length)
+                if unit[0] & 0x60:  # nal_ref_idc: others are predicted from it
+                    self._before = number
+                return kind == 5 or before is None or number in (before, (before + 1) % (1 << length))
+        return True
+
+    def _number_bits(self) -> int | None:
+        """Length of frame_num. None where numbers may be left out, or where parameter sets disagree."""
+        lengths = {found.frame_num_bits for found in self._sets}
+        if len(lengths) != 1 or any(found.gaps for found in self._sets):
+            return None
+        return lengths.pop() or None
 
 
 def _recovers_at_once(messages: bytes) -> bool:

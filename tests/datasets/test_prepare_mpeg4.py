@@ -10,8 +10,7 @@ import encoded
 import numpy as np
 import pytest
 
-from vtbench.datasets import reencode
-from vtbench.datasets.reencode import Reencoded, reencode_mpeg4
+from vtbench.datasets.prepare import Mpeg4, Reencoded, encode, prepare
 from vtbench.errors import DataError
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
@@ -20,7 +19,7 @@ SIZE = (encoded.WIDTH, encoded.HEIGHT)
 
 
 def prepared(source: Path, target: Path, size: tuple[int, int] = SIZE, **options: int) -> Reencoded:
-    return reencode_mpeg4(source, target, size=size, report=lambda line: None, **options)
+    return prepare(source, target, encoding=Mpeg4(size, **options), report=lambda line: None)
 
 
 def streams(path: Path) -> list[str]:
@@ -46,14 +45,14 @@ def source(tmp_path: Path) -> Path:
 
 def test_a_folder_is_made_readable_once(source: Path, tmp_path: Path) -> None:
     target, lines = tmp_path / "target", []
-    done = reencode_mpeg4(source, target, size=SIZE, report=lines.append)
+    done = prepare(source, target, encoding=Mpeg4(SIZE), report=lines.append)
     assert (done.encoded, done.kept) == (3, 0)
     assert lines == done.failed
     assert len(lines) == 1
     assert str(source / "bad.mp4") in lines[0]
     assert "\n" not in lines[0]
     assert sorted(p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()) == [
-        *("c.mp4", "train.csv", "train/a.mp4", "train/b.mp4", "validation.csv")
+        *("c.mp4", "other.csv", "prepared.json", "train.csv", "train/a.mp4", "train/b.mp4", "validation.csv")
     ]
     for name, count in (("c.mp4", 25), ("train/a.mp4", 26), ("train/b.mp4", 13)):
         with CompressedReader(target / name) as reader:
@@ -70,7 +69,7 @@ def test_a_folder_is_made_readable_once(source: Path, tmp_path: Path) -> None:
 
     times = {p: p.stat().st_mtime_ns for p in target.rglob("*.mp4")}
     (source / "bad.mp4").unlink()
-    again = reencode_mpeg4(source, target, size=SIZE, report=lines.append)
+    again = prepare(source, target, encoding=Mpeg4(SIZE), report=lines.append)
     assert (again.encoded, again.kept, again.failed) == (0, 3, [])
     assert times == {p: p.stat().st_mtime_ns for p in target.rglob("*.mp4")}
 
@@ -133,7 +132,8 @@ def test_what_a_killed_run_left_is_removed_in_time(tmp_path: Path) -> None:
         os.utime(target / name, (0, time.time() - age))
     (target / ".vtbench-3.part").symlink_to("gone")  # as one that another run has just renamed
     assert prepared(source, target).kept == 1
-    assert sorted(p.name for p in target.iterdir()) == [".vtbench-2.part", ".vtbench-3.part", "a.mp4", "mine.part"]
+    left = [".vtbench-2.part", ".vtbench-3.part", "a.mp4", "mine.part", "prepared.json"]
+    assert sorted(p.name for p in target.iterdir()) == left
     # Nor is it taken for a video.
     assert prepared(target, tmp_path / "next").encoded == 1
 
@@ -141,7 +141,7 @@ def test_what_a_killed_run_left_is_removed_in_time(tmp_path: Path) -> None:
 def test_two_runs_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     encoded.encode(source / "a.mp4", encoded.numbered(14), options=encoded.x264(12))
-    check, others = reencode._check, []
+    check, others = encode._check, []
 
     def check_late(*arguments: object) -> None:
         if not others:  # a second run begins and ends while the first has its file half done
@@ -149,10 +149,10 @@ def test_two_runs_leave_each_other_alone(tmp_path: Path, monkeypatch: pytest.Mon
             others.append(prepared(source, target))
         check(*arguments)
 
-    monkeypatch.setattr(reencode, "_check", check_late)
+    monkeypatch.setattr(encode, "_check", check_late)
     assert prepared(source, target).failed == []
     assert others[1].failed == []
-    assert [p.name for p in target.iterdir()] == ["a.mp4"]
+    assert sorted(p.name for p in target.iterdir()) == ["a.mp4", "prepared.json"]
 
 
 def quantisers(path: Path) -> set[int]:
@@ -173,7 +173,7 @@ def test_the_quantiser_is_fixed(tmp_path: Path) -> None:
     path = encoded.encode(tmp_path / "source" / "a.mp4", encoded.numbered(13), options=encoded.x264(12))
     for quantiser in (1, 8):
         target = tmp_path / str(quantiser)
-        reencode_mpeg4(tmp_path / "source", target, size=SIZE, quantiser=quantiser)
+        prepare(tmp_path / "source", target, encoding=Mpeg4(SIZE, quantiser=quantiser))
         assert quantisers(target / "a.mp4") == {2 * quantiser}  # in MPEG-2's units
         if quantiser == 1:
             with VideoReader(path) as before, VideoReader(target / "a.mp4") as after:
@@ -383,7 +383,7 @@ def test_packets_without_a_picture_are_no_damage(tmp_path: Path) -> None:
 
 
 def test_several_processes_do_the_same(source: Path, tmp_path: Path) -> None:
-    done = reencode_mpeg4(source, tmp_path / "target", size=SIZE, workers=2, report=lambda line: None)
+    done = prepare(source, tmp_path / "target", encoding=Mpeg4(SIZE), workers=2, report=lambda line: None)
     assert (done.encoded, done.kept, len(done.failed)) == (3, 0, 1)
     assert [p.name for p in done.manifests] == ["train.csv", "validation.csv"]
 
@@ -394,13 +394,18 @@ def fails(tmp_path: Path) -> str:
     path = encoded.encode(source / "a.mp4", encoded.numbered(14), options=encoded.x264(12))
     line = "".join(prepared(source, target).failed)
     assert line.startswith(f"{path}: ") and ".part" not in line
-    assert not list(target.iterdir())
+    assert [p.name for p in target.iterdir()] == ["prepared.json"]
     return line
 
 
 def test_a_file_that_fails_its_check_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = reencode._encode
-    monkeypatch.setattr(reencode, "_encode", lambda *arguments: encode(*arguments) + 1)
+    encode_whole = encode._encode
+
+    def one_more(*arguments: object) -> tuple[list[int], int]:
+        stamps, ticks = encode_whole(*arguments)
+        return [*stamps, stamps[-1] + 1], ticks
+
+    monkeypatch.setattr(encode, "_encode", one_more)
     line = fails(tmp_path)
     assert "has 14 frames of 15" in line and "leave the video out of the lists" in line
 
@@ -411,8 +416,8 @@ def test_a_source_of_which_frames_are_missing_is_refused(tmp_path: Path, monkeyp
 
 
 def test_other_gops_than_asked_for_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add = reencode._add_video
-    monkeypatch.setattr(reencode, "_add_video", lambda out, _, rate: add(out, reencode._Recipe(SIZE, 7, 1), rate))
+    add = Mpeg4.add_video
+    monkeypatch.setattr(Mpeg4, "add_video", lambda _, *arguments: add(Mpeg4(SIZE, gop=7), *arguments))
     assert "I-frames elsewhere than every 12 frames" in fails(tmp_path)
 
 
@@ -437,14 +442,14 @@ def test_one_file_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     (source / "a.mp4").write_bytes(plain.replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
     target.mkdir()
     (target / "broken").write_bytes(b"in the way")
-    encode = reencode._encode
+    encode_whole = encode._encode
 
-    def encode_but_one(file: Path, *arguments: object) -> int:
+    def encode_but_one(file: Path, *arguments: object) -> tuple[list[int], int]:
         if file.name == "odd.mp4":
             raise RuntimeError("nobody\nexpected this")
-        return encode(file, *arguments)
+        return encode_whole(file, *arguments)
 
-    monkeypatch.setattr(reencode, "_encode", encode_but_one)
+    monkeypatch.setattr(encode, "_encode", encode_but_one)
     done = prepared(source, target)
     assert done.encoded == 1
     assert (target / long).with_suffix(".mp4").exists()
@@ -466,6 +471,8 @@ def test_lists_are_read_before_videos_and_other_csv_not_at_all(tmp_path: Path) -
     (source / "train.csv").write_text("\n path, label\na.mp4,0\n")
     done = prepared(source, target)
     assert [p.name for p in done.manifests] == ["train.csv"]
+    assert [p.name for p in done.copied] == ["huge.csv", "latin.csv", "notes.csv"]
+    assert (target / "notes.csv").read_bytes() == (source / "notes.csv").read_bytes()
     (target / "a.mp4").unlink()
     for text in (b"path,label\na.mp4,caf\xe9\n", b"path,label\na.mp4," + b"x" * 200_000):
         (source / "train.csv").write_bytes(text)
@@ -476,29 +483,29 @@ def test_lists_are_read_before_videos_and_other_csv_not_at_all(tmp_path: Path) -
 
 def test_folders_and_numbers_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        reencode_mpeg4(tmp_path / "missing", tmp_path / "target")
+        prepare(tmp_path / "missing", tmp_path / "target")
     folder = tmp_path / "videos"
     folder.mkdir()
     with pytest.raises(DataError, match="has no videos"):
-        reencode_mpeg4(folder, tmp_path / "target")
+        prepare(folder, tmp_path / "target")
     for name in ("a.avi", "a.webm"):
         (folder / name).write_bytes(os.urandom(20))
     with pytest.raises(DataError, match="rename one"):
-        reencode_mpeg4(folder, tmp_path / "target")
+        prepare(folder, tmp_path / "target")
     for target in (folder, folder / "new", tmp_path):
         with pytest.raises(DataError, match="beside it"):
-            reencode_mpeg4(folder, target)
+            prepare(folder, target)
     with pytest.raises(ValueError, match="even"):
-        reencode_mpeg4(folder, tmp_path / "target", size=(341, 256))
+        Mpeg4(size=(341, 256))
     for numbers in ({"quantiser": 0}, {"quantiser": 32}, {"gop": 1}, {"gop": 601}):
         with pytest.raises(ValueError, match=r"quantiser .* must be 1 to 31, gop .* 2 to 600"):
-            reencode_mpeg4(folder, tmp_path / "target", **numbers)
+            Mpeg4(**numbers)
     (folder / "a.webm").unlink()
     for target in (folder.with_name("file"), folder.with_name("file") / "below"):
         folder.with_name("file").write_bytes(b"")
         with pytest.raises(DataError, match="give another folder"):
-            reencode_mpeg4(folder, target)
+            prepare(folder, target)
     encoded.encode(folder / "one.mp4", encoded.numbered(1), options=encoded.x264(12))
-    done = reencode_mpeg4(folder, tmp_path / "target", report=lambda line: None)
+    done = prepare(folder, tmp_path / "target", encoding=Mpeg4(), report=lambda line: None)
     assert [line.split(":")[0] for line in done.failed] == [str(folder / "a.avi"), str(folder / "one.mp4")]
     assert "single frame" in done.failed[1]

@@ -1,0 +1,162 @@
+"""A folder of videos re-encoded: which files, in which processes, and what lies beside them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vtbench import __version__
+from vtbench.datasets.prepare.encode import Encoding, reencode
+from vtbench.datasets.prepare.files import remove_parts, written_whole
+from vtbench.datasets.prepare.h264 import H264
+from vtbench.datasets.prepare.lists import copy_texts, read_lists, write_lists
+from vtbench.datasets.prepared import PREPARED, Prepared, fingerprint, read_prepared
+from vtbench.errors import DataError, RunError
+
+__all__ = ["Reencoded", "prepare"]
+
+# More than the data sets are read from: what people have, and what FFmpeg tells apart by content anyway.
+SOURCE_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".ogv"),
+    *(".h264", ".264", ".hevc"),
+)
+
+_LINE_EVERY = 30.0  # seconds between two lines of progress
+
+
+@dataclass
+class Reencoded:
+    """What `prepare` did. encoded, kept: files written now, and found finished. failed: one line per source file that
+    could not be re-encoded or copied. manifests: the split files written. copied: the other text files."""
+
+    encoded: int = 0
+    kept: int = 0
+    failed: list[str] = field(default_factory=list)
+    manifests: list[Path] = field(default_factory=list)
+    copied: list[Path] = field(default_factory=list)
+
+
+def prepare(
+    source: str | Path,
+    target: str | Path,
+    *,
+    encoding: Encoding | None = None,
+    workers: int = 1,
+    report: Callable[[str], None] = print,
+) -> Reencoded:
+    """Re-encode every video below `source` to the same relative path below `target`, with the suffix .mp4.
+
+    encoding: `H264()` unless given, or `Mpeg4()`, with their settings. Pictures are turned as the display matrix of the
+    file says. Each frame is shown at its own time, counted from the start of the file. Audio is copied where mp4 can
+    hold it, else encoded as AAC. Split files below `source` (*.csv with the header path,label) are rewritten to the new
+    names; their lines for videos that failed stay, and are missed when the data set is read. Other .csv, .json and .txt
+    files are copied as they are.
+
+    A file is written under a name of its own, decoded, compared with its source (as many frames, each at its time
+    within a tick, an I-frame every `gop`) and then renamed. A finished file is kept; it is done again if the recipe,
+    the size or the time of change of its source, or any of its own bytes are not as they were, for which it is read
+    once. `workers` processes share the files; several runs may write to one target, but do the work twice. At the end
+    `prepared.json` says what was done (`vtbench.datasets.prepared`). `report` gets one line per file that fails, and
+    how far it is twice a minute. Raises DataError for folders that cannot be used and lists that cannot be read, before
+    anything is encoded, and RunError if a process is killed.
+    """
+    source, target, encoding = Path(source), Path(target), encoding or H264()
+    jobs, lists = _jobs(source, target), read_lists(source)
+    remove_parts(target)
+    print_of_source = fingerprint((file.relative_to(source).as_posix(), _size(file)) for file, _ in jobs)
+    _forget_other(target, encoding, print_of_source)
+    result, failed = Reencoded(), []
+    reported = time.monotonic()
+    for count, (file, outcome) in enumerate(_outcomes(jobs, encoding, workers), 1):
+        if outcome == "encoded":
+            result.encoded += 1
+        elif outcome == "kept":
+            result.kept += 1
+        else:
+            failed.append(file.relative_to(source).as_posix())
+            result.failed.append(outcome)
+            report(outcome)
+        if time.monotonic() - reported > _LINE_EVERY:
+            reported = time.monotonic()
+            report(f"{count} of {len(jobs)} videos, now {file}")
+    result.manifests = write_lists(lists, source, target, dict(jobs))
+    result.copied, left = copy_texts(source, target, lists.keys())
+    for line in left:
+        result.failed.append(line)
+        report(line)
+    done = Prepared(
+        encoding=encoding.name,
+        **encoding.settings,
+        source_fingerprint=print_of_source,
+        videos=len(jobs) - len(failed),
+        failed=tuple(sorted(failed)),
+        vtbench=__version__,
+    )
+    with written_whole(target / PREPARED) as part:
+        part.write_text(done.json, encoding="utf-8")
+    return result
+
+
+def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """(video, file to write) of all videos below `source`, sorted."""
+    if not source.is_dir():
+        raise DataError(f"{source}: no such folder of videos")
+    if target.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(target.resolve()):
+        raise DataError(f"{target}: lies within {source} or around it; give a folder beside it")
+    # Also what is no file, such as a broken link: it is named as failed.
+    files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SOURCE_SUFFIXES and not p.is_dir())
+    if not files:
+        picture = next((p for p in source.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg") and p.is_file()), None)
+        if picture is not None:
+            found = picture.relative_to(source)
+            raise DataError(f"{source}: has no videos but JPEG frames ({found}), which need no re-encoding")
+        raise DataError(f"{source}: has no videos ({', '.join(SOURCE_SUFFIXES)})")
+    jobs = [(file, target / file.relative_to(source).with_suffix(".mp4")) for file in files]
+    first: dict[Path, Path] = {}
+    for file, new in jobs:
+        if new in first:
+            raise DataError(f"{file}: would become {new}, as {first[new]} does; rename one of them")
+        first[new] = file
+    return jobs
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # named when it is its turn
+        return 0
+
+
+def _forget_other(target: Path, encoding: Encoding, print_of_source: str) -> None:
+    """Remove a prepared.json that this run makes untrue, or that is broken."""
+    try:
+        found = read_prepared(target)
+    except DataError:
+        found = None
+    settings = {"encoding": encoding.name, "source_fingerprint": print_of_source, **encoding.settings}
+    if found is None or any(getattr(found, name) != value for name, value in settings.items()):
+        (target / PREPARED).unlink(missing_ok=True)
+
+
+def _outcomes(jobs: list[tuple[Path, Path]], encoding: Encoding, workers: int) -> Iterator[tuple[Path, str]]:
+    """(video, "encoded", "kept" or why it failed), in the order they end."""
+    if workers <= 1:
+        for file, new in jobs:
+            yield file, reencode(file, new, encoding)
+        return
+    # Not forked: FFmpeg's and numpy's threads would not survive it.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(reencode, file, new, encoding): file for file, new in jobs}
+        try:
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
+        except BrokenProcessPool as error:
+            why = "one of the processes was ended from outside, perhaps for want of memory"
+            raise RunError(f"{why}; run the same command with fewer workers: finished videos are kept") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
