@@ -81,6 +81,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
     "datasets": {
         "__init__": {"module"},
         "module": {"clips", "frames", "manifests"},
+        "manifests": {"subsets"},
         "clips": {"frames", "manifests"},
         "compressed": {"frames", "cache"},
         "frames": {"cache"},

@@ -10,11 +10,12 @@ import csv
 import dataclasses
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vtbench.datasets.subsets import subset_of
 from vtbench.errors import DataError, unknown
 
 __all__ = ["Entry", "Split", "VideoFolder", "VideoLists", "Videos", "read_class_folders", "read_manifest"]
@@ -108,6 +109,8 @@ class VideoFolder(Videos):
     - root: the folder; paths in split files are relative to it
     - train, test: names that the split files and folders may have, without the suffix .csv; the first that is there is
       taken
+    - share, listed: use only the videos of a subset, as vtbench.datasets.subsets says: those whose hash is below a
+      share of all hashes, or those that a file in the folder names ({"train": NAME, "test": NAME})
     - limit_train, limit_test: use only that many videos, from the start
     """
 
@@ -115,6 +118,8 @@ class VideoFolder(Videos):
     _: dataclasses.KW_ONLY
     train: Sequence[str] = ("train",)
     test: Sequence[str] = ("validation", "val")
+    share: float | None = None
+    listed: Mapping[Split, str] | None = None
     limit_train: int | None = None
     limit_test: int | None = None
 
@@ -130,11 +135,12 @@ class VideoFolder(Videos):
             option = "" if self.name == UNNAMED else f" as --data {self.name}=PATH"
             raise DataError(f"{self.root}: no such folder; give the folder of {self.name}{option}")
         if split == "train":
-            return self._read(self.train)[: self.limit_train]
-        return self._read(self.test)[: self.limit_test]
+            return self._read(self.train, split)[: self.limit_train]
+        return self._read(self.test, split)[: self.limit_test]
 
-    def _read(self, names: Sequence[str]) -> list[Entry]:
+    def _read(self, names: Sequence[str], split: Split) -> list[Entry]:
         options = {"root": self.root, "num_classes": self.num_classes, "class_names": self.class_names}
+        options["wanted"] = subset_of(self.share, self.root / self.listed[split] if self.listed else None)
         files = [self.root / f"{name}.csv" for name in names]
         manifest = next((path for path in files if path.exists()), None)
         if manifest is None:
@@ -167,9 +173,14 @@ def refuse_unusable(entries: Sequence[Entry], split: Split, where: str) -> None:
 
 
 def read_manifest(
-    manifest: Path, *, root: Path, num_classes: int, class_names: Sequence[str] | None = None
+    manifest: Path,
+    *,
+    root: Path,
+    num_classes: int,
+    class_names: Sequence[str] | None = None,
+    wanted: Callable[[str], bool] | None = None,
 ) -> list[Entry]:
-    """The lines of the split file `manifest` in order.
+    """The lines of the split file `manifest` in order, only those of `wanted` videos where it is given.
 
     Raises DataError with file and line for anything that is not as it should be: no such file, a wrong header, no
     lines, a wrong number of columns, an unknown label, a missing video.
@@ -193,6 +204,7 @@ def read_manifest(
         if len(row) != 2 or not all(row):
             raise DataError(f"{source}: '{','.join(row)}' must be path,label")
         entries.append(Entry(row[0], root / row[0], _label(row[1], source, num_classes, class_names), source))
+    entries = _wanted(entries, wanted, str(manifest))
     missing = [entry for entry in entries if not entry.file.is_file()]
     if missing:
         several = f" ({len(missing)} of {len(entries)} files are missing: " if len(missing) > 1 else ""
@@ -202,6 +214,14 @@ def read_manifest(
             "complete the folder or remove the lines"
         )
     return entries
+
+
+def _wanted(entries: list[Entry], wanted: Callable[[str], bool] | None, where: str) -> list[Entry]:
+    """The entries of a subset. Raises DataError if there are none."""
+    kept = entries if wanted is None else [entry for entry in entries if wanted(entry.video_id)]
+    if entries and not kept:
+        raise DataError(f"{where}: none of its {len(entries)} videos is in the subset; are they named as the set's own?")
+    return kept
 
 
 def _label(text: str, source: str, num_classes: int, class_names: Sequence[str] | None) -> int:
@@ -219,9 +239,14 @@ def _label(text: str, source: str, num_classes: int, class_names: Sequence[str] 
 
 
 def read_class_folders(
-    folder: Path, *, root: Path, num_classes: int, class_names: Sequence[str] | None = None
+    folder: Path,
+    *,
+    root: Path,
+    num_classes: int,
+    class_names: Sequence[str] | None = None,
+    wanted: Callable[[str], bool] | None = None,
 ) -> list[Entry]:
-    """Videos under folder/<class>/, sorted by class and name. Without `class_names` the sorted folder names are the
+    """Videos under folder/<class>/, sorted by class and name, only `wanted` ones where that is given. Without `class_names` the sorted folder names are the
     classes, provided there are `num_classes` of them. Raises DataError if the folders do not fit the classes."""
     found = sorted(p.name for p in folder.iterdir() if p.is_dir())
     names = list(class_names) if class_names is not None else found
@@ -235,4 +260,4 @@ def read_class_folders(
             entries.append(Entry(str(file.relative_to(root)), file, names.index(name), str(file)))
     if not entries:
         raise DataError(f"{folder}: has no videos in class folders")
-    return entries
+    return _wanted(entries, wanted, str(folder))

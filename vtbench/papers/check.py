@@ -19,7 +19,7 @@ from vtbench.papers.spec.document import Problems, read_yaml
 from vtbench.papers.spec.layers import reason, setter
 from vtbench.papers.spec.schema import Paper, Row, Table
 from vtbench.papers.trainings import Measurement
-from vtbench.scales import SCALES, Scale, at_scale
+from vtbench.scales import SCALES, Scale, at_scale, small_scales
 
 
 @dataclass
@@ -175,8 +175,8 @@ def _sources(paper: Paper, table: Table, row: Row, findings: Findings, used: dic
 def _reasons(row: Row, findings: Findings) -> None:
     """Every value that a small scale gives says why."""
     for spec in row.recipes.values():
-        for scale, below in SCALES.items():
-            if below is None or scale not in spec.scales:
+        for scale in small_scales():
+            if scale not in spec.scales:
                 continue
             layers = spec.layers_at(scale)
             for layer in layers:
@@ -223,9 +223,9 @@ def _place_of_source(paper: Paper, name: str, key: str) -> str:
 def _merged_by_scale(paper: Paper, resolved: Mapping[tuple[str, Scale], list[Measurement]], findings: Findings) -> None:
     """Rows that are different measurements at paper scale must not become one at a smaller scale, unless they differ in
     what the small scales do not have: other data sets, official splits, other pretrained weights."""
-    for scale, below in SCALES.items():
+    for scale in small_scales():
         seen: dict[tuple[Hashable, ...], tuple[str, Row]] = {}
-        for row in paper.rows if below else ():
+        for row in paper.rows:
             printed = {m.name: m for m in resolved.get((row.id, "paper"), ())}
             at_paper = {name: _keys(m) for name, m in printed.items()}
             rooted = {

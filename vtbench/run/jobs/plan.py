@@ -220,10 +220,10 @@ def _macs(job: Job, book: CostBook) -> int | None:
             one = clip_macs(training.network)
         except SpecError:
             return None
-    videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
+    videos = load_dataset(training.data.dataset).num_videos("train", training.data.limit_train, training.data.subset)
     total = 3 * one * videos * training.train.epochs
     for evaluation in job.evaluations.values():
-        tested = load_dataset(evaluation.data.dataset).num_videos("test", limit=evaluation.data.limit_test)
+        tested = load_dataset(evaluation.data.dataset).num_videos("test", evaluation.data.limit_test, evaluation.data.subset)
         total += one * tested * evaluation.eval.clips * evaluation.eval.crops
     return total
 
