@@ -191,7 +191,7 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
                 name = row.metric(measurement.name, metric)
                 measured[name] = _estimate(metric, values, taken[0].videos_expected, dataset.num_classes)
     replaced: list[str] = []
-    for mean_name, parts in row.means.items():
+    for mean_name, parts in row.means_at(scale).items():
         for metric in metrics_of(row):
             values, videos = seed_means(counted, parts, metric)
             if values:
