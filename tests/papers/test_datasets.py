@@ -13,7 +13,7 @@ from vtbench.papers.datasets import Lists, _load_dataset, dataset_names, load_da
 
 
 def test_every_data_set_loads_and_says_where_it_is_from() -> None:
-    real = ["diving48", "egtea", "kinetics400", "kinetics600", "sthv1", "sthv2", "ucf101"]
+    real = ["diving48", "egtea", "hmdb51", "kinetics400", "kinetics600", "sthv1", "sthv2", "ucf101"]
     synthetic = ["bits", "cycle", "events", "silent_bits", "stills"]
     assert dataset_names() == sorted(real + synthetic)
     for name in dataset_names():

@@ -51,8 +51,8 @@ class Rates:
 
     def per_second(self, builder: str, precision: str) -> float | None:
         """The rate of a builder's networks; None if nothing was measured at this precision."""
-        bits = _arithmetic(precision)
-        rates = self._found.get((builder, bits)) or self._found.get((None, bits))
+        kind = _arithmetic(precision)
+        rates = self._found.get((builder, kind)) or self._found.get((None, kind))
         return median(rates) if rates else None
 
     def hours(self, training: Training, macs: int | None) -> float | None:
