@@ -109,7 +109,7 @@ def tried(
     return dry_run(changed_rows(select([row]), (), changes), settings, "lab", 0, limit)
 
 
-# ---- the path ---------------------------------------------------------------------------------------------------------
+# ---- the path --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -172,7 +172,7 @@ def test_half_of_something_something_is_chosen_by_the_hash_of_the_names(sets: di
     assert [entry.file.stem for entry in parts.data.train_entries] == expected
 
 
-# ---- the recipes ------------------------------------------------------------------------------------------------------
+# ---- the recipes -----------------------------------------------------------------------------------------------------
 
 
 def lab_rows() -> list[tuple[str, Training]]:
@@ -208,7 +208,7 @@ def test_rates_follow_the_clips_of_an_update(row: str) -> None:
     assert lab.lr / lab.effective_batch == pytest.approx(printed.lr / printed.effective_batch, rel=1e-6)
 
 
-# ---- plan -------------------------------------------------------------------------------------------------------------
+# ---- plan ------------------------------------------------------------------------------------------------------------
 
 
 def test_plan_gives_hours_of_rows_and_tables(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -245,18 +245,24 @@ def test_hours_are_multiply_adds_over_the_median_of_what_was_measured() -> None:
     assert Rates(book).hours(training, None) is None
 
 
-# ---- check ------------------------------------------------------------------------------------------------------------
+# ---- check -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("edits", "message"),
     [
-        ({"train: {epochs: 12, lr: 0.03": "train: {lr: 0.03", "    train.epochs: as printed\n": ""}, "train.epochs are not"),
-        ({"  data: {subset: mini200}\n": "", "    data.subset: Mini": "    train: Mini"}, "is kinetics400 with 246000 training"),
+        (
+            {"train: {epochs: 12, lr: 0.03": "train: {lr: 0.03", "    train.epochs: as printed\n": ""},
+            "train.epochs are not given at lab scale",
+        ),
+        (
+            {"  data: {subset: mini200}\n": "", "    data.subset: Mini": "    train: Mini"},
+            "data.dataset is kinetics400 with 246000 training videos at lab scale",
+        ),
         ({"{subset: mini200}\n": "{subset: mini200}\n  init: {scratch: true}\n"}, "init names no weights at lab scale"),
         ({"subset: mini200": "subset: mini"}, "kinetics400 has no subset 'mini'; did you mean 'mini200'?"),
     ],
-)  # fmt: skip
+)
 def test_a_row_without_epochs_a_small_set_or_weights_is_refused(
     edit: Callable[..., int], edits: dict[str, str], message: str
 ) -> None:

@@ -249,7 +249,9 @@ def test_a_measurement_can_be_limited_to_scales(own_paper: OwnPaper) -> None:
 
 def test_an_unknown_scale_is_refused(own_paper: OwnPaper) -> None:
     own_paper("  - {id: one, label: One, measurements: {main: {scales: [paper, minni]}}}\n")
-    with pytest.raises(SpecError, match=r"main\.scales\[1\]: is 'minni', must be one of paper, lab, mini, smoke; did you"):
+    with pytest.raises(
+        SpecError, match=r"main\.scales\[1\]: is 'minni', must be one of paper, lab, mini, smoke; did you"
+    ):
         load_paper("lab")
 
 

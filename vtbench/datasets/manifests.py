@@ -220,7 +220,9 @@ def _wanted(entries: list[Entry], wanted: Callable[[str], bool] | None, where: s
     """The entries of a subset. Raises DataError if there are none."""
     kept = entries if wanted is None else [entry for entry in entries if wanted(entry.video_id)]
     if entries and not kept:
-        raise DataError(f"{where}: none of its {len(entries)} videos is in the subset; are they named as the set's own?")
+        raise DataError(
+            f"{where}: none of its {len(entries)} videos is in the subset; are they named as the set's own?"
+        )
     return kept
 
 
@@ -246,8 +248,9 @@ def read_class_folders(
     class_names: Sequence[str] | None = None,
     wanted: Callable[[str], bool] | None = None,
 ) -> list[Entry]:
-    """Videos under folder/<class>/, sorted by class and name, only `wanted` ones where that is given. Without `class_names` the sorted folder names are the
-    classes, provided there are `num_classes` of them. Raises DataError if the folders do not fit the classes."""
+    """Videos under folder/<class>/, sorted by class and name, only `wanted` ones where that is given. Without
+    `class_names` the sorted folder names are the classes, provided there are `num_classes` of them. Raises DataError if
+    the folders do not fit the classes."""
     found = sorted(p.name for p in folder.iterdir() if p.is_dir())
     names = list(class_names) if class_names is not None else found
     if class_names is None and len(found) != num_classes:

@@ -191,7 +191,9 @@ def _limits(row: Row, scale: Scale, found: Sequence[Measurement], findings: Find
     """A row of a scale with limits says how long it trains, on few videos, from weights. How many hours that takes is
     for vtbench.report.hours."""
     limits = SCALES[scale].limits
-    for m in found if limits else ():
+    if limits is None:
+        return
+    for m in found:
         training, spec = m.evaluation.training, row.recipes[m.name]
         origin = setter(spec.layers_at(scale), "train.epochs")
         if origin is None or origin.scale != scale:

@@ -288,8 +288,9 @@ def _not_comparable(comparisons: Sequence[Comparison]) -> str:
         data = [m.evaluation.data for row in rows for m in measurements(row, scale)]
         parts = dict.fromkeys(f"{one.subset} of {one.dataset}" if one.subset else one.dataset for one in data)
         return (
-            f"NOT COMPARABLE with the printed numbers: fewer videos ({' and '.join(parts) or 'none at this scale'}) and "
-            "settings of their own; these rows are of use beside each other, for orders and differences."
+            "NOT COMPARABLE with the printed numbers: fewer videos "
+            f"({' and '.join(parts) or 'none at this scale'}) and settings of their own; these rows are of use beside "
+            "each other, for orders and differences."
         )
     synthetic = all(load_dataset(name).synthetic for name in used)
     instead = [name for name in printed if name not in used]

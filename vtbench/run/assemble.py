@@ -224,7 +224,9 @@ def data_module(
     real, compressed = SCALES[training.scale].real, data.modalities is not None
     cache = None if real else SHARED
     folder = SyntheticFolder if facts.synthetic else VideoFolder
-    where = facts.video_arguments(data.split, data.limit_train, data.limit_test, subset=data.subset, whole=root is not None)
+    where = facts.video_arguments(
+        data.split, data.limit_train, data.limit_test, subset=data.subset, whole=root is not None
+    )
     return build_data(
         data.dataset,
         module=facts.module,

@@ -60,8 +60,8 @@ def run(
 
     - `again`: train and test even if results exist, in new run folders
     - `test_again`: test even if results exist, with the weights that are there
-    - `workers`: processes that run jobs side by side; by default the number of cores, 1 at lab and paper scale. The numbers do
-      not depend on it.
+    - `workers`: processes that run jobs side by side; by default the number of cores, 1 at lab and paper scale. The
+      numbers do not depend on it.
 
     A failure is reported in the outcome, and the rest still runs. Raises ResultsError before any training if results
     could not be written, UsageError if the rows have nothing to run at this scale.
