@@ -293,7 +293,9 @@ class TableReader:
     ) -> RowRecipe:
         problems = Problems()
         layers = [*(_like(taken) if taken else ()), *self._layers, *own]
-        scales: tuple[Scale, ...] = taken.spec.scales if taken else default_scales()
+        scales: tuple[Scale, ...] = default_scales()
+        if taken:
+            scales = tuple(scale for scale in taken.spec.scales if scale in scales)
         for node, shared in blocks:
             if node.value is None:
                 continue
