@@ -84,7 +84,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "__init__": {"module"},
         "module": {"clips", "frames", "manifests"},
         "clips": {"frames", "manifests"},
-        "manifests": {"classes", "folders", "official", "quarantine"},
+        "manifests": {"classes", "folders", "official", "quarantine", "subsets"},
         "folders": {"classes"},
         "verify": {"manifests"},
         "coding": {"manifests"},

@@ -136,8 +136,8 @@ def test_show_as_csv_has_a_line_per_setting(capsys: Capture) -> None:
 def test_check_counts_what_it_found_in_order(capsys: Capture) -> None:
     text = answer(capsys, "check", "msca")
     assert (
-        "5 tables, 33 rows; training runs: 25 at paper, 31 (+2 pretraining) at mini, 31 (+2 pretraining) at smoke scale"
-        in text
+        "5 tables, 33 rows; training runs: 25 at paper, 25 at lab, 31 (+2 pretraining) at mini, 31 (+2 pretraining) "
+        "at smoke scale" in text
     )
     assert ": ok\n  39 keys compared with public code, 6 differences, each by a decision\n" in text
     assert "\n    augment.short_side: [224, 330] there, [244, 330] in 33 rows: msca-short-side\n" in text
@@ -168,7 +168,7 @@ def test_a_broken_spec_ends_other_commands_with_2_and_one_line(capsys: Capture, 
         (["run", "msca/tabel2"], "no table 'msca/tabel2'; did you mean 'msca/table2'?"),
         (["report", "msca/table2:msca-kb"], "no row 'msca/table2:msca-kb'; did you mean 'msca/table2:msca-k"),
         (["check", "msca/table2:nothing"], "no row 'msca/table2:nothing'"),
-        (["list", "--scale", "maxi"], "argument --scale: no scale 'maxi'; known: smoke, mini, paper"),
+        (["list", "--scale", "maxi"], "argument --scale: no scale 'maxi'; known: smoke, mini, lab, paper"),
         (["list", "--formt", "json"], "unrecognized arguments: --formt"),
         (["run", "--seeds", "a"], "'a' is not a list of seeds"),
         (["run", "--seed", "4294967296"], "the highest seed is 4294967295"),

@@ -81,7 +81,7 @@ def test_a_verb_is_one_file_and_one_line_of_the_table(
 def test_the_help_of_run_gives_the_number_of_data_workers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert f"processes that read videos, at paper scale; default: {Settings.num_workers}" in text
+    assert f"processes that read videos, at lab and paper scale; default: {Settings.num_workers}" in text
 
 
 @pytest.mark.parametrize(("option", "words"), [((), " again"), (("--again",), " without --again")])

@@ -115,6 +115,16 @@ def test_clips_of_one_video_are_a_group_of_ucf101() -> None:
         ("sthv2", "train: train", "train: []", "lists.train: must be the name of a split file, without .csv, or a"),
         ("sthv2", "train: train, ", "", "lists.train: missing; it is the split file of the training videos"),
         ("sthv2", "{train: train", "{trian: train", "lists.trian: no key 'trian'; did you mean 'train'?"),
+        ("sthv2", "share: 0.5", "share: 1.0", "subsets.half.share: is 1, must be below 1"),
+        ("sthv2", "share: 0.5", "share: 0", "subsets.half.share: is 0.0, must be above 0"),
+        ("sthv2", ", share: 0.5", "", "subsets.half: a subset holds exactly one of share and listed"),
+        ("sthv2", "share: 0.5", "listed: {train: a, test: b}", "subsets.half: a subset by lists gives num_videos"),
+        (
+            "cycle",
+            "synthetic: true",
+            "synthetic: true\nsubsets: {half: {why: x, share: 0.5}}",
+            "subsets are of real data",
+        ),
     ],
 )
 def test_wrong_names_and_groups_are_one_line(benchmarks: Path, name: str, old: str, new: str, message: str) -> None:
@@ -124,6 +134,50 @@ def test_wrong_names_and_groups_are_one_line(benchmarks: Path, name: str, old: s
     path.write_text(text.replace(old, new, 1))
     (line,) = [problem for problem in check_datasets() if name in problem]
     assert message in line and re.match(rf".*{name}/dataset\.yaml:\d+: ", line) and "\n" not in line
+
+
+def test_subsets_have_numbers_of_videos_of_their_own() -> None:
+    kinetics = load_dataset("kinetics400")
+    assert (kinetics.num_videos("train", subset="mini200"), kinetics.num_videos("test", subset="mini200")) == (
+        80000,
+        5000,
+    )
+    assert (kinetics.num_videos("train", subset="tenth"), kinetics.num_videos("train", 8, "tenth")) == (24600, 8)
+    with pytest.raises(
+        DataError, match=r"data\.subset is half: kinetics400 has no subset 'half'; known: mini200, tenth"
+    ):
+        kinetics.video_arguments(None, None, None, whole=True, subset="half")
+    with pytest.raises(
+        DataError, match=r"data\.subset is half, and cycle is synthetic: data\.limit_train and limit_test"
+    ):
+        load_dataset("cycle").video_arguments(None, None, None, whole=True, subset="half")
+
+
+def test_hmdb51_holds_clips_of_one_source_out_together() -> None:
+    hmdb = load_dataset("hmdb51")
+    assert (hmdb.num_classes, hmdb.about.splits, hmdb.num_videos("train"), hmdb.num_videos("test")) == (
+        51,
+        3,
+        3570,
+        1530,
+    )
+    assert hmdb.classes == tuple(sorted(hmdb.classes or ())) and hmdb.flip_labels is None
+    assert hmdb.lists(2) == Lists(train=("split2_train",), test=("split2_test",))
+    groups = [
+        found[1] if (found := re.search(hmdb.about.group or "", video)) else None
+        for video in (
+            "brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi",
+            "brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_1.avi",
+            "fencing/Die_Another_Day_-_Fencing_Scene_Part_1_[HD]_avi_fencing_u_cm_np2_fr_goo_2.avi",
+            "cartwheel/(Rad)Schlag_die_Bank!_cartwheel_f_cm_np1_le_med_0.avi",
+        )
+    ]
+    assert groups == [
+        "April_09_brush_hair",
+        "April_09_brush_hair",
+        "Die_Another_Day_-_Fencing_Scene_Part_1_[HD]_avi_fencing",
+        "(Rad)Schlag_die_Bank!_cartwheel",
+    ]
 
 
 def test_a_flip_can_be_forbidden(benchmarks: Path) -> None:

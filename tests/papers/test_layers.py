@@ -14,7 +14,7 @@ from vtbench.errors import SpecError
 from vtbench.papers import load_paper, measurements, select
 from vtbench.papers.resolve import changes_at, recipe_at
 from vtbench.papers.spec.recipe import Pretraining, Recipe
-from vtbench.scales import layered, smallest_first
+from vtbench.scales import About, layered, smallest_first
 
 OwnPaper = Callable[..., Path]
 
@@ -219,21 +219,22 @@ def test_small_scales_stand_where_blocks_stand(own_paper: OwnPaper) -> None:
 def test_scales_are_a_chain() -> None:
     assert layered("smoke") == ("paper", "mini", "smoke")
     assert layered("paper") == ("paper",)
-    assert smallest_first() == ("smoke", "mini", "paper")
+    assert layered("lab") == ("paper", "lab")
+    assert smallest_first() == ("smoke", "mini", "lab", "paper")
 
 
 def test_another_scale_is_one_line_of_python(
     own_paper: OwnPaper, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(scales.SCALES, "lab", "paper")
+    monkeypatch.setitem(scales.SCALES, "week", About(lies_on="paper", real=True))
     monkeypatch.chdir(tmp_path)
-    own_paper(paper=MINI + "lab: {why: hours, train: {epochs: 12}}\n")
-    made = at("lab/table1:one", "lab")
+    own_paper(paper=MINI + "week: {why: days, train: {epochs: 12}}\n")
+    made = at("lab/table1:one", "week")
     assert made.train is not None and (made.train.epochs, made.data.size) == (12, 224)
-    assert main(["show", "lab/table1:one", "--scale", "lab"]) == 0
-    assert "train.epochs                50 -> 12  (hours)" in capsys.readouterr().out
-    assert main(["plan", "lab/table1:one", "--scale", "lab"]) == 0
-    assert "1 distinct training runs at lab scale" in capsys.readouterr().out
+    assert main(["show", "lab/table1:one", "--scale", "week"]) == 0
+    assert "train.epochs                50 -> 12  (days)" in capsys.readouterr().out
+    assert main(["plan", "lab/table1:one", "--scale", "week"]) == 0
+    assert "1 distinct training runs at week scale" in capsys.readouterr().out
 
 
 def test_a_measurement_can_be_limited_to_scales(own_paper: OwnPaper) -> None:
@@ -248,7 +249,9 @@ def test_a_measurement_can_be_limited_to_scales(own_paper: OwnPaper) -> None:
 
 def test_an_unknown_scale_is_refused(own_paper: OwnPaper) -> None:
     own_paper("  - {id: one, label: One, measurements: {main: {scales: [paper, minni]}}}\n")
-    with pytest.raises(SpecError, match=r"main\.scales\[1\]: is 'minni', must be one of paper, mini, smoke; did you"):
+    with pytest.raises(
+        SpecError, match=r"main\.scales\[1\]: is 'minni', must be one of paper, lab, mini, smoke; did you"
+    ):
         load_paper("lab")
 
 

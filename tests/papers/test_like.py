@@ -218,3 +218,20 @@ def test_values_of_the_other_row_for_a_scale_that_this_one_lacks_are_no_mistake(
     )
     own_paper(rows)
     assert not [problem for problem in check("lab")[1] if "has no source" not in problem]
+
+
+def test_a_row_takes_the_scale_of_one_gpu_only_where_it_asks_for_it(own_paper: Callable[..., Path]) -> None:
+    """Its own data set has other subsets, or none."""
+    scales = "scales: [lab, paper]"
+    own_paper(
+        "  - {id: one, label: One, model: {name: vit, depth: 6}}\n"
+        f"  - {{id: two, label: Two, model: {{name: vit, depth: 8}}, measurements: {{main: {{{scales}}}}}}}\n"
+        "  - id: three\n    label: Three\n    model: {name: vit}\n    data: {dataset: ucf101, split: 1}\n"
+        f"    lab: {{why: small enough as a whole, data: {{subset: null}}}}\n    measurements: {{main: {{{scales}}}}}\n",
+        defaults='caption: Mine\ndefaults: {like: "msca/table2:vit"}\n',
+    )
+    made = [measurements(row, "lab") for row in select(["lab"])]
+    assert [len(found) for found in made] == [0, 1, 1]
+    data = [found[0].evaluation.training.data for found in made[1:]]
+    assert [(one.dataset, one.subset) for one in data] == [("kinetics400", "mini200"), ("ucf101", None)]
+    assert check("lab")[1] == []

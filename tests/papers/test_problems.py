@@ -42,7 +42,7 @@ def row(text: str) -> str:
         ("measurements: {a: 3}", "rows[0].measurements.a: must be keys and values, not 3, which is a whole number"),
         (
             "measurements: {a: {scales: []}}",
-            "rows[0].measurements.a.scales: must name a scale or more, of paper, mini, smoke",
+            "rows[0].measurements.a.scales: must name a scale or more, of paper, lab, mini, smoke",
         ),
         (
             "measurements: {'a@b': {}}",

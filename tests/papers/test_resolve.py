@@ -26,7 +26,7 @@ def test_the_second_measurement_of_table_3_exists_at_the_small_scales_only() -> 
 
 
 def test_a_start_from_a_measurement_that_lacks_the_scale_is_refused(edit: Edit) -> None:
-    edit("msca/table3.yaml", "    main: {}\n", "    main: {scales: [paper]}\n")
+    edit("msca/table3.yaml", "    main: {scales: [smoke, mini, lab, paper]}\n", "    main: {scales: [paper]}\n")
     with pytest.raises(
         SpecError, match=r"table3\.yaml:31: \S+mini\.init\.measurement: 'main' of msca/table3:vit does not exist"
     ):
@@ -54,7 +54,7 @@ def test_the_same_holds_at_paper_scale(edit: Edit) -> None:
     edit("msca/table2.yaml", "- id: vit\n", f"- id: vit\n    measurements: {{main: {{}}, long: {long}}}\n")
     with pytest.raises(
         SpecError,
-        match=r"table2\.yaml:25: \S+long\.init\.measurement: \S+ has no measurement 'mian'; did you mean 'main'",
+        match=r"table2\.yaml:26: \S+long\.init\.measurement: \S+ has no measurement 'mian'; did you mean 'main'",
     ):
         measurements(select(["msca/table2:vit"])[0], "paper")
 
@@ -82,7 +82,7 @@ def test_trainings_that_start_from_each_other_are_refused(edit: Edit) -> None:
     edit("msca/table2.yaml", "- id: msca-kv\n", '- id: msca-kv\n    init: {row: "msca/table1:vit"}\n')
     edit("msca/table1.yaml", "- id: vit\n", '- id: vit\n    init: {row: "msca/table2:msca-kv"}\n')
     chain = "msca/table2:msca-kv -> msca/table1:vit -> msca/table2:msca-kv"
-    with pytest.raises(SpecError, match=rf"table1\.yaml:20: rows\[0\]\.init\.row: goes in a circle: {chain}"):
+    with pytest.raises(SpecError, match=rf"table1\.yaml:21: rows\[0\]\.init\.row: goes in a circle: {chain}"):
         measurements(select(["msca/table2:msca-kv"])[0], "paper")
 
 
@@ -96,7 +96,7 @@ def test_trainings_that_start_from_each_other_are_refused(edit: Edit) -> None:
 )
 def test_a_start_that_is_no_row_is_refused(edit: Edit, row: str, message: str) -> None:
     edit("msca/table2.yaml", "- id: msca-kv\n", f'- id: msca-kv\n    init: {{row: "{row}"}}\n')
-    with pytest.raises(SpecError, match=rf"table2\.yaml:47: rows\[6\]\.init\.row: .*{message}"):
+    with pytest.raises(SpecError, match=rf"table2\.yaml:48: rows\[6\]\.init\.row: .*{message}"):
         measurements(select(["msca/table2:msca-kv"])[0], "paper")
 
 

@@ -60,7 +60,7 @@ def test_every_variant_resolves_at_every_scale(scale: Scale) -> None:
                 (changed,) = changed_rows([row], [name], [])
                 for measurement in measurements(changed, scale):
                     count += measurement.variant == name
-    assert count > 100
+    assert count > (100 if SCALES[scale].by_default else 30)
 
 
 def test_variants_and_settings_lie_on_each_other_and_are_both_in_the_name() -> None:
@@ -232,7 +232,9 @@ def test_a_config_as_it_was_written_is_the_rows_own(tmp_path: Path, scale: Scale
         "laps/table5:laps-h",
     ):
         row = select([selector])[0]
-        names = list(row.asked_recipes)
+        names = [name for name, spec in row.asked_recipes.items() if scale in spec.scales]
+        if not names:  # at lab scale not every row exists
+            continue
         (file := tmp_path / "spec.yaml").write_text(resolved(select([f"{row.id}@{names[0]}"])[0], scale))
         read, read_scale = read_spec(file)
         assert (read.variant, read_scale) == (None, scale)

@@ -11,6 +11,7 @@ import pytest
 from vtbench.papers import measurements, select
 from vtbench.report.report import print_report, report
 from vtbench.results.store import Store
+from vtbench.scales import smallest_first
 
 Measure = Callable[..., None]
 KV = "msca/table2:msca-kv"
@@ -136,7 +137,7 @@ def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, mea
     measure(KV, "mini", 90.0)
     entries = json.loads(text(store, form="json"))
     ids = [row.id for row in select()]
-    assert [(e["scale"], e["id"]) for e in entries] == [(s, i) for s in ("smoke", "mini", "paper") for i in ids]
+    assert [(e["scale"], e["id"]) for e in entries] == [(s, i) for s in smallest_first() for i in ids]
     assert [e["id"] for e in json.loads(text(store, form="json", scale="paper"))] == ids
     assert {tuple(e) for e in entries} == {
         (

@@ -80,7 +80,7 @@ def test_recording_writes_the_rows_and_keeps_the_others(tmp_path: Path, capsys: 
     assert main(("cost", VIT, "--record", *results)) == 0
     said = capsys.readouterr().out
     lines = CostStore(tmp_path).read()
-    assert said == f"5 networks counted; {tmp_path}/cost.csv has {len(lines)} lines\n"
+    assert said == f"6 networks counted; {tmp_path}/cost.csv has {len(lines)} lines\n"
     assert {line.scale for line in lines} == set(SCALES)
     assert main(("cost", "pst/table7:deit-s-tsm", "--record", *results)) == 0
     both = CostStore(tmp_path).read()

@@ -120,7 +120,7 @@ def test_a_bad_cell_is_named_with_its_column(record: Make) -> None:
         ("top1", "nan", "top1: is nan, must be a finite number"),
         ("top1", "1e2000", "top1: is inf, must be a finite number"),
         ("top1", "101", "top1: is 101.0, must be at most 100"),
-        ("scale", "midi", "scale: is 'midi', must be one of paper, mini, smoke; did you mean 'mini'?"),
+        ("scale", "midi", "scale: is 'midi', must be one of paper, lab, mini, smoke; did you mean 'mini'?"),
         ("dirty", "perhaps", "dirty: must be true or false, not 'perhaps', which is text"),
         ("device", "", "device: must be text, not empty"),
         ("finished_at", "today", "finished_at: is 'today', must be UTC as 2026-01-31T23:59:59Z"),

@@ -28,6 +28,9 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.papers.check import check, check_datasets
     from vtbench.papers.datasets import dataset_names
     from vtbench.papers.selector import Selector
+    from vtbench.report.counted import recorded_costs
+    from vtbench.report.hours import over_limits
+    from vtbench.run.settings import load_settings
 
     names = list(dict.fromkeys(Selector.parse(text).paper for text in args.selectors)) or paper_names()
     for name in names:
@@ -36,6 +39,8 @@ def call(args: argparse.Namespace) -> int:
     entries: list[dict[str, Any]] = []
     for name in names:
         paper, problems = check(name)
+        if paper is not None:
+            problems += over_limits(paper, recorded_costs(load_settings().results))
         found = None if problems else paper
         entries.append({"paper": name, **_counts(found), **_official(found), "problems": problems})
     if not args.selectors:

@@ -156,7 +156,10 @@ def add_machine(parser: Parser) -> None:
         help="clips per forward pass; the batch per update stays as close to the recipe's as whole passes allow",
     )
     parser.add_argument(
-        "--data-workers", type=positive, metavar="N", help="processes that read videos, at paper scale; default: 4"
+        "--data-workers",
+        type=positive,
+        metavar="N",
+        help="processes that read videos, at lab and paper scale; default: 4",
     )
 
 

@@ -18,6 +18,7 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.report.printing import print_json, print_rows
+from vtbench.scales import SCALES
 
 SUMMARY = "Show which training runs are done, to do or blocked, and how much work is left"
 
@@ -43,12 +44,14 @@ def call(args: argparse.Namespace) -> int:
         print_json(entries)
         return 0
     lines = [{**entry, "gmacs": None if entry["macs"] is None else entry["macs"] / 1e9} for entry in entries]
-    columns = ["state", "training", "title", "seed", "needs", "gmacs", "seconds", "blocked_by"]
-    if any(entry["downloads"] for entry in entries):
-        columns.insert(-1, "downloads")
+    hours = ("hours",) if SCALES[args.scale].real else ()
+    downloads = ("downloads",) if any(entry["downloads"] for entry in entries) else ()
+    columns = ("state", "training", "title", "seed", "needs", "gmacs", *hours, "seconds", *downloads, "blocked_by")
     print_rows(lines, columns, args.format)
     if args.format == "table":
         print(f"\n{_summary(entries, args.scale)}")
+        for line in _hours_by_table(entries):
+            print(line)
     return 0
 
 
@@ -60,3 +63,26 @@ def _summary(entries: list[dict[str, Any]], scale: str) -> str:
     seconds = [entry["seconds"] for entry in left if entry["seconds"] is not None]
     time = f", about {sum(seconds) / 60:.0f} min on one process" if seconds else ""
     return f"{len(entries)} distinct training runs at {scale} scale: {counts}; {work}{time}"
+
+
+def _hours_by_table(entries: list[dict[str, Any]]) -> list[str]:
+    """One line per table with what all its training runs take, those that they start from included; none where it was
+    not estimated."""
+    from vtbench.report.hours import GPU
+
+    by_key = {entry["training"]: entry for entry in entries}
+    tables: dict[str, set[str]] = {}
+    for entry in entries:
+        chain: list[str] = []
+        key: str | None = entry["training"]
+        while key is not None:
+            chain.append(key)
+            key = by_key[key]["needs"]
+        for row in entry["rows"]:
+            tables.setdefault(row.partition(":")[0], set()).update(chain)
+    lines = []
+    for table, keys in tables.items():
+        hours = [by_key[key]["hours"] for key in keys]
+        if all(one is not None for one in hours):
+            lines.append(f"{table}: about {sum(hours):.0f} hours on one {GPU}")
+    return lines

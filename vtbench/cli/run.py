@@ -55,7 +55,7 @@ def options(parser: Parser) -> None:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--again", action="store_true", help="train and test even if results exist; keeps the old ones")
     again.add_argument("--test-again", action="store_true", help="test even if results exist, with the same weights")
-    workers = "training runs side by side; default: the number of cores, 1 at paper scale"
+    workers = "training runs side by side; default: the number of cores, 1 at lab and paper scale"
     parser.add_argument("--workers", type=positive, metavar="N", help=workers)
     parser.add_argument(
         "--wandb",

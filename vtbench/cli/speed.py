@@ -21,6 +21,7 @@ from vtbench.cli.options import (
 )
 from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import print_rows
+from vtbench.scales import SCALES
 
 if TYPE_CHECKING:
     from vtbench.results.record import SpeedRecord
@@ -45,7 +46,7 @@ def options(parser: Parser) -> None:
     precisions = ("32-true", "16-mixed", "bf16-mixed")
     parser.add_argument("--precision", **one_of("precision", precisions), default="32-true", help="default: 32-true")
     parser.add_argument("--rounds", type=positive, default=10, metavar="N", help="turns of each network; default: 10")
-    threads = "CPU threads; default: torch's at paper scale, 1 below it, as in `run`"
+    threads = "CPU threads; default: torch's at paper and lab scale, 1 below them, as in `run`"
     parser.add_argument("--threads", type=positive, metavar="N", help=threads)
     against = "measure all rows against this one; default: the `baseline` of each in its spec"
     parser.add_argument("--against", metavar="ROW", help=against)
@@ -77,7 +78,7 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.results.store import SpeedStore
     from vtbench.run import speed
 
-    machine = speed.find_machine(args.device, args.precision, args.threads or (None if args.scale == "paper" else 1))
+    machine = speed.find_machine(args.device, args.precision, args.threads or (None if SCALES[args.scale].real else 1))
     how = speed.SpeedOptions(
         machine, args.only or speed_metrics(), args.rounds, args.throughput_batch, args.train_batch
     )

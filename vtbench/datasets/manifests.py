@@ -26,6 +26,7 @@ from vtbench.datasets.classes import class_number
 from vtbench.datasets.folders import VIDEO_SUFFIXES, FolderIndex
 from vtbench.datasets.official import OfficialLists
 from vtbench.datasets.quarantine import read_quarantine
+from vtbench.datasets.subsets import subset_of
 from vtbench.errors import DataError
 
 __all__ = ["Entry", "Split", "VideoFolder", "VideoLists", "Videos", "read_class_folders", "read_manifest"]
@@ -128,6 +129,8 @@ class VideoFolder(Videos):
     - official: which files are the official lists, read where there are no split files, as OfficialLists or its
       arguments; None: of a set without any
     - quarantine: a file of videos not to be used, as `vtbench data check --decode` writes it; it need not be there
+    - share, listed: use only the videos of a subset, as vtbench.datasets.subsets says: those whose hash is below a
+      share of all hashes, or those that a file in the folder names ({"train": NAME, "test": NAME})
     - limit_train, limit_test: use only that many videos, from the start
     """
 
@@ -137,6 +140,8 @@ class VideoFolder(Videos):
     test: Sequence[str] = ("validation", "val")
     official: OfficialLists | Mapping[str, Any] | None = None
     quarantine: Path | None = None
+    share: float | None = None
+    listed: Mapping[Split, str] | None = None
     limit_train: int | None = None
     limit_test: int | None = None
 
@@ -193,6 +198,13 @@ class VideoFolder(Videos):
             entries = read_manifest(found[0], **options)  # type: ignore[arg-type]
         else:
             entries = self._official(found, split)
+        wanted = subset_of(self.share, self.root / self.listed[split] if self.listed else None)
+        if wanted is not None:
+            total, entries = len(entries), [entry for entry in entries if wanted(entry.video_id)]
+            if not entries:
+                raise DataError(
+                    f"{found[0]}: none of its {total} videos is in the subset; are they named as the set's own?"
+                )
         return read_quarantine(self.quarantine).applied(entries) if self.quarantine else entries
 
     def _official(self, lists: Sequence[Path], split: Split) -> list[Entry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,7 +19,7 @@ from vtbench.papers.spec.document import Problems, read_yaml
 from vtbench.papers.spec.layers import reason, setter
 from vtbench.papers.spec.schema import Paper, Row, Table
 from vtbench.papers.trainings import Measurement
-from vtbench.scales import SCALES, Scale, at_scale
+from vtbench.scales import SCALES, Scale, at_scale, small_scales
 
 
 @dataclass
@@ -68,6 +68,7 @@ def check(name: str) -> tuple[Paper | None, list[str]]:
             _reasons(row, findings)
             for scale in SCALES:
                 resolved[row.id, scale] = _resolved(row, scale, findings)
+                _limits(row, scale, resolved[row.id, scale], findings)
             _flips(row, resolved, findings)
     if not unreadable:  # else a row that is missing might have been the one that needs the source
         _unused_sources(paper, used, findings)
@@ -175,8 +176,8 @@ def _sources(paper: Paper, table: Table, row: Row, findings: Findings, used: dic
 def _reasons(row: Row, findings: Findings) -> None:
     """Every value that a small scale gives says why."""
     for spec in row.recipes.values():
-        for scale, below in SCALES.items():
-            if below is None or scale not in spec.scales:
+        for scale in small_scales():
+            if scale not in spec.scales:
                 continue
             layers = spec.layers_at(scale)
             for layer in layers:
@@ -184,6 +185,28 @@ def _reasons(row: Row, findings: Findings) -> None:
                     if setter(layers, key) is layer and reason(layers, key) is None:
                         what, remedy = f"has no reason{at_scale(scale)}", "add it to `why` of the block"
                         findings.add_key(key, what, remedy, f"{node.file}:{node.line}", row.id)
+
+
+def _limits(row: Row, scale: Scale, found: Sequence[Measurement], findings: Findings) -> None:
+    """A row of a scale with limits says how long it trains, on few videos, from weights. How many hours that takes is
+    for vtbench.report.hours."""
+    limits = SCALES[scale].limits
+    if limits is None:
+        return
+    for m in found:
+        training, spec = m.evaluation.training, row.recipes[m.name]
+        origin = setter(spec.layers_at(scale), "train.epochs")
+        if origin is None or origin.scale != scale:
+            what, remedy = f"are not given{at_scale(scale)}", f"add {scale}: {{train: {{epochs: N}}}} with its reason"
+            findings.add_key("train.epochs", what, remedy, place(spec, "train.epochs", scale), row.id)
+        videos = training.dataset.num_videos("train", training.data.limit_train, training.data.subset)
+        if training.data.subset is None and videos > limits.train_videos:
+            what = f"is {training.data.dataset} with {videos} training videos{at_scale(scale)}"
+            remedy = f"name a data.subset, or a set of at most {limits.train_videos}"
+            findings.add_key("data.dataset", what, remedy, place(spec, "data.dataset", scale), row.id)
+        if training.init.weights is None:
+            what, remedy = f"names no weights{at_scale(scale)}", f"add {scale}: {{init: {{weights: NAME}}}}"
+            findings.add_key("init", what, remedy, place(spec, "init", scale), row.id)
 
 
 def _flips(row: Row, resolved: Mapping[tuple[str, Scale], list[Measurement]], findings: Findings) -> None:
@@ -223,9 +246,9 @@ def _place_of_source(paper: Paper, name: str, key: str) -> str:
 def _merged_by_scale(paper: Paper, resolved: Mapping[tuple[str, Scale], list[Measurement]], findings: Findings) -> None:
     """Rows that are different measurements at paper scale must not become one at a smaller scale, unless they differ in
     what the small scales do not have: other data sets, official splits, other pretrained weights."""
-    for scale, below in SCALES.items():
+    for scale in small_scales():
         seen: dict[tuple[Hashable, ...], tuple[str, Row]] = {}
-        for row in paper.rows if below else ():
+        for row in paper.rows:
             printed = {m.name: m for m in resolved.get((row.id, "paper"), ())}
             at_paper = {name: _keys(m) for name, m in printed.items()}
             rooted = {

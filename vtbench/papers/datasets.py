@@ -90,6 +90,41 @@ def _pattern(node: Node) -> str:
     return node.value
 
 
+def _share(value: float) -> None:
+    if value >= 1:
+        raise ValueError(f"is {value:g}, must be below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """Files in the user's folder that name the videos of a subset, one in a line: the beginning of a file's name, up to
+    a "_" or the suffix."""
+
+    train: str = key("the file of the training videos")
+    test: str = key("the file of the test videos")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subset:
+    """A named part of a data set, the same for everybody. Labels and classes stay those of the whole set."""
+
+    why: str = key("what it is, and where its lists come from")
+    share: float | None = key(
+        "the videos whose hash is below this share of all hashes (vtbench.datasets.subsets)",
+        default=None,
+        above=0,
+        check=_share,
+    )
+    listed: Listed | None = key("files in the user's folder that name its videos", default=None)
+    num_videos: Splits | None = key("videos per split; not set: the share of the data set's", default=None)
+
+    def __post_init__(self) -> None:
+        if (self.share is None) == (self.listed is None):
+            raise ValueError("a subset holds exactly one of share and listed")
+        if self.listed is not None and self.num_videos is None:
+            raise ValueError("a subset by lists gives num_videos")
+
+
 @dataclass(frozen=True, kw_only=True)
 class _DatasetFile:
     title: str = key("the data set's full name")
@@ -121,6 +156,11 @@ class _DatasetFile:
         read=_pattern,
     )
     flip: Flip | None = key("what a horizontal flip does to a label", default=None)
+    subsets: dict[str, Subset] = key("parts of it that a spec may name (data.subset)", default={})
+
+    def __post_init__(self) -> None:
+        if self.synthetic and self.subsets:
+            raise ValueError("subsets are of real data; data.limit_train and limit_test make a synthetic set smaller")
 
 
 ONE = Lists(train=("train",), test=("validation", "val"))
@@ -156,18 +196,27 @@ class Dataset:
         }
 
     def video_arguments(
-        self, split: int | None, limit_train: int | None, limit_test: int | None, *, whole: bool
+        self,
+        split: int | None,
+        limit_train: int | None,
+        limit_test: int | None,
+        *,
+        whole: bool,
+        subset: str | None = None,
     ) -> dict[str, Any]:
         """What a data module has to know of the videos: arguments of vtbench.datasets.VideoFolder but for the folder.
 
         - split: number of the official split, for a set that has several
         - limit_train, limit_test: use only that many videos
         - whole: whether a synthetic set is made as a whole, or only as much of it as is used
+        - subset: one of its subsets
 
-        Raises DataError for a split that the set lacks.
+        Raises DataError for a split or a subset that the set lacks.
         """
         if wrong := wrong_split(self, split):
             raise DataError(f"data.split {wrong}")
+        if wrong := wrong_subset(self, subset):
+            raise DataError(f"data.subset {wrong}")
         lists = self.lists(split)
         made: dict[str, Any] = {}
         if self.synthetic:
@@ -175,6 +224,10 @@ class Dataset:
             made["num_test"] = self.num_videos("test", None if whole else limit_test)
         if self.about.official:
             made["official"] = self._official(self.about.official, split)
+        if subset is not None:
+            part = self.about.subsets[subset]
+            listed = part.listed
+            made |= {"share": part.share, "listed": {"train": listed.train, "test": listed.test} if listed else None}
         return {
             **made,
             "name": self.name,
@@ -199,9 +252,13 @@ class Dataset:
         """Number of classes."""
         return self.about.num_classes
 
-    def num_videos(self, split: Split, limit: int | None = None) -> int:
-        """Videos of a split, at most `limit`; for real data sets an estimate, as copies differ."""
-        count: int = getattr(self.about.num_videos, split)
+    def num_videos(self, split: Split, limit: int | None = None, subset: str | None = None) -> int:
+        """Videos of a split, or of a subset of it, at most `limit`; for real data sets an estimate, as copies
+        differ."""
+        part = self.about.subsets[subset] if subset is not None else None
+        count: int = getattr(part.num_videos if part and part.num_videos else self.about.num_videos, split)
+        if part is not None and part.share is not None and part.num_videos is None:
+            count = round(part.share * count)
         return count if limit is None else min(count, limit)
 
     @property
@@ -235,6 +292,15 @@ def wrong_split(dataset: Dataset, split: int | None) -> str | None:
         given = "not set" if split is None else split
         return f"is {given}, and {dataset.name} has official splits 1 to {splits}; give one of them"
     return None
+
+
+def wrong_subset(dataset: Dataset, subset: str | None) -> str | None:
+    """What is wrong with `data.subset` for a data set; None if nothing is."""
+    if subset is None or subset in dataset.about.subsets:
+        return None
+    if dataset.synthetic:
+        return f"is {subset}, and {dataset.name} is synthetic: data.limit_train and limit_test make it smaller"
+    return f"is {subset}: {unknown('subset', subset, dataset.about.subsets, of=dataset.name)}"
 
 
 def dataset_names() -> list[str]:

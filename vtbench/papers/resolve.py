@@ -28,7 +28,7 @@ PRETRAINING_SEED = 0
 SINGLE_FRAMES = {
     "num_frames": 1,
     "stride": 1,
-    **dict.fromkeys(("sampling", "starts", "frames", "split", "limit_train", "limit_test")),
+    **dict.fromkeys(("sampling", "starts", "frames", "split", "subset", "limit_train", "limit_test")),
     **dict.fromkeys(("modalities", "motion", "audio_encoder")),
 }
 """What a pretraining sees of a video, and what it does not take from the row's `data` (None)."""

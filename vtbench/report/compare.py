@@ -196,7 +196,9 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
         dataset = load_dataset(measurement.evaluation.data.dataset)
         classes[measurement.name] = dataset.num_classes
         if not dataset.synthetic:
-            which = f"{dataset.name} split {split}" if (split := measurement.evaluation.data.split) else dataset.name
+            data = measurement.evaluation.data
+            which = dataset.name + (f" split {data.split}" if data.split else "")
+            which += f" subset {data.subset}" if data.subset else ""
             prints = _distinct(record.data_fingerprint for record in taken)
             copies[which] = tuple(dict.fromkeys([*copies.get(which, ()), *prints]))
         if scale == "paper":
@@ -208,7 +210,7 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
                 name = row.metric(measurement.name, metric)
                 measured[name] = _estimate(metric, values, taken[0].videos_expected, dataset.num_classes)
     replaced: list[str] = []
-    for mean_name, parts in row.means.items():
+    for mean_name, parts in row.means_at(scale).items():
         for metric in metrics_of(row):
             values, videos = seed_means(counted, parts, metric)
             if values:

@@ -83,9 +83,10 @@ def difference(
 # ---- paired ----------------------------------------------------------------------------------------------------------
 
 
-def _measurements(row: Row, metric: str) -> tuple[str, ...]:
+def _measurements(one: Comparison, metric: str) -> tuple[str, ...]:
     """The measurements behind a metric: one, or those whose mean the row prints."""
-    for name, parts in row.means.items():
+    row = one.row
+    for name, parts in row.means_at(one.scale).items():
         if row.metric(name, "top1") == metric:
             return parts
     return tuple(name for name in row.recipes if row.metric(name, "top1") == metric)
@@ -112,8 +113,8 @@ def _pairs(
     the same, or the store lacks the scores of one."""
     import numpy as np
 
-    names = _measurements(comparison.row, metric)
-    if names != _measurements(reference.row, metric):
+    names = _measurements(comparison, metric)
+    if names != _measurements(reference, metric):
         return None
     sides = [_records(one, names) for one in (comparison, reference)]
     if not sides[0] or sides[0].keys() != sides[1].keys():
@@ -195,7 +196,7 @@ def _paired(tests: Sequence[_Test]) -> tuple[Interval, float | None]:
 
 def _unpaired(comparison: Comparison, reference: Comparison, metric: str) -> Interval | None:
     (ours, videos), (theirs, their_videos) = (
-        seed_means(one.counted, _measurements(one.row, metric), "top1") for one in (comparison, reference)
+        seed_means(one.counted, _measurements(one, metric), "top1") for one in (comparison, reference)
     )
     if not ours or not theirs:
         return None

@@ -15,7 +15,7 @@ from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, m
 from vtbench.report.ratios import Ratios
 from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
-from vtbench.scales import Scale
+from vtbench.scales import SCALES, Scale
 
 LABEL = "label"
 
@@ -252,7 +252,7 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
             )
     return Sheet(
         title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names)}",
-        warning=None if scale == "paper" else "NOT COMPARABLE with the printed ratios: small networks.",
+        warning=None if SCALES[scale].real else "NOT COMPARABLE with the printed ratios: small networks.",
         columns=columns,
         chance=[],
         verdicts=["" for _ in shown],
@@ -299,6 +299,14 @@ def _not_comparable(comparisons: Sequence[Comparison]) -> str:
         found.update({f"{m.row_id} {m.name}": m.evaluation.data.dataset for row in rows for m in measurements(row, at)})
     used = list(dict.fromkeys(sets[scale].values()))
     printed = dict.fromkeys(sets["paper"][name] for name in [*sets[scale], *sets["paper"]] if name in sets["paper"])
+    if SCALES[scale].real:
+        data = [m.evaluation.data for row in rows for m in measurements(row, scale)]
+        parts = dict.fromkeys(f"{one.subset} of {one.dataset}" if one.subset else one.dataset for one in data)
+        return (
+            "NOT COMPARABLE with the printed numbers: fewer videos "
+            f"({' and '.join(parts) or 'none at this scale'}) and settings of their own; these rows are of use beside "
+            "each other, for orders and differences."
+        )
     synthetic = all(load_dataset(name).synthetic for name in used)
     instead = [name for name in printed if name not in used]
     return (

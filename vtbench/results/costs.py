@@ -61,9 +61,11 @@ class CostBook:
 
     def __init__(self, records: Sequence[CostRecord]) -> None:
         self._costs: dict[str, Cost] = {}
+        self._builders: dict[str, str] = {}
         self._keys: dict[tuple[str, str], set[str]] = {}
         for record in records:
             cost = self._costs.setdefault(record.arguments, Cost({}, {}))
+            self._builders[record.arguments] = record.network
             if record.params is not None:
                 cost.params[record.convention] = record.params
             if record.macs is not None:
@@ -80,6 +82,10 @@ class CostBook:
     def find(self, arguments: str) -> Cost | None:
         """What the network with this hash costs; None if it was not counted."""
         return self._costs.get(arguments)
+
+    def builder(self, arguments: str) -> str | None:
+        """The name of the network with this hash; None if it was not counted."""
+        return self._builders.get(arguments)
 
     def is_stale(self, row: str, scale: Scale, arguments: str) -> bool:
         """Whether a row was counted at a scale with another network than it has now."""

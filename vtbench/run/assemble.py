@@ -44,6 +44,7 @@ from vtbench.papers.trainings import Evaluation, Training
 from vtbench.run.network import spec_of
 from vtbench.run.settings import Settings
 from vtbench.run.weights import audio_weights_file, start_file
+from vtbench.scales import SCALES
 from vtbench.video.modalities import TestModalities, TrainModalities
 from vtbench.video.transforms import TestTransform, TrainTransform
 from vtbench.weights import LoadReport, load_weights, sha256_of
@@ -101,7 +102,7 @@ class Assembly:
 def _common(training: Training) -> dict[str, Any]:
     """Options of every Trainer here: vtbench draws its own progress and keeps its own checkpoints."""
     return {
-        "accelerator": "auto" if training.scale == "paper" else "cpu",
+        "accelerator": "auto" if SCALES[training.scale].real else "cpu",
         "devices": 1,
         "enable_progress_bar": False,
         "enable_model_summary": False,
@@ -157,9 +158,9 @@ def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Mod
 
 
 def seed_everything(training: Training) -> None:
-    """Seed all generators, and use one thread below paper scale: small networks gain nothing from more, and the numbers
-    then do not depend on the machine's cores."""
-    if training.scale != "paper":
+    """Seed all generators, and use one thread at the scales of small networks: they gain nothing from more, and the
+    numbers then do not depend on the machine's cores."""
+    if not SCALES[training.scale].real:
         torch.set_num_threads(1)
     L.seed_everything(training.seed, workers=True, verbose=False)
 
@@ -223,10 +224,12 @@ def data_module(
     }
     if protocol:
         test_pixels |= {name: how for name in ("resize", "crop_rule") if (how := getattr(protocol, name)) is not None}
-    below_paper, compressed = training.scale != "paper", data.modalities is not None
-    cache = SHARED if below_paper else None
+    real, compressed = SCALES[training.scale].real, data.modalities is not None
+    cache = None if real else SHARED
     folder = SyntheticFolder if facts.synthetic else VideoFolder
-    where = facts.video_arguments(data.split, data.limit_train, data.limit_test, whole=root is not None)
+    where = facts.video_arguments(
+        data.split, data.limit_train, data.limit_test, subset=data.subset, whole=root is not None
+    )
     if not facts.synthetic:
         where["quarantine"] = settings.quarantine(data.dataset)
     return build_data(
@@ -241,8 +244,8 @@ def data_module(
         views=TestViews(protocol.clips, protocol.clip_sampling, protocol.frames) if protocol else TestViews(),
         loading=Loading(
             batch_size=batches.batch_size,
-            num_workers=0 if below_paper else settings.num_workers,
-            eval_batch_size=8 if below_paper else 1,
+            num_workers=settings.num_workers if real else 0,
+            eval_batch_size=1 if real else 8,
         ),
         train_transform=(TrainModalities if compressed else TrainTransform)(size=data.size, **pixels),
         test_transform=(TestModalities if compressed else TestTransform)(

@@ -10,6 +10,7 @@ from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record, metric_cells
 from vtbench.run.settings import Settings
+from vtbench.scales import SCALES
 
 LAST_EPOCH = "last epoch"
 """What a method says of its choice of weights where it makes none."""
@@ -98,8 +99,9 @@ def _weights_text(name: str, sha256: str) -> str:
 
 
 def _selection_text(training: Training, done: dict[str, Any]) -> str:
-    """What drove the choices behind the weights. At paper scale the recipe is the paper's own."""
+    """What drove the choices behind the weights. At paper scale the recipe is the paper's own; what the other scale of
+    real data changes was written down before anything was trained."""
     selection: str = done.get("selection", LAST_EPOCH)  # missing in training runs older than the key
-    if training.scale == "paper":
+    if SCALES[training.scale].real:
         return f"none: {selection}" if selection == LAST_EPOCH else selection
     return f"recipe of the small scales: {training.data.dataset} validation in sight; {selection}"

@@ -33,7 +33,7 @@ class Settings:
     batch_size: int | None = None
     """Clips per forward pass; None is the recipe's. The effective batch stays the recipe's."""
     num_workers: int = 4
-    """Processes that read videos, per training, at paper scale."""
+    """Processes that read videos, per training, at lab and paper scale."""
     missing: float = 0.01
     """Share of the listed videos of a split that may be missing or unreadable."""
     scans: Path | None = None

@@ -123,7 +123,7 @@ def test_nothing_is_written_and_each_phase_is_a_line(
 def test_what_is_missing_names_the_row(sets: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "msca/table2:vit", "--scale", "paper", "--limit", "2"]) == 2
     assert (
-        "benchmarks/msca/table2.yaml:24: msca/table2:vit: the data set 'kinetics400' has no folder"
+        "benchmarks/msca/table2.yaml:25: msca/table2:vit: the data set 'kinetics400' has no folder"
         in capsys.readouterr().err
     )
     assert main(["run", "msca/table2:vit", "--limit", "2", "--again"]) == 2

@@ -22,7 +22,7 @@ from vtbench.errors import DataError, SpecError, unknown
 from vtbench.fields import broken_rules, empty_word, key, writable
 from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import GIVEN_TO_METHODS, Builders
-from vtbench.papers.datasets import load_dataset, wrong_split
+from vtbench.papers.datasets import load_dataset, wrong_split, wrong_subset
 from vtbench.papers.roots import datasets
 from vtbench.papers.spec.document import Node, Problems, build, described
 from vtbench.papers.spec.recipe import BLOCKS, Data, Model, Recipe, Train, check_keys, set_values
@@ -353,11 +353,12 @@ def _check_data(data: Data, block: Mapping[str, Node], builders: Builders, at: s
     if data.dataset not in known:
         dataset.fail(unknown("data set", data.dataset, known))
     try:
-        wrong = wrong_split(load_dataset(data.dataset), data.split)
+        facts = load_dataset(data.dataset)
     except (DataError, SpecError) as error:
         dataset.fail(str(error))
-    if wrong:
-        block.get("split", dataset).fail(f"data.split {wrong}{at}")
+    for name, wrong in (("split", wrong_split(facts, data.split)), ("subset", wrong_subset(facts, data.subset))):
+        if wrong:
+            block.get(name, dataset).fail(f"data.{name} {wrong}{at}")
 
 
 def _check_metrics(metrics: Node, builders: Builders) -> None:

@@ -50,6 +50,7 @@ class Data:
     )
     size: int = key("side of the square crop that the network sees", unit="pixels", at_least=1)
     split: int | None = key("number of the official split, where a data set has several", default=None, at_least=1)
+    subset: str | None = key("a part of the data set: a name in `subsets` of its dataset.yaml", default=None)
     limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
     limit_test: int | None = key("test on the first so many videos only", unit="videos", default=None, at_least=1)
     modalities: tuple[Modality, ...] | None = key(

@@ -19,6 +19,7 @@ from vtbench.papers.spec.cells import Published
 from vtbench.papers.spec.document import Node, described
 from vtbench.papers.spec.layers import RowRecipe
 from vtbench.papers.spec.variants import Variant, read_variants
+from vtbench.scales import Scale
 
 Status = Literal["runnable", "analytic", "published-only"]
 
@@ -78,6 +79,12 @@ class Row:
     def asked_recipes(self) -> dict[str, RowRecipe]:
         """The recipes of the measurements that are asked for."""
         return {name: spec for name, spec in self.recipes.items() if self.asked is None or name in self.asked}
+
+    def means_at(self, scale: Scale) -> dict[str, tuple[str, ...]]:
+        """`means` of the measurements that exist at a scale."""
+        there = {name for name, spec in self.recipes.items() if scale in spec.scales}
+        found = {name: tuple(part for part in parts if part in there) for name, parts in self.means.items()}
+        return {name: parts for name, parts in found.items() if parts}
 
     def metric(self, measurement: str, metric: str) -> str:
         """The key of `published` under which the row prints `metric` of one of its measurements or means."""

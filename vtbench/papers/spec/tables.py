@@ -24,7 +24,7 @@ from vtbench.papers.spec.layers import BlocksFile, Layer, RowRecipe, layers_at, 
 from vtbench.papers.spec.recipe import Recipe
 from vtbench.papers.spec.references import check_attentions, check_baselines, check_means, check_notes, check_published
 from vtbench.papers.spec.schema import PaperFile, PrintedAt, PrintedColumn, Row, Source, Status, Table, read_columns
-from vtbench.scales import SCALES, Scale, layered, small_scales
+from vtbench.scales import SCALES, Scale, default_scales, layered, small_scales
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _NAMED = "use small letters, digits, '.', '-' and '_'"
@@ -32,7 +32,7 @@ _NAMED = "use small letters, digits, '.', '-' and '_'"
 
 @dataclass(frozen=True, kw_only=True)
 class _MeasurementFile(BlocksFile):
-    scales: tuple[str, ...] | None = key("the scales at which it exists; not set: all", default=None)
+    scales: tuple[str, ...] | None = key("the scales at which it exists; not set: all but lab", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,7 +293,9 @@ class TableReader:
     ) -> RowRecipe:
         problems = Problems()
         layers = [*(_like(taken) if taken else ()), *self._layers, *own]
-        scales: tuple[Scale, ...] = taken.spec.scales if taken else tuple(SCALES)
+        scales: tuple[Scale, ...] = default_scales()
+        if taken:
+            scales = tuple(scale for scale in taken.spec.scales if scale in scales)
         for node, shared in blocks:
             if node.value is None:
                 continue

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from vtbench.datasets.folders import FolderIndex
 from vtbench.datasets.manifests import Entry, Split, VideoFolder, refuse_lacking
@@ -32,11 +33,11 @@ class Inputs:
 
     def lacking_data(self, training: Training, evaluations: Iterable[Evaluation]) -> list[str]:
         """Why the data sets of a training and its evaluations cannot be used, one line each; none if they can."""
-        reads: dict[tuple[str, int | None, Split, bool], None] = {}
+        reads: dict[tuple[str, int | None, str | None, Split, bool], None] = {}
         for data, split in ((training.data, "train"), *((evaluation.data, "test") for evaluation in evaluations)):
-            reads[data.dataset, data.split, split, data.modalities is not None] = None  # type: ignore[index]
+            reads[data.dataset, data.split, data.subset, split, data.modalities is not None] = None  # type: ignore[index]
         reasons: dict[str, None] = {}
-        for name, number, split, compressed in reads:
+        for name, number, subset, split, compressed in reads:
             folder, facts = self.settings.data.get(name), load_dataset(name)
             if facts.synthetic:
                 continue
@@ -45,15 +46,17 @@ class Inputs:
             elif not folder.is_dir():
                 reasons[f"data folder of {name}: {folder} does not exist"] = None
             elif ":" not in facts.module:  # a data module of the user's reads in its own way
-                key = (name, number, split, compressed)
+                key = (name, number, subset, split, compressed)
                 if key not in self._splits:
-                    self._splits[key] = self._why_not(facts, number, split, compressed, folder)
+                    arguments = facts.video_arguments(number, None, None, whole=True, subset=subset)
+                    self._splits[key] = self._why_not(facts, arguments, split, compressed, folder)
                 if why := self._splits[key]:
                     reasons[why] = None
         return list(reasons)
 
-    def _why_not(self, facts: Dataset, number: int | None, split: Split, compressed: bool, folder: Path) -> str | None:
-        arguments = facts.video_arguments(number, None, None, whole=True)
+    def _why_not(
+        self, facts: Dataset, arguments: dict[str, Any], split: Split, compressed: bool, folder: Path
+    ) -> str | None:
         videos = VideoFolder(folder, **arguments, quarantine=self.settings.quarantine(facts.name))
         if folder in self._indexes:
             videos.__dict__["index"] = self._indexes[folder]

@@ -25,7 +25,7 @@ from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_we
 from vtbench.run.jobs.workers import JobResult, run_jobs
 from vtbench.run.recording import shared_record, to_record
 from vtbench.run.settings import Settings
-from vtbench.scales import Scale
+from vtbench.scales import SCALES, Scale
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def run(
 
     - `again`: train and test even if results exist, in new run folders
     - `test_again`: test even if results exist, with the weights that are there
-    - `workers`: processes that run jobs side by side; by default the number of cores, 1 at paper scale. The numbers do
-      not depend on it.
+    - `workers`: processes that run jobs side by side; by default the number of cores, 1 at lab and paper scale. The
+      numbers do not depend on it.
 
     A failure is reported in the outcome, and the rest still runs. Raises ResultsError before any training if results
     could not be written, UsageError if the rows have nothing to run at this scale.
@@ -85,7 +85,7 @@ def run(
         return outcome
     for job in jobs.values():
         provenance.outside(job.roots)  # now, before somebody changes a file there while we train
-    count = workers or (1 if scale == "paper" else os.cpu_count() or 1)
+    count = workers or (1 if SCALES[scale].real else os.cpu_count() or 1)
     display.start(list(jobs.values()))
     try:
         results = run_jobs(

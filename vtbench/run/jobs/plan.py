@@ -14,6 +14,7 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Evaluation, Measurement, Training
 from vtbench.report.counted import recorded_costs
+from vtbench.report.hours import Rates, multiply_adds
 from vtbench.results import folders
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
@@ -118,6 +119,7 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     - `state`: `done` (every evaluation is recorded, or the weights exist and nothing is left to evaluate), `to do`, or
       `blocked`, with the reasons in `blocked_by`
     - `macs`: an estimate, 3 forward passes per training clip plus the test views; None if it cannot be counted
+    - `hours`: an estimate for one GPU (vtbench.report.hours); None at the scales of small networks, and where `macs` is
     - `seconds`: an estimate from `macs` and the records of trainings of this selection and scale; None without any
     """
     store = Store(settings.results)
@@ -126,6 +128,7 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     jobs = graph(all_measurements(rows, scale, seeds))
     book = recorded_costs(settings.results)
     work = {key: _macs(job, book) for key, job in jobs.items()}
+    rates = Rates(book)
     speed = _measured_speed(records, jobs, work, scale)
     needed, inputs = _needed(jobs, recorded, settings), Inputs(settings)
     entries: list[dict[str, Any]] = []
@@ -151,6 +154,7 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
                 "downloads": inputs.downloads(job.training.weights) if key in needed else [],
                 "evaluations": sorted(job.evaluations),
                 "macs": macs,
+                "hours": _rounded(rates.hours(job.training, work[key])) if SCALES[scale].real else None,
                 "seconds": round(macs / speed, 1) if speed and macs is not None else None,
             }
         )
@@ -198,8 +202,7 @@ def _is_counted(job: Job, book: CostBook) -> bool:
 
 
 def _macs(job: Job, book: CostBook) -> int | None:
-    """Multiply-adds of a training and its tests: 3 forward passes per training clip (the backward pass costs two). None
-    if the network cannot be built or counted."""
+    """Multiply-adds of a training and its tests; None if the network cannot be built or counted."""
     training = job.training
     counted = book.find(training.network.key)
     if counted is not None:
@@ -211,12 +214,11 @@ def _macs(job: Job, book: CostBook) -> int | None:
             one = clip_macs(training.network)
         except SpecError:
             return None
-    videos = load_dataset(training.data.dataset).num_videos("train", limit=training.data.limit_train)
-    total = 3 * one * videos * training.train.epochs
-    for evaluation in job.evaluations.values():
-        tested = load_dataset(evaluation.data.dataset).num_videos("test", limit=evaluation.data.limit_test)
-        total += one * tested * evaluation.eval.clips * evaluation.eval.crops
-    return total
+    return multiply_adds(training, job.evaluations.values(), one)
+
+
+def _rounded(hours: float | None) -> float | None:
+    return None if hours is None else float(f"{hours:.3g}")
 
 
 def _measured_speed(
