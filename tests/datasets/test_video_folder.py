@@ -625,7 +625,7 @@ def test_nothing_is_validated_on_unless_it_is_named(folder: Path) -> None:
 def test_each_stage_reads_the_lists_that_it_needs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     monkeypatch.setattr(
-        VideoFolder, "read", lambda self, split: read.append(split) or [Entry(f"{split}.mp4", folder, 0, split)]
+        VideoFolder, "read", lambda self, split: read.append(split) or [Entry(f"{split}.mp4", folder / split, 0, split)]
     )
     for validate_on, stage, expected in (
         (None, "fit", ["train"]),

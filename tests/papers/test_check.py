@@ -62,7 +62,7 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "paper.yaml",
             "    eval.clips: videos are short\n",
             "",
-            "msca/paper.yaml:305: eval.clips has no reason at mini scale (in 33 rows); add it to `why` of the block",
+            "msca/paper.yaml:306: eval.clips has no reason at mini scale (in 33 rows); add it to `why` of the block",
         ),
         (
             "table4.yaml",

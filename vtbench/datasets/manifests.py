@@ -192,13 +192,13 @@ class VideoFolder(Videos):
     def _read(self, split: Split) -> list[Entry]:
         found = self.found(split)
         options = {"root": self.root, "num_classes": self.num_classes, "class_names": self.class_names}
+        wanted = subset_of(self.share, self.root / self.listed[split] if self.listed else None)
         if found[0].is_dir():
-            entries = read_class_folders(found[0], **options)  # type: ignore[arg-type]
+            entries = read_class_folders(found[0], **options, complete=wanted is None)  # type: ignore[arg-type]
         elif self.official is None or is_manifest(found[0]) or found[0] not in self.index.lists:
             entries = read_manifest(found[0], **options)  # type: ignore[arg-type]
         else:
             entries = self._official(found, split)
-        wanted = subset_of(self.share, self.root / self.listed[split] if self.listed else None)
         if wanted is not None:
             total, entries = len(entries), [entry for entry in entries if wanted(entry.video_id)]
             if not entries:
@@ -333,11 +333,16 @@ def is_manifest(file: Path) -> bool:
 
 
 def read_class_folders(
-    folder: Path, *, root: Path, num_classes: int, class_names: Sequence[str] | None = None
+    folder: Path,
+    *,
+    root: Path,
+    num_classes: int,
+    class_names: Sequence[str] | None = None,
+    complete: bool = True,
 ) -> list[Entry]:
     """Videos under folder/<class>/, sorted by class and name. Without `class_names` the sorted folder names are the
     classes, provided there are `num_classes` of them; a name may be written with underscores for spaces. Raises
-    DataError if the folders do not fit the classes, or lack one."""
+    DataError if the folders do not fit the classes or, where they are to be `complete`, lack one."""
     found = sorted(p.name for p in folder.iterdir() if p.is_dir())
     names = list(class_names) if class_names is not None else found
     if class_names is None and len(found) != num_classes:
@@ -352,7 +357,7 @@ def read_class_folders(
         entries += [Entry(str(file.relative_to(root)), file, label, str(file)) for file in files]
     if not entries:
         raise DataError(f"{folder}: has no videos in class folders")
-    if lacking:
+    if complete and lacking:
         few = ", ".join(list(lacking.values())[:3]) + (", ..." if len(lacking) > 3 else "")
         raise DataError(
             f"{folder}: has no videos of {len(lacking)} of {len(names)} classes ({few}); complete it, or list what you "

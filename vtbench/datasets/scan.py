@@ -89,11 +89,13 @@ def scan(
     progress(len(found), total)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        new = not file.exists() or not file.stat().st_size
+        before = file.read_bytes() if file.exists() else b""
         with file.open("a", newline="", encoding="utf-8") as opened:
             writer = csv.writer(opened, lineterminator="\n")
-            if new:
+            if not before:
                 writer.writerow(COLUMNS)
+            elif not before.endswith(b"\n"):  # a line that was cut off
+                opened.write("\n")
             for one in _scanned(list(todo.values()), workers):
                 writer.writerow(asdict(one).values())
                 opened.flush()
