@@ -109,6 +109,18 @@ def test_a_training_on_part_of_the_data_set_decides_nothing(store: Store, measur
     assert compared(store).verdict == "within", "what given weights were trained on is not known"
 
 
+def test_from_90_to_99_percent_the_verdict_carries_the_coverage(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.47, train_videos=236_000, train_unreadable=1_000)
+    found = compared(store)
+    assert (found.verdict, found.partial) == ("within", ())
+    assert found.coverage == pytest.approx(235 / 246)
+    assert found.entry()["coverage"] == found.coverage
+    measure(KV, "paper", 76.47, train_videos=245_000)
+    assert compared(store).coverage is None
+    measure(KV, "paper", 76.47, train_videos=222_000, train_unreadable=1_000)
+    assert (compared(store).verdict, compared(store).coverage) == ("inconclusive", None)
+
+
 @pytest.mark.parametrize("scale", ["smoke", "mini"])
 def test_small_scales_are_never_compared_with_the_print(store: Store, measure: Measure, scale: str) -> None:
     before = compared(store, scale=scale).entry()

@@ -53,6 +53,23 @@ def test_paper_scale_shows_distance_and_verdict(store: Store, measure: Measure) 
     assert line_of(drawn, "vit")[-1] == "not-run"
 
 
+def test_the_share_of_the_videos_stands_beside_the_verdict(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4, 76.5, 76.6, train_videos=239_000, train_missing=7_000)
+    drawn = text(store, "msca/table2", width=200)
+    assert line_of(drawn, "msca-kv")[-3:] == ["within", "(97", "%)"]
+    assert "(%) after a verdict: the share of the data set's videos that was there" in drawn
+    assert "msca-kv: trained without 7000 listed videos, which were missing or could not be read" in drawn
+
+
+def test_copies_of_a_data_set_and_reencoded_videos_are_named(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4, 76.5, data_encoding="h264 crf=18 gop=12 short_side=256 of 1a2b3c4d5e6f")
+    assert "different copies" not in text(store, "msca/table2", width=200)
+    measure("msca/table2:vit", "paper", 75.6, data_fingerprint="beef")
+    drawn = " ".join(text(store, "msca/table2", width=200).split())
+    assert "kinetics400: tested on 2 different copies (data_fingerprint beef, f00d); rows and seeds" in drawn
+    assert "videos re-encoded by data prepare: h264 crf=18 gop=12 short_side=256 of 1a2b3c4d5e6f" in drawn
+
+
 def test_scales_never_share_a_table(store: Store, measure: Measure) -> None:
     measure(KV, "mini", 90.0)
     measure(KV, "paper", 76.4)

@@ -89,12 +89,12 @@ def scan(
     progress(len(found), total)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        before = file.read_bytes() if file.exists() else b""
+        written = file.read_bytes() if file.exists() else b""
         with file.open("a", newline="", encoding="utf-8") as opened:
             writer = csv.writer(opened, lineterminator="\n")
-            if not before:
+            if not written:
                 writer.writerow(COLUMNS)
-            elif not before.endswith(b"\n"):  # a line that was cut off
+            elif not written.endswith(b"\n"):  # a line that was cut off
                 opened.write("\n")
             for one in _scanned(list(todo.values()), workers):
                 writer.writerow(asdict(one).values())

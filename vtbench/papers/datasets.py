@@ -155,6 +155,10 @@ class _DatasetFile:
         default=None,
         read=_pattern,
     )
+    metrics: tuple[str, ...] = key(
+        "metrics of vtbench.metrics that the data set's users report beside top-1: measured in every test on it",
+        default=(),
+    )
     flip: Flip | None = key("what a horizontal flip does to a label", default=None)
     subsets: dict[str, Subset] = key("parts of it that a spec may name (data.subset)", default={})
 
@@ -359,6 +363,9 @@ def _load_dataset(root: Root, folder: Path) -> Dataset:
                         else ("there is one official split", "leave {split} out, or give `splits`")
                     )
                     node.fail(f"is {text!r}, and {has}; {advice}")
+    for number, metric in enumerate(about.metrics):
+        if metric not in (measurable := Builders().metrics()):
+            top.value["metrics"].value[number].fail(unknown("metric", metric, measurable))
     if about.module:
         Builders(home=None if root.own else root.folder).data_module(top.value["module"])
     elif about.synthetic and not root.own:

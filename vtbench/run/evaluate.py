@@ -102,7 +102,7 @@ def measure_network(
     tested_ids, scores = parts_of_scores.scores.video_scores(views, average=evaluation.eval.average)
     labels = torch.tensor([labels_of[name] for name in tested_ids], dtype=torch.int64)
     folders.replace_file(folder / folders.SCORES, lambda half: parts_of_scores.scores.save(half, labels=labels_of))
-    names = (*always_measured(), *(evaluation.eval.metrics or ()))
+    names = dict.fromkeys((*always_measured(), *(evaluation.eval.metrics or ()), *evaluation.dataset.about.metrics))
     metrics = measure(scores, labels, labels_of.values(), names)
     of_decoded = measure(scores, labels, labels.tolist(), always_measured())
     silent = list(remarks.values()).count(SILENT) if data.has_audio and parts_of_scores.all_notes else None
