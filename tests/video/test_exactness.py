@@ -158,6 +158,7 @@ INDEXED = [
     *("h264 mp4", "h264 mkv", "h264 open groups, mp4", "h264 without B-frames, mp4", "h264 variable rate"),
     *("mpeg4 mp4", "mpeg4 with B-frames, mp4", "mpeg4 without sync samples", "h264 without sync samples"),
     *("hevc mp4", "av1 mp4", "av1 webm", "vp9 webm", "ffv1 mkv", "mjpeg mov", "prores mov"),
+    *("mpeg4 avi", "mpeg4 with B-frames, avi"),
 ]
 COUNTED = [
     *("h264 copied from avi into mp4", "mpeg4 with B-frames copied from avi into mkv", "mpeg4 not coded, mp4"),

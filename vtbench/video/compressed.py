@@ -405,7 +405,8 @@ class CompressedReader(VideoReader):
             raise self._error(
                 f"has frames that the next one is not predicted from (packet {self._disposable}); {REMEDY}"
             )
-        self._seconds = np.array(shown, np.float64) * float(self._stream.time_base)
+        times = [t for t, stamp in zip(index.stamps, index.pts, strict=True) if stamp is not None]
+        self._seconds = np.array(times, np.float64) * float(self._stream.time_base)
         firsts = [index.number[t] for t, intra in zip(index.pts, self._iframes, strict=True) if intra and t is not None]
         gops = list(itertools.pairwise([*firsts, len(shown)]))
         longest = max(last - first for first, last in gops)
