@@ -47,7 +47,8 @@ import numpy as np
 import torch
 from torchvision.transforms import InterpolationMode, v2
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import encoded
 
