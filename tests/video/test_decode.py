@@ -67,6 +67,13 @@ def test_time_stamps_are_used_where_they_can_be_trusted(numbered_file: tuple[str
         assert decoded <= 12
 
 
+def test_a_sequential_decode_after_a_seek_begins_at_the_start(numbered_file: tuple[str, Path]) -> None:
+    with VideoReader(numbered_file[1]) as reader:
+        expected = next(reader.sequential()).to_ndarray(format="rgb24")
+        reader.frames([reader.num_frames - 1])
+        assert np.array_equal(next(reader.sequential()).to_ndarray(format="rgb24"), expected)
+
+
 def test_two_seconds_with_sound(two_second_clip: Path) -> None:
     with av.open(str(two_second_clip)) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]

@@ -229,7 +229,7 @@ def _encode(file: Path, part: Path, recipe: _Recipe) -> int:
         rate = with_audio.streams.video[0].average_rate or Fraction(25)
         stream = _add_video(out, recipe, rate)
         begin = (with_audio.start_time or 0) / av.time_base
-        times = [] if reader.has_index else _times_by_rank(file)
+        times = [] if reader.has_index and with_audio.format.name != "avi" else _times_by_rank(file)
         audio = _audio(file, with_audio, out, begin)
         upcoming = next(audio, None)
         count, last = 0, -1

@@ -13,10 +13,10 @@ Two ways to get there, with equal pixels:
 
 What proves an index: every packet has a time stamp of its own; stamps go back where the stream reorders frames; no
 frame is shown before the first packet's; each packet holds a picture; and seeks go to packets whose own bits say that
-decoding may begin there (`packets.py`), whatever the container says. Avi has no times of display: there the headers of
-the pictures say in which order they are shown (`mpeg4.py`). What is left is checked as frames come: if the one that a
-seek went to is no I-frame or is damaged, or one that was listed does not come, the index is dropped, and the frames are
-counted from the start, before any of them is handed out.
+decoding may begin there (`codecs/packets.py`), whatever the container says. Avi has no times of display: there the
+headers of the pictures say in which order they are shown (`codecs/mpeg4.py`). What is left is checked as frames come:
+if the one that a seek went to is no I-frame or is damaged, or one that was listed does not come, the index is dropped,
+and the frames are counted from the start, before any of them is handed out.
 
 Files that end early or are damaged where they are read are refused with a `VideoError`; no frame is ever made up. What
 cannot be noticed: bytes changed so that they are still valid code, since video formats carry no checksums (FFmpeg's
@@ -39,11 +39,11 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from vtbench.errors import VideoError
+from vtbench.video.codecs.mpeg4 import VopOrder
+from vtbench.video.codecs.packets import forgets_at_seek, packet_rules
 from vtbench.video.containers import broken_at, declared_size
 from vtbench.video.display import display_of
 from vtbench.video.files import BAD_INPUT, reason
-from vtbench.video.mpeg4 import VopOrder
-from vtbench.video.packets import forgets_at_seek, packet_rules
 
 __all__ = ["VideoReader"]
 
@@ -389,6 +389,7 @@ class VideoReader:
         index = self._index
         stamp = index.stamps[start]
         if stamp is not None:
+            self._fresh = False
             self._container.seek(stamp, stream=self._stream)  # also empties the decoder
             packets = self._container.demux(self._stream)
             first = next(packets, None)
@@ -397,6 +398,7 @@ class VideoReader:
                 if landed in index.keyframes and landed <= start:
                     return landed, itertools.chain([first], packets)
         self._open()
+        self._fresh = False
         assert self._container is not None
         return 0, self._container.demux(self._stream)
 

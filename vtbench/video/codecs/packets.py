@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import av
 
-from vtbench.video.h264 import Bits, nal_units, unescaped
+from vtbench.video.codecs.h264 import Bits, nal_units, unescaped
 
 __all__ = ["PacketRules", "forgets_at_seek", "packet_rules"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vtbench.video.h264 import Bits
+from vtbench.video.codecs.h264 import Bits
 
 __all__ = ["VopOrder"]
 
