@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import pickle
 import re
 import subprocess
@@ -65,6 +66,22 @@ def test_time_stamps_are_used_where_they_can_be_trusted(numbered_file: tuple[str
         "mpeg4 avi with B-frames",
     ):
         assert decoded <= 12
+
+
+def test_frames_do_not_wait_for_the_garbage_collector(numbered_file: tuple[str, Path]) -> None:
+    def frames() -> int:
+        return sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        with VideoReader(numbered_file[1]) as reader:
+            asked = range(reader.num_frames)
+            before = frames()
+            reader.frames(asked)
+            assert frames() - before <= 2
+    finally:
+        gc.enable()
 
 
 def test_a_sequential_decode_after_a_seek_begins_at_the_start(numbered_file: tuple[str, Path]) -> None:

@@ -37,7 +37,7 @@ from av.video.frame import PictureType
 
 from vtbench.video.codecs.h264 import H264Frames
 from vtbench.video.decode import VideoReader
-from vtbench.video.display import Display, display_of
+from vtbench.video.display import Display, display_of, forget_side_data
 from vtbench.video.motion import accumulate, block_vectors, compensate_bilinear, compensate_whole, pad, spread
 from vtbench.video.triplets import Gop, TripletArrays, Triplets, packed
 
@@ -56,8 +56,6 @@ REMEDY = "re-encode it: vtbench data prepare --mpeg4 SOURCE TARGET"
 CODECS = ("mpeg4", "h264", "mpeg2video", "h263", "h263p", "flv1", "wmv2")
 
 _AT_ONCE = 12  # frames whose vectors are taken to the grid together
-
-_BLANK = av.VideoFrame(16, 16, "gray")
 
 
 class CompressedReader(VideoReader):
@@ -312,9 +310,7 @@ class CompressedReader(VideoReader):
             self._refuse_picture(number, frame, gop)
             gop.move_on(number, frame)
             yield number, frame, gop
-            # A frame and its side data hold each other (PyAV 18): hundreds of them, at times gigabytes, would wait for
-            # the garbage collector, and the decoder work in ever new memory. Now they hold this one, which is blank.
-            frame.side_data.__init__(_BLANK)
+            forget_side_data(frame)
             last = number
 
     def _records(self, frame: av.VideoFrame) -> Buffer | None:

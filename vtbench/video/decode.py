@@ -42,7 +42,7 @@ from vtbench.errors import VideoError
 from vtbench.video.codecs.mpeg4 import VopOrder
 from vtbench.video.codecs.packets import forgets_at_seek, packet_rules
 from vtbench.video.containers import broken_at, declared_size
-from vtbench.video.display import display_of
+from vtbench.video.display import display_of, forget_side_data
 from vtbench.video.files import BAD_INPUT, reason
 
 __all__ = ["VideoReader"]
@@ -409,4 +409,6 @@ class VideoReader:
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 (H, W, 3) as displayed."""
         rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return display_of(frame, self.path).picture(rgb)
+        display = display_of(frame, self.path)
+        forget_side_data(frame)
+        return display.picture(rgb)
