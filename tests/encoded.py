@@ -100,6 +100,25 @@ def numbered(n: int) -> Iterable[np.ndarray]:
     return (numbered_frame(i) for i in range(n))
 
 
+def copied(source: Path, target: Path, *, first_key: int = 0, in_coding_order: bool = False) -> Path:
+    """Packets of `source` from its keyframe number `first_key` on, without decoding. With `in_coding_order` their
+    stamps are those of the order of coding, as a copy from avi leaves them."""
+    with av.open(str(source)) as src, av.open(str(target), "w") as out:
+        stream = src.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        keys = 0
+        for count, packet in enumerate(packet for packet in src.demux(stream) if packet.size):
+            keys += packet.is_keyframe
+            if keys <= first_key:
+                continue
+            if in_coding_order:
+                ticks = round(1 / (25 * packet.time_base))
+                packet.pts = packet.dts = count * ticks
+            packet.stream = copy
+            out.mux(packet)
+    return target
+
+
 def remux_from(source: Path, target: Path, seconds: float) -> Path:
     """Copy `source` from a time on without decoding, as `ffmpeg -ss T -c copy` does: packets from the keyframe before
     T, and an edit list that hides those shown before T."""

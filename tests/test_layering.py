@@ -98,7 +98,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
     "datasets/prepare": {
         "__init__": {"folder", "h264", "mpeg4"},
         "folder": {"encode", "files", "h264", "lists"},
-        "encode": {"audio", "files", "times"},
+        "encode": {"audio", "files"},
         "lists": {"files"},
         "h264": {"pictures"},
         "mpeg4": {"pictures"},

@@ -12,8 +12,9 @@ import encoded
 import numpy as np
 import pytest
 
-from vtbench.audio.waveform import LONGEST_S, SAMPLE_RATE, Audio, _picture, read_audio
+from vtbench.audio.waveform import LONGEST_S, SAMPLE_RATE, Audio, read_audio
 from vtbench.errors import VideoError
+from vtbench.video.times import picture_times
 
 
 def write(
@@ -374,7 +375,7 @@ def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate, frame.pts = 16000, 0
         out.mux([*track.encode(frame), *track.encode(None)])
-    refused(tmp_path / "only_sound.m4a", "has no video stream to align its audio with; give a video")
+    refused(tmp_path / "only_sound.m4a", "has no video stream; give a video")
 
 
 def test_time_stamps_that_are_a_little_off_leave_the_sound_whole(tmp_path: Path) -> None:
@@ -395,7 +396,8 @@ def test_the_picture_of_an_avi_begins_with_its_first_packet(codec: str, tmp_path
     """With B-frames FFmpeg gives its first picture the time of a later one; sound would be up to 0.12 s early."""
     options = {"bf": "2", "g": "12"} if codec == "mpeg4" else encoded.x264(12, "bframes=3:b-adapt=0")
     path = encoded.encode(tmp_path / "a.avi", encoded.numbered(30), codec=codec, options=options)
-    assert _picture(path) == pytest.approx((0, 30 / 25))
+    times = picture_times(path)
+    assert (times.start_s, times.end_s) == pytest.approx((0, 30 / 25))
 
 
 def test_a_track_that_is_announced_and_empty_is_no_sound(tmp_path: Path) -> None:

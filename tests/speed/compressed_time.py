@@ -24,7 +24,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-sys.path.extend([str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])])
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import encoded
 

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 
-sys.path.extend([str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])])
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import encoded
 from compressed_time import RATE, TIMED, moving_pictures

@@ -78,8 +78,9 @@ INDEXED = [
     "vp9 webm",
     "vp9 webm with hidden frames",
     "odd size, mkv",
+    "mpeg4 avi with B-frames",
 ]
-SEQUENTIAL = ["mpeg-ts", "raw h264", "mpeg4 avi with B-frames"]
+SEQUENTIAL = ["mpeg-ts", "raw h264"]
 
 
 @pytest.fixture(scope="session", params=INDEXED + SEQUENTIAL)

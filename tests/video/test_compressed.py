@@ -18,10 +18,11 @@ from av.codec.context import Flags, Flags2
 from av.video.frame import PictureType
 
 from vtbench.errors import VideoError
-from vtbench.video import compressed
+from vtbench.video.codecs import h264
+from vtbench.video.codecs.h264 import H264ParameterSet, h264_parameter_sets
 from vtbench.video.compressed import CompressedReader
-from vtbench.video.h264 import H264ParameterSet, h264_parameter_sets
 from vtbench.video.motion import accumulate, block_vectors, coviar_motion, coviar_residual
+from vtbench.video.triplets import Gop
 
 HEIGHT, WIDTH = 124, 172  # no multiples of 8: blocks reach over the right and lower border
 NUM_FRAMES = 15  # a GOP of 12 and one of 3
@@ -137,7 +138,28 @@ def test_blocks_off_the_grid_are_an_error(file_of: Callable[[str], Path]) -> Non
         wrong = vectors.copy()
         wrong[name][3] = value
         with pytest.raises(ValueError, match="grid"):
-            block_vectors(wrong, height=HEIGHT, width=WIDTH)
+            block_vectors([wrong], height=HEIGHT, width=WIDTH)
+
+
+@pytest.mark.parametrize("kind", ["mpeg4", "mpeg4, four vectors", "h264", "flv1"])
+def test_motion_alone_is_that_of_triplets_and_leaves_the_pixels_right(
+    kind: str, file_of: Callable[[str], Path]
+) -> None:
+    """Where only motion is wanted, pictures are decoded without their pixels."""
+    with CompressedReader(file_of(kind)) as reader:
+        whole = [(t.motion, t.intra) for t in reader.each_triplet()]
+        pixels = reader.frames([0, 3, 9])
+    asked = [1, 5, 7]
+    with CompressedReader(file_of(kind)) as reader:
+        for (motion, intra), (expected, without) in zip(reader.each_motion(), whole, strict=True):
+            assert np.array_equal(motion, expected) and np.array_equal(intra, without)
+        assert np.array_equal(reader.frames([0, 3, 9]), pixels)
+        assert np.array_equal(reader.motion(asked)[0], np.concatenate([whole[n][0] for n in asked]))
+        residuals = reader.triplets(asked).residuals
+        first = next(reader.sequential()).to_ndarray(format="rgb24")
+    assert np.array_equal(first, pixels[0])
+    with CompressedReader(file_of(kind)) as reader:
+        assert np.array_equal(reader.triplets(asked).residuals, residuals) and residuals.any()
 
 
 @pytest.mark.parametrize("kind", ["mpeg4", "h264", "flv1"])
@@ -618,7 +640,7 @@ REFUSED: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "avi, a long GOP": (
         "a.avi",
         lambda p: _encode(p, "mpeg4", {"g": "30"}, 30),
-        f"^has a GOP of more than 12 frames .*{PREPARE}",
+        f"^has a GOP of 30 frames, more than 12; .*{PREPARE}",
     ),
     "an edit list that hides an I-frame": (
         "a.mp4",
@@ -670,7 +692,7 @@ def test_pictures_of_kinds_that_no_encoder_here_makes(
 ) -> None:
     plain = {"pict_type": PictureType.P, "side_data": set(), "interlaced_frame": False}
     with CompressedReader(file_of("mpeg4")) as reader:
-        gop = compressed._Gop(0, {})
+        gop = Gop(0, {})
         reader._refuse_picture(3, SimpleNamespace(**plain), gop)  # type: ignore[arg-type]
         with pytest.raises(VideoError) as caught:
             reader._refuse_picture(3, SimpleNamespace(**plain | frame), gop)  # type: ignore[arg-type]
@@ -678,12 +700,17 @@ def test_pictures_of_kinds_that_no_encoder_here_makes(
 
 
 @pytest.mark.parametrize("side", ["crop_left", "crop_top"])
-def test_pictures_cut_at_their_left_or_top_are_refused(side: str, file_of: Callable[[str], Path]) -> None:
+def test_pictures_cut_at_their_left_or_top_are_refused(
+    side: str, file_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = H264ParameterSet(4, 1, interlaced=False, crop_left=0, crop_top=0)
-    with CompressedReader(file_of("h264")) as reader:
-        reader._refuse_h264([plain])
-        with pytest.raises(VideoError, match="is cut at its left or upper border"):
-            reader._refuse_h264([dataclasses.replace(plain, **{side: 1})])
+    path = file_of("h264")
+    monkeypatch.setattr(h264, "h264_parameter_sets", lambda _: [plain])
+    with CompressedReader(path) as reader:
+        assert reader.num_frames == NUM_FRAMES
+    monkeypatch.setattr(h264, "h264_parameter_sets", lambda _: [dataclasses.replace(plain, **{side: 1})])
+    with pytest.raises(VideoError, match=rf"{path.name}: is cut at its left or upper border; .*{PREPARE}"):
+        CompressedReader(path)
 
 
 def test_numbers_of_frames_are_looked_at_only_where_their_length_is_known(
@@ -691,7 +718,7 @@ def test_numbers_of_frames_are_looked_at_only_where_their_length_is_known(
 ) -> None:
     sets = h264_parameter_sets
     other = H264ParameterSet(13, 1, interlaced=False, crop_left=0, crop_top=0)
-    monkeypatch.setattr(compressed, "h264_parameter_sets", lambda extradata: [*sets(extradata), other])
+    monkeypatch.setattr(h264, "h264_parameter_sets", lambda extradata: [*sets(extradata), other])
     with CompressedReader(file_of("h264")) as reader:
         assert reader.num_frames == NUM_FRAMES
 
@@ -706,8 +733,8 @@ def test_packets_and_pictures_must_agree_on_iframes(
 
 
 def test_a_sampled_read_meets_the_same_refusals(tmp_path: Path) -> None:
-    path = tmp_path / "a.avi"
-    _encode(path, "mpeg4", {"g": "30"}, 30)
+    path = tmp_path / "a.flv"
+    _encode(path, "flv", {"g": "30"}, 30)
     with CompressedReader(path) as reader, pytest.raises(VideoError, match="GOP of more than 12"):
         reader.triplets([20])
     with CompressedReader(path, max_gop=30) as reader:

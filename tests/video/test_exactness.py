@@ -11,7 +11,7 @@ import av
 import encoded
 import numpy as np
 import pytest
-from encoded import encode, numbered, x264
+from encoded import copied, encode, numbered, x264
 
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader
@@ -28,25 +28,6 @@ def sequential(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "NONE"
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-
-
-def copied(source: Path, target: Path, *, first_key: int = 0, in_coding_order: bool = False) -> Path:
-    """Packets of `source` from its keyframe number `first_key` on, without decoding. With `in_coding_order` their
-    stamps are those of the order of coding, as a copy from avi leaves them."""
-    with av.open(str(source)) as src, av.open(str(target), "w") as out:
-        stream = src.streams.video[0]
-        copy = out.add_stream_from_template(stream)
-        keys = 0
-        for count, packet in enumerate(packet for packet in src.demux(stream) if packet.size):
-            keys += packet.is_keyframe
-            if keys <= first_key:
-                continue
-            if in_coding_order:
-                ticks = round(1 / (25 * packet.time_base))
-                packet.pts = packet.dts = count * ticks
-            packet.stream = copy
-            out.mux(packet)
-    return target
 
 
 def without_sync_samples(path: Path) -> Path:
@@ -158,6 +139,7 @@ INDEXED = [
     *("h264 mp4", "h264 mkv", "h264 open groups, mp4", "h264 without B-frames, mp4", "h264 variable rate"),
     *("mpeg4 mp4", "mpeg4 with B-frames, mp4", "mpeg4 without sync samples", "h264 without sync samples"),
     *("hevc mp4", "av1 mp4", "av1 webm", "vp9 webm", "ffv1 mkv", "mjpeg mov", "prores mov"),
+    *("mpeg4 avi", "mpeg4 with B-frames, avi"),
 ]
 COUNTED = [
     *("h264 copied from avi into mp4", "mpeg4 with B-frames copied from avi into mkv", "mpeg4 not coded, mp4"),
@@ -174,7 +156,7 @@ def test_the_fast_path_stays_where_the_file_proves_it(kind: str, tmp_path: Path)
 
 def test_a_frame_that_does_not_come_drops_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Had nothing been noticed in the packets, it would be when they are decoded."""
-    from vtbench.video import packets
+    from vtbench.video.codecs import packets
 
     path = not_coded(mpeg4(tmp_path, "mp4"), tmp_path / "n.mp4", {4, 5})
     monkeypatch.setattr(packets, "_MAX_VOP_NOT_CODED", 0)
@@ -186,7 +168,7 @@ def test_a_frame_that_does_not_come_drops_the_index(tmp_path: Path, monkeypatch:
 
 
 def test_a_seek_that_lands_on_no_iframe_drops_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vtbench.video.packets import PacketRules
+    from vtbench.video.codecs.packets import PacketRules
 
     path = without_sync_samples(encode(tmp_path / "m.mp4", numbered(NUM), codec="mpeg4", options={"g": "15"}))
     monkeypatch.setattr("vtbench.video.decode.packet_rules", lambda *_: PacketRules())
@@ -209,7 +191,7 @@ def test_compressed_reading_takes_iframes_by_their_own_bits(tmp_path: Path) -> N
 
 
 def test_compressed_reading_refuses_what_is_not_as_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vtbench.video.packets import PacketRules
+    from vtbench.video.codecs.packets import PacketRules
 
     path = encode(tmp_path / "m.mp4", numbered(NUM), codec="mpeg4", options={"g": "12", "bf": "0"})
     data = path.read_bytes()

@@ -25,6 +25,7 @@ import numpy as np
 
 from vtbench.errors import VideoError
 from vtbench.video.files import BAD_INPUT, open_video, reason
+from vtbench.video.times import picture_times
 
 __all__ = ["LONGEST_S", "SAMPLE_RATE", "Audio", "read_audio"]
 
@@ -78,42 +79,16 @@ def read_audio(path: str | Path) -> Audio:
     """
     path = Path(path)
     try:
-        start_s, end_s = _picture(path)
-        if end_s - start_s > LONGEST_S:
+        times = picture_times(path)
+        if times.end_s - times.start_s > LONGEST_S:
             raise VideoError(
                 path,
-                f"lasts {(end_s - start_s) / 3600:.1f} h by the time stamps of its picture, and at most"
+                f"lasts {(times.end_s - times.start_s) / 3600:.1f} h by the time stamps of its picture, and at most"
                 f" {LONGEST_S / 3600:g} h are read; write new time stamps if they jump, otherwise cut it into parts",
             )
-        return _audio(path, start_s, end_s - start_s)
+        return _audio(path, times.start_s, times.end_s - times.start_s)
     except BAD_INPUT as error:
         raise VideoError(path, f"{reason(error)}; check the path, or get the file again") from error
-
-
-def _picture(path: Path) -> tuple[float, float]:
-    """When the first frame is shown and when the last one ends (s), in the file's time."""
-    with open_video(path) as container:
-        if not container.streams.video:
-            raise VideoError(path, "has no video stream to align its audio with; give a video")
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
-        tick_s = float(stream.time_base) if stream.time_base else 0.0
-        # Avi counts packets as they are coded: where frames are reordered, only that says when a frame is shown.
-        coded = container.format.name == "avi"
-        start_s, end_s = None, 0.0
-        for packet in container.demux(stream):
-            stamp = packet.dts if coded else packet.pts
-            if start_s is None and coded and packet.size and stamp is not None:
-                start_s = stamp * tick_s
-            if start_s is None:  # the decoder alone knows which frame comes out first
-                start_s = next((frame.time or 0.0 for frame in packet.decode()), None)
-            if packet.size and not packet.is_discard:
-                shown_s = end_s if stamp is None else stamp * tick_s
-                end_s = max(end_s, shown_s + (packet.duration * tick_s if packet.duration else frame_s))
-    if start_s is None:
-        raise VideoError(path, "has no video frames; get the file again, or leave it out")
-    return start_s, max(end_s, start_s)
 
 
 def _audio(path: Path, picture_start_s: float, picture_s: float) -> Audio:

@@ -33,6 +33,7 @@ __all__ = [
     "Unreadable",
     "train_loader",
     "view_loader",
+    "views_of",
 ]
 
 # First numbers of the seeds of the kinds of draws, which must not share random numbers; HOLDOUT is the data module's.
@@ -308,9 +309,24 @@ class TestVideos(Dataset[dict[str, Any]]):
         if note:
             item["note"] = note
         crops = self.transform(frames)  # (crops, U, 3, S, S)
-        # (crops, clips, T, 3, S, S), then (clips * crops, T, 3, S, S)
-        views = map_modalities(lambda x: x[:, torch.from_numpy(which)].transpose(0, 1).flatten(0, 1), crops)
+        views = map_modalities(lambda x: views_of(x, which), crops)
         return item | {"views": views, "distinct_views": _distinct(crops, which)}
+
+
+def views_of(crops: Tensor, which: np.ndarray) -> Tensor:
+    """The views of a video, (clips * crops, T, ...), crops of a clip side by side.
+
+    crops: (crops, U, ...), the crops of U frames; which: (clips, T), the frame of each place in each clip.
+    """
+    num_crops, num_frames = crops.shape[:2]
+    frames = crops.flatten(0, 1)
+    places = np.arange(num_crops)[:, None] * num_frames + which[:, None]  # (clips, crops, T)
+    like = torch.empty_like(frames[0])  # with its order of dimensions in memory
+    # Memory from numpy comes in large pages, and these are the largest arrays of all: a hundred megabytes and more.
+    memory = torch.from_numpy(np.empty((places.size, like.numel()), like.numpy().dtype))
+    views = memory.as_strided((places.size, *like.shape), (like.numel(), *like.stride()))
+    torch.index_select(frames, 0, torch.from_numpy(places.reshape(-1)), out=views)
+    return views.unflatten(0, (-1, which.shape[1]))
 
 
 def _distinct(crops: Clips, which: np.ndarray) -> int:

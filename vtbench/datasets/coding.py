@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
-
 from vtbench.datasets.manifests import Entry
 from vtbench.errors import VideoError
-from vtbench.video.files import BAD_INPUT, reason
+from vtbench.video.files import BAD_INPUT, open_video, reason
 from vtbench.video.stills import FrameFolder
 
 __all__ = ["coding_of", "sample_of_codings"]
@@ -28,7 +26,7 @@ def coding_of(file: Path) -> str:
             height, width = folder.frames([0]).shape[1:3]
         return f"jpeg {width}x{height}"
     try:
-        with av.open(str(file), metadata_errors="ignore") as container:
+        with open_video(file) as container:
             stream = container.streams.video[0]
             codec = stream.codec_context
             rate = f" {float(stream.average_rate):.4g}" if stream.average_rate else ""

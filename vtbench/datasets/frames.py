@@ -15,7 +15,7 @@ from vtbench.video.decode import VideoReader
 from vtbench.video.files import version
 from vtbench.video.stills import FrameFolder
 
-__all__ = ["SILENT", "Choose", "DecodedFrames", "FrameSource", "open_video"]
+__all__ = ["SILENT", "Choose", "DecodedFrames", "FrameSource", "open_reader"]
 
 Choose = Callable[[int], np.ndarray]
 """From the number of frames in a video to the numbers of those that are wanted, in any shape."""
@@ -50,14 +50,14 @@ class DecodedFrames:
     def __call__(self, file: Path, choose: Choose, /) -> tuple[Tensor, np.ndarray, None]:
         """The frames asked for, as FrameSource has it. Raises VideoError."""
         if self.cache is None:
-            with open_video(file) as reader:
+            with open_reader(file) as reader:
                 numbers, which = np.unique(wanted := choose(reader.num_frames), return_inverse=True)
                 pixels = reader.frames(numbers)
         else:
             key = ("frames", *version(file))
             video = self.cache.get(key)
             if video is None:
-                with open_video(file) as reader:
+                with open_reader(file) as reader:
                     video = reader.frames(range(reader.num_frames))
                 self.cache.put(key, video, video.nbytes)
             numbers, which = np.unique(wanted := choose(len(video)), return_inverse=True)
@@ -65,6 +65,6 @@ class DecodedFrames:
         return torch.from_numpy(pixels).permute(0, 3, 1, 2), which.reshape(wanted.shape), None
 
 
-def open_video(file: Path) -> VideoReader | FrameFolder:
+def open_reader(file: Path) -> VideoReader | FrameFolder:
     """A reader of a video file, or of a folder of JPEG frames. Raises VideoError."""
     return FrameFolder(file) if file.is_dir() else VideoReader(file)

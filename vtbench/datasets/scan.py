@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from vtbench.datasets.coding import coding_of
-from vtbench.datasets.frames import open_video
+from vtbench.datasets.frames import open_reader
 from vtbench.datasets.manifests import Entry
 from vtbench.datasets.quarantine import state_of
 from vtbench.errors import DataError, VideoError, in_one_line
@@ -134,7 +134,7 @@ def scan_one(entry: Entry) -> Scanned:
     coding, count = "", 0
     try:
         coding = coding_of(entry.file)
-        with open_video(entry.file) as reader:
+        with open_reader(entry.file) as reader:
             if isinstance(reader, VideoReader) and not reader.has_index:
                 count = reader.num_frames  # which decodes them
             else:

@@ -253,8 +253,9 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
 def metrics_of(row: Row) -> list[str]:
     """The names of what a test of the row measures: those of every test, those that its `eval.metrics` ask for, and
     those that the users of its data sets report."""
-    asked = [metric for spec in row.recipes.values() if spec.recipe.eval for metric in spec.recipe.eval.metrics or ()]
-    asked += [metric for spec in row.recipes.values() for metric in load_dataset(spec.recipe.data.dataset).about.metrics]
+    asked = []
+    for recipe in (spec.recipe for spec in row.recipes.values()):
+        asked += [*((recipe.eval and recipe.eval.metrics) or ()), *load_dataset(recipe.data.dataset).about.metrics]
     return list(dict.fromkeys([*always_measured(), *map(called, asked)]))
 
 

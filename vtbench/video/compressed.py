@@ -20,33 +20,31 @@ Sign: vectors point BACK to the reference, as FFmpeg has it: prediction(x, y) = 
 Intra blocks, which have no vector, count as zero motion in both; `intra` says where they are.
 
 Letters: U frames asked for, H W the frame's sides in pixels. The fields and predictions are made in motion.py, H.264's
-headers read in h264.py.
+headers read in codecs/h264.py.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import av
 import numpy as np
 from av.codec.context import Flags, Flags2
 from av.video.frame import PictureType
 
+from vtbench.video.codecs.h264 import H264Frames
 from vtbench.video.decode import VideoReader
-from vtbench.video.display import Display, display_of
-from vtbench.video.h264 import Bits, H264ParameterSet, h264_parameter_sets, nal_units, parameter_set, unescaped
+from vtbench.video.display import Display, display_of, forget_side_data
 from vtbench.video.motion import accumulate, block_vectors, compensate_bilinear, compensate_whole, pad, spread
-from vtbench.video.triplets import TripletArrays, Triplets
+from vtbench.video.triplets import Gop, TripletArrays, Triplets, packed
 
-__all__ = [
-    "CompressedReader",
-    "Convention",
-    "Triplets",
-]
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["CompressedReader", "Convention", "Triplets"]
 
 Convention = Literal["previous", "iframe"]
 Compensation = Literal["whole", "bilinear"]
@@ -57,25 +55,7 @@ REMEDY = "re-encode it: vtbench data prepare --mpeg4 SOURCE TARGET"
 # Codecs, by FFmpeg's names, whose vectors it hands out and were looked into. HEVC, VP8, VP9, AV1 and Theora give none.
 CODECS = ("mpeg4", "h264", "mpeg2video", "h263", "h263p", "flv1", "wmv2")
 
-_BLANK = av.VideoFrame(16, 16, "gray")
-
-
-@dataclass
-class _Gop:
-    """The GOP that is being read, up to the current frame."""
-
-    first: int
-    frames: dict[int, av.VideoFrame]  # by number: the I-frame, the one before the current, the current
-    pictures: dict[int, np.ndarray] = field(default_factory=dict)  # those of them that were asked for
-    moves: list[tuple[np.ndarray, int]] = field(default_factory=list)  # vectors not yet in `sources`
-    sources: np.ndarray | None = None
-
-    def move_on(self, number: int, frame: av.VideoFrame) -> None:
-        """Make this the current frame."""
-        for kept in (self.frames, self.pictures):
-            for old in kept.keys() - {self.first, number - 1}:
-                del kept[old]
-        self.frames[number] = frame
+_AT_ONCE = 12  # frames whose vectors are taken to the grid together
 
 
 class CompressedReader(VideoReader):
@@ -94,6 +74,7 @@ class CompressedReader(VideoReader):
     def __init__(self, path: str | Path, *, max_gop: int = 12) -> None:
         self.max_gop = max_gop
         self._gops: list[tuple[int, int]] | None = None
+        self._decodes_pixels = True
         super().__init__(path)
         try:
             if self._index is not None:
@@ -109,7 +90,7 @@ class CompressedReader(VideoReader):
         if self._gops is None:
             firsts: list[int] = []
             times: list[float | None] = []
-            for number, frame, _ in self._pictures(None):
+            for number, frame, _ in self._pictures(None, pixels=False):
                 if _is_iframe(frame):
                     firsts.append(number)
                 times.append(frame.time)
@@ -166,7 +147,18 @@ class CompressedReader(VideoReader):
         self, *, convention: Convention = "previous", sign: Sign = "ffmpeg"
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """What `motion` gives for each frame of the file in turn (U = 1), from one pass and with little memory."""
-        return ((read.motion, read.intra) for read in self._frame_by_frame(convention, sign, None))
+        frames = self._vectors_as_coded(sign) if convention == "previous" else None
+        return ((read.motion, read.intra) for read in frames or self._frame_by_frame(convention, sign, None))
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """As VideoReader's."""
+        self._decode(pixels=True)
+        return super().frames(indices)
+
+    def sequential(self) -> Iterator[av.VideoFrame]:
+        """As VideoReader's."""
+        self._decode(pixels=True)
+        return super().sequential()
 
     # -- one pass -----------------------------------------------------------------------------------------------------
 
@@ -182,7 +174,7 @@ class CompressedReader(VideoReader):
             raise IndexError(f"{self.path}: frames {numbers.min()} to {numbers.max()} asked of {known}")
         distinct = {int(n): np.flatnonzero(numbers == n) for n in np.unique(numbers)}
         read, display = None, Display()
-        for number, frame, gop in self._pictures(sorted(distinct)):
+        for number, frame, gop in self._pictures(sorted(distinct), pixels=compensation is not None):
             if convention == "iframe" and number != gop.first:
                 gop.moves.append(self._vectors(frame)[::2])
             if number not in distinct:
@@ -209,11 +201,11 @@ class CompressedReader(VideoReader):
 
     def _frame_by_frame(self, convention: str, sign: str, compensation: str | None) -> Iterator[TripletArrays]:
         _refuse_arguments(convention, sign, compensation)
-        for number, frame, gop in self._pictures(None):
+        pixels = compensation is not None
+        for number, frame, gop in self._pictures(None, pixels=pixels):
             if convention == "iframe" and number != gop.first:
                 gop.moves.append(self._vectors(frame)[::2])
-            iframe = None if compensation is None else self._picture(gop, gop.first)
-            pixels = compensation is not None
+            iframe = self._picture(gop, gop.first) if pixels else None
             read = TripletArrays(np.array([number]), frame.height, frame.width, pixels=pixels, iframe=iframe)
             self._fill(read, 0, number, gop, convention, sign, compensation)
             yield read.displayed(display_of(frame, self.path))
@@ -223,7 +215,7 @@ class CompressedReader(VideoReader):
         read: TripletArrays,
         slot: int,
         number: int,
-        gop: _Gop,
+        gop: Gop,
         convention: str,
         sign: str,
         compensation: str | None,
@@ -241,7 +233,7 @@ class CompressedReader(VideoReader):
             spread(intra, read.intra[slot])
         if convention == "previous":
             signed = -blocks if sign == "coviar" else blocks
-            spread(signed.astype(np.float32) / np.float32(scale), read.motion[slot])
+            spread(np.divide(signed, scale, dtype=np.float32), read.motion[slot])
             if compensation is not None:
                 compensate = compensate_bilinear if compensation == "bilinear" else compensate_whole
                 prediction = compensate(pad(self._picture(gop, number - 1)), blocks, scale)
@@ -264,8 +256,36 @@ class CompressedReader(VideoReader):
             residual = read.packed_residuals[slot].reshape(height, 4 * width)
             np.subtract(shown, prediction.view(np.uint8), out=residual, dtype=np.int16)
 
-    def _pictures(self, asked: Sequence[int] | None) -> Iterator[tuple[int, av.VideoFrame, _Gop]]:
+    def _vectors_as_coded(self, sign: str) -> Iterator[TripletArrays]:
+        """Frame by frame, but taking several to their grids at once: numpy takes longer to begin than for one."""
+        _refuse_arguments("previous", sign, None)
+        waiting: list[tuple[int, Display, bytes | None]] = []
+        sides = 0, 0
+        for number, frame, _ in self._pictures(None, pixels=False):
+            if waiting and (len(waiting) == _AT_ONCE or sides != (frame.height, frame.width)):
+                yield from self._spread(waiting, sign, *sides)
+                waiting = []
+            sides = frame.height, frame.width
+            records = self._records(frame)
+            waiting.append((number, display_of(frame, self.path), None if records is None else bytes(records)))
+        if waiting:
+            yield from self._spread(waiting, sign, *sides)
+
+    def _spread(
+        self, waiting: list[tuple[int, Display, bytes | None]], sign: str, height: int, width: int
+    ) -> Iterator[TripletArrays]:
+        blocks, intra, scale = self._blocks([records for *_, records in waiting], height, width)
+        moves = np.divide(-blocks if sign == "coviar" else blocks, scale, dtype=np.float32)
+        for (number, display, _), move, without in zip(waiting, moves, intra, strict=True):
+            read = TripletArrays(np.array([number]), height, width, pixels=False)
+            spread(move, read.motion[0])
+            if without.any():
+                spread(without, read.intra[0])
+            yield read.displayed(display)
+
+    def _pictures(self, asked: Sequence[int] | None, *, pixels: bool) -> Iterator[tuple[int, av.VideoFrame, Gop]]:
         """(number, frame, its GOP) of at least the asked frames and all before them in their GOPs; None: of all."""
+        self._decode(pixels=pixels)
         if self._index is not None and asked is not None:
             assert self._gops is not None
             needed: set[int] = set()
@@ -275,7 +295,7 @@ class CompressedReader(VideoReader):
                 needed.update(range(first, number + 1))
             frames = self._indexed(needed)
         else:
-            frames = enumerate(self.sequential())
+            frames = enumerate(super().sequential())
         gop, last = None, -1
         starts = None if self._gops is None else {first for first, _ in self._gops}
         for number, frame in frames:
@@ -284,39 +304,35 @@ class CompressedReader(VideoReader):
                     f"has an I-frame where its packets show none, or none where they do ({number}); {REMEDY}"
                 )
             if _is_iframe(frame):
-                gop = _Gop(number, {})
+                gop = Gop(number, {})
             elif gop is None or number != last + 1:
                 raise self._error(f"frame {number} does not follow an I-frame; {REMEDY}")
             self._refuse_picture(number, frame, gop)
             gop.move_on(number, frame)
             yield number, frame, gop
-            # A frame and its side data hold each other (PyAV 18): hundreds of them, at times gigabytes, would wait for
-            # the garbage collector, and the decoder work in ever new memory. Now they hold this one, which is blank.
-            frame.side_data.__init__(_BLANK)
+            forget_side_data(frame)
             last = number
 
-    def _vectors(self, frame: av.VideoFrame) -> tuple[np.ndarray, np.ndarray, int]:
+    def _records(self, frame: av.VideoFrame) -> Buffer | None:
         found = frame.side_data.get("MOTION_VECTORS")
         if found is None and self._stream.codec_context.has_b_frames and self._stream.codec_context.name != "h264":
             raise self._error(f"holds back frames, of which the last comes without vectors; {REMEDY}")
+        return found
+
+    def _vectors(self, frame: av.VideoFrame) -> tuple[np.ndarray, np.ndarray, int]:
+        blocks, intra, scale = self._blocks([self._records(frame)], frame.height, frame.width)
+        return blocks[0], intra[0], scale
+
+    def _blocks(self, records: list[Buffer | None], height: int, width: int) -> tuple[np.ndarray, np.ndarray, int]:
         try:
-            vectors = None if found is None else found.to_ndarray()
-            return block_vectors(vectors, height=frame.height, width=frame.width)
+            return block_vectors(records, height=height, width=width)
         except ValueError as error:
             raise self._error(f"{error}; {REMEDY}") from error
 
-    def _picture(self, gop: _Gop, number: int) -> np.ndarray:
+    def _picture(self, gop: Gop, number: int) -> np.ndarray:
         """uint32 (H, W) of a frame that the GOP keeps, as stored: red, green, blue and a byte without meaning."""
         if number not in gop.pictures:
-            frame = gop.frames[number]
-            # Not rgba: for widths such as 340 swscale leaves the last four columns of it unwritten. Here the fourth
-            # byte of a pixel is the first of the next.
-            plane = self._rgb.reformat(frame, format="rgb24", threads=1).planes[0]
-            data = np.frombuffer(memoryview(plane), np.uint8)
-            if plane.line_size == 3 * frame.width:
-                data = np.append(data, np.uint8(0))
-            strides = (plane.line_size, 3)
-            gop.pictures[number] = np.ndarray((frame.height, frame.width), np.uint32, data, strides=strides).copy()
+            gop.pictures[number] = packed(self._rgb.reformat(gop.frames[number], format="rgb24", threads=1))
         return gop.pictures[number]
 
     # -- refusals -----------------------------------------------------------------------------------------------------
@@ -328,85 +344,66 @@ class CompressedReader(VideoReader):
         if name not in CODECS:
             raise self._error(f"{name} gives no usable motion vectors; {REMEDY}")
         context.flags2 |= Flags2.export_mvs
+        self._set_options()
         # Frames come out at once. Of a frame held back to the end, as for B-frames, FFmpeg forgets the vectors.
         context.flags |= Flags.low_delay
-        self._disposable: int | None = None
-        self._iframes: list[bool] = []  # of the packets seen
-        self._nal_length = 0
-        self._frame_num: int | None = None  # H.264's count of frames that others refer to
-        self._frame_num_bits: int | None = None
+        self._h264 = None
+        self._marked: list[bool] = []  # which packets seen are I-frames, other than H.264's
         if name == "h264":
-            extradata = context.extradata or b""
-            # avcC: packets begin their units with a length of this many bytes; otherwise with a start code.
-            self._nal_length = (extradata[4] & 3) + 1 if extradata[:1] == b"\x01" else 0
-            self._refuse_h264(h264_parameter_sets(extradata))
+            try:
+                self._h264 = H264Frames(bytes(context.extradata or b""))
+            except ValueError as error:
+                raise self._error(f"{error}; {REMEDY}") from error
 
-    def _refuse_h264(self, parameter_sets: list[H264ParameterSet]) -> None:
-        if not parameter_sets:
-            raise self._error(f"states no number of reference frames (no SPS in its header); {REMEDY}")
-        # Which set a frame uses is not looked up: where they disagree, its number is not known.
-        lengths = {p.frame_num_bits for p in parameter_sets}
-        lengths |= set() if self._frame_num_bits is None else {self._frame_num_bits}
-        self._frame_num_bits = lengths.pop() if len(lengths) == 1 else 0
-        references = max(p.max_num_ref_frames for p in parameter_sets)
-        if references > 1:
-            raise self._error(f"uses up to {references} reference frames, and no vector says which; {REMEDY}")
-        if any(p.interlaced for p in parameter_sets):
-            raise self._error(f"is coded for interlaced pictures; {REMEDY}")
-        if any(p.crop_left or p.crop_top for p in parameter_sets):
-            raise self._error(f"is cut at its left or upper border; {REMEDY}")
+    def _decode(self, *, pixels: bool) -> None:
+        """Have the next frames decoded with or without their pixels."""
+        if pixels != self._decodes_pixels:
+            self._decodes_pixels = pixels
+            if self._stream.codec_context.is_open:
+                self._open()
+            else:
+                self._set_options()
+
+    def _set_options(self) -> None:
+        # No vector depends on a pixel. FFmpeg then leaves out what takes a fifth of its time.
+        without = {} if self._decodes_pixels else {"skip_idct": "all", "skip_loop_filter": "all"}
+        self._stream.codec_context.options = without
 
     def _inspect(self, packet: av.Packet) -> None:
         """Notice I-frames, and H.264 frames that no other refers to: what follows them is not predicted from them."""
-        if self._stream.codec_context.name != "h264":
-            self._iframes.append(packet.is_keyframe and self._rules.is_start(packet))
+        if self._h264 is None:
+            self._marked.append(packet.is_keyframe and self._rules.is_start(packet))
             return
-        # Containers mark only the I-frames at which one may begin to watch. With a single reference frame, all do.
-        only_i, counted = True, False
-        for unit in nal_units(bytes(packet), self._nal_length):
-            kind = unit[0] & 31
-            if kind == 7:  # other parameters from here on
-                self._refuse_h264([parameter_set(unit)])
-            if kind in (1, 5):  # a slice; bits 5 and 6 are nal_ref_idc
-                bits = Bits(unescaped(unit[1:24]))
-                bits.exp_golomb()  # first_mb_in_slice
-                only_i = only_i and bits.exp_golomb() % 5 == 2  # slice_type
-                if not unit[0] & 0x60 and self._disposable is None:
-                    self._disposable = len(self._iframes)
-                if self._frame_num_bits and not counted:
-                    counted = True
-                    bits.exp_golomb()  # pic_parameter_set_id
-                    self._refuse_gap(bits.number(self._frame_num_bits), at_start=kind == 5)
-        self._iframes.append(only_i)
+        try:
+            missing = self._h264.add(bytes(packet))
+        except ValueError as error:
+            raise self._error(f"{error}; {REMEDY}") from error
+        if missing:
+            count = len(self._h264.iframes) - 1
+            raise self._error(f"lacks a frame before packet {count}; get the file again, or {REMEDY}")
 
-    def _refuse_gap(self, frame_num: int, *, at_start: bool) -> None:
-        """Every frame that is referred to has the number after that of the one before, 0 where decoding may start
-        (ITU-T H.264, 7.4.3). Where every frame is, a gap is a frame that is gone, which FFmpeg makes up without a
-        word."""
-        count = 1 << (self._frame_num_bits or 0)
-        expected = None if at_start or self._frame_num is None else (self._frame_num + 1) % count
-        self._frame_num = frame_num
-        if expected not in (None, frame_num) and self._disposable is None:
-            raise self._error(f"lacks a frame before packet {len(self._iframes)}; get the file again, or {REMEDY}")
+    def _refuse_disposable(self) -> None:
+        packet = None if self._h264 is None else self._h264.disposable
+        if packet is not None:
+            raise self._error(f"has frames that the next one is not predicted from (packet {packet}); {REMEDY}")
 
     def _listed_gops(self) -> list[tuple[int, int]]:
         """The GOPs by the packets alone, where each is a frame."""
         index = self._index
         assert index is not None
+        iframes = self._marked if self._h264 is None else self._h264.iframes
         whole = False  # whether an I-frame has been shown since frames were hidden
-        for stamp, intra in zip(index.pts, self._iframes, strict=True):
+        for stamp, intra in zip(index.pts, iframes, strict=True):
             whole = stamp is not None and (whole or intra)
             if stamp is not None and not whole:
                 raise self._error(f"hides frames that later ones are predicted from (by its edit list); {REMEDY}")
         shown = [stamp for stamp in index.pts if stamp is not None]
         if any(later < stamp for stamp, later in itertools.pairwise(shown)):
             raise self._error(f"has B-frames; {REMEDY}")
-        if self._disposable is not None:
-            raise self._error(
-                f"has frames that the next one is not predicted from (packet {self._disposable}); {REMEDY}"
-            )
-        self._seconds = np.array(shown, np.float64) * float(self._stream.time_base)
-        firsts = [index.number[t] for t, intra in zip(index.pts, self._iframes, strict=True) if intra and t is not None]
+        self._refuse_disposable()
+        times = [t for t, stamp in zip(index.stamps, index.pts, strict=True) if stamp is not None]
+        self._seconds = np.array(times, np.float64) * float(self._stream.time_base)
+        firsts = [index.number[t] for t, intra in zip(index.pts, iframes, strict=True) if intra and t is not None]
         gops = list(itertools.pairwise([*firsts, len(shown)]))
         longest = max(last - first for first, last in gops)
         if longest > self.max_gop:
@@ -418,16 +415,13 @@ class CompressedReader(VideoReader):
         if all(last - first == 1 for first, last in gops):
             raise self._error(f"has no P-frames, only {len(gops)} I-frames; {REMEDY}")
 
-    def _refuse_picture(self, number: int, frame: av.VideoFrame, gop: _Gop) -> None:
+    def _refuse_picture(self, number: int, frame: av.VideoFrame, gop: Gop) -> None:
         kind = frame.pict_type
         if kind in (PictureType.B, PictureType.BI):
             raise self._error(f"has B-frames; {REMEDY}")
         if kind not in (PictureType.I, PictureType.P):
             raise self._error(f"has frames with global motion (frame {number}); {REMEDY}")
-        if self._disposable is not None:
-            raise self._error(
-                f"has frames that the next one is not predicted from (packet {self._disposable}); {REMEDY}"
-            )
+        self._refuse_disposable()
         if kind == PictureType.I and "MOTION_VECTORS" in frame.side_data:
             raise self._error(f"mixes I and P in one picture (frame {number}); {REMEDY}")
         if frame.interlaced_frame:

@@ -5,17 +5,18 @@ Frame number n is the n-th frame that comes out of a sequential decode, in displ
 
 Two ways to get there, with equal pixels:
 
-- By index, for mov/mp4 and matroska/webm files whose packets prove it: the packets are listed once without decoding,
-  seeks skip whole groups of pictures, and frames nobody asked for are left undecoded where no other frame needs them
-  (FFmpeg's `skip_frame=NONREF`).
-- Sequentially, for everything else (avi, mpeg-ts, raw streams): decoded from the start and counted. Here asking for
-  `num_frames` costs a decode of its own.
+- By index, for mov/mp4 and matroska/webm files, and MPEG-4 part 2 in avi, whose packets prove it: the packets are
+  listed once without decoding, seeks skip whole groups of pictures, and frames nobody asked for are left undecoded
+  where no other frame needs them (FFmpeg's `skip_frame=NONREF`).
+- Sequentially, for everything else (other avi, mpeg-ts, raw streams): decoded from the start and counted. Here asking
+  for `num_frames` costs a decode of its own.
 
 What proves an index: every packet has a time stamp of its own; stamps go back where the stream reorders frames; no
 frame is shown before the first packet's; each packet holds a picture; and seeks go to packets whose own bits say that
-decoding may begin there (`packets.py`), whatever the container says. What is left is checked as frames come: if the one
-that a seek went to is no I-frame or is damaged, or one that was listed does not come, the index is dropped, and the
-frames are counted from the start, before any of them is handed out.
+decoding may begin there (`codecs/packets.py`), whatever the container says. Avi has no times of display: there the
+headers of the pictures say in which order they are shown (`codecs/mpeg4.py`). What is left is checked as frames come:
+if the one that a seek went to is no I-frame or is damaged, or one that was listed does not come, the index is dropped,
+and the frames are counted from the start, before any of them is handed out.
 
 Files that end early or are damaged where they are read are refused with a `VideoError`; no frame is ever made up. What
 cannot be noticed: bytes changed so that they are still valid code, since video formats carry no checksums (FFmpeg's
@@ -39,10 +40,11 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from vtbench.errors import VideoError
+from vtbench.video.codecs.mpeg4 import VopOrder
+from vtbench.video.codecs.packets import forgets_at_seek, packet_rules
 from vtbench.video.containers import broken_at, declared_size
-from vtbench.video.display import display_of
+from vtbench.video.display import display_of, forget_side_data
 from vtbench.video.files import BAD_INPUT, open_video, reason
-from vtbench.video.packets import forgets_at_seek, packet_rules
 
 __all__ = ["VideoReader"]
 
@@ -58,15 +60,17 @@ class _Index:
     """The video packets of a file in decoding order, and the frame numbers of their time stamps.
 
     pts: (P,) time stamps in stream ticks of the packets that become frames, or None for those that do not (edit lists
-    mark them as to be discarded). number: time stamp to frame number. start: for each packet, the packet from which
-    decoding must begin for it to be exact.
+    mark them as to be discarded); for avi, frame numbers in their place. stamps: those that the container is asked for
+    in a seek, for avi in the order of coding. number: time stamp to frame number.
     """
 
-    def __init__(self, pts: list[int | None], keyframes: list[int]) -> None:
-        self.pts = pts
+    def __init__(self, pts: list[int | None], stamps: list[int | None], keyframes: list[int]) -> None:
+        self.pts, self.stamps = pts, stamps
+        self.renumbers = stamps is not pts
         ordered = sorted(t for t in pts if t is not None)
         self.number = {t: n for n, t in enumerate(ordered)}
         self.position = {n: i for i, t in enumerate(pts) if t is not None for n in (self.number[t],)}
+        self.at_stamp = {t: i for i, t in enumerate(stamps) if t is not None}
         self.keyframes = keyframes
 
     def start_of(self, position: int) -> int:
@@ -159,32 +163,37 @@ class VideoReader:
         if min(distinct) < 0 or (known is not None and max(distinct) >= known):
             raise IndexError(f"{self.path}: frames {min(distinct)} to {max(distinct)} asked of {known}")
         try:
-            found = self._found(distinct, known)
+            return self._found(wanted, known)
         except _Disagreement:
             self._index = self._num_frames = None
             self.why_sequential = "packets are not what they are marked as"
             return self.frames(wanted)
-        shapes = {f.shape for f in found.values()}
-        if len(shapes) > 1:
-            raise self._error(f"frame size changes within the file: {sorted((s[1], s[0]) for s in shapes)}")
-        return np.stack([found[i] for i in wanted])
 
-    def _found(self, distinct: set[int], known: int | None) -> dict[int, np.ndarray]:
-        """The pixels of these frames by number. Raises _Disagreement before any is handed out."""
-        found: dict[int, np.ndarray] = {}
-        for number, frame in self._indexed(distinct) if self._index is not None else enumerate(self.sequential()):
-            if number in distinct:
-                found[number] = self._pixels(frame)
-                if len(found) == len(distinct):
-                    break
-        if len(found) < len(distinct):
-            if self._index is not None:
-                raise self._disagreement()
-            missing = min(distinct - found.keys())
-            if known is None and missing >= self.num_frames:
-                raise IndexError(f"{self.path}: frame {missing} asked of {self.num_frames}")
-            raise self._error(f"frame {missing} of {self.num_frames} does not decode")
-        return found
+    def _found(self, wanted: list[int], known: int | None) -> np.ndarray:
+        """The pixels of these frames. Raises _Disagreement before any is handed out."""
+        places: dict[int, list[int]] = {}
+        for place, number in enumerate(wanted):
+            places.setdefault(number, []).append(place)
+        pictures = None
+        frames = self._indexed(set(places)) if self._index is not None else enumerate(self.sequential())
+        for number, frame in frames:
+            if number not in places:
+                continue
+            picture = self._pixels(frame)
+            if pictures is None:
+                pictures = np.empty((len(wanted), *picture.shape), np.uint8)
+            if picture.shape != pictures.shape[1:]:
+                sizes = sorted({(s[1], s[0]) for s in (picture.shape, pictures.shape[1:])})
+                raise self._error(f"frame size changes within the file: {sizes}")
+            pictures[places.pop(number)] = picture
+            if not places:
+                return pictures
+        if self._index is not None:
+            raise self._disagreement()
+        missing = min(places)
+        if known is None and missing >= self.num_frames:
+            raise IndexError(f"{self.path}: frame {missing} asked of {self.num_frames}")
+        raise self._error(f"frame {missing} of {self.num_frames} does not decode")
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
@@ -222,13 +231,18 @@ class VideoReader:
     def _build_index(self) -> _Index | str:
         """List the packets where they prove to number the frames, else say why they do not."""
         assert self._container is not None
-        if not {"mov", "mp4", "matroska", "webm"} & set(self._container.format.name.split(",")):
-            return f"{self._container.format.name} has no index that is trusted"
         codec = self._stream.codec_context
+        kinds = set(self._container.format.name.split(","))
+        order = None
+        if "avi" in kinds and codec.codec.canonical_name == "mpeg4":
+            order = VopOrder(bytes(codec.extradata or b""))
+        elif not {"mov", "mp4", "matroska", "webm"} & kinds:
+            return f"{self._container.format.name} has no index that is trusted"
         # By the codec, not by the decoder: libdav1d takes `skip_frame` only when it is opened.
         self._skips = codec.codec.name != "libdav1d"
         rules = self._rules
         pts: list[int | None] = []
+        coded: list[int | None] = []
         keyframes: list[int] = []
         first_stamp: int | None = None
         unfit: str | None = None
@@ -243,13 +257,19 @@ class VideoReader:
                         raise self._error("is encrypted; get a copy without protection")
                     first_stamp = packet.pts
                     seeks = not forgets_at_seek(codec.codec.canonical_name, codec.pix_fmt, bytes(packet))
-                if packet.is_keyframe and (not pts or (seeks and rules.is_start(packet))):
+                if order is not None:
+                    order.add(bytes(packet))
+                    start = order.starts[-1]
+                else:
+                    start = not pts or (packet.is_keyframe and seeks and rules.is_start(packet))
+                    if packet.pts is None and not packet.is_discard:
+                        unfit = unfit or f"packet {len(pts) + 1} has no time stamp"
+                    if not rules.holds_picture(packet):
+                        unfit = unfit or f"packet {len(pts) + 1} holds no picture"
+                if packet.is_keyframe and start:
                     keyframes.append(len(pts))
-                if packet.pts is None and not packet.is_discard:
-                    unfit = unfit or f"packet {len(pts) + 1} has no time stamp"
-                if not rules.holds_picture(packet):
-                    unfit = unfit or f"packet {len(pts) + 1} holds no picture"
                 pts.append(None if packet.is_discard else packet.pts)
+                coded.append(packet.dts)
                 if packet.is_corrupt and not damaged:
                     damaged = len(pts)
         except BAD_INPUT as error:
@@ -257,15 +277,26 @@ class VideoReader:
         self._check_complete(len(pts), "packets")
         if damaged:
             raise self._error(f"packet {damaged} is cut short or damaged")
+        self._fresh = False
+        if order is not None:
+            # A packed picture that is left out takes the next one with it.
+            self._skips = not order.packed
+            numbers = order.numbers()
+            if numbers is None:
+                return "the headers of its pictures do not say in which order they are shown"
+            if not all(a is not None and b is not None and a < b for a, b in itertools.pairwise(coded)):
+                return "its packets are not counted one by one"
+            if keyframes[:1] != [0]:
+                return "decoding cannot begin at the first packet"
+            return _Index(numbers, coded, keyframes)
         shown = [t for t in pts if t is not None]
         if not shown:
             raise self._error("has no video frames")
-        self._fresh = False
         if unfit is not None:
             return unfit
         if len(set(shown)) != len(shown):
             return "packets share a time stamp"
-        if not keyframes or keyframes[0] != 0:
+        if keyframes[:1] != [0]:
             return "decoding cannot begin at the first packet"
         # Stamps that never go back though frames are reordered are of the order of coding, as of avi copied into mp4.
         if codec.has_b_frames and len(pts) > 2 and all(a < b for a, b in itertools.pairwise(shown)):
@@ -273,7 +304,7 @@ class VideoReader:
         # What is shown before the first packet needs what is not there; the decoder may leave it out.
         if first_stamp is None or min(shown) < first_stamp:
             return "frames are shown before the first packet's"
-        return _Index(pts, keyframes)
+        return _Index(pts, pts, keyframes)
 
     def _inspect(self, packet: av.Packet) -> None:
         """For readers built on this one: called with each packet that is listed or decoded from the start."""
@@ -342,6 +373,8 @@ class VideoReader:
                     # still have to be fed: they push out the frames that wait in the decoder.
                     if self._skips:
                         decoder.skip_frame = "DEFAULT" if position in targets else "NONREF"
+                    if index.renumbers:
+                        packet.pts = index.pts[position]  # the decoder hands it on to the frame
                     position += 1
                 for frame in packet.decode():
                     self.frames_decoded += 1
@@ -366,16 +399,19 @@ class VideoReader:
     def _packets_from(self, start: int) -> tuple[int, Iterator[av.Packet]]:
         """The packets from keyframe packet `start` on, or from an earlier one, and which one is the first."""
         assert self._container is not None and self._index is not None
-        stamp = self._index.pts[start]
+        index = self._index
+        stamp = index.stamps[start]
         if stamp is not None:
+            self._fresh = False
             self._container.seek(stamp, stream=self._stream)  # also empties the decoder
             packets = self._container.demux(self._stream)
             first = next(packets, None)
-            number = self._index.number.get(first.pts) if first is not None and first.size else None
-            landed = start + 1 if number is None else self._index.position[number]
-            if first is not None and landed in self._index.keyframes and landed <= start:
-                return landed, itertools.chain([first], packets)
+            if first is not None and first.size:
+                landed = index.at_stamp.get(first.dts if index.renumbers else first.pts)
+                if landed in index.keyframes and landed <= start:
+                    return landed, itertools.chain([first], packets)
         self._open()
+        self._fresh = False
         assert self._container is not None
         return 0, self._container.demux(self._stream)
 
@@ -386,4 +422,6 @@ class VideoReader:
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 (H, W, 3) as displayed."""
         rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return display_of(frame, self.path).picture(rgb)
+        display = display_of(frame, self.path)
+        forget_side_data(frame)
+        return display.picture(rgb)

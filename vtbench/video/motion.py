@@ -6,7 +6,13 @@ pixels, Hb Wb those of its grid of 8 x 8 blocks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = [
     "BLOCK",
@@ -22,15 +28,9 @@ __all__ = [
 
 BLOCK = 8  # sides and places of all exported blocks are multiples of this
 
-# What is read of FFmpeg's AVMotionVector: the centre is that of the block, where it goes; of the vector the lower half.
-_RECORD = np.dtype(
-    {
-        "names": ["size", "centre", "x", "y", "scale"],
-        "formats": [("u1", 2), ("<i2", 2), "<i2", "<i2", "<u2"],
-        "offsets": [4, 10, 24, 28, 32],
-        "itemsize": 40,
-    }
-)
+# Where in FFmpeg's AVMotionVector, of 20 words of 16 bits, stand: the block's sides, a byte each; its centre, where it
+# goes, from this byte on; the lower half of the vector's x, that of y, and the scale.
+_WORDS, _SIZE, _CENTRE_BYTE, _X, _Y, _SCALE = 20, 2, 10, 12, 14, 16
 
 # A grid cell no block was written to: no codec has a vector of -32768 sub-pixels.
 _UNCOVERED = np.uint32(0x80008000)
@@ -45,43 +45,56 @@ _MARGIN = BLOCK + 1
 # -- vectors to fields ------------------------------------------------------------------------------------------------
 
 
-def block_vectors(vectors: np.ndarray | None, *, height: int, width: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The vectors of one P-frame on its grid of 8 x 8 blocks.
+def block_vectors(frames: Sequence[Buffer | None], *, height: int, width: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The vectors of P-frames of one stream on their grids of 8 x 8 blocks.
 
-    vectors: FFmpeg's AVMotionVector records (https://ffmpeg.org/doxygen/trunk/structAVMotionVector.html), None for a
-    frame without any. Returns int16 (2, Hb, Wb), x and y in 1/scale pixels, pointing back to the reference; bool
-    (Hb, Wb), where there is no vector; and the scale (2 or 4, per codec; 1 without vectors). The grid covers whole
-    macroblocks, so blocks reaching over the right and lower border have their place. Raises ValueError for blocks that
-    are not on the grid.
+    frames: FFmpeg's AVMotionVector records (https://ffmpeg.org/doxygen/trunk/structAVMotionVector.html) of each of F
+    frames, None for one without any. Returns int16 (F, 2, Hb, Wb), x and y in 1/scale pixels, pointing back to the
+    reference; bool (F, Hb, Wb), where there is no vector; and the scale (2 or 4, per codec; 1 without vectors). The
+    grid covers whole macroblocks, so blocks reaching over the right and lower border have their place. Raises
+    ValueError for blocks that are not on the grid.
     """
     rows, columns = 2 * -(-height // 16), 2 * -(-width // 16)
-    if vectors is None or len(vectors) == 0:
-        return np.zeros((2, rows, columns), np.int16), np.ones((rows, columns), bool), 1
-    vectors = vectors.view(_RECORD)
-    size = vectors["size"].copy()
-    corner = vectors["centre"].copy()
-    corner -= size >> 1
-    cell = corner >> 3
-    # A negative place is beyond the grid too, as a number without sign.
-    beyond = cell.view(np.uint16) >= np.array([columns, rows], np.uint16)
-    if beyond.any() or (corner & 7).any() or (size & ~np.uint8(24)).any():
+    records = [memoryview(b"" if vectors is None else vectors).cast("B") for vectors in frames]
+    words = np.frombuffer(b"".join(records) if len(records) > 1 else records[0], np.uint16).reshape(-1, _WORDS)
+    if len(words) == 0:
+        return np.zeros((len(frames), 2, rows, columns), np.int16), np.ones((len(frames), rows, columns), bool), 1
+    # Two numbers of 16 bits travel as one of 32: x and y of a centre, of a corner, of a vector.
+    size = words[:, _SIZE].astype(np.uint32)
+    corner = np.ndarray(len(words), np.uint32, words, _CENTRE_BYTE, (2 * _WORDS,)) - 0x00080008
+    # Where all blocks are macroblocks, as in most frames, these are placed and then divided.
+    whole = bool((size == 0x1010).all()) and not (corner & 0x000F000F).any()
+    if not whole:
+        corner += 0x00080008 - (size >> 1 & 0xC | (size & 0x1800) << 7)
+    # Negative numbers and differences have their upper bit set.
+    last = np.uint32((rows * BLOCK - 1) << 16 | (columns * BLOCK - 1))
+    wrong = (corner | (last - corner)) & 0x80008000
+    if not whole:
+        wrong |= (corner & 0x00070007) | (size & 0xE7E7)
+    if wrong.any():
         raise ValueError("has motion vectors off the grid of 8 x 8 blocks")
-    # Both components travel as one number. Not source - centre: the source is rounded to whole pixels.
-    pairs = np.empty((len(vectors), 2), np.int16)
-    pairs[:, 0], pairs[:, 1] = vectors["x"], vectors["y"]
-    value = pairs.view(np.uint32)[:, 0]
-    flat = np.full(rows * columns, _UNCOVERED)
-    at = cell[:, 1].astype(np.intp) * columns + cell[:, 0]
-    wide, tall = (size == 16).T
-    for beside, among in ((0, None), (1, wide), (columns, tall), (columns + 1, wide & tall)):
-        if among is None or among.all():
-            flat[at + beside] = value
-        elif among.any():
+    # Not source - centre: the source is rounded to whole pixels.
+    value = np.ascontiguousarray(words[:, _X : _Y + 1 : 2]).view(np.uint32)[:, 0]
+    if whole:
+        shift, rows, columns = 4, rows // 2, columns // 2
+    else:
+        shift = 3
+    flat = np.full(len(frames) * rows * columns, _UNCOVERED)
+    at = (corner >> 16 + shift) * np.uint32(columns) + ((corner & 0xFFFF) >> shift)
+    if len(frames) > 1:
+        counts = [len(vectors) // (2 * _WORDS) for vectors in records]
+        at += np.repeat(np.arange(len(frames), dtype=np.uint32) * np.uint32(rows * columns), counts)
+    flat[at] = value
+    if not whole:
+        wide, tall = size & 0x10 > 0, size & 0x1000 > 0
+        for beside, among in ((1, wide), (columns, tall), (columns + 1, wide & tall)):
             flat[at[among] + beside] = value[among]
     intra = flat == _UNCOVERED
     flat[intra] = 0
-    grid = flat.view(np.int16).reshape(rows, columns, 2).transpose(2, 0, 1)
-    return grid, intra.reshape(rows, columns), int(vectors["scale"][0])
+    grid, without = flat.reshape(-1, rows, columns), intra.reshape(-1, rows, columns)
+    if whole:
+        grid, without = (array.repeat(2, axis=1).repeat(2, axis=2) for array in (grid, without))
+    return grid.view(np.int16).reshape(*grid.shape, 2).transpose(0, 3, 1, 2), without, int(words[0, _SCALE])
 
 
 def spread(blocks: np.ndarray, out: np.ndarray) -> None:

@@ -225,10 +225,18 @@ class TestTransform:
     def __call__(self, frames: Tensor) -> Tensor:
         """uint8 (T, 3, H, W) to float32 (crops, T, 3, size, size)."""
         frames = resize_short_side(frames, self.short_side, self.interpolation, how=self.resize)
+        size = self.size
         height, width = frames.shape[-2:]
-        return torch.stack(
-            [
-                _normalise(frames[..., top : top + self.size, left : left + self.size], self.mean, self.std)
-                for top, left in crop_corners(height, width, self.size, self.crops, rule=self.crop_rule)
-            ]
+        corners = crop_corners(height, width, size, self.crops, rule=self.crop_rule)
+        if len(corners) == 1:
+            top, left = corners[0]
+            return _normalise(frames[..., top : top + size, left : left + size], self.mean, self.std)[None]
+        # Crops overlap: normalising what they share once is cheaper. Numpy asks the system for large pages, torch does
+        # not, and filling fresh memory in small pages takes longer than the copy itself.
+        pixels = _normalise(frames, self.mean, self.std)
+        crops = torch.from_numpy(np.empty((len(corners), len(frames), size, size, 3), np.float32)).permute(
+            0, 1, 4, 2, 3
         )
+        for crop, (top, left) in zip(crops, corners, strict=True):
+            crop.copy_(pixels[..., top : top + size, left : left + size])
+        return crops

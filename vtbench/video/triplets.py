@@ -5,13 +5,32 @@ Letters: U frames asked for, H W the frame's sides in pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import av
 import numpy as np
 
 from vtbench.video.display import Display
 
-__all__ = ["TripletArrays", "Triplets"]
+__all__ = ["Gop", "TripletArrays", "Triplets", "packed"]
+
+
+@dataclass
+class Gop:
+    """The GOP that is being read, up to the current frame."""
+
+    first: int
+    frames: dict[int, av.VideoFrame]  # by number: the I-frame, the one before the current, the current
+    pictures: dict[int, np.ndarray] = field(default_factory=dict)  # those of them that were asked for
+    moves: list[tuple[np.ndarray, int]] = field(default_factory=list)  # vectors not yet in `sources`
+    sources: np.ndarray | None = None
+
+    def move_on(self, number: int, frame: av.VideoFrame) -> None:
+        """Make this the current frame."""
+        for kept in (self.frames, self.pictures):
+            for old in kept.keys() - {self.first, number - 1}:
+                del kept[old]
+        self.frames[number] = frame
 
 
 @dataclass(frozen=True)
@@ -29,6 +48,19 @@ class Triplets:
     motion: np.ndarray
     residuals: np.ndarray
     intra: np.ndarray
+
+
+def packed(rgb: av.VideoFrame) -> np.ndarray:
+    """uint32 (H, W) of a picture in rgb24: red, green, blue and a byte without meaning.
+
+    Not rgba: for widths such as 340 swscale leaves the last four columns of it unwritten. Here the fourth byte of a
+    pixel is the first of the next.
+    """
+    plane = rgb.planes[0]
+    data = np.frombuffer(memoryview(plane), np.uint8)
+    if plane.line_size == 3 * rgb.width:
+        data = np.append(data, np.uint8(0))
+    return np.ndarray((rgb.height, rgb.width), np.uint32, data, strides=(plane.line_size, 3)).copy()
 
 
 class TripletArrays:

@@ -11,11 +11,11 @@ import av
 
 from vtbench.datasets.prepare.audio import audio_packets
 from vtbench.datasets.prepare.files import add_seal, is_finished, written_whole
-from vtbench.datasets.prepare.times import times_by_rank, without_picture
 from vtbench.errors import VideoError
 from vtbench.video.decode import VideoReader
 from vtbench.video.display import Display, display_of
 from vtbench.video.files import open_video, reason, version
+from vtbench.video.times import picture_times
 
 __all__ = ["Encoding", "reencode"]
 
@@ -84,7 +84,8 @@ def _encode(file: Path, part: Path, encoding: Encoding) -> tuple[list[int], int]
         ticks = encoding.ticks(source.time_base)
         rate = source.average_rate or Fraction(25)
         begin = (with_audio.start_time or 0) / av.time_base
-        times = [] if reader.has_index and with_audio.format.name != "avi" else times_by_rank(file)
+        stamped = reader.has_index and with_audio.format.name != "avi"
+        times = [] if stamped else [at - begin for at in picture_times(file).by_rank or ()]
         # The start of a late stream is stated in ticks of the whole file, which are 1/1000 s otherwise.
         with av.open(str(part), "w", format="mp4", options={"movie_timescale": str(ticks)}) as out:
             stream = None
@@ -112,7 +113,7 @@ def _encode(file: Path, part: Path, encoding: Encoding) -> tuple[list[int], int]
             for _, packet in itertools.chain([] if upcoming is None else [upcoming], audio):
                 out.mux(packet)
         missing = reader.num_frames - len(stamps)
-        if missing and not 0 < missing <= without_picture(file):
+        if missing and not 0 < missing <= _without_picture(file):
             raise VideoError(file, f"{len(stamps)} of {reader.num_frames} frames decode", len(stamps))
     encoding.refuse(file, len(stamps))
     return stamps, ticks
@@ -132,3 +133,15 @@ def _check(file: Path, part: Path, stamps: list[int], ticks: int, encoding: Enco
         why = error.reason.split("; ")[0]
         advice = "try again, and leave the video out of the lists if that does not help"
         raise VideoError(file, f"what was made of it {why}; {advice}", error.frames_decoded) from error
+
+
+_NO_PICTURE = 19  # bytes: a longer MPEG-4 packet holds a picture (FFmpeg's MAX_NVOP_SIZE)
+
+
+def _without_picture(file: Path) -> int:
+    """Packets that only say that the picture before is shown on (MPEG-4's vop_coded is 0), of which no frame comes."""
+    with open_video(file) as container:
+        stream = container.streams.video[0]
+        if stream.codec_context.codec.canonical_name != "mpeg4":
+            return 0
+        return sum(1 for packet in container.demux(stream) if 0 < packet.size <= _NO_PICTURE)

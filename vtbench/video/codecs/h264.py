@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Bits", "H264ParameterSet", "h264_parameter_sets", "nal_units", "parameter_set", "unescaped"]
+__all__ = ["Bits", "H264Frames", "H264ParameterSet", "h264_parameter_sets", "nal_units", "parameter_set", "unescaped"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,67 @@ class Bits:
         """se(v), ITU-T H.264, 9.1.1."""
         code = self.exp_golomb()
         return (code + 1) // 2 if code % 2 else -(code // 2)
+
+
+class H264Frames:
+    """Which packets of a stream are I-frames, and whether each frame is predicted from the one before it.
+
+    header: the stream's extradata. Raises ValueError, with the reason, for a stream whose vectors cannot be read that
+    way, here or in `add`. iframes: of each packet. disposable: the first packet that no other refers to, or None.
+    """
+
+    def __init__(self, header: bytes) -> None:
+        self.iframes: list[bool] = []
+        self.disposable: int | None = None
+        # avcC: packets begin their units with a length of this many bytes; otherwise with a start code.
+        self._nal_length = (header[4] & 3) + 1 if header[:1] == b"\x01" else 0
+        self._frame_num: int | None = None  # the count of frames that others refer to
+        self._frame_num_bits: int | None = None
+        self._take(h264_parameter_sets(header))
+
+    def add(self, packet: bytes) -> bool:
+        """The next packet: whether a frame before it is missing."""
+        # Containers mark only the I-frames at which one may begin to watch. With a single reference frame, all do.
+        only_i, counted, missing = True, False, False
+        for unit in nal_units(packet, self._nal_length):
+            kind = unit[0] & 31
+            if kind == 7:  # other parameters from here on
+                self._take([parameter_set(unit)])
+            if kind in (1, 5):  # a slice; bits 5 and 6 are nal_ref_idc
+                bits = Bits(unescaped(unit[1:24]))
+                bits.exp_golomb()  # first_mb_in_slice
+                only_i = only_i and bits.exp_golomb() % 5 == 2  # slice_type
+                if not unit[0] & 0x60 and self.disposable is None:
+                    self.disposable = len(self.iframes)
+                if self._frame_num_bits and not counted:
+                    counted = True
+                    bits.exp_golomb()  # pic_parameter_set_id
+                    missing = self._skips_to(bits.number(self._frame_num_bits), at_start=kind == 5)
+        self.iframes.append(only_i)
+        return missing
+
+    def _skips_to(self, frame_num: int, *, at_start: bool) -> bool:
+        """Every frame that is referred to has the number after that of the one before, 0 where decoding may start
+        (7.4.3). Where every frame is, a gap is a frame that is gone, which FFmpeg makes up without a word."""
+        count = 1 << (self._frame_num_bits or 0)
+        expected = None if at_start or self._frame_num is None else (self._frame_num + 1) % count
+        self._frame_num = frame_num
+        return expected not in (None, frame_num) and self.disposable is None
+
+    def _take(self, parameter_sets: list[H264ParameterSet]) -> None:
+        if not parameter_sets:
+            raise ValueError("states no number of reference frames (no SPS in its header)")
+        # Which set a frame uses is not looked up: where they disagree, its number is not known.
+        lengths = {p.frame_num_bits for p in parameter_sets}
+        lengths |= set() if self._frame_num_bits is None else {self._frame_num_bits}
+        self._frame_num_bits = lengths.pop() if len(lengths) == 1 else 0
+        references = max(p.max_num_ref_frames for p in parameter_sets)
+        if references > 1:
+            raise ValueError(f"uses up to {references} reference frames, and no vector says which")
+        if any(p.interlaced for p in parameter_sets):
+            raise ValueError("is coded for interlaced pictures")
+        if any(p.crop_left or p.crop_top for p in parameter_sets):
+            raise ValueError("is cut at its left or upper border")
 
 
 # Profiles whose parameter sets describe the samples and scaling matrices (ITU-T H.264, 7.3.2.1.1).

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import av
 
-from vtbench.video.h264 import Bits, h264_parameter_sets, nal_units, parameter_set, unescaped
+from vtbench.video.codecs.h264 import Bits, h264_parameter_sets, nal_units, parameter_set, unescaped
 
 __all__ = ["PacketRules", "forgets_at_seek", "packet_rules"]
 
