@@ -469,6 +469,21 @@ def test_folders_of_frames_are_no_videos(tmp_path: Path) -> None:
         prepared(source, tmp_path / "target")
 
 
+def test_frames_are_let_go_of_one_by_one(tmp_path: Path) -> None:
+    """150 of 1920 x 1080 are 470 MB in the decoder's format."""
+    pictures = (np.full((1080, 1920, 3), n, np.uint8) for n in range(150))
+    encoded.encode(tmp_path / "source" / "a.mp4", pictures, options={"preset": "ultrafast"})
+    script = (
+        "import resource, sys; from vtbench.datasets.prepare import H264, prepare\n"
+        "prepare(*sys.argv[1:], encoding=H264(short_side=64))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "source"), str(tmp_path / "target")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(vtbench.__file__).parent.parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 250
+
+
 def test_numbers_out_of_range() -> None:
     for numbers in ({"crf": -1}, {"crf": 52}, {"gop": 1}, {"gop": 601}):
         with pytest.raises(ValueError, match=r"crf .* must be 0 to 51, gop .* 2 to 600"):

@@ -11,10 +11,12 @@ import numpy as np
 
 from vtbench.errors import VideoError
 
-__all__ = ["Display", "display_of"]
+__all__ = ["Display", "display_of", "release"]
 
 _SKEW = 0.01
 """How far a matrix may be from a multiple of 90 degrees, as a share of its size: half a degree."""
+
+_BLANK = av.VideoFrame(16, 16, "gray")
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,9 @@ def display_of(frame: av.VideoFrame, path: Path) -> Display:
         return Display(transposed=True, flip_x=c < 0, flip_y=b < 0)
     angle = math.degrees(math.atan2(b, a))
     raise VideoError(path, f"is to be shown turned by {angle:.0f} degrees, no multiple of 90; store it upright")
+
+
+def release(frame: av.VideoFrame) -> None:
+    """Of a frame that is done with, after `display_of`: frame and side data hold each other (PyAV 18), and hundreds of
+    frames would wait for the garbage collector. Now they hold a blank one."""
+    frame.side_data.__init__(_BLANK)

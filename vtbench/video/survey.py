@@ -70,8 +70,7 @@ class _Surveyor(VideoReader):
         kinds, interlaced = [], False
         sizes, display = [], Display()
         for frame in self.sequential():
-            if not times:
-                display = display_of(frame, self.path)
+            display = display if times else display_of(frame, self.path)
             times.append(frame.time)
             sizes.append((frame.width, frame.height))
             kinds.append(PictureType(frame.pict_type).name[0])
@@ -82,8 +81,7 @@ class _Surveyor(VideoReader):
             self._check_complete(count, "frames")
         if count != (self.num_frames if self.has_index else max(count, 1)):
             raise self._error(f"{count} of {self.num_frames} frames decode" if count else "has no video frames")
-        assert self._container is not None
-        stamped = self._container.format.name != "avi"  # which counts packets as they are coded
+        stamped = self._stream.container.format.name != "avi"  # which counts packets as they are coded
         return Survey(
             times=times if stamped else [None] * count,
             kinds="".join(kinds),
