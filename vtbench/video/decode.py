@@ -40,7 +40,7 @@ from av.video.reformatter import VideoReformatter
 
 from vtbench.errors import VideoError
 from vtbench.video.containers import broken_at, declared_size
-from vtbench.video.display import display_of, release
+from vtbench.video.display import display_of, forget_side_data
 from vtbench.video.files import BAD_INPUT, open_video, reason
 from vtbench.video.packets import forgets_at_seek, packet_rules
 
@@ -387,5 +387,5 @@ class VideoReader:
         """uint8 (H, W, 3) as displayed."""
         rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
         display = display_of(frame, self.path)
-        release(frame)
+        forget_side_data(frame)
         return display.picture(rgb)

@@ -11,12 +11,12 @@ import numpy as np
 
 from vtbench.errors import VideoError
 
-__all__ = ["Display", "display_of", "release"]
+__all__ = ["Display", "display_of", "forget_side_data"]
+
+_BLANK = av.VideoFrame(16, 16, "gray")
 
 _SKEW = 0.01
 """How far a matrix may be from a multiple of 90 degrees, as a share of its size: half a degree."""
-
-_BLANK = av.VideoFrame(16, 16, "gray")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,10 @@ def display_of(frame: av.VideoFrame, path: Path) -> Display:
     raise VideoError(path, f"is to be shown turned by {angle:.0f} degrees, no multiple of 90; store it upright")
 
 
-def release(frame: av.VideoFrame) -> None:
-    """Of a frame that is done with, after `display_of`: frame and side data hold each other (PyAV 18), and hundreds of
-    frames would wait for the garbage collector. Now they hold a blank one."""
+def forget_side_data(frame: av.VideoFrame) -> None:
+    """To be called when a frame whose side data were looked at is done with.
+
+    A frame and its side data hold each other (PyAV 18): hundreds of them, at times gigabytes, would wait for the
+    garbage collector, and the decoder work in ever new memory. Afterwards they hold another frame, which is blank.
+    """
     frame.side_data.__init__(_BLANK)

@@ -14,7 +14,7 @@ from vtbench.datasets.prepare.files import add_seal, is_finished, written_whole
 from vtbench.datasets.prepare.times import times_by_rank, without_picture
 from vtbench.errors import VideoError
 from vtbench.video.decode import VideoReader
-from vtbench.video.display import Display, display_of, release
+from vtbench.video.display import Display, display_of, forget_side_data
 from vtbench.video.files import open_video, reason, version
 
 __all__ = ["Encoding", "reencode"]
@@ -101,7 +101,7 @@ def _encode(file: Path, part: Path, encoding: Encoding) -> tuple[list[int], int]
                 picture = encoding.picture(frame, display, stream)
                 if (picture.width, picture.height) != (stream.width, stream.height):
                     raise VideoError(file, f"frame size changes within the file (frame {count}); cut it there", count)
-                release(frame)
+                forget_side_data(frame)
                 picture.pts, picture.time_base = stamps[-1], Fraction(1, ticks)
                 out.mux(stream.encode(picture))
                 while upcoming is not None and upcoming[0] <= at:
