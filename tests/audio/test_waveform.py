@@ -364,7 +364,7 @@ def test_sound_of_an_unknown_coding_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "absent.mp4", "no such file; check the path")
+    refused(tmp_path / "absent.mp4", "no such file or directory; check the path")
     (tmp_path / "text.mp4").write_text("not a video" * 100)
     refused(tmp_path / "text.mp4", "invalid data found .*; check the path, or get the file again")
     (tmp_path / "empty.mp4").touch()

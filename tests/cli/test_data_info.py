@@ -53,7 +53,10 @@ def test_files_that_cannot_be_read_are_one_line_each(tmp_path: Path, capsys: pyt
     assert main(["data", "info", "--format", "json", *files]) == 2
     entries = json.loads(capsys.readouterr().out)
     assert [entry["file"] for entry in entries] == files
-    assert entries[0]["error"].startswith("invalid data") and entries[2]["error"] == "no such file; check the path"
+    assert (
+        entries[0]["error"].startswith("invalid data")
+        and entries[2]["error"] == "no such file or directory; check the path"
+    )
     assert list(entries[1]) == [
         *("file", "container", "video", "num_frames", "reading", "groups", "compressed", "audio", "prepared")
     ]

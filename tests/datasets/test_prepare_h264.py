@@ -14,6 +14,7 @@ import av
 import encoded
 import numpy as np
 import pytest
+from memory import peak_mib
 
 import vtbench
 from vtbench.audio.waveform import read_audio
@@ -467,6 +468,17 @@ def test_folders_of_frames_are_no_videos(tmp_path: Path) -> None:
     (source / "1" / "00001.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"has no videos but JPEG frames \(1/00001.jpg\), which need no re-encoding"):
         prepared(source, tmp_path / "target")
+
+
+def test_frames_are_let_go_of_one_by_one(tmp_path: Path) -> None:
+    """150 of 1920 x 1080 are 470 MB in the decoder's format."""
+    pictures = (np.full((1080, 1920, 3), n, np.uint8) for n in range(150))
+    encoded.encode(tmp_path / "source" / "a.mp4", pictures, options={"preset": "ultrafast"})
+    script = (
+        "import sys; from vtbench.datasets.prepare import H264, prepare\n"
+        "prepare(*sys.argv[1:], encoding=H264(short_side=64))\n"
+    )
+    assert peak_mib(script, tmp_path / "source", tmp_path / "target") < 250
 
 
 def test_numbers_out_of_range() -> None:

@@ -24,8 +24,6 @@ def open_video(path: Path) -> av.container.InputContainer:
     for pictures of an unknown codec and for those of more than MAX_PIXELS; BAD_INPUT for what FFmpeg cannot open."""
     try:
         status = path.stat()
-    except FileNotFoundError as error:
-        raise VideoError(path, "no such file; check the path") from error
     except (OSError, ValueError) as error:
         raise VideoError(path, f"{reason(error)}; check the path") from error
     if stat.S_ISDIR(status.st_mode):

@@ -62,16 +62,17 @@ class _Surveyor(VideoReader):
 
     def survey(self) -> Survey:
         packets = self._packets if self.has_index else None  # opening the file again begins another list
-        self._seek_everywhere()
+        # Read the frame of each packet that can be sought: that drops an index that does not hold.
+        for stamp in [] if self._index is None else map(self._index.pts.__getitem__, self._index.keyframes):
+            if self._index is not None and stamp is not None:
+                self.frames([self._index.number[stamp]])
         times: list[float | None] = []
         kinds, interlaced = [], False
-        sizes: dict[tuple[int, int], None] = {}
-        display = Display()
+        sizes, display = [], Display()
         for frame in self.sequential():
-            if not times:
-                display = display_of(frame, self.path)
+            display = display if times else display_of(frame, self.path)
             times.append(frame.time)
-            sizes[frame.width, frame.height] = None
+            sizes.append((frame.width, frame.height))
             kinds.append(PictureType(frame.pict_type).name[0])
             interlaced = interlaced or bool(frame.interlaced_frame)
         count = len(times)
@@ -80,28 +81,17 @@ class _Surveyor(VideoReader):
             self._check_complete(count, "frames")
         if count != (self.num_frames if self.has_index else max(count, 1)):
             raise self._error(f"{count} of {self.num_frames} frames decode" if count else "has no video frames")
-        assert self._container is not None
-        stamped = self._container.format.name != "avi"  # which counts packets as they are coded
+        stamped = self._stream.container.format.name != "avi"  # which counts packets as they are coded
         return Survey(
             times=times if stamped else [None] * count,
             kinds="".join(kinds),
             num_starts=sum(start for _, start in packets),
             closed=_closed(packets, reordered="B" in kinds) if stamped else None,
             interlaced=interlaced,
-            sizes=list(sizes),
+            sizes=list(dict.fromkeys(sizes)),
             display=display,
             why_sequential=self.why_sequential,
         )
-
-    def _seek_everywhere(self) -> None:
-        """Read the frame of each packet that can be sought, which drops an index that does not hold."""
-        index = self._index
-        if index is None:
-            return
-        for position in index.keyframes:
-            stamp = index.pts[position]
-            if self.has_index and stamp is not None:
-                self.frames([index.number[stamp]])
 
     def _open(self) -> None:
         super()._open()

@@ -13,7 +13,7 @@ from vtbench.datasets.prepare.audio import audio_packets
 from vtbench.datasets.prepare.files import add_seal, is_finished, written_whole
 from vtbench.errors import VideoError
 from vtbench.video.decode import VideoReader
-from vtbench.video.display import Display, display_of
+from vtbench.video.display import Display, display_of, forget_side_data
 from vtbench.video.files import open_video, reason, version
 from vtbench.video.times import picture_times
 
@@ -102,6 +102,7 @@ def _encode(file: Path, part: Path, encoding: Encoding) -> tuple[list[int], int]
                 picture = encoding.picture(frame, display, stream)
                 if (picture.width, picture.height) != (stream.width, stream.height):
                     raise VideoError(file, f"frame size changes within the file (frame {count}); cut it there", count)
+                forget_side_data(frame)
                 picture.pts, picture.time_base = stamps[-1], Fraction(1, ticks)
                 out.mux(stream.encode(picture))
                 while upcoming is not None and upcoming[0] <= at:

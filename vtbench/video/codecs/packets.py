@@ -127,24 +127,16 @@ class _FrameNumbers:
             if kind == 7:
                 self._sets.add(parameter_set(unit))
             if kind in (1, 5):  # a slice; 5 is of a picture at which the count begins
-                length, before = self._number_bits(), self._before
-                if length is None:
-                    self._before = None
-                    return True
+                lengths, before = {found.frame_num_bits for found in self._sets}, self._before
+                if len(lengths) != 1 or 0 in lengths or any(found.gaps for found in self._sets):
+                    return True  # parameter sets disagree on where it stands, or numbers may be left out
                 bits = Bits(unescaped(unit[1:24]))
                 bits.exp_golomb(), bits.exp_golomb(), bits.exp_golomb()  # first_mb_in_slice, slice_type, PPS
-                number = bits.number(length)
+                number = bits.number(length := lengths.pop())
                 if unit[0] & 0x60:  # nal_ref_idc: others are predicted from it
                     self._before = number
                 return kind == 5 or before is None or number in (before, (before + 1) % (1 << length))
         return True
-
-    def _number_bits(self) -> int | None:
-        """Length of frame_num. None where numbers may be left out, or where parameter sets disagree."""
-        lengths = {found.frame_num_bits for found in self._sets}
-        if len(lengths) != 1 or any(found.gaps for found in self._sets):
-            return None
-        return lengths.pop() or None
 
 
 def _recovers_at_once(messages: bytes) -> bool:
