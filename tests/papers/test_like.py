@@ -225,7 +225,7 @@ def test_a_row_takes_the_scale_of_one_gpu_only_where_it_asks_for_it(own_paper: C
     scales = "scales: [lab, paper]"
     own_paper(
         "  - {id: one, label: One, model: {name: vit, depth: 6}}\n"
-        f"  - {{id: two, label: Two, model: {{name: vit, depth: 8}}, measurements: {{main: {{{scales}}}}}}}\n"
+        f"  - {{id: two, label: Two, model: {{depth: 8, name: vit}}, measurements: {{main: {{{scales}}}}}}}\n"
         "  - id: three\n    label: Three\n    model: {name: vit}\n    data: {dataset: ucf101, split: 1}\n"
         "    lab: {why: small enough as a whole, data: {subset: null}}\n"
         f"    measurements: {{main: {{{scales}}}}}\n",
