@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from vtbench.cli import main
-from vtbench.datasets import reencode
+from vtbench.datasets.prepare import Mpeg4, prepare
 from vtbench.datasets.subsets import hash_of
 from vtbench.models import build
 from vtbench.models.vggish import VGGish
@@ -73,7 +73,7 @@ def sets(two_second_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
             lines.append(f"{video},YoYo")
         (ucf / f"split1_{part}.csv").write_text("\n".join(lines) + "\n")
     said: list[str] = []
-    done = reencode.reencode_mpeg4(ucf, folder / "ucf101-mpeg4", quantiser=5, report=said.append)
+    done = prepare(ucf, folder / "ucf101-mpeg4", encoding=Mpeg4(quantiser=5), report=said.append)
     assert not done.failed, said
     return {"kinetics400": kinetics, "sthv1": sthv1, "ucf101": folder / "ucf101-mpeg4"}
 

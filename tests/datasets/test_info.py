@@ -12,7 +12,6 @@ from vtbench.audio.waveform import read_audio
 from vtbench.datasets.info import read_info
 from vtbench.datasets.prepare import H264, Mpeg4, prepare
 from vtbench.errors import VideoError
-from vtbench.video.codecs.packets import PacketRules
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
 
