@@ -231,12 +231,5 @@ class TestTransform:
         if len(corners) == 1:
             top, left = corners[0]
             return _normalise(frames[..., top : top + size, left : left + size], self.mean, self.std)[None]
-        # Crops overlap: normalising what they share once is cheaper. Numpy asks the system for large pages, torch does
-        # not, and filling fresh memory in small pages takes longer than the copy itself.
-        pixels = _normalise(frames, self.mean, self.std)
-        crops = torch.from_numpy(np.empty((len(corners), len(frames), size, size, 3), np.float32)).permute(
-            0, 1, 4, 2, 3
-        )
-        for crop, (top, left) in zip(crops, corners, strict=True):
-            crop.copy_(pixels[..., top : top + size, left : left + size])
-        return crops
+        pixels = _normalise(frames, self.mean, self.std)  # once what the crops share
+        return torch.stack([pixels[..., top : top + size, left : left + size] for top, left in corners])
