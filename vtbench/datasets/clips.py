@@ -225,7 +225,7 @@ def _stacked(*several: Tensor) -> Tensor:
     strides = several[0].stride()
     order = sorted(range(len(strides)), key=lambda d: -strides[d])
     batch = default_collate([clip.permute(order) for clip in several])
-    return batch.permute(0, *(1 + order.index(d) for d in range(len(strides))))  # type: ignore[no-any-return]
+    return batch.permute(0, *(1 + order.index(d) for d in range(len(strides))))
 
 
 class TrainLoader(DataLoader):
@@ -320,8 +320,8 @@ def views_of(crops: Tensor, which: np.ndarray) -> Tensor:
     """
     num_crops, num_frames = crops.shape[:2]
     places = np.arange(num_crops)[:, None] * num_frames + which[:, None]  # (clips, crops, T)
-    # One gather: these are the largest arrays of all, a hundred megabytes and more.
-    views = crops.flatten(0, 1)[torch.from_numpy(places.reshape(-1))]
+    # One gather, and dimensions in their order before it: views are a hundred megabytes and more, crops far less.
+    views = crops.contiguous().flatten(0, 1)[torch.from_numpy(places.reshape(-1))]
     return views.unflatten(0, (-1, which.shape[1]))
 
 
