@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -170,6 +170,23 @@ class VideoReader:
             self._index = self._num_frames = None
             return self.frames(wanted)
 
+    def chosen(self, choose: Callable[[int], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct frames that `choose(num_frames)` asks for, in any shape, uint8 (U, H, W, 3), and for each number
+        asked, in its shape, which of them it is. Raises as `frames` does.
+
+        Where `num_frames` turns out to be wrong while frames are decoded, they are chosen again, by the right one.
+        """
+        while True:
+            count = self.num_frames
+            wanted = np.asarray(choose(count))
+            numbers, which = np.unique(wanted, return_inverse=True)
+            if self._index is None:
+                return self.frames(numbers), which.reshape(wanted.shape)
+            try:
+                return self._found(numbers.tolist(), count), which.reshape(wanted.shape)
+            except _Disagreement:
+                self._index = self._num_frames = None
+
     def _found(self, wanted: list[int], known: int | None) -> np.ndarray:
         """The pixels of these frames. Raises _Disagreement before any is handed out."""
         places: dict[int, list[int]] = {}
@@ -235,9 +252,10 @@ class VideoReader:
         codec = self._stream.codec_context
         kinds = set(self._container.format.name.split(","))
         order = None
-        if "avi" in kinds and codec.codec.canonical_name == "mpeg4":
+        avi = "avi" in kinds
+        if codec.codec.canonical_name == "mpeg4" and (avi or codec.has_b_frames):
             order = VopOrder(bytes(codec.extradata or b""))
-        elif not {"mov", "mp4", "matroska", "webm"} & kinds:
+        if not {"mov", "mp4", "matroska", "webm"} & kinds and not (avi and order):
             return None
         # By the codec, not by the decoder: libdav1d takes `skip_frame` only when it is opened.
         self._skips = codec.codec.name != "libdav1d"
@@ -259,6 +277,7 @@ class VideoReader:
                     seeks = not forgets_at_seek(codec.codec.canonical_name, codec.pix_fmt, bytes(packet))
                 if order is not None:
                     order.add(bytes(packet))
+                if order is not None and avi:
                     start = order.starts[-1]
                 else:
                     start = not pts or (packet.is_keyframe and seeks and rules.is_start(packet))
@@ -276,16 +295,19 @@ class VideoReader:
             raise self._error(f"packet {damaged} is cut short or damaged")
         self._fresh = False
         usable = usable and keyframes[:1] == [0]
-        if order is not None:
+        numbers = None if order is None else order.numbers()
+        if order is not None and avi:
             # A packed picture that is left out takes the next one with it.
             self._skips = not order.packed
-            numbers = order.numbers()
             usable = usable and all(a is not None and b is not None and a < b for a, b in itertools.pairwise(coded))
             return _Index(numbers, coded, keyframes) if usable and numbers is not None else None
         shown = [t for t in pts if t is not None]
         if not shown:
             raise self._error("has no video frames")
         if not usable or len(set(shown)) != len(shown):
+            return None
+        # The decoder leaves out B-VOPs with a time that is wrong by their own headers, whatever the stamps say.
+        if order is not None and (numbers is None or None in numbers):
             return None
         # Stamps that never go back though frames are reordered are of the order of coding, as of avi copied into mp4.
         if codec.has_b_frames and len(pts) > 2 and all(a < b for a, b in itertools.pairwise(shown)):
