@@ -236,4 +236,7 @@ class TestTransform:
             top, left = corners[0]
             return _normalise(frames[..., top : top + size, left : left + size], self.mean, self.std)[None]
         pixels = _normalise(frames, self.mean, self.std)  # once what the crops share
-        return torch.stack([pixels[..., top : top + size, left : left + size] for top, left in corners])
+        crops = torch.empty(len(corners), *pixels.shape[:-2], size, size)  # in this order in memory, as views are
+        for crop, (top, left) in zip(crops, corners, strict=True):
+            crop.copy_(pixels[..., top : top + size, left : left + size])
+        return crops
