@@ -167,6 +167,88 @@ def test_a_frame_that_does_not_come_drops_the_index(tmp_path: Path, monkeypatch:
         assert not reader.has_index and reader.num_frames == len(expected) == NUM - 2
 
 
+def messed_up(source: Path, target: Path) -> Path:
+    """A copy of an MPEG-4 file in which one B-VOP has a time beyond that of the next P-VOP, by its own header."""
+    with av.open(str(source)) as src, av.open(str(target), "w") as out:
+        stream = src.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for count, packet in enumerate(packet for packet in src.demux(stream) if packet.size):
+            data = bytearray(packet)
+            at = data.index(b"\x00\x00\x01\xb6") + 4
+            if count == 8:
+                assert data[at] >> 5 == 0b100  # type B, no whole second; a marker and 5 bits of time follow
+                data[at : at + 2] = (int.from_bytes(data[at : at + 2], "big") | 31 << 7).to_bytes(2, "big")
+            made = av.Packet(bytes(data))
+            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+            made.is_keyframe = packet.is_keyframe
+            made.stream = copy
+            out.mux(made)
+    return target
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mp4", "mkv"])
+def test_bvops_that_ffmpeg_leaves_out_are_not_counted(suffix: str, tmp_path: Path) -> None:
+    path = messed_up(mpeg4(tmp_path, suffix, bf="2"), tmp_path / f"n.{suffix}")
+    expected = sequential(path)
+    assert len(expected) == NUM - 1
+    with VideoReader(path) as reader:
+        assert reader.num_frames == NUM - 1 and not reader.has_index
+        assert np.array_equal(reader.frames([3, 20]), np.stack([expected[3], expected[20]]))
+
+
+def hidden_keyframe(source: Path, target: Path) -> Path:
+    """A copy of a VP9 file whose second keyframe is not shown."""
+    with av.open(str(source)) as src, av.open(str(target), "w") as out:
+        stream = src.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        keys = 0
+        for packet in (packet for packet in src.demux(stream) if packet.size):
+            data = bytearray(packet)
+            keys += packet.is_keyframe
+            if packet.is_keyframe and keys == 2:
+                assert data[0] == 0b10000010  # marker, profile 0, a keyframe, show_frame
+                data[0] = 0b10000000
+            made = av.Packet(bytes(data))
+            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+            made.is_keyframe = packet.is_keyframe
+            made.stream = copy
+            out.mux(made)
+    return target
+
+
+def test_hidden_pictures_of_vp9_are_not_counted(tmp_path: Path) -> None:
+    plain = {"deadline": "realtime", "cpu-used": "8", "g": "12", "auto-alt-ref": "0", "lag-in-frames": "0"}
+    path = hidden_keyframe(other(tmp_path, "webm", "libvpx-vp9", **plain), tmp_path / "n.webm")
+    assert len(sequential(path)) == NUM - 1
+    with VideoReader(path) as reader:
+        assert reader.num_frames == NUM - 1
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_frames_are_chosen_again_where_the_count_was_wrong(
+    cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Had nothing been noticed in the packets: the last frames that were counted are not there."""
+    from vtbench.datasets.cache import FileCache
+    from vtbench.datasets.frames import DecodedFrames
+    from vtbench.video.codecs.packets import PacketRules
+
+    path = not_coded(mpeg4(tmp_path, "mp4"), tmp_path / "n.mp4", {4, 5})
+    monkeypatch.setattr("vtbench.video.decode.packet_rules", lambda *_: PacketRules())
+    expected = sequential(path)
+    assert len(expected) == NUM - 2
+    counts = []
+
+    def choose(count: int) -> np.ndarray:
+        counts.append(count)
+        return np.array([[0, 4], [5, count - 1]])
+
+    frames, which, _ = DecodedFrames(FileCache(1 << 30) if cached else None)(path, choose)
+    assert counts == ([NUM - 2] if cached else [NUM, NUM - 2])
+    found = frames[which.ravel()].permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(found, np.stack([expected[n] for n in (0, 4, 5, NUM - 3)]))
+
+
 def test_a_seek_that_lands_on_no_iframe_drops_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vtbench.video.codecs.packets import PacketRules
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
 
 from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
@@ -217,9 +217,18 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 def _collate(items: list[tuple[Clips, int] | Unreadable]) -> tuple[Clips | None, Tensor, list[Unreadable]]:
     read = [item for item in items if not isinstance(item, Unreadable)]
-    clips = map_modalities(lambda *several: torch.stack(several), *(clip for clip, _ in read)) if read else None
+    clips = map_modalities(_stacked, *(clip for clip, _ in read)) if read else None
     labels = torch.tensor([label for _, label in read], dtype=torch.int64)
     return clips, labels, [item for item in items if isinstance(item, Unreadable)]
+
+
+def _stacked(*several: Tensor) -> Tensor:
+    """(B, ...), with the dimensions in the order of the clips' in memory. A worker writes it to the memory that it
+    shares with the main process, rather than to its own first."""
+    strides = several[0].stride()
+    order = sorted(range(len(strides)), key=lambda d: -strides[d])
+    batch = default_collate([clip.permute(order) for clip in several])
+    return batch.permute(0, *(1 + order.index(d) for d in range(len(strides))))
 
 
 class TrainLoader(DataLoader):
@@ -319,13 +328,9 @@ def views_of(crops: Tensor, which: np.ndarray) -> Tensor:
     crops: (crops, U, ...), the crops of U frames; which: (clips, T), the frame of each place in each clip.
     """
     num_crops, num_frames = crops.shape[:2]
-    frames = crops.flatten(0, 1)
     places = np.arange(num_crops)[:, None] * num_frames + which[:, None]  # (clips, crops, T)
-    like = torch.empty_like(frames[0])  # with its order of dimensions in memory
-    # Memory from numpy comes in large pages, and these are the largest arrays of all: a hundred megabytes and more.
-    memory = torch.from_numpy(np.empty((places.size, like.numel()), like.numpy().dtype))
-    views = memory.as_strided((places.size, *like.shape), (like.numel(), *like.stride()))
-    torch.index_select(frames, 0, torch.from_numpy(places.reshape(-1)), out=views)
+    # One gather, and dimensions in their order before it: views are a hundred megabytes and more, crops far less.
+    views = crops.contiguous().flatten(0, 1)[torch.from_numpy(places.reshape(-1))]
     return views.unflatten(0, (-1, which.shape[1]))
 
 

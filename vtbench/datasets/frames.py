@@ -51,18 +51,17 @@ class DecodedFrames:
         """The frames asked for, as FrameSource has it. Raises VideoError."""
         if self.cache is None:
             with open_reader(file) as reader:
-                numbers, which = np.unique(wanted := choose(reader.num_frames), return_inverse=True)
-                pixels = reader.frames(numbers)
+                pixels, which = reader.chosen(choose)
         else:
             key = ("frames", *version(file))
             video = self.cache.get(key)
             if video is None:
                 with open_reader(file) as reader:
-                    video = reader.frames(range(reader.num_frames))
+                    video, _ = reader.chosen(np.arange)
                 self.cache.put(key, video, video.nbytes)
             numbers, which = np.unique(wanted := choose(len(video)), return_inverse=True)
-            pixels = video[numbers]
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2), which.reshape(wanted.shape), None
+            pixels, which = video[numbers], which.reshape(wanted.shape)
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2), which, None
 
 
 def open_reader(file: Path) -> VideoReader | FrameFolder:

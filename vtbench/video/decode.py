@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,6 +50,8 @@ __all__ = ["VideoReader"]
 
 # A seek costs a decoder flush and a restart; below about ten skipped packets, decoding on is faster.
 _MIN_PACKETS_SKIPPED = 10
+
+_MISMARKED = "packets are not what they are marked as"
 
 
 class _Disagreement(VideoError):
@@ -166,8 +168,26 @@ class VideoReader:
             return self._found(wanted, known)
         except _Disagreement:
             self._index = self._num_frames = None
-            self.why_sequential = "packets are not what they are marked as"
+            self.why_sequential = _MISMARKED
             return self.frames(wanted)
+
+    def chosen(self, choose: Callable[[int], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct frames that `choose(num_frames)` asks for, in any shape, uint8 (U, H, W, 3), and for each number
+        asked, in its shape, which of them it is. Raises as `frames` does.
+
+        Where `num_frames` turns out to be wrong while frames are decoded, they are chosen again, by the right one.
+        """
+        while True:
+            count = self.num_frames
+            wanted = np.asarray(choose(count))
+            numbers, which = np.unique(wanted, return_inverse=True)
+            if self._index is None:
+                return self.frames(numbers), which.reshape(wanted.shape)
+            try:
+                return self._found(numbers.tolist(), count), which.reshape(wanted.shape)
+            except _Disagreement:
+                self._index = self._num_frames = None
+                self.why_sequential = _MISMARKED
 
     def _found(self, wanted: list[int], known: int | None) -> np.ndarray:
         """The pixels of these frames. Raises _Disagreement before any is handed out."""
@@ -234,9 +254,10 @@ class VideoReader:
         codec = self._stream.codec_context
         kinds = set(self._container.format.name.split(","))
         order = None
-        if "avi" in kinds and codec.codec.canonical_name == "mpeg4":
+        avi = "avi" in kinds
+        if codec.codec.canonical_name == "mpeg4" and (avi or codec.has_b_frames):
             order = VopOrder(bytes(codec.extradata or b""))
-        elif not {"mov", "mp4", "matroska", "webm"} & kinds:
+        if not {"mov", "mp4", "matroska", "webm"} & kinds and not (avi and order):
             return f"{self._container.format.name} has no index that is trusted"
         # By the codec, not by the decoder: libdav1d takes `skip_frame` only when it is opened.
         self._skips = codec.codec.name != "libdav1d"
@@ -259,6 +280,7 @@ class VideoReader:
                     seeks = not forgets_at_seek(codec.codec.canonical_name, codec.pix_fmt, bytes(packet))
                 if order is not None:
                     order.add(bytes(packet))
+                if order is not None and avi:
                     start = order.starts[-1]
                 else:
                     start = not pts or (packet.is_keyframe and seeks and rules.is_start(packet))
@@ -278,26 +300,27 @@ class VideoReader:
         if damaged:
             raise self._error(f"packet {damaged} is cut short or damaged")
         self._fresh = False
-        if order is not None:
+        shown = [t for t in pts if t is not None]
+        if not shown:
+            raise self._error("has no video frames")
+        if keyframes[:1] != [0]:
+            return "decoding cannot begin at the first packet"
+        numbers = None if order is None else order.numbers()
+        if order is not None and avi:
             # A packed picture that is left out takes the next one with it.
             self._skips = not order.packed
-            numbers = order.numbers()
             if numbers is None:
                 return "the headers of its pictures do not say in which order they are shown"
             if not all(a is not None and b is not None and a < b for a, b in itertools.pairwise(coded)):
                 return "its packets are not counted one by one"
-            if keyframes[:1] != [0]:
-                return "decoding cannot begin at the first packet"
             return _Index(numbers, coded, keyframes)
-        shown = [t for t in pts if t is not None]
-        if not shown:
-            raise self._error("has no video frames")
         if unfit is not None:
             return unfit
         if len(set(shown)) != len(shown):
             return "packets share a time stamp"
-        if keyframes[:1] != [0]:
-            return "decoding cannot begin at the first packet"
+        # The decoder leaves out B-VOPs with a time that is wrong by their own headers, whatever the stamps say.
+        if order is not None and (numbers is None or None in numbers):
+            return "the times in the headers of its pictures are wrong"
         # Stamps that never go back though frames are reordered are of the order of coding, as of avi copied into mp4.
         if codec.has_b_frames and len(pts) > 2 and all(a < b for a, b in itertools.pairwise(shown)):
             return "its time stamps are of the order of coding, not of showing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,6 +75,13 @@ class FrameFolder:
             sizes = sorted((shape[1], shape[0]) for shape in shapes)
             raise VideoError(self.path, f"frame size changes within the folder: {sizes}", self.frames_decoded)
         return np.stack([found[i] for i in wanted])
+
+    def chosen(self, choose: Callable[[int], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct frames that `choose(num_frames)` asks for, in any shape, uint8 (U, H, W, 3), and for each number
+        asked, in its shape, which of them it is. Raises as `frames` does."""
+        wanted = np.asarray(choose(self.num_frames))
+        numbers, which = np.unique(wanted, return_inverse=True)
+        return self.frames(numbers), which.reshape(wanted.shape)
 
     def sequential(self) -> Iterator[np.ndarray]:
         """All frames in order, uint8 RGB (H, W, 3). Raises VideoError."""

@@ -97,10 +97,14 @@ def crop_corners(
 
 
 def _normalise(frames: Tensor, mean: float | Sequence[float], std: float | Sequence[float]) -> Tensor:
-    """(..., 3, H, W) of [0, 255] to float32 (x / 255 - mean) / std."""
-    x = frames.to(torch.float32, copy=True).div_(255)
-    shape = (-1, 1, 1)
-    return x.sub_(torch.tensor(mean).reshape(shape)).div_(torch.tensor(std).reshape(shape))
+    """(T, 3, H, W) of [0, 255] to float32 (x / 255 - mean) / std."""
+    clip = torch.empty_like(frames, dtype=torch.float32)
+    # Whole pictures of the mean and of the deviation: channels lie side by side in memory, and three numbers at a time
+    # take five times as long. Frame by frame, what is computed stays in the processor's cache.
+    means, stds = (torch.empty_like(clip[0]).copy_(torch.tensor(numbers).reshape(-1, 1, 1)) for numbers in (mean, std))
+    for frame, pixels in zip(clip, frames, strict=True):
+        frame.copy_(pixels).div_(255).sub_(means).div_(stds)
+    return clip
 
 
 @contextlib.contextmanager
@@ -231,12 +235,8 @@ class TestTransform:
         if len(corners) == 1:
             top, left = corners[0]
             return _normalise(frames[..., top : top + size, left : left + size], self.mean, self.std)[None]
-        # Crops overlap: normalising what they share once is cheaper. Numpy asks the system for large pages, torch does
-        # not, and filling fresh memory in small pages takes longer than the copy itself.
-        pixels = _normalise(frames, self.mean, self.std)
-        crops = torch.from_numpy(np.empty((len(corners), len(frames), size, size, 3), np.float32)).permute(
-            0, 1, 4, 2, 3
-        )
+        pixels = _normalise(frames, self.mean, self.std)  # once what the crops share
+        crops = torch.empty(len(corners), *pixels.shape[:-2], size, size)  # in this order in memory, as views are
         for crop, (top, left) in zip(crops, corners, strict=True):
             crop.copy_(pixels[..., top : top + size, left : left + size])
         return crops

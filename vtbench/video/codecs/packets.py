@@ -58,6 +58,8 @@ def packet_rules(codec: str, extradata: bytes) -> PacketRules:
         return PacketRules(_MAX_VOP_NOT_CODED, _mpeg4_picture, _mpeg4_start)
     if codec == "vp8":
         return PacketRules(1 << 62, _vp8_picture, lambda data: not data[0] & 1)
+    if codec == "vp9":
+        return PacketRules(1 << 62, _vp9_picture)
     if codec == "h264":
         length = (extradata[4] & 3) + 1 if extradata[:1] == b"\x01" and len(extradata) > 4 else 0
         return PacketRules(
@@ -94,6 +96,29 @@ def _mpeg4_picture(data: bytes) -> bool:
 def _vp8_picture(data: bytes) -> bool:
     """show_frame (RFC 6386, 9.1): hidden frames are there for others to refer to."""
     return bool(data[0] >> 4 & 1)
+
+
+def _vp9_picture(data: bytes) -> bool:
+    """Whether any of the packet's frames is shown (VP9 bitstream specification, 6.2 and annex B)."""
+    frames = [data]
+    marker = data[-1]
+    if marker >> 5 == 6:  # a superframe: the sizes of its frames stand at the end, between two equal marks
+        count, length = (marker & 7) + 1, (marker >> 3 & 3) + 1
+        index = len(data) - 2 - count * length
+        if index >= 0 and data[index] == marker:
+            at, frames = 0, []
+            for k in range(count):
+                first = index + 1 + k * length
+                size = int.from_bytes(data[first : first + length], "little")
+                frames.append(data[at : at + size])
+                at += size
+    return any(_vp9_shown(frame[0]) for frame in frames if frame)
+
+
+def _vp9_shown(first: int) -> bool:
+    """show_existing_frame or show_frame, from a frame's first byte: marker and profile take four bits, or five."""
+    bits = first << (first >> 4 & 3 == 3)
+    return bool(bits >> 3 & 1 or bits >> 1 & 1)
 
 
 def _mpeg4_start(data: bytes) -> bool:
