@@ -34,7 +34,7 @@ class Clips(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 def test_batches_of_a_worker_are_those_of_this_process() -> None:
     here, there = (list(DataLoader(Clips(), batch_size=2, collate_fn=_collate, num_workers=n)) for n in (0, 1))
-    for (clips, labels), (others, same) in zip(here, there, strict=True):  # type: ignore[misc]
+    for (clips, labels, _), (others, same, _) in zip(here, there, strict=True):  # type: ignore[misc]
         assert torch.equal(clips, others) and torch.equal(labels, same)
         assert clips.shape == (2, 2, 3, 6, 6)
         assert clips.stride() == others.stride() == torch.stack([Clips()[k][0] for k in labels]).stride()
