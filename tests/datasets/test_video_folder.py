@@ -407,6 +407,37 @@ def test_bad_manifests_are_refused_with_file_and_line(text: str, folder: Path) -
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(folder: Path) -> None:
+    expected = [(e.video_id, e.label) for e in data(folder).train_entries]
+    manifest = folder / "train.csv"
+    manifest.write_bytes(b"\xef\xbb\xbf" + manifest.read_bytes().replace(b"\n", b"\r\n"))
+    assert [(e.video_id, e.label) for e in data(folder).train_entries] == expected
+
+
+def test_class_names_count_whatever_their_case_and_blanks(folder: Path) -> None:
+    (folder / "mine.csv").write_text("path,label\ntrain/00000.mp4,Minus three\ntrain/00001.mp4,PLUS_ONE\n")
+    module = data(folder, class_names=synthetic.CLASSES["cycle"], train=["mine"])
+    names = [synthetic.CLASSES["cycle"][entry.label] for entry in module.train_entries]
+    assert names == ["minus_three", "plus_one"]
+    ambiguous = ("a b", "a_b", "c", "d")
+    (folder / "mine.csv").write_text("path,label\ntrain/00000.mp4,A-B\n")
+    with pytest.raises(DataError, match=r"mine\.csv:2: this data set has no class 'A-B'"):
+        data(folder, class_names=ambiguous, train=["mine"]).setup("fit")
+
+
+def test_a_folder_that_lacks_most_of_its_videos_is_refused_before_anything_is_trained(folder: Path) -> None:
+    for number in range(1, 10):
+        (folder / "train" / f"{number:05d}.mp4").unlink()
+    with pytest.raises(DataError, match=r"9 of 10 videos to train on cannot be used.*allow it with --missing 0\.9"):
+        data(folder).setup("fit")
+    (folder / "train.csv").unlink()
+    for name in ("a", "b", "c"):
+        (folder / "train" / name).mkdir()
+    shutil.move(folder / "train" / "00000.mp4", folder / "train" / "a" / "0.mp4")
+    with pytest.raises(DataError, match=r"train: has no videos of 3 of 4 classes \(b, c, d\); complete it"):
+        data(folder, class_names=("a", "b", "c", "d")).setup("fit")
+
+
 def test_missing_folder_or_manifest_is_refused_with_the_option(folder: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere: no such folder; .* --data kinetics400=PATH"):
         data(folder / "nowhere").setup()

@@ -8,7 +8,7 @@ from typing import Any
 from vtbench.papers.releases import other_release
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders, provenance
-from vtbench.results.record import Record, metric_cells
+from vtbench.results.record import COLUMNS, Record, metric_cells
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES
 
@@ -31,7 +31,7 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         training_key=measured["training_key"],
         evaluation_key=measured["evaluation_key"],
         **metric_cells(measured["metrics"]),
-        **{f"{name}_decoded": value for name, value in measured.get("metrics_decoded", {}).items()},
+        **_of_decoded(measured.get("metrics_decoded", {})),  # missing in evaluations older than the columns
         videos_expected=measured["videos_expected"],
         videos_decoded=measured["videos_decoded"],
         videos_failed=measured["videos_failed"],
@@ -70,6 +70,12 @@ def shared_record(record: Record, measurement: Measurement) -> Record:
     """The line of another measurement that asks for the evaluation that `record` is of."""
     root = provenance.outside(measurement.roots)
     return replace(record, id=measurement.row_id, measurement=measurement.name, root=root, variant=measurement.variant)
+
+
+def _of_decoded(metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics over the videos that could be read, of those that have a column."""
+    columns = {f"{name}_decoded": value for name, value in metrics.items()}
+    return {name: value for name, value in columns.items() if name in COLUMNS}
 
 
 def _of_both(train: str | None, test: str | None) -> str | None:
