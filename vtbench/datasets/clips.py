@@ -223,12 +223,10 @@ def _collate(items: list[tuple[Clips, int] | Unreadable]) -> tuple[Clips | None,
 
 
 def _stacked(*several: Tensor) -> Tensor:
-    """(B, ...), with the dimensions in the order of the clips' in memory. A worker writes it to the memory that it
+    """(B, ...), contiguous: convolutions of another layout round otherwise. A worker writes it to the memory that it
     shares with the main process, rather than to its own first."""
-    strides = several[0].stride()
-    order = sorted(range(len(strides)), key=lambda d: -strides[d])
-    batch = default_collate([clip.permute(order) for clip in several])
-    return batch.permute(0, *(1 + order.index(d) for d in range(len(strides))))
+    batch: Tensor = default_collate(list(several))
+    return batch.contiguous()
 
 
 class TrainLoader(DataLoader):

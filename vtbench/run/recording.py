@@ -72,7 +72,7 @@ def shared_record(record: Record, measurement: Measurement) -> Record:
     return replace(record, id=measurement.row_id, measurement=measurement.name, root=root, variant=measurement.variant)
 
 
-def _of_decoded(metrics: dict[str, float]) -> dict[str, float]:
+def _of_decoded(metrics: dict[str, float]) -> dict[str, Any]:
     """The metrics over the videos that could be read, of those that have a column."""
     columns = {f"{name}_decoded": value for name, value in metrics.items()}
     return {name: value for name, value in columns.items() if name in COLUMNS}
