@@ -59,7 +59,7 @@ def test_check_counts_what_does_not_fit(
     (lists / "val.csv").write_text("\n".join([*lines, lines[1], trained]) + "\n")
     assert main(command) == 1
     shown = capsys.readouterr().out
-    assert "there: 3; missing: 1 (-tr_1AbC11_000007_000017)" in shown
+    assert "there: 3; missing: 1 (-tr_1AbC11_000007_000017), too few for a comparison with print" in shown
     assert "in the folder and in no list: 1 videos (train/more.mp4)" in shown
     assert "in both lists: 1 (-tr_0AbC00_000000_000010)" in shown
     assert "listed twice: 1 (-te_0AbC00_000000_000010)" in shown

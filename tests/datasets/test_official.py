@@ -140,6 +140,14 @@ def test_of_two_files_of_a_name_the_one_of_split_and_class_counts(tmp_path: Path
         folder_of("kinetics400", tmp_path).read("train")
 
 
+def test_a_file_that_would_be_two_videos_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    lines = "label,youtube_id,time_start,time_end,split\nair drumming,a,1,11,train\nzumba,a,21,31,train\n"
+    (tmp_path / "train.csv").write_text(lines)
+    with pytest.raises(DataError, match=r"train\.csv:3: .*a\.mp4 would be both a_000021_000031 and a_000001_000011"):
+        folder_of("kinetics400", tmp_path).read("train")
+
+
 def test_an_avi_beside_its_mp4_counts_where_the_list_says_avi(source: lookalikes.Source, tmp_path: Path) -> None:
     [(file, _, _), *_] = lookalikes.ucf101(tmp_path, source)["train"]
     file.with_suffix(".mp4").touch()

@@ -158,13 +158,17 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _show(one: dict[str, Any], facts: Dataset) -> None:
+    from vtbench.report.compare import COVERAGE
+
     if one["official_split"]:
         print(f"official split {one['official_split']}")
     for split in ("train", "test"):
         part = one[split]
         lists = several_files(part["lists"])
         print(f"{split}: {part['videos']} videos in {lists} ({part['how']}); the data set has about {part['known']}")
-        print(f"  there: {part['there']}; missing: {len(part['missing'])}{_few(part['missing'])}")
+        usable = part["there"] - len(part["quarantined"])
+        few = ", too few for a comparison with print" if usable < COVERAGE * part["known"] else ""
+        print(f"  there: {part['there']}; missing: {len(part['missing'])}{_few(part['missing'])}{few}")
         if part["quarantined"]:
             print(f"  in quarantine: {len(part['quarantined'])}{_few(list(part['quarantined']))}")
         empty = part["classes_without_videos"]

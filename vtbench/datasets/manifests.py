@@ -32,6 +32,8 @@ from vtbench.errors import DataError
 __all__ = ["Entry", "Split", "VideoFolder", "VideoLists", "Videos", "read_class_folders", "read_manifest"]
 
 Split = Literal["train", "test"]
+How = Literal["split file", "official lists", "class folders"]
+"""What says which videos there are."""
 
 
 UNNAMED = "the data set"
@@ -158,9 +160,9 @@ class VideoFolder(Videos):
         Raises DataError for a missing folder, and for anything in the list that is not as it should be."""
         return self._read(split)[: self.limit_train if split == "train" else self.limit_test]
 
-    def found(self, split: Split) -> list[Path]:
-        """What `read` reads: a split file, official lists, or a folder of class folders. Raises DataError if there is
-        nothing of these."""
+    def found(self, split: Split) -> tuple[How, list[Path]]:
+        """What `read` reads, and what it is: a split file, official lists, or a folder of class folders. Raises
+        DataError if there is nothing of these."""
         names = self.train if split == "train" else self.test
         if not self.root.is_dir():
             option = "" if self.name == UNNAMED else f" as --data {self.name}=PATH"
@@ -168,21 +170,21 @@ class VideoFolder(Videos):
         files = [self.root / f"{name}.csv" for name in names]
         manifest = next((path for path in files if path.exists()), None)
         if manifest is not None and (self.official is None or is_manifest(manifest)):
-            return [manifest]
+            return "split file", [manifest]
         official = self.official
         if isinstance(official, OfficialLists) and (lists := official.find(self.index.lists, split)):
-            return lists
+            return "official lists", lists
         if manifest is None:
             for name in names:
                 if (self.root / name).is_dir():
-                    return [self.root / name]
+                    return "class folders", [self.root / name]
             if isinstance(official, OfficialLists):
                 patterns = official.train if split == "train" else official.test
                 raise DataError(
                     f"{self.root}: has no list of the videos to {split} on: neither {files[0].name} (path,label) nor "
                     f"an official one ({', '.join(patterns)}) nor class folders in {names[0]}/"
                 )
-        return [manifest or files[0]]
+        return "split file", [manifest or files[0]]
 
     @functools.cached_property
     def index(self) -> FolderIndex:
@@ -190,15 +192,15 @@ class VideoFolder(Videos):
         return FolderIndex.of(self.root)
 
     def _read(self, split: Split) -> list[Entry]:
-        found = self.found(split)
+        how, found = self.found(split)
         options = {"root": self.root, "num_classes": self.num_classes, "class_names": self.class_names}
         wanted = subset_of(self.share, self.root / self.listed[split] if self.listed else None)
-        if found[0].is_dir():
-            entries = read_class_folders(found[0], **options, complete=wanted is None)  # type: ignore[arg-type]
-        elif self.official is None or is_manifest(found[0]) or found[0] not in self.index.lists:
-            entries = read_manifest(found[0], **options)  # type: ignore[arg-type]
-        else:
+        if how == "official lists":
             entries = self._official(found, split)
+        elif how == "class folders":
+            entries = read_class_folders(found[0], **options, complete=wanted is None)  # type: ignore[arg-type]
+        else:
+            entries = read_manifest(found[0], **options)  # type: ignore[arg-type]
         if wanted is not None:
             total, entries = len(entries), [entry for entry in entries if wanted(entry.video_id)]
             if not entries:
@@ -212,7 +214,8 @@ class VideoFolder(Videos):
         assert isinstance(official, OfficialLists)
         official.refuse_other_classes(self.index.lists, self.class_names)
         others = {"train": ("train",), "test": ("val", "validation", "validate", "test")}[split]
-        entries = []
+        entries: list[Entry] = []
+        taken: dict[str, Entry] = {}
         for listed in official.read(lists, split):
             label = class_number(
                 listed.label,
@@ -226,6 +229,12 @@ class VideoFolder(Videos):
             problem = None if path else f"no video of the name {listed.names[0]} in {self.root}"
             file = self.root / (path or listed.names[0])
             entries.append(Entry(listed.video_id, file, label, listed.source, problem))
+            other = taken.setdefault(path, entries[-1]) if path else entries[-1]
+            if other.video_id != listed.video_id:
+                raise DataError(
+                    f"{listed.source}: {file} would be both {listed.video_id} and {other.video_id} ({other.source}); "
+                    f"name files as {listed.names[0]}"
+                )
         return entries
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtbench.datasets.manifests import Entry, Split, VideoFolder, is_manifest
+from vtbench.datasets.manifests import Entry, How, Split, VideoFolder
 
 __all__ = ["SplitReport", "extra_videos", "overlap", "read_split"]
 
@@ -27,7 +27,7 @@ class SplitReport:
 
     split: Split
     lists: Sequence[Path]
-    how: str
+    how: How
     entries: Sequence[Entry]
     num_classes: int
 
@@ -75,8 +75,7 @@ class SplitReport:
 
 def read_split(videos: VideoFolder, split: Split) -> SplitReport:
     """Read the lists of a split. Raises DataError as VideoFolder.read does."""
-    lists = videos.found(split)
-    how = "class folders" if lists[0].is_dir() else "split file" if is_manifest(lists[0]) else "official lists"
+    how, lists = videos.found(split)
     return SplitReport(split, lists, how, videos.read(split), videos.num_classes)
 
 
