@@ -145,8 +145,11 @@ class VideoData(lightning.LightningDataModule):
             self._refuse_lacking(split)
         if {"train", "test"} <= self._listed.keys():
             refuse_overlap(self._listed["train"], self._listed["test"])
-        if "train" in self._listed:
-            _ = self._held_out  # refuses what leaves nothing to train on
+        if "train" in self._listed and not self.train_entries:  # _held_out refuses too
+            raise DataError(
+                f"{self.videos.where}: none of {len(self._listed['train'])} listed videos is there to train on; check "
+                "the folder with `vtbench data check`"
+            )
 
     def read(self, split: Split) -> list[Entry]:
         """The videos of a split, in order, for a subclass to read them in its own way. Raises DataError."""

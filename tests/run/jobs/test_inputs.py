@@ -9,7 +9,10 @@ import lookalikes
 import pytest
 
 from vtbench.cli import main
+from vtbench.errors import DataError
 from vtbench.papers import select
+from vtbench.papers.override import changed_rows
+from vtbench.run.jobs.dry import dry_run
 from vtbench.run.jobs.launch import run
 from vtbench.run.jobs.plan import plan
 from vtbench.run.settings import Settings
@@ -48,6 +51,21 @@ def test_missing_videos_above_the_share_are_named(tmp_path: Path, made: dict[str
     (reason,) = blocked_by(tmp_path)
     assert "1 of 3 videos to train on cannot be used" in reason and made["train"][0][1] in reason
     assert blocked_by(tmp_path, missing=0.34) == []
+
+
+def test_a_dry_run_takes_what_is_there_of_its_few_videos(
+    tmp_path: Path, made: dict[str, list[lookalikes.Written]]
+) -> None:
+    small = ["model.embed_dim=8", "model.depths=[2, 2, 2, 2]", "model.num_heads=[1, 2, 4, 8]", "data.num_frames=16"]
+    rows = changed_rows(select([DIVING]), (), [*small, "init.scratch=true"])
+    settings = Settings(results=tmp_path / "r", data={"diving48": tmp_path / "set"}, num_workers=0)
+    made["train"][0][0].unlink()
+    trained, tested = dry_run(rows, settings, "paper", 0, 2)
+    assert (trained.videos, tested.videos) == (1, 2)
+    for file, _, _ in made["train"][1:]:
+        file.unlink()
+    with pytest.raises(DataError, match="none of 2 listed videos is there to train on; check the folder with"):
+        dry_run(rows, settings, "paper", 0, 2)
 
 
 def test_files_that_cannot_be_opened_are_named(tmp_path: Path, made: dict[str, list[lookalikes.Written]]) -> None:

@@ -72,7 +72,8 @@ def dry_run(
     found: list[DryRun] = []
     report = on_done or (lambda one: None)
     with tempfile.TemporaryDirectory() as folder:
-        here = dataclasses.replace(settings, results=Path(folder), scans=settings.scan_folder)
+        # Of a few videos, one that is missing is a large share: what of them is there is tried.
+        here = dataclasses.replace(settings, results=Path(folder), scans=settings.scan_folder, missing=1.0)
         small: dict[str, Training] = {}
         jobs = graph(wanted)
         for job in jobs.values():
