@@ -114,14 +114,14 @@ def hmdb51(root: Path, source: Source) -> dict[str, list[Written]]:
     return lists
 
 
-def sthv1(root: Path, source: Source) -> dict[str, list[Written]]:
+def sthv1(root: Path, source: Source, *, train: int = 3, test: int = 2) -> dict[str, list[Written]]:
     """CSV of id;label, and folders of JPEG frames."""
     classes = load_dataset("sthv1").classes or ()
     root.mkdir(parents=True, exist_ok=True)
     (root / "something-something-v1-labels.csv").write_text("".join(f"{name}\n" for name in classes))
     lists: dict[str, list[Written]] = {"train": [], "test": []}
     number = 100000
-    for split, called, count in (("train", "train", 3), ("test", "validation", 2)):
+    for split, called, count in (("train", "train", train), ("test", "validation", test)):
         lines = []
         for k in range(count):
             number += 1
