@@ -88,13 +88,33 @@ def test_decode_puts_broken_files_in_quarantine_which_a_good_copy_leaves(
     assert "in quarantine: 1 (_8Vy3dltr2w_00001)" in captured.out
     with (tmp_path / "r" / "data" / "diving48" / "quarantine.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == ["_8Vy3dltr2w_00001"] and "invalid data" in rows[0]["reason"]
+    assert [row["file"] for row in rows] == [str(broken)] and "invalid data" in rows[0]["reason"]
     assert main([*command, "--missing", "0.4"]) == 0
     capsys.readouterr()
     broken.write_bytes(whole)
     assert main(["data", "check", "diving48", str(tmp_path / "set"), "--results", results]) == 0, "another file now"
     assert main(command) == 0
     assert "broken: 0" in capsys.readouterr().out
+
+
+def test_the_quarantine_is_of_all_splits_and_folders_that_were_looked_at(
+    source: lookalikes.Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        lookalikes.diving48(tmp_path / name, source)
+    (broken, *_) = sorted((tmp_path / "one" / "rgb").iterdir())
+    broken.unlink()
+    broken.write_bytes(b"no video")
+    command = ["data", "check", "diving48", "--results", str(tmp_path / "r"), "--missing", "0.5"]
+    for name in ("one", "two"):
+        assert main([*command, str(tmp_path / name), "--decode"]) == 0
+    capsys.readouterr()
+    assert main([*command, str(tmp_path / "one")]) == 0
+    assert "in quarantine: 1" in capsys.readouterr().out
+    assert main(["data", "lists", "diving48", str(tmp_path / "one"), "--write", str(tmp_path / "one")]) == 0
+    capsys.readouterr()
+    assert main([*command, str(tmp_path / "one")]) == 0
+    assert "in quarantine: 1" in capsys.readouterr().out, "under another id"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vtbench.audio.waveform import read_audio
-from vtbench.datasets.info import read_info
+from vtbench.datasets.check.info import read_info
 from vtbench.datasets.prepare import H264, Mpeg4, prepare
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader

@@ -195,6 +195,92 @@ def test_links_are_followed_and_circles_end(source: lookalikes.Source, tmp_path:
     assert all(entry.problem is None for entry in folder_of("kinetics400", root).read("train"))
 
 
+def test_a_picture_among_videos_or_folders_hides_nothing(source: lookalikes.Source, tmp_path: Path) -> None:
+    expected = lookalikes.ucf101(tmp_path / "ucf", source)["train"]
+    for number in range(6):
+        (expected[0][0].parent / f"thumb{number}.jpg").touch()
+    assert all(entry.problem is None for entry in folder_of("ucf101", tmp_path / "ucf").read("train"))
+    expected = lookalikes.sthv1(tmp_path / "ssv1", source)["train"]
+    (expected[0][0].parent / "sample1.jpg").touch()
+    assert all(entry.problem is None for entry in folder_of("sthv1", tmp_path / "ssv1").read("train"))
+
+
+def test_a_video_of_the_other_version_of_something_something_is_not_taken(
+    source: lookalikes.Source, tmp_path: Path
+) -> None:
+    (folder, number_, _), *_ = lookalikes.sthv1(tmp_path, source)["train"]
+    folder.rename(folder.parent / "other")
+    source.copy(tmp_path / "v2" / f"{number_}.webm")
+    assert folder_of("sthv1", tmp_path).read("train")[0].problem is not None
+    source.copy(tmp_path / "again" / f"{number_}.mp4")
+    assert folder_of("sthv1", tmp_path).read("train")[0].file == tmp_path / "again" / f"{number_}.mp4"
+
+
+def test_hmdb51_lacks_no_list_of_a_class(source: lookalikes.Source, tmp_path: Path) -> None:
+    lookalikes.hmdb51(tmp_path, source)
+    (tmp_path / "testTrainMulti_7030_splits" / "wave_test_split1.txt").write_text("")
+    with pytest.raises(DataError, match=r"lists of 50 of 51 classes: .*wave_test_split1\.txt is not written as one"):
+        folder_of("hmdb51", tmp_path).read("train")
+    assert len(folder_of("hmdb51", tmp_path, split=2).read("train")) == 2
+
+
+@pytest.mark.parametrize("text", ['"path","label"\n"x.avi","0"\n', "\n\npath,label\nx.avi,0\n"])
+def test_own_split_files_may_be_quoted(text: str, source: lookalikes.Source, tmp_path: Path) -> None:
+    lookalikes.ucf101(tmp_path, source)
+    (tmp_path / "split1_train.csv").write_text(text)
+    assert [entry.video_id for entry in folder_of("ucf101", tmp_path).read("train")] == ["x.avi"]
+
+
+@pytest.mark.parametrize("text", ["path;label\nx.avi;0\n", "x.avi,0\n", ""])
+def test_a_split_file_that_is_none_is_refused_beside_official_lists(
+    text: str, source: lookalikes.Source, tmp_path: Path
+) -> None:
+    lookalikes.ucf101(tmp_path, source)
+    (tmp_path / "split1_train.csv").write_text(text)
+    with pytest.raises(DataError, match=r"split1_train\.csv:1: the header is .*, must be 'path,label'"):
+        folder_of("ucf101", tmp_path).read("train")
+
+
+def test_kinetics_may_have_all_splits_in_one_file(source: lookalikes.Source, tmp_path: Path) -> None:
+    lookalikes.kinetics(tmp_path, source)
+    lists = [tmp_path / "annotations" / f"{name}.csv" for name in ("train", "val")]
+    text = lists[0].read_text() + lists[1].read_text().partition("\n")[2]
+    for file in lists:
+        file.unlink()
+    (tmp_path / "kinetics400.csv").write_text(text)
+    videos = folder_of("kinetics400", tmp_path)
+    assert [len(videos.read(split)) for split in ("train", "test")] == [4, 4]  # type: ignore[arg-type]
+
+
+def test_a_list_in_another_encoding_is_named(source: lookalikes.Source, tmp_path: Path) -> None:
+    lookalikes.ucf101(tmp_path, source)
+    file = tmp_path / "ucfTrainTestlist" / "trainlist01.txt"
+    file.write_text(file.read_text(), encoding="utf-16")
+    with pytest.raises(DataError, match=r"trainlist01\.txt is called as one and not written as one: get it again"):
+        folder_of("ucf101", tmp_path).read("train")
+
+
+def test_class_folders_called_by_numbers_are_these_classes(tmp_path: Path) -> None:
+    for label in range(106):
+        (tmp_path / "split1_test" / str(label)).mkdir(parents=True)
+        (tmp_path / "split1_test" / str(label) / f"clip{label}.mp4").touch()
+    entries = folder_of("egtea", tmp_path).read("test")
+    assert all(entry.file.stem == f"clip{entry.label}" for entry in entries) and len(entries) == 106
+
+
+def test_class_folders_hold_videos_that_are_there_or_missing_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "train" / "a"
+    (folder / "dir.mp4").mkdir(parents=True)
+    (folder / "._x.mp4").touch()
+    (folder / "x.mp4").touch()
+    (folder / "broken.mp4").symlink_to(tmp_path / "nowhere")
+    entries = VideoFolder(tmp_path, num_classes=1).read("train")
+    assert [(entry.file.name, entry.problem) for entry in entries] == [
+        ("broken.mp4", "a link to a file that is not there"),
+        ("x.mp4", None),
+    ]
+
+
 # -- what is wrong with a list ----------------------------------------------------------------------------------------
 
 
@@ -243,7 +329,7 @@ BAD = {
         r"train_split1\.txt:2: label 106 is outside 0 to 105"
     ),
     ("hmdb51", "testTrainMulti_7030_splits/brush_hair_test_split1.txt", "goo_1.avi 2", "goo_1.avi 3"): (
-        r"brush_hair_test_split1\.txt:2: .* must be video\.avi and 0, 1 or 2"
+        r"brush_hair_test_split1\.txt:3: .* must be video\.avi and 0, 1 or 2"
     ),
 }
 

@@ -353,7 +353,7 @@ def test_several_processes_do_the_same_and_a_bad_file_stops_none(tmp_path: Path)
 def test_a_process_that_is_killed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "source"
     many(source, 2)
-    monkeypatch.setattr(folder, "reencode", _ended)
+    monkeypatch.setattr(folder, "_outcome", _ended)
     with pytest.raises(RunError, match="fewer workers"):
         prepare(source, tmp_path / "target", workers=2, report=lambda line: None)
 

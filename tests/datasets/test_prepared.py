@@ -89,6 +89,34 @@ def test_a_run_that_is_interrupted_leaves_no_untrue_one(
     assert read_prepared(target) == (before if change == "nothing" else None)
 
 
+def test_links_are_followed_and_hidden_files_left_out(tmp_path: Path) -> None:
+    source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
+    encoded.encode(elsewhere / "a.mp4", encoded.numbered(5), options=encoded.x264(5))
+    (elsewhere / "more.json").write_text("{}")
+    source.mkdir()
+    (source / "linked").symlink_to(elsewhere)
+    (source / "circle").symlink_to(source)
+    (source / "._a.mp4").write_bytes(b"no video")
+    done = prepare(source, tmp_path / "target", report=lambda line: None)
+    assert (done.encoded, done.failed) == (1, [])
+    assert (tmp_path / "target" / "linked" / "a.mp4").is_file() and (
+        tmp_path / "target" / "linked" / "more.json"
+    ).is_file()
+
+
+def test_a_source_that_broke_leaves_nothing_of_what_it_was(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    encoded.encode(source / "a.avi", encoded.numbered(5), codec="mpeg4")
+    encoded.encode(source / "b.avi", encoded.numbered(5), codec="mpeg4")
+    (source / "train.csv").write_bytes(b"\xef\xbb\xbfpath,label\r\na.avi,0\r\nb.avi,1\r\n")
+    prepare(source, target, report=lambda line: None)
+    assert (target / "train.csv").read_text() == "path,label\na.mp4,0\nb.mp4,1\n"
+    (source / "a.avi").write_bytes(b"no video")
+    done = prepare(source, target, report=lambda line: None)
+    assert len(done.failed) == 1 and not (target / "a.mp4").exists() and (target / "b.mp4").exists()
+    assert (target / "train.csv").read_text() == "path,label\na.avi,0\nb.mp4,1\n"
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -10,10 +10,10 @@ import encoded
 import lookalikes
 import pytest
 
-from vtbench.datasets import scan as scanning
-from vtbench.datasets.coding import coding_of, sample_of_codings
+from vtbench.datasets.check import scan as scanning
+from vtbench.datasets.check.coding import coding_of, sample_of_codings
+from vtbench.datasets.check.scan import Scanned, read_scan, scan
 from vtbench.datasets.manifests import Entry
-from vtbench.datasets.scan import Scanned, read_scan, scan
 from vtbench.errors import DataError, VideoError
 
 
@@ -44,13 +44,13 @@ FOUND = {
 def test_what_is_found_of_each_file(entries: list[Entry], tmp_path: Path, workers: int) -> None:
     calls: list[tuple[int, int]] = []
     found = scan(entries, tmp_path / "r" / "scan.csv", workers=workers, progress=lambda *how: calls.append(how))
-    assert [one.id for one in found] == [entry.video_id for entry in entries[:-1]], "a missing file is not scanned"
-    by_id = {one.id: one for one in found}
+    assert [one.file for one in found] == [str(entry.file) for entry in entries[:-1]], "a missing file is not scanned"
+    by_id = {Path(one.file).name: one for one in found}
     assert {name: (by_id[name].frames, by_id[name].coding) for name in FOUND} == FOUND
     assert not any(by_id[name].problem for name in FOUND)
     assert "invalid data" in by_id["text.mp4"].problem and by_id["cut.mp4"].problem
     assert calls[0] == (0, 6) and calls[-1] == (6, 6)
-    assert read_scan(tmp_path / "r" / "scan.csv") == by_id
+    assert read_scan(tmp_path / "r" / "scan.csv") == {one.file: one for one in found}
 
 
 def test_a_scan_resumes_and_reads_only_what_changed(
@@ -86,7 +86,7 @@ def test_a_scan_resumes_and_reads_only_what_changed(
 def test_a_file_of_something_else_is_named(entries: list[Entry], tmp_path: Path) -> None:
     file = tmp_path / "scan.csv"
     file.write_text("path,label\n")
-    with pytest.raises(DataError, match=r"scan\.csv:1: the header must be id,size,changed,frames,coding,problem"):
+    with pytest.raises(DataError, match=r"scan\.csv:1: the header must be file,size,changed,frames,coding,problem"):
         scan(entries, file)
     file.unlink()
     file.mkdir()

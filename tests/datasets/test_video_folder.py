@@ -16,7 +16,7 @@ from vtbench.datasets.cache import FileCache
 from vtbench.datasets.clips import ClipSampling, EpochSampler, Loading, TestViews
 from vtbench.datasets.manifests import Entry, VideoFolder, VideoLists, read_manifest
 from vtbench.datasets.module import VideoData
-from vtbench.datasets.quarantine import write_quarantine
+from vtbench.datasets.quarantine import Quarantine, Quarantined
 from vtbench.errors import DataError, UsageError
 from vtbench.video import sampling, transforms
 from vtbench.video.decode import VideoReader
@@ -222,18 +222,53 @@ def test_a_video_in_both_lists_is_refused(folder: Path) -> None:
     data(folder).setup("test")
 
 
+@pytest.mark.parametrize("spelling", ["./validation/00000.mp4", "validation/../validation/00000.mp4", "absolute"])
+def test_a_test_video_under_another_spelling_is_the_same(folder: Path, spelling: str) -> None:
+    path = str(folder / "validation" / "00000.mp4") if spelling == "absolute" else spelling
+    before = (folder / "train.csv").read_text()
+    (folder / "train.csv").write_text(f"{before}{path},0\n")
+    with pytest.raises(DataError, match="is listed to train on, and to test on"):
+        data(folder).setup()
+    (folder / "train.csv").write_text(before)
+    with (folder / "validation.csv").open("a") as file:
+        file.write(f"{path},0\n")
+    with pytest.raises(DataError, match=r"is listed twice; first at .*validation\.csv:2"):
+        data(folder).setup()
+
+
+def test_a_training_of_which_no_video_can_be_read_says_so(folder: Path) -> None:
+    for file in (folder / "train").glob("*.mp4"):
+        file.write_bytes(b"no video")
+    with pytest.raises(DataError, match="no video to train on can be read; the last: .*invalid data"):
+        list(data(folder, missing=1.0, batch_size=2).train_dataloader())
+
+
+@pytest.mark.parametrize("label", ["1_0", "٣", "1.0", "+1"])
+def test_a_label_is_digits(folder: Path, label: str) -> None:
+    (folder / "train.csv").write_text(f"path,label\ntrain/00000.mp4,{label}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"train\.csv:2: this data set has no class"):
+        data(folder).setup("fit")
+
+
+def test_a_path_that_no_file_can_have_is_missing(folder: Path) -> None:
+    (folder / "train.csv").write_text(f"path,label\n{'x' * 300}.mp4,0\n")
+    with pytest.raises(DataError, match=r"train\.csv:2: .*File name too long; complete"):
+        data(folder).setup("fit")
+
+
 def test_quarantined_videos_count_as_missing_until_their_file_changes(folder: Path) -> None:
     file = folder / "train" / "00004.mp4"
     quarantine = folder / "quarantine.csv"
     status = file.stat()
-    write_quarantine(quarantine, [("train/00004.mp4", status.st_size, status.st_mtime_ns, "is cut\nshort")])
+    bad = Quarantined(str(file), status.st_size, status.st_mtime_ns, "is cut\nshort")
+    Quarantine((bad,)).write(quarantine)
     module = data(folder, quarantine=quarantine, missing=0.1)
     assert list(module.lacking("train").values()) == [f"{folder / 'train.csv'}:6: {file}: in quarantine: is cut short"]
     assert len(module.train_entries) == 9
     file.write_bytes(file.read_bytes() + b"\0")
     assert len(data(folder, quarantine=quarantine).train_entries) == 10
     quarantine.write_text("path,label\n")
-    with pytest.raises(DataError, match=r"quarantine\.csv:1: the header must be id,size,changed,reason"):
+    with pytest.raises(DataError, match=r"quarantine\.csv:1: the header must be file,size,changed,reason"):
         data(folder, quarantine=quarantine).setup()
 
 

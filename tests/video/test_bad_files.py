@@ -22,7 +22,7 @@ from memory import peak_mib
 import vtbench
 from vtbench.audio.waveform import read_audio
 from vtbench.cli import main
-from vtbench.datasets.info import read_info
+from vtbench.datasets.check.info import read_info
 from vtbench.datasets.prepare import H264, Mpeg4, prepare
 from vtbench.errors import VideoError
 from vtbench.video import sampling
@@ -142,7 +142,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from vtbench.audio.waveform import read_audio
-from vtbench.datasets.info import read_info
+from vtbench.datasets.check.info import read_info
 from vtbench.datasets.prepare import prepare
 from vtbench.errors import VideoError
 from vtbench.video.compressed import CompressedReader

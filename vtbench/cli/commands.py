@@ -112,6 +112,8 @@ def _dispatch(arguments: list[str]) -> int:
         if words[0] not in actions:
             raise UsageError(unknown("action", words[0], actions))
         name, verb, words = f"{name} {words[0]}", _module(actions[words[0]]), words[1:]
+        # Videos may be called after YouTube ids, of which many begin with "-".
+        words = [f"./{word}" if word.startswith("-") and os.path.isfile(word) else word for word in words]  # noqa: PTH113
     parser = Parser(prog=f"vtbench {name}", description=f"{verb.SUMMARY}.", allow_abbrev=False)
     verb.options(parser)
     try:

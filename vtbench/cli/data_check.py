@@ -12,8 +12,8 @@ from vtbench.cli.options import Parser, add_include, add_results, one_of, positi
 from vtbench.report.printing import print_json
 
 if TYPE_CHECKING:
+    from vtbench.datasets.check.verify import SplitReport
     from vtbench.datasets.manifests import Entry, VideoFolder
-    from vtbench.datasets.verify import SplitReport
     from vtbench.papers.datasets import Dataset
     from vtbench.run.settings import Settings
 
@@ -69,7 +69,7 @@ def call(args: argparse.Namespace) -> int:
 
 def _checked(facts: Dataset, number: int | None, both: Sequence[SplitReport], settings: Settings) -> dict[str, Any]:
     """What was found of an official split, in plain values."""
-    from vtbench.datasets.verify import overlap
+    from vtbench.datasets.check.verify import overlap
 
     train, test = both
     shared = overlap(train, test)
@@ -105,12 +105,11 @@ def _split(report: SplitReport, facts: Dataset) -> dict[str, Any]:
         "classes_without_videos": empty,
         "listed_twice": report.repeated,
         "with_two_labels": report.contradicting,
-        "files_of_several_ids": report.shared,
     }
 
 
 def _extra(found: Sequence[tuple[int | None, VideoFolder, Sequence[SplitReport]]]) -> list[str]:
-    from vtbench.datasets.verify import extra_videos
+    from vtbench.datasets.check.verify import extra_videos
 
     return extra_videos(found[0][1], [report for _, _, both in found for report in both])
 
@@ -120,8 +119,8 @@ def _decode(facts: Dataset, both: Sequence[SplitReport], settings: Settings, wor
     from rich.console import Console
     from rich.progress import Progress
 
-    from vtbench.datasets.quarantine import write_quarantine
-    from vtbench.datasets.scan import scan
+    from vtbench.datasets.check.scan import scan
+    from vtbench.datasets.quarantine import Quarantined, read_quarantine
 
     entries: dict[str, Entry] = {entry.video_id: entry for report in both for entry in report.entries}
     file, quarantine = settings.scan(facts.name), settings.quarantine(facts.name)
@@ -133,17 +132,17 @@ def _decode(facts: Dataset, both: Sequence[SplitReport], settings: Settings, wor
             workers=workers,
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
-    bad = [one for one in results if one.problem]
-    write_quarantine(quarantine, [(one.id, one.size, one.changed, one.problem) for one in bad])
-    for one in bad[:FEW]:
-        print_message(f"{entries[one.id].file}: {one.problem}")
+    bad = [Quarantined(one.file, one.size, one.changed, one.problem) for one in results if one.problem]
+    read_quarantine(quarantine).with_scanned((one.file for one in results), bad).write(quarantine)
+    for broken in bad[:FEW]:
+        print_message(f"{broken.file}: {broken.reason}")
     codings: dict[str, int] = {}
     for one in results:
         codings[one.coding or "unknown"] = codings.get(one.coding or "unknown", 0) + 1
     return {
         "videos": len(results),
         "frames": sum(one.frames for one in results),
-        "broken": {one.id: one.problem for one in bad},
+        "broken": {one.file: one.reason for one in bad},
         "codings": dict(sorted(codings.items(), key=lambda pair: -pair[1])),
         "quarantine": str(quarantine),
     }
@@ -177,7 +176,6 @@ def _show(one: dict[str, Any], facts: Dataset) -> None:
         for key, text in (
             ("listed_twice", "listed twice"),
             ("with_two_labels", "with two labels"),
-            ("files_of_several_ids", "files of several ids"),
         ):
             if part[key]:
                 print(f"  {text}: {len(part[key])}{_few(part[key])}")

@@ -13,7 +13,7 @@ from vtbench.errors import VideoError, printable
 from vtbench.report.printing import print_json
 
 if TYPE_CHECKING:
-    from vtbench.datasets.info import VideoInfo
+    from vtbench.datasets.check.info import VideoInfo
 
 SUMMARY = "Say what video files are and how they will be read"
 
@@ -27,7 +27,7 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print what each file is. One that cannot be read is one line on stderr, and the exit code is 2."""
-    from vtbench.datasets.info import read_info
+    from vtbench.datasets.check.info import read_info
 
     found: list[dict[str, Any]] = []
     failed = False

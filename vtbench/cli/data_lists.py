@@ -13,8 +13,8 @@ from vtbench.errors import DataError, UsageError, unknown
 from vtbench.report.printing import print_json, print_rows
 
 if TYPE_CHECKING:
+    from vtbench.datasets.check.verify import SplitReport
     from vtbench.datasets.manifests import VideoFolder
-    from vtbench.datasets.verify import SplitReport
     from vtbench.papers.datasets import Dataset
     from vtbench.run.settings import Settings
 
@@ -103,7 +103,7 @@ def folders(facts: Dataset, args: argparse.Namespace, settings: Settings) -> Ite
 
 def reports(videos: VideoFolder) -> list[SplitReport]:
     """What is understood of the lists to train on and to test on. Raises DataError, of the first if it is of both."""
-    from vtbench.datasets.verify import read_split
+    from vtbench.datasets.check.verify import read_split
 
     return [read_split(videos, "train"), read_split(videos, "test")]
 

@@ -22,13 +22,12 @@ def class_number(
     exact, loose = _numbers(tuple(class_names or ()))
     if text in exact:  # before numbers: a class may be called "1"
         return exact[text]
-    try:
-        label = int(text)
-    except ValueError:
+    if re.fullmatch(r"-?[0-9]+", text) is None:
         if (found := loose.get(plain_name(text))) is not None:
             return found
         remedy = "" if exact else "; give class numbers, or a classes.txt for names"
-        raise DataError(f"{source}: {unknown('class', text, exact, of=name)}{remedy}") from None
+        raise DataError(f"{source}: {unknown('class', text, exact, of=name)}{remedy}")
+    label = int(text)
     if not 0 <= label < num_classes:
         raise DataError(f"{source}: label {label} is outside 0 to {num_classes - 1}")
     return label

@@ -119,6 +119,9 @@ class ReadLog:
         self._state = torch.zeros(num_videos, dtype=torch.uint8).share_memory_()
         """Of each video: 0 not read yet, 1 read (or found unreadable), 2 silent."""
 
+    def __len__(self) -> int:
+        return len(self._state)
+
     def add(self, index: int, note: str | None) -> None:
         """Video `index` was read, with this note."""
         self._state[index] = 2 if note == SILENT else 1

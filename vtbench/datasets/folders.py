@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vtbench.datasets.classes import plain_name
 from vtbench.errors import DataError
 
-__all__ = ["VIDEO_SUFFIXES", "FolderIndex"]
+__all__ = ["VIDEO_SUFFIXES", "FolderIndex", "files_below"]
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg")
 
@@ -39,39 +39,26 @@ class FolderIndex:
 
     @classmethod
     def of(cls, root: Path) -> FolderIndex:
-        """Walk the folder once. Links to folders are followed, each folder once, so a circle of links ends. Folders of
-        frames are not listed but for their first file. Raises DataError for a folder that cannot be read."""
+        """Walk the folder once. Links to folders are followed, each folder once, so a circle of links ends. A folder of
+        frames is one that holds numbered JPEG files and neither videos nor folders. Hidden files and links to nothing
+        do not count. Raises DataError for a folder that cannot be read."""
         videos: dict[str, list[str]] = {}
         lists: list[Path] = []
-        seen: set[tuple[int, int]] = set()
-        waiting = [""]
-        while waiting:
-            place = waiting.pop()
-            try:
-                status = os.stat(root / place)
-                if (status.st_dev, status.st_ino) in seen:
-                    continue
-                seen.add((status.st_dev, status.st_ino))
-                with os.scandir(root / place) as entries:
-                    for entry in entries:
-                        if entry.name.startswith("."):
-                            continue
-                        name, suffix = os.path.splitext(entry.name)
-                        suffix = suffix.lower()
-                        path = f"{place}/{entry.name}" if place else entry.name
-                        if entry.is_symlink() and not os.path.exists(root / path):  # to nothing, or to itself
-                            continue
-                        if suffix in VIDEO_SUFFIXES:
-                            videos.setdefault(name, []).append(path)
-                        elif suffix in LIST_SUFFIXES:
-                            lists.append(root / path)
-                        elif place and suffix in (".jpg", ".jpeg") and _FRAME.fullmatch(entry.name):
-                            videos.setdefault(os.path.basename(place), []).append(place)
-                            break
-                        elif entry.is_dir():
-                            waiting.append(path)
-            except OSError as error:
-                raise DataError(f"{root / place}: cannot be read: {error.strerror}; make it readable") from error
+        for place, files, folders in _walk(root):
+            frames, any_video = False, False
+            for entry in files:
+                name, suffix = os.path.splitext(entry)
+                suffix = suffix.lower()
+                path = f"{place}/{entry}" if place else entry
+                if suffix in VIDEO_SUFFIXES:
+                    videos.setdefault(name, []).append(path)
+                    any_video = True
+                elif suffix in LIST_SUFFIXES:
+                    lists.append(root / path)
+                elif suffix in (".jpg", ".jpeg"):
+                    frames = frames or _FRAME.fullmatch(entry) is not None
+            if frames and place and not folders and not any_video:
+                videos.setdefault(os.path.basename(place), []).append(place)
         for paths in videos.values():
             paths.sort()
         return cls(root, videos, sorted(lists))
@@ -81,8 +68,12 @@ class FolderIndex:
         """Videos in the folder, listed or not."""
         return sum(map(len, self.videos.values()))
 
-    def find(self, names: Sequence[str], *, source: str, within: Sequence[str] = ()) -> str | None:
+    def find(
+        self, names: Sequence[str], *, source: str, within: Sequence[str] = (), suffixes: Collection[str] | None = None
+    ) -> str | None:
         """The path of a video that may have one of these names, with or without suffix; None where there is none.
+
+        suffixes: those that it may have, "" for a folder of frames; None: any.
 
         Of several files of a name: the one with the suffix that the name states, then the one in folders called as
         `within` says (a class, a split), each in turn. Raises DataError, naming two, where that leaves several.
@@ -91,6 +82,8 @@ class FolderIndex:
             base = os.path.basename(name)
             stem, suffix = os.path.splitext(base)
             paths = self.videos.get(stem if suffix.lower() in VIDEO_SUFFIXES else base)
+            if suffixes is not None:
+                paths = [path for path in paths or () if _suffix(path) in suffixes]
             if not paths:
                 continue
             if len(paths) > 1:
@@ -117,3 +110,45 @@ def _nearest(paths: list[str], name: str, within: Sequence[str]) -> list[str]:
 def _contains(path: str, wanted: str) -> bool:
     """Whether a folder on the way holds the word, as `videos_train_256` does `train`."""
     return any(wanted in plain_name(part).split("_") for part in path.split("/")[:-1])
+
+
+def _suffix(path: str) -> str:
+    """The suffix of a video in small letters; "" of a folder of frames, whatever its name."""
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix if suffix in VIDEO_SUFFIXES else ""
+
+
+def files_below(root: Path) -> list[Path]:
+    """Every file below a folder, also behind links to folders, sorted; without hidden ones. A link to nothing is a
+    file. Raises DataError for a folder that cannot be read."""
+    return sorted(root / place / name for place, files, _ in _walk(root, broken=True) for name in files)
+
+
+def _walk(root: Path, *, broken: bool = False) -> Iterator[tuple[str, list[str], list[str]]]:
+    """(path from `root`, names of files, names of folders) of each folder, once. `broken`: links to nothing are files
+    too."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        place = waiting.pop()
+        files: list[str] = []
+        folders: list[str] = []
+        try:
+            status = os.stat(root / place)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(root / place) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    # To nothing, or to itself.
+                    if entry.is_symlink() and not os.path.exists(entry.path):
+                        if broken:
+                            files.append(entry.name)
+                        continue
+                    (folders if entry.is_dir() else files).append(entry.name)
+        except OSError as error:
+            raise DataError(f"{root / place}: cannot be read: {error.strerror}; make it readable") from error
+        waiting += [f"{place}/{name}" if place else name for name in folders]
+        yield place, files, folders

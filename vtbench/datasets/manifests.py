@@ -25,7 +25,7 @@ from typing import Any, Literal
 from vtbench.datasets.classes import class_number
 from vtbench.datasets.folders import VIDEO_SUFFIXES, FolderIndex
 from vtbench.datasets.official import OfficialLists
-from vtbench.datasets.quarantine import read_quarantine
+from vtbench.datasets.quarantine import place_of, read_quarantine
 from vtbench.datasets.subsets import subset_of
 from vtbench.errors import DataError
 
@@ -169,20 +169,23 @@ class VideoFolder(Videos):
             raise DataError(f"{self.root}: no such folder; give the folder of {self.name}{option}")
         files = [self.root / f"{name}.csv" for name in names]
         manifest = next((path for path in files if path.exists()), None)
-        if manifest is not None and (self.official is None or is_manifest(manifest)):
+        official = self.official if isinstance(self.official, OfficialLists) else None
+        # What is called as a split file and is neither one nor an official list is refused when it is read.
+        if manifest is not None and (is_manifest(manifest) or official is None or not official.recognises(manifest)):
             return "split file", [manifest]
-        official = self.official
-        if isinstance(official, OfficialLists) and (lists := official.find(self.index.lists, split)):
+        if official is not None and (lists := official.find(self.index.lists, split, self.num_classes)):
             return "official lists", lists
         if manifest is None:
             for name in names:
                 if (self.root / name).is_dir():
                     return "class folders", [self.root / name]
-            if isinstance(official, OfficialLists):
+            if official is not None:
                 patterns = official.train if split == "train" else official.test
+                others = official.not_understood(self.index.lists, split)
+                but = f"; {others[0]} is called as one and not written as one: get it again" if others else ""
                 raise DataError(
                     f"{self.root}: has no list of the videos to {split} on: neither {files[0].name} (path,label) nor "
-                    f"an official one ({', '.join(patterns)}) nor class folders in {names[0]}/"
+                    f"an official one ({', '.join(patterns)}) nor class folders in {names[0]}/{but}"
                 )
         return "split file", [manifest or files[0]]
 
@@ -225,7 +228,9 @@ class VideoFolder(Videos):
                 name=self.name,
             )
             named = (self.class_names[label],) if self.class_names else ()
-            path = self.index.find(listed.names, source=listed.source, within=(*others, *named))
+            path = self.index.find(
+                listed.names, source=listed.source, within=(*others, *named), suffixes=listed.suffixes
+            )
             problem = None if path else f"no video of the name {listed.names[0]} in {self.root}"
             file = self.root / (path or listed.names[0])
             entries.append(Entry(listed.video_id, file, label, listed.source, problem))
@@ -252,9 +257,10 @@ def refuse_unusable(entries: Sequence[Entry], split: Split, where: str) -> None:
         return
     seen: dict[str, str] = {}
     for entry in entries:
-        if entry.video_id in seen:
-            raise DataError(f"{entry.source}: '{entry.video_id}' is listed twice; first at {seen[entry.video_id]}")
-        seen[entry.video_id] = entry.source
+        for name in dict.fromkeys((entry.video_id, place_of(entry.file))):
+            if name in seen:
+                raise DataError(f"{entry.source}: '{entry.video_id}' is listed twice; first at {seen[name]}")
+            seen[name] = entry.source
 
 
 def refuse_lacking(
@@ -281,19 +287,22 @@ def refuse_lacking(
 
 def refuse_overlap(train: Sequence[Entry], test: Sequence[Entry]) -> None:
     """Raise DataError, naming both lines, for a file that is listed to train on and to test on."""
-    tested = {entry.file: entry.source for entry in test}
-    both = [entry for entry in train if entry.file in tested]
+    tested = {place_of(entry.file): entry.source for entry in test}
+    both = [entry for entry in train if place_of(entry.file) in tested]
     if both:
         more = f" ({len(both)} videos are in both lists)" if len(both) > 1 else ""
         raise DataError(
             f"{both[0].source}: '{both[0].video_id}' is listed to train on, and to test on at "
-            f"{tested[both[0].file]}{more}; take it out of one of them"
+            f"{tested[place_of(both[0].file)]}{more}; take it out of one of them"
         )
 
 
-def size_of(file: Path) -> int:
-    """Bytes of a file; of a folder of frames, how many there are."""
-    return sum(1 for _ in file.iterdir()) if file.is_dir() else file.stat().st_size
+def size_of(file: Path) -> int | None:
+    """Bytes of a file; of a folder of frames, how many there are; None for what is not there any more."""
+    try:
+        return sum(1 for _ in file.iterdir()) if file.is_dir() else file.stat().st_size
+    except OSError:
+        return None
 
 
 # -- files and folders ------------------------------------------------------------------------------------------------
@@ -327,18 +336,29 @@ def read_manifest(
         if len(row) != 2 or not all(row):
             raise DataError(f"{source}: '{','.join(row)}' must be path,label")
         label = class_number(row[1], source=source, **classes)  # type: ignore[arg-type]
-        file = root / row[0]
-        entries.append(Entry(row[0], file, label, source, None if file.exists() else "no such file"))
+        entries.append(Entry(row[0], root / row[0], label, source, _absence(root / row[0])))
     return entries
 
 
-def is_manifest(file: Path) -> bool:
-    """Whether a file begins with the header `path,label`."""
+def _absence(file: Path) -> str | None:
+    """Why a file cannot be there to read; None if it is."""
     try:
-        with file.open(encoding="utf-8-sig", errors="replace") as opened:
-            return [cell.strip() for cell in opened.readline().split(",")] == ["path", "label"]
-    except OSError:
+        file.stat()
+    except FileNotFoundError:
+        return "a link to a file that is not there" if file.is_symlink() else "no such file"
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def is_manifest(file: Path) -> bool:
+    """Whether a file is CSV that begins with the header `path,label`, as `read_manifest` wants it."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig", errors="replace") as opened:
+            header = next((row for row in csv.reader(opened) if any(map(str.strip, row))), [])
+    except (OSError, csv.Error):
         return False
+    return [cell.strip() for cell in header] == ["path", "label"]
 
 
 def read_class_folders(
@@ -351,19 +371,21 @@ def read_class_folders(
 ) -> list[Entry]:
     """Videos under folder/<class>/, sorted by class and name. Without `class_names` the sorted folder names are the
     classes, provided there are `num_classes` of them; a name may be written with underscores for spaces. Raises
-    DataError if the folders do not fit the classes or, where they are to be `complete`, lack one."""
+    DataError if the folders do not fit the classes or, where they are to be `complete`, lack one. Folders called by all
+    numbers from 0 are these classes."""
     found = sorted(p.name for p in folder.iterdir() if p.is_dir())
-    names = list(class_names) if class_names is not None else found
+    numbers = list(map(str, range(num_classes)))
+    names = list(class_names) if class_names is not None else numbers if set(found) == set(numbers) else found
     if class_names is None and len(found) != num_classes:
         raise DataError(f"{folder}: has {len(found)} class folders, the data set has {num_classes} classes")
     entries = []
     lacking = dict(enumerate(names))
     for name in found:
         label = class_number(name, source=str(folder / name), num_classes=num_classes, class_names=names)
-        files = sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+        files = sorted(p for p in (folder / name).iterdir() if _is_video(p))
         if files:
             lacking.pop(label, None)
-        entries += [Entry(str(file.relative_to(root)), file, label, str(file)) for file in files]
+        entries += [Entry(str(file.relative_to(root)), file, label, str(file), _absence(file)) for file in files]
     if not entries:
         raise DataError(f"{folder}: has no videos in class folders")
     if complete and lacking:
@@ -373,3 +395,8 @@ def read_class_folders(
             "have as path,label"
         )
     return entries
+
+
+def _is_video(file: Path) -> bool:
+    """Whether a file of a class folder is a video by its name: not a hidden one, as other systems leave behind."""
+    return file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".") and not file.is_dir()

@@ -237,8 +237,8 @@ class VideoData(lightning.LightningDataModule):
         or others are held out."""
         digest = hashlib.sha256()
         for entry in self.listed(split):
-            size = "missing" if entry.problem else size_of(entry.file)
-            digest.update(f"{entry.video_id}\0{entry.label}\0{size}\n".encode())
+            size = None if entry.problem else size_of(entry.file)
+            digest.update(f"{entry.video_id}\0{entry.label}\0{'missing' if size is None else size}\n".encode())
         for entry in self.holdout_entries if split == "train" else ():
             digest.update(f"{entry.video_id}\0held out\n".encode())
         return digest.hexdigest()[:12]
@@ -267,6 +267,8 @@ class VideoData(lightning.LightningDataModule):
             self.unreadable[video.video_id] = video.reason
             self.notice(f"trains without {video.video_id}: {video.reason}")
             self._refuse_lacking("train")
+            if self._log is not None and len(self.unreadable) == len(self._log):
+                raise DataError(f"{self.videos.where}: no video to train on can be read; the last: {video.reason}")
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """What `validate_on` names, in the views of a test; no loader where it is None."""

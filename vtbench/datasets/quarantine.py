@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +15,63 @@ from vtbench.errors import DataError
 if TYPE_CHECKING:
     from vtbench.datasets.manifests import Entry
 
-__all__ = ["COLUMNS", "Quarantine", "read_quarantine", "state_of", "write_quarantine"]
+__all__ = ["COLUMNS", "Quarantine", "Quarantined", "place_of", "read_quarantine", "state_of"]
 
-COLUMNS = ("id", "size", "changed", "reason")
-"""The id of a video, the size of its file in bytes and its time of change in nanoseconds, and why it is in quarantine.
-It is out of it as soon as its file is another one."""
+COLUMNS = ("file", "size", "changed", "reason")
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A file, its size in bytes and its time of change in nanoseconds, and why it is in quarantine.
+
+    It is out of it as soon as its file is another one. Another path to the file, or a copy that kept the time of
+    change, is the same file.
+    """
+
+    file: str
+    size: int
+    changed: int
+    reason: str
 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Id of a video -> (size, time of change, reason)."""
+    """Files that are not to be used."""
 
-    videos: dict[str, tuple[int, int, str]]
+    files: tuple[Quarantined, ...]
 
     def applied(self, entries: list[Entry]) -> list[Entry]:
         """The entries, those in quarantine with their `problem`."""
-        if not self.videos:
+        if not self.files:
             return entries
-        return [self._checked(entry) if entry.video_id in self.videos else entry for entry in entries]
+        known = {(Path(one.file).name, one.size, one.changed): one.reason for one in self.files}
+        names = {name for name, _, _ in known}
 
-    def _checked(self, entry: Entry) -> Entry:
-        size, changed, reason = self.videos[entry.video_id]
-        if entry.problem or state_of(entry.file) != (size, changed):
-            return entry
-        return dataclasses.replace(entry, problem=f"in quarantine: {reason}")
+        def checked(entry: Entry) -> Entry:
+            if entry.problem or entry.file.name not in names or (state := state_of(entry.file)) is None:
+                return entry
+            reason = known.get((entry.file.name, *state))
+            return entry if reason is None else dataclasses.replace(entry, problem=f"in quarantine: {reason}")
+
+        return [checked(entry) for entry in entries]
+
+    def with_scanned(self, scanned: Iterable[str], bad: Iterable[Quarantined]) -> Quarantine:
+        """The quarantine after some files were looked at: `bad` ones come in, the others of them go out."""
+        looked_at = set(scanned)
+        return Quarantine((*(one for one in self.files if one.file not in looked_at), *bad))
+
+    def write(self, file: Path) -> None:
+        """Replace a file by this quarantine. Raises DataError."""
+        half = file.with_name(f".{file.name}.part")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with half.open("w", newline="", encoding="utf-8") as opened:
+                writer = csv.writer(opened, lineterminator="\n")
+                writer.writerow(COLUMNS)
+                writer.writerows((one.file, one.size, one.changed, " ".join(one.reason.split())) for one in self.files)
+            half.replace(file)
+        except OSError as error:
+            raise DataError(f"{file}: cannot be written: {error.strerror}; give another folder") from error
 
 
 def state_of(file: Path) -> tuple[int, int] | None:
@@ -49,34 +83,26 @@ def state_of(file: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
+def place_of(file: Path) -> str:
+    """The path by which a file is known, however it was given."""
+    return os.path.abspath(file)  # noqa: PTH100 (it takes `..` out, and asks no disk)
+
+
 def read_quarantine(file: Path) -> Quarantine:
-    """The file's videos; none where it is not there. Raises DataError for a file that holds something else."""
+    """The file's quarantine; an empty one where it is not there. Raises DataError for a file that holds something
+    else."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
             rows = list(csv.reader(opened))
     except FileNotFoundError:
-        return Quarantine({})
+        return Quarantine(())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read as CSV: {error}; remove it") from error
     if not rows or tuple(rows[0]) != COLUMNS:
         raise DataError(f"{file}:1: the header must be {','.join(COLUMNS)}; correct it, or remove the file")
-    found = {}
+    found = []
     for line, row in enumerate(rows[1:], start=2):
         if len(row) != len(COLUMNS) or not (row[1].isdigit() and row[2].isdigit()):
             raise DataError(f"{file}:{line}: must be {','.join(COLUMNS)}; remove the line")
-        found[row[0]] = int(row[1]), int(row[2]), row[3]
-    return Quarantine(found)
-
-
-def write_quarantine(file: Path, videos: Iterable[tuple[str, int, int, str]]) -> None:
-    """Replace the file by one of these (id, size, time of change, reason). Raises DataError."""
-    half = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with half.open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.writer(opened, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows((name, size, changed, " ".join(reason.split())) for name, size, changed, reason in videos)
-        half.replace(file)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be written: {error.strerror}; give another folder") from error
+        found.append(Quarantined(row[0], int(row[1]), int(row[2]), row[3]))
+    return Quarantine(tuple(found))

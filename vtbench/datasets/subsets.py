@@ -43,7 +43,7 @@ def subset_of(share: float | None, listed: Path | None) -> Callable[[str], bool]
     if listed is None:
         return None
     try:
-        names = frozenset(line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
+        names = frozenset(line.strip() for line in listed.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except FileNotFoundError:
         raise DataError(
             f"{listed}: no such file; it lists the videos of the subset: `subsets` in the data set's dataset.yaml says "

@@ -31,7 +31,7 @@ from vtbench.datasets import (
     build_data,
 )
 from vtbench.datasets.cache import SHARED
-from vtbench.datasets.coding import sample_of_codings
+from vtbench.datasets.check.coding import sample_of_codings
 from vtbench.datasets.manifests import Entry
 from vtbench.datasets.prepared import read_prepared
 from vtbench.datasets.synthetic.videos import SyntheticFolder

@@ -96,11 +96,14 @@ def test_weights_are_hashed_and_downloads_are_named(
     (entry,) = plan(select([row]), Settings(results=tmp_path), "paper", [0])
     assert entry["downloads"] == []
     file = tmp_path / "other.pth"
-    file.write_bytes(b"weights")
+    file.write_bytes(b"PK of another network")
     settings = Settings(results=tmp_path, weights={name: file})
     (entry,) = plan(select([row]), settings, "paper", [0])
     assert entry["blocked_by"][1].startswith(f"weights {name}: {file} is ")
     assert "not the release e5005f0a... (--allow-other-weights)" in entry["blocked_by"][1]
+    file.write_bytes(b"no weights")
+    (entry,) = plan(select([row]), settings, "paper", [0])
+    assert entry["blocked_by"][1] == f"weights {name}: {file} is no file of weights (safetensors, torch's or numpy's)"
     file.write_bytes(b"")
     (entry,) = plan(select([row]), settings, "paper", [0])
     assert entry["blocked_by"][1] == f"weights {name}: {file} is empty"

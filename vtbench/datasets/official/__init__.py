@@ -58,15 +58,29 @@ class OfficialLists:
     def _reader(self) -> Any:
         return importlib.import_module(FORMATS[self.format])
 
-    def find(self, files: Sequence[Path], split: str) -> list[Path]:
-        """Those of `files` that are lists of a split: one, or one a class; none where there is none. Raises DataError
-        for several lists that differ."""
+    def recognises(self, file: Path) -> bool:
+        """Whether a file is written as such a list."""
+        return bool(self._reader.recognises(_head(file)))
+
+    def not_understood(self, files: Sequence[Path], split: str) -> list[Path]:
+        """Those of `files` that are called as the lists of a split are, and not written so."""
         patterns = self.train if split == "train" else self.test
-        found = _named(files, patterns, lambda file: self._reader.recognises(_head(file)))
+        return _named(files, patterns, lambda file: not self.recognises(file))
+
+    def find(self, files: Sequence[Path], split: str, num_classes: int) -> list[Path]:
+        """Those of `files` that are lists of a split: one, or one a class; none where there is none. Raises DataError
+        for several lists that differ, and where some classes have none."""
+        found = _named(files, self.train if split == "train" else self.test, self.recognises)
         if getattr(self._reader, "ONE_A_CLASS", False):
             by_name: dict[str, list[Path]] = {}
             for file in found:
                 by_name.setdefault(file.name, []).append(file)
+            if found and len(by_name) < num_classes:
+                others = self.not_understood(files, split)
+                which = f": {others[0]} is not written as one" if others else ""
+                raise DataError(
+                    f"{found[0].parent}: has lists of {len(by_name)} of {num_classes} classes{which}; get them again"
+                )
             return [_only(same, split) for same in by_name.values()]
         return [_only(found, split)] if found else []
 

@@ -20,6 +20,7 @@ class Listed:
     - video_id: its id, the same in every copy of the data set
     - label: its class, by name or by number from 0
     - names: names that its file may have, with or without suffix, the likeliest first
+    - suffixes: those that its file may have, "" for a folder of frames; None: any
     - source: file and line, for messages
     """
 
@@ -27,6 +28,7 @@ class Listed:
     label: str
     names: tuple[str, ...]
     source: str
+    suffixes: tuple[str, ...] | None = None
 
 
 def read_text(file: Path) -> str:

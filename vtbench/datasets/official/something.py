@@ -8,6 +8,11 @@ from pathlib import Path
 from vtbench.datasets.official.listed import Listed, lines, read_json
 from vtbench.errors import DataError
 
+V1 = ("", ".mp4", ".mkv", ".avi")
+V2 = (".webm", ".mp4", ".mkv", ".avi")
+"""What the videos of a version are: V1 comes as frames, V2 as webm, both with numbers for names. Either may have been
+encoded again."""
+
 
 def recognises(head: str) -> bool:
     """Whether a file that begins so is such a list."""
@@ -23,7 +28,7 @@ def videos(file: Path, split: str) -> Iterator[Listed]:
             video_id, semicolon, label = line.partition(";")
             if not semicolon or not label.strip() or not video_id.strip().isdigit():
                 raise DataError(f"{source}: '{line}' must be id;label")
-            yield Listed(video_id.strip(), label.strip(), (video_id.strip(),), source)
+            yield Listed(video_id.strip(), label.strip(), (video_id.strip(),), source, V1)
         return
     found = read_json(file)
     if not isinstance(found, list):
@@ -33,7 +38,7 @@ def videos(file: Path, split: str) -> Iterator[Listed]:
         if not isinstance(video, dict) or not {"id", "template"} <= video.keys():
             raise DataError(f"{source}: must have id and template")
         label = str(video["template"]).replace("[", "").replace("]", "")
-        yield Listed(str(video["id"]), label, (str(video["id"]),), source)
+        yield Listed(str(video["id"]), label, (str(video["id"]),), source, V2)
 
 
 def classes(file: Path) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vtbench.errors import DataError
 
-__all__ = ["add_seal", "is_finished", "remove_parts", "seal_of", "written_whole"]
+__all__ = ["add_seal", "is_finished", "remove_made", "remove_parts", "seal_of", "written_whole"]
 
 _LEFT_AFTER = 86400.0  # seconds after which a file that was not renamed belongs to no run
 
@@ -48,6 +48,13 @@ def remove_parts(target: Path) -> None:
                     part.unlink()
     except OSError as error:
         raise DataError(f"{target}: cannot be written to: {error.strerror}; give another folder") from error
+
+
+def remove_made(new: Path) -> None:
+    """Remove a file that `prepare` made, if there is one."""
+    with contextlib.suppress(OSError):
+        if seal_of(new) is not None:
+            new.unlink()
 
 
 def add_seal(part: Path, made_of: str) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import functools
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtbench import __version__
+from vtbench.datasets.folders import files_below
 from vtbench.datasets.prepare.encode import Encoding, reencode
-from vtbench.datasets.prepare.files import remove_parts, written_whole
+from vtbench.datasets.prepare.files import remove_made, remove_parts, written_whole
 from vtbench.datasets.prepare.h264 import H264
 from vtbench.datasets.prepare.lists import copy_texts, read_lists, write_lists
 from vtbench.datasets.prepared import PREPARED, Prepared, fingerprint, read_prepared
-from vtbench.errors import DataError, RunError
+from vtbench.datasets.processes import in_processes
+from vtbench.errors import DataError
 
 __all__ = ["Reencoded", "prepare"]
 
@@ -53,9 +53,10 @@ def prepare(
 
     encoding: `H264()` unless given, or `Mpeg4()`, with their settings. Pictures are turned as the display matrix of the
     file says. Each frame is shown at its own time, counted from the start of the file. Audio is copied where mp4 can
-    hold it, else encoded as AAC. Split files below `source` (*.csv with the header path,label) are rewritten to the new
-    names; their lines for videos that failed stay, and are missed when the data set is read. Other .csv, .json and .txt
-    files are copied as they are.
+    hold it, else encoded as AAC. Links to folders are followed, and hidden files left out. Split files below `source`
+    (*.csv with the header path,label) are rewritten to the new names; their lines for videos that failed stay, and are
+    missed when the data set is read: what was made of an earlier state of such a video is removed. Other .csv, .json
+    and .txt files are copied as they are.
 
     A file is written under a name of its own, decoded, compared with its source (as many frames, each at its time
     within a tick, an I-frame every `gop`) and then renamed. A finished file is kept; it is done again if the recipe,
@@ -70,7 +71,7 @@ def prepare(
     remove_parts(target)
     print_of_source = fingerprint((file.relative_to(source).as_posix(), _size(file)) for file, _ in jobs)
     _forget_other(target, encoding, print_of_source)
-    result, failed = Reencoded(), []
+    result, failed, made = Reencoded(), list[Path](), dict(jobs)
     reported = time.monotonic()
     for count, (file, outcome) in enumerate(_outcomes(jobs, encoding, workers), 1):
         if outcome == "encoded":
@@ -78,13 +79,15 @@ def prepare(
         elif outcome == "kept":
             result.kept += 1
         else:
-            failed.append(file.relative_to(source).as_posix())
+            failed.append(file)
             result.failed.append(outcome)
             report(outcome)
         if time.monotonic() - reported > _LINE_EVERY:
             reported = time.monotonic()
             report(f"{count} of {len(jobs)} videos, now {file}")
-    result.manifests = write_lists(lists, source, target, dict(jobs))
+    for file in failed:
+        remove_made(made.pop(file))  # of what the source was before
+    result.manifests = write_lists(lists, source, target, made)
     result.copied, left = copy_texts(source, target, lists.keys())
     for line in left:
         result.failed.append(line)
@@ -94,7 +97,7 @@ def prepare(
         **encoding.settings,
         source_fingerprint=print_of_source,
         videos=len(jobs) - len(failed),
-        failed=tuple(sorted(failed)),
+        failed=tuple(sorted(file.relative_to(source).as_posix() for file in failed)),
         vtbench=__version__,
     )
     with written_whole(target / PREPARED) as part:
@@ -109,9 +112,10 @@ def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     if target.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(target.resolve()):
         raise DataError(f"{target}: lies within {source} or around it; give a folder beside it")
     # Also what is no file, such as a broken link: it is named as failed.
-    files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SOURCE_SUFFIXES and not p.is_dir())
+    everything = files_below(source)
+    files = [p for p in everything if p.suffix.lower() in SOURCE_SUFFIXES]
     if not files:
-        picture = next((p for p in source.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg") and p.is_file()), None)
+        picture = next((p for p in everything if p.suffix.lower() in (".jpg", ".jpeg")), None)
         if picture is not None:
             found = picture.relative_to(source)
             raise DataError(f"{source}: has no videos but JPEG frames ({found}), which need no re-encoding")
@@ -145,18 +149,9 @@ def _forget_other(target: Path, encoding: Encoding, print_of_source: str) -> Non
 
 def _outcomes(jobs: list[tuple[Path, Path]], encoding: Encoding, workers: int) -> Iterator[tuple[Path, str]]:
     """(video, "encoded", "kept" or why it failed), in the order they end."""
-    if workers <= 1:
-        for file, new in jobs:
-            yield file, reencode(file, new, encoding)
-        return
-    # Not forked: FFmpeg's and numpy's threads would not survive it.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(reencode, file, new, encoding): file for file, new in jobs}
-        try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
-        except BrokenProcessPool as error:
-            why = "one of the processes was ended from outside, perhaps for want of memory"
-            raise RunError(f"{why}; run the same command with fewer workers: finished videos are kept") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    for (file, _), outcome in in_processes(functools.partial(_outcome, encoding), jobs, workers):
+        yield file, outcome
+
+
+def _outcome(encoding: Encoding, job: tuple[Path, Path]) -> str:
+    return reencode(*job, encoding)

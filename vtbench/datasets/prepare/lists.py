@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from vtbench.datasets.folders import files_below
+from vtbench.datasets.manifests import is_manifest
 from vtbench.datasets.prepare.files import written_whole
 from vtbench.datasets.prepared import PREPARED
 from vtbench.errors import DataError
@@ -28,10 +29,10 @@ def read_lists(source: Path) -> dict[Path, Rows]:
 
     Raises DataError for one that cannot be read as such."""
     lists = {}
-    for path in sorted(path for path in source.rglob("*.csv") if path.is_file()):
+    for path in (path for path in files_below(source) if path.suffix.lower() == ".csv" and path.is_file()):
         try:
-            if _is_list(path):
-                with path.open(newline="", encoding="utf-8") as file:
+            if is_manifest(path):
+                with path.open(newline="", encoding="utf-8-sig") as file:
                     lists[path] = [row for row in csv.reader(file) if row]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             advice = "make it CSV in UTF-8, or move it away"
@@ -61,7 +62,7 @@ def copy_texts(source: Path, target: Path, but: Collection[Path]) -> tuple[list[
     but: files that are not copied. Returns the copies, and a line for each file that was not copied, with its reason.
     """
     copies, left = [], []
-    for path in sorted(path for path in source.rglob("*") if path.suffix.lower() in TEXT_SUFFIXES and path.is_file()):
+    for path in (path for path in files_below(source) if path.suffix.lower() in TEXT_SUFFIXES and path.is_file()):
         if path in but or path == source / PREPARED:
             continue
         copy = target / path.relative_to(source)
@@ -75,10 +76,3 @@ def copy_texts(source: Path, target: Path, but: Collection[Path]) -> tuple[list[
         except OSError as error:
             left.append(f"{path}: cannot be copied to {copy}: {error.strerror or error}")
     return copies, left
-
-
-def _is_list(path: Path) -> bool:
-    # Any other file may be in any encoding, and hold anything.
-    with path.open(newline="", encoding="utf-8", errors="replace") as file, contextlib.suppress(csv.Error):
-        return [cell.strip() for cell in next(filter(None, csv.reader(file)), [])] == ["path", "label"]
-    return False

@@ -84,6 +84,8 @@ class Inputs:
                 yield f"weights {name}: {path} does not exist"
             elif not path.stat().st_size:
                 yield f"weights {name}: {path} is empty"
+            elif not _is_of_weights(path):
+                yield f"weights {name}: {path} is no file of weights (safetensors, torch's or numpy's)"
             elif release and release.sha256 and not self.settings.allow_other_weights:
                 if path not in self._sums:
                     with path.open("rb") as file:
@@ -107,7 +109,7 @@ class Inputs:
 def _open_some(entries: Sequence[Entry], compressed: bool) -> None:
     """Open a few of the videos, chosen by a hash of their ids. Raises the VideoError of the first if none can be
     read as the job reads them: single ones may be broken."""
-    from vtbench.datasets.coding import coding_of
+    from vtbench.datasets.check.coding import coding_of
     from vtbench.video.compressed import CompressedReader
 
     there = [entry for entry in entries if not entry.problem]
@@ -123,6 +125,13 @@ def _open_some(entries: Sequence[Entry], compressed: bool) -> None:
             errors.append(error)
     if chosen and len(errors) == len(chosen):
         raise errors[0]
+
+
+def _is_of_weights(path: Path) -> bool:
+    """Whether a file begins as safetensors, or as what torch and numpy write: zip or pickle."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return head[:2] in (b"PK", b"\x80\x02") or head[8:9] == b"{"
 
 
 def _hub() -> Path:

@@ -7,35 +7,32 @@ another: a scan that was interrupted, or that is run again after some files were
 from __future__ import annotations
 
 import csv
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from vtbench.datasets.coding import coding_of
+from vtbench.datasets.check.coding import coding_of
 from vtbench.datasets.frames import open_reader
 from vtbench.datasets.manifests import Entry
-from vtbench.datasets.quarantine import state_of
+from vtbench.datasets.processes import in_processes
+from vtbench.datasets.quarantine import place_of, state_of
 from vtbench.errors import DataError, VideoError, in_one_line
 from vtbench.video.decode import VideoReader
 
 __all__ = ["Scanned", "read_scan", "scan"]
-
-_AHEAD = 4  # files that wait for each process
 
 
 @dataclass(frozen=True)
 class Scanned:
     """What was found of one video.
 
-    - id, size, changed: of the video, its file in bytes, and its time of change in nanoseconds
+    - file, size, changed: its file, that in bytes, and its time of change in nanoseconds
     - frames: how many there are; of a broken file, how many came out
-    - coding: codec, size and frame rate in words (see vtbench.datasets.coding)
+    - coding: codec, size and frame rate in words (see vtbench.datasets.check.coding)
     - problem: why it cannot be decoded whole; "" if it can
     """
 
-    id: str
+    file: str
     size: int
     changed: int
     frames: int
@@ -47,8 +44,8 @@ COLUMNS = tuple(field.name for field in fields(Scanned))
 
 
 def read_scan(file: Path) -> dict[str, Scanned]:
-    """Id -> what earlier scans found, the newest of each. Raises DataError for a file that holds something else; a last
-    line that was cut off is passed over."""
+    """File -> what earlier scans found, the newest of each. Raises DataError for a file that holds something else; a
+    last line that was cut off is passed over."""
     try:
         with file.open(newline="", encoding="utf-8") as opened:
             rows = list(csv.reader(opened))
@@ -68,7 +65,7 @@ def read_scan(file: Path) -> dict[str, Scanned]:
 def scan(
     entries: Sequence[Entry], file: Path, *, workers: int = 1, progress: Callable[[int, int], None] = lambda *_: None
 ) -> list[Scanned]:
-    """Decode every entry whose file is there, and give what was found of each, in order.
+    """Decode every file of the entries that is there, once, and give what was found of each.
 
     `file` keeps it. `workers` processes share the files. `progress` is called with (done, all). Raises DataError where
     `file` cannot be read or written.
@@ -80,11 +77,12 @@ def scan(
         state = state_of(entry.file)
         if state is None:
             continue
-        before = known.get(entry.video_id)
+        file_name = place_of(entry.file)
+        before = known.get(file_name)
         if before is not None and (before.size, before.changed) == state:
-            found[entry.video_id] = before
+            found[file_name] = before
         else:
-            todo[entry.video_id] = entry
+            todo[file_name] = entry
     total = len(found) + len(todo)
     progress(len(found), total)
     try:
@@ -96,36 +94,15 @@ def scan(
                 writer.writerow(COLUMNS)
             elif not written.endswith(b"\n"):  # a line that was cut off
                 opened.write("\n")
-            for one in _scanned(list(todo.values()), workers):
+            for _, one in in_processes(scan_one, list(todo.values()), workers):
                 writer.writerow(asdict(one).values())
                 opened.flush()
-                found[one.id] = one
+                found[one.file] = one
                 progress(len(found), total)
     except OSError as error:
         raise DataError(f"{file}: cannot be written: {error.strerror}; give another folder as --results") from error
-    return [found[entry.video_id] for entry in entries if entry.video_id in found]
-
-
-def _scanned(entries: Sequence[Entry], workers: int) -> Iterator[Scanned]:
-    """What is found of each, in the order in which they end."""
-    if workers <= 1:
-        yield from map(scan_one, entries)
-        return
-    left = iter(entries)
-    # Not forked: FFmpeg's and torch's threads would not survive it.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: set[Future[Scanned]] = set()
-        try:
-            for entry in left:
-                waiting.add(pool.submit(scan_one, entry))
-                if len(waiting) >= _AHEAD * workers:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (one.result() for one in done)
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (one.result() for one in done)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    places = dict.fromkeys(place_of(entry.file) for entry in entries)
+    return [found[place] for place in places if place in found]
 
 
 def scan_one(entry: Entry) -> Scanned:
@@ -147,4 +124,4 @@ def scan_one(entry: Entry) -> Scanned:
         problem, count = error.reason, max(count, error.frames_decoded)
     except Exception as error:  # whatever a file does, the others are scanned
         problem = in_one_line(error)
-    return Scanned(entry.video_id, size, changed, count, coding, " ".join(problem.split()))
+    return Scanned(place_of(entry.file), size, changed, count, coding, " ".join(problem.split()))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtbench.datasets.manifests import Entry, How, Split, VideoFolder
+from vtbench.datasets.quarantine import place_of
 
 __all__ = ["SplitReport", "extra_videos", "overlap", "read_split"]
 
@@ -53,8 +54,9 @@ class SplitReport:
 
     @property
     def repeated(self) -> list[str]:
-        """Ids that are listed more than once."""
-        return [name for name, count in Counter(entry.video_id for entry in self.entries).items() if count > 1]
+        """Ids of files that are listed more than once."""
+        count = Counter(place_of(entry.file) for entry in self.entries)
+        return list(dict.fromkeys(entry.video_id for entry in self.entries if count[place_of(entry.file)] > 1))
 
     @property
     def contradicting(self) -> list[str]:
@@ -62,15 +64,6 @@ class SplitReport:
         labels: dict[str, int] = {}
         both = [e.video_id for e in self.entries if labels.setdefault(e.video_id, e.label) != e.label]
         return list(dict.fromkeys(both))
-
-    @property
-    def shared(self) -> list[str]:
-        """Files that several ids stand for."""
-        ids: dict[str, set[str]] = {}
-        for entry in self.entries:
-            if not entry.problem:
-                ids.setdefault(str(entry.file), set()).add(entry.video_id)
-        return [file for file, names in ids.items() if len(names) > 1]
 
 
 def read_split(videos: VideoFolder, split: Split) -> SplitReport:
@@ -81,8 +74,8 @@ def read_split(videos: VideoFolder, split: Split) -> SplitReport:
 
 def overlap(train: SplitReport, test: SplitReport) -> list[str]:
     """Ids of training videos whose file is listed to test on too."""
-    tested = {str(entry.file) for entry in test.entries}
-    return [entry.video_id for entry in train.entries if str(entry.file) in tested]
+    tested = {place_of(entry.file) for entry in test.entries}
+    return [entry.video_id for entry in train.entries if place_of(entry.file) in tested]
 
 
 def extra_videos(videos: VideoFolder, reports: Iterable[SplitReport]) -> list[str]:
