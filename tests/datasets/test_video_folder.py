@@ -239,7 +239,7 @@ def test_a_test_video_under_another_spelling_is_the_same(folder: Path, spelling:
 def test_a_training_of_which_no_video_can_be_read_says_so(folder: Path) -> None:
     for file in (folder / "train").glob("*.mp4"):
         file.write_bytes(b"no video")
-    with pytest.raises(DataError, match="no video to train on can be read; the last: .*invalid data"):
+    with pytest.raises(DataError, match=r"no video to train on can be read; the last: .*invalid data"):
         list(data(folder, missing=1.0, batch_size=2).train_dataloader())
 
 
