@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from encoded import copied, encode, numbered, x264
 
 from vtbench.errors import VideoError
+from vtbench.video.codecs.packets import forgets_at_seek
 from vtbench.video.compressed import CompressedReader
 from vtbench.video.decode import VideoReader
 
@@ -360,3 +362,23 @@ def test_the_first_of_several_video_streams_is_read(tmp_path: Path) -> None:
             out.mux(stream.encode(None))
     with VideoReader(path) as reader:
         assert reader.num_frames == 12 and [encoded.read_number(f) for f in reader.frames([0, 11])] == [0, 11]
+
+
+def test_x264_of_old_versions_in_444_is_read_from_the_start(tmp_path: Path) -> None:
+    """FFmpeg reads 4:4:4 of x264 before core 151 by its version, which stands in the first packet alone, and forgets it
+    at a seek. The stream is of today's x264, its stated version older; without 8x8 transforms both decode alike."""
+    path = h264(tmp_path, "mp4", "8x8dct=0", pix_fmt="yuv444p")
+    with VideoReader(path) as reader:
+        assert reader._index is not None and len(reader._index.keyframes) > 1
+    whole = sequential(path)
+    data = path.read_bytes()
+    version = re.search(rb"x264 - core (\d{3})", data)
+    assert version is not None and int(version[1]) >= 151
+    path.write_bytes(data.replace(version[0], b"x264 - core 150"))
+    with VideoReader(path) as reader:
+        assert reader._index is not None and reader._index.keyframes == [0]
+    for number in (0, 11, 29):
+        with VideoReader(path) as reader:
+            assert np.array_equal(reader.frames([number])[0], whole[number])
+    assert forgets_at_seek("h264", "yuv444p", b"x264 - core 150 ")
+    assert not forgets_at_seek("h264", "yuv420p", b"x264 - core 150 ")
