@@ -106,10 +106,12 @@ def test_the_file_that_the_docs_show_is_one(tmp_path: Path) -> None:
 
 def test_every_name_of_weights_that_a_run_asks_for_can_be_given(tmp_path: Path) -> None:
     jobs = graph(all_measurements(select(), "paper", [0])).values()
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"PK")  # as a file of torch begins
     settings = load_settings(
         folder=tmp_path,
         data=[f"{name}={tmp_path}" for name in sorted({job.training.data.dataset for job in jobs})],
-        weights=[f"{name}={__file__}" for name in weight_names()],
+        weights=[f"{name}={weights}" for name in weight_names()],
         allow_other_weights=True,
     )
     inputs = Inputs(settings)
