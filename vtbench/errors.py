@@ -109,6 +109,12 @@ def in_one_line(error: BaseException) -> str:
     return message if message == type(error).__name__ else f"{type(error).__name__}: {message}"
 
 
+def few(names: Iterable[str], between: str = ", ", most: int = 3) -> str:
+    """The first of some names, and "..." if there are more."""
+    listed = list(names)
+    return between.join([*listed[:most], *(["..."] if len(listed) > most else [])])
+
+
 def did_you_mean(name: object, known: Iterable[object], before: str = "") -> str:
     """`"; did you mean 'x'?"` for the nearest of the known names, "" when none is near. `before` is what the nearest
     one is to be written behind ("msca/table1:"), so that it can be pasted."""

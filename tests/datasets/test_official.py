@@ -190,7 +190,7 @@ def test_links_are_followed_and_circles_end(source: lookalikes.Source, tmp_path:
         (root / name).symlink_to(tmp_path / "store" / name)
     (root / "again").symlink_to(root)
     (root / "self").symlink_to(root / "self")
-    index = FolderIndex.of(root)
+    index = FolderIndex(root)
     assert index.num_videos == 8 and len(index.lists) == 2
     assert all(entry.problem is None for entry in folder_of("kinetics400", root).read("train"))
 

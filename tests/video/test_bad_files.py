@@ -299,7 +299,7 @@ def test_units_of_a_transport_stream_that_begin_anywhere_are_no_damage(tmp_path:
 def test_a_raw_frame_that_is_gone_is_noticed_where_others_are_predicted_from_it(
     suffix: str, params: str, tmp_path: Path
 ) -> None:
-    """H.264 counts these (frame_num). FFmpeg makes one up and goes on."""
+    """H.264 counts these (frame_num). FFmpeg invents one that is missing, and continues."""
     path = encoded.encode(tmp_path / "a.h264", encoded.numbered(30), options=encoded.x264(15, params))
     units = re.split(rb"(?=\x00\x00\x00\x01|(?<!\x00)\x00\x00\x01)", path.read_bytes())
     slices = [n for n, unit in enumerate(units) if unit[3 + (unit[2:3] == b"\0") :][:1] in (b"\x41", b"\x61")]

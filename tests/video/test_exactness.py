@@ -171,15 +171,27 @@ def test_a_frame_that_does_not_come_drops_the_index(tmp_path: Path, monkeypatch:
 
 def messed_up(source: Path, target: Path) -> Path:
     """A copy of an MPEG-4 file in which one B-VOP has a time beyond that of the next P-VOP, by its own header."""
+
+    def change(count: int, keyframes: int, data: bytearray) -> None:
+        at = data.index(b"\x00\x00\x01\xb6") + 4
+        if count == 8:
+            assert data[at] >> 5 == 0b100  # type B, no whole second; a marker and 5 bits of time follow
+            data[at : at + 2] = (int.from_bytes(data[at : at + 2], "big") | 31 << 7).to_bytes(2, "big")
+
+    return rewritten(source, target, change)
+
+
+def rewritten(source: Path, target: Path, change: Callable[[int, int, bytearray], None]) -> Path:
+    """A copy of a file whose packets `change` may change: called with a packet's number, how many keyframes there were
+    up to it, itself included, 0 for one that is none, and its bytes."""
     with av.open(str(source)) as src, av.open(str(target), "w") as out:
         stream = src.streams.video[0]
         copy = out.add_stream_from_template(stream)
+        keyframes = 0
         for count, packet in enumerate(packet for packet in src.demux(stream) if packet.size):
             data = bytearray(packet)
-            at = data.index(b"\x00\x00\x01\xb6") + 4
-            if count == 8:
-                assert data[at] >> 5 == 0b100  # type B, no whole second; a marker and 5 bits of time follow
-                data[at : at + 2] = (int.from_bytes(data[at : at + 2], "big") | 31 << 7).to_bytes(2, "big")
+            keyframes += packet.is_keyframe
+            change(count, keyframes if packet.is_keyframe else 0, data)
             made = av.Packet(bytes(data))
             made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
             made.is_keyframe = packet.is_keyframe
@@ -200,22 +212,13 @@ def test_bvops_that_ffmpeg_leaves_out_are_not_counted(suffix: str, tmp_path: Pat
 
 def hidden_keyframe(source: Path, target: Path) -> Path:
     """A copy of a VP9 file whose second keyframe is not shown."""
-    with av.open(str(source)) as src, av.open(str(target), "w") as out:
-        stream = src.streams.video[0]
-        copy = out.add_stream_from_template(stream)
-        keys = 0
-        for packet in (packet for packet in src.demux(stream) if packet.size):
-            data = bytearray(packet)
-            keys += packet.is_keyframe
-            if packet.is_keyframe and keys == 2:
-                assert data[0] == 0b10000010  # marker, profile 0, a keyframe, show_frame
-                data[0] = 0b10000000
-            made = av.Packet(bytes(data))
-            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
-            made.is_keyframe = packet.is_keyframe
-            made.stream = copy
-            out.mux(made)
-    return target
+
+    def change(count: int, keyframes: int, data: bytearray) -> None:
+        if keyframes == 2:
+            assert data[0] == 0b10000010  # marker, profile 0, a keyframe, show_frame
+            data[0] = 0b10000000
+
+    return rewritten(source, target, change)
 
 
 def test_hidden_pictures_of_vp9_are_not_counted(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.data_lists import add_folder, dataset_of, folders, reports, several_files
 from vtbench.cli.messages import print_message
-from vtbench.cli.options import Parser, add_include, add_results, one_of, positive, settings_of, share
+from vtbench.cli.options import Parser, add_include, add_missing, add_results, one_of, positive, settings_of
+from vtbench.errors import few
 from vtbench.report.printing import print_json
 
 if TYPE_CHECKING:
@@ -33,12 +34,7 @@ def options(parser: Parser) -> None:
         "decoded are written to a quarantine file below --results, and no training or test uses them",
     )
     parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes of --decode; default: 1")
-    parser.add_argument(
-        "--missing",
-        type=share,
-        metavar="SHARE",
-        help="share of the listed videos of a split that may be missing or unreadable, as 0.1; default: 0.01",
-    )
+    add_missing(parser)
     parser.add_argument("--format", **one_of("format", ("table", "json")), default="table", help="output format")
     add_results(parser)
     add_include(parser)
@@ -153,7 +149,7 @@ def _decode(facts: Dataset, both: Sequence[SplitReport], settings: Settings, wor
 
 def _few(names: Sequence[str]) -> str:
     """ " (a, b, ...)", nothing for none."""
-    return f" ({', '.join(names[:FEW])}{', ...' if len(names) > FEW else ''})" if names else ""
+    return f" ({few(names, most=FEW)})" if names else ""
 
 
 def _show(one: dict[str, Any], facts: Dataset) -> None:
@@ -166,8 +162,8 @@ def _show(one: dict[str, Any], facts: Dataset) -> None:
         lists = several_files(part["lists"])
         print(f"{split}: {part['videos']} videos in {lists} ({part['how']}); the data set has about {part['known']}")
         usable = part["there"] - len(part["quarantined"])
-        few = ", too few for a comparison with print" if usable < COVERAGE * part["known"] else ""
-        print(f"  there: {part['there']}; missing: {len(part['missing'])}{_few(part['missing'])}{few}")
+        short = ", too few for a comparison with print" if usable < COVERAGE * part["known"] else ""
+        print(f"  there: {part['there']}; missing: {len(part['missing'])}{_few(part['missing'])}{short}")
         if part["quarantined"]:
             print(f"  in quarantine: {len(part['quarantined'])}{_few(list(part['quarantined']))}")
         empty = part["classes_without_videos"]

@@ -85,20 +85,17 @@ def dataset_of(args: argparse.Namespace) -> Dataset:
 def folders(facts: Dataset, args: argparse.Namespace, settings: Settings) -> Iterator[tuple[int | None, VideoFolder]]:
     """(official split, the folder with its lists) of each split that is asked for. Raises UsageError where no folder is
     given."""
+    from vtbench.datasets.folders import FolderIndex
     from vtbench.datasets.manifests import VideoFolder
 
     root = args.folder or settings.data.get(facts.name)
     if root is None:
         raise UsageError(f"give the folder of {facts.name}, here or as data: {{{facts.name}: PATH}} in vtbench.yaml")
     numbers = [args.split] if args.split else list(range(1, facts.about.splits + 1))
-    index = None
+    walked, quarantine = FolderIndex(Path(root).expanduser()), settings.quarantine(facts.name)
     for number in numbers if facts.about.splits > 1 else [None]:
         arguments = facts.video_arguments(number, None, None, whole=True)
-        videos = VideoFolder(Path(root).expanduser(), **arguments, quarantine=settings.quarantine(facts.name))
-        if index is not None:
-            videos.__dict__["index"] = index  # one walk for all splits
-        yield number, videos
-        index = videos.__dict__.get("index")
+        yield number, VideoFolder(walked.root, **arguments, quarantine=quarantine, walked=walked)
 
 
 def reports(videos: VideoFolder) -> list[SplitReport]:

@@ -121,6 +121,11 @@ def add_data(parser: Parser) -> None:
     parser.add_argument(
         "--data", action="append", default=[], metavar="NAME=PATH", help="folder of a data set; may be repeated"
     )
+    add_missing(parser)
+
+
+def add_missing(parser: Parser) -> None:
+    """--missing."""
     parser.add_argument(
         "--missing",
         type=share,
@@ -228,7 +233,10 @@ def selected_rows(args: argparse.Namespace) -> list[Row]:
 
 
 def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
-    """Row of --init -> name and file of its weights. The name holds the first digits of the file's SHA-256."""
+    """Row of --init -> name and file of its weights. The name holds the first digits of the file's SHA-256, which is
+    computed once for a command."""
+    if "starts" in args:
+        return args.starts
     starts = {}
     for text in getattr(args, "init", []):
         row, equals, file = text.partition("=")
@@ -241,6 +249,7 @@ def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
         except OSError as error:
             raise UsageError(f"--init {row}: {path}: cannot be read: {error.strerror}") from error
         starts[row] = f"{row}@sha256-{sha256[:8]}", path
+    args.starts = starts
     return starts
 
 

@@ -7,10 +7,10 @@ A video is a file with a suffix of VIDEO_SUFFIXES, or a folder of numbered JPEG 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from vtbench.datasets.classes import plain_name
@@ -25,23 +25,30 @@ LIST_SUFFIXES = (".csv", ".json", ".txt")
 _FRAME = re.compile(r"\D*\d+\.jpe?g", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
 class FolderIndex:
-    """The videos and lists below `root`.
+    """The videos and lists below `root`, found in one walk when they are first asked for.
 
-    - videos: name without suffix -> paths from the root, sorted
-    - lists: paths of .csv, .json and .txt files, sorted
+    Links to folders are followed, each folder once, so a circle of links ends. A folder of frames is one that holds
+    numbered JPEG files and neither videos nor folders. Hidden files and links to nothing do not count. Asking raises
+    DataError for a folder that cannot be read.
     """
 
-    root: Path
-    videos: dict[str, list[str]]
-    lists: list[Path]
+    def __init__(self, root: Path) -> None:
+        self.root = root
 
-    @classmethod
-    def of(cls, root: Path) -> FolderIndex:
-        """Walk the folder once. Links to folders are followed, each folder once, so a circle of links ends. A folder of
-        frames is one that holds numbered JPEG files and neither videos nor folders. Hidden files and links to nothing
-        do not count. Raises DataError for a folder that cannot be read."""
+    @property
+    def videos(self) -> dict[str, list[str]]:
+        """Name without suffix -> paths from the root, sorted."""
+        return self._found[0]
+
+    @property
+    def lists(self) -> list[Path]:
+        """Paths of .csv, .json and .txt files, sorted."""
+        return self._found[1]
+
+    @functools.cached_property
+    def _found(self) -> tuple[dict[str, list[str]], list[Path]]:
+        root = self.root
         videos: dict[str, list[str]] = {}
         lists: list[Path] = []
         for place, files, folders in _walk(root):
@@ -61,7 +68,7 @@ class FolderIndex:
                 videos.setdefault(os.path.basename(place), []).append(place)
         for paths in videos.values():
             paths.sort()
-        return cls(root, videos, sorted(lists))
+        return videos, sorted(lists)
 
     @property
     def num_videos(self) -> int:

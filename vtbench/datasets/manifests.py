@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import hashlib
 import math
 import re
 from abc import ABC, abstractmethod
@@ -27,7 +28,7 @@ from vtbench.datasets.folders import VIDEO_SUFFIXES, FolderIndex
 from vtbench.datasets.official import OfficialLists
 from vtbench.datasets.quarantine import place_of, read_quarantine
 from vtbench.datasets.subsets import subset_of
-from vtbench.errors import DataError
+from vtbench.errors import DataError, few
 
 __all__ = ["Entry", "Split", "VideoFolder", "VideoLists", "Videos", "read_class_folders", "read_manifest"]
 
@@ -134,6 +135,7 @@ class VideoFolder(Videos):
     - share, listed: use only the videos of a subset, as vtbench.datasets.subsets says: those whose hash is below a
       share of all hashes, or those that a file in the folder names ({"train": NAME, "test": NAME})
     - limit_train, limit_test: use only that many videos, from the start
+    - walked: what lies in the folder, where another VideoFolder of it has it; None: found out when it is needed
     """
 
     root: Path
@@ -146,6 +148,7 @@ class VideoFolder(Videos):
     listed: Mapping[Split, str] | None = None
     limit_train: int | None = None
     limit_test: int | None = None
+    walked: FolderIndex | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", Path(self.root))
@@ -191,8 +194,8 @@ class VideoFolder(Videos):
 
     @functools.cached_property
     def index(self) -> FolderIndex:
-        """The videos and lists in the folder, from a walk through it. Raises DataError."""
-        return FolderIndex.of(self.root)
+        """The videos and lists in the folder, from a walk through it."""
+        return self.walked or FolderIndex(self.root)
 
     def _read(self, split: Split) -> list[Entry]:
         how, found = self.found(split)
@@ -277,24 +280,35 @@ def refuse_lacking(
     found = {e.video_id: f"{e.source}: {e.file}: {e.problem}" for e in entries if e.problem} | dict(also)
     if len(found) <= allowed * len(entries):
         return
-    few = "; ".join(list(found.values())[:3]) + ("; ..." if len(found) > 3 else "")
     share = math.ceil(1000 * len(found) / len(entries)) / 1000
     raise DataError(
         f"{where}: {len(found)} of {len(entries)} videos to {split} on cannot be used, above the share of {allowed:g}: "
-        f"{few}; complete the folder, or allow it with --missing {share:g}"
+        f"{few(found.values(), '; ')}; complete the folder, or allow it with --missing {share:g}"
     )
 
 
 def refuse_overlap(train: Sequence[Entry], test: Sequence[Entry]) -> None:
     """Raise DataError, naming both lines, for a file that is listed to train on and to test on."""
-    tested = {place_of(entry.file): entry.source for entry in test}
-    both = [entry for entry in train if place_of(entry.file) in tested]
+    both = in_both(train, test)
     if both:
+        first, tested = both[0]
         more = f" ({len(both)} videos are in both lists)" if len(both) > 1 else ""
         raise DataError(
-            f"{both[0].source}: '{both[0].video_id}' is listed to train on, and to test on at "
-            f"{tested[place_of(both[0].file)]}{more}; take it out of one of them"
+            f"{first.source}: '{first.video_id}' is listed to train on, and to test on at {tested.source}{more}; take "
+            "it out of one of them"
         )
+
+
+def in_both(train: Sequence[Entry], test: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+    """The training videos whose file is listed to test on too, however its path is spelled, each with the test's."""
+    tested = {place_of(entry.file): entry for entry in test}
+    return [(entry, tested[place]) for entry in train if (place := place_of(entry.file)) in tested]
+
+
+def sample_of(entries: Sequence[Entry], count: int) -> list[Entry]:
+    """`count` of the videos that can be used. Which depends on their ids alone."""
+    usable = (entry for entry in entries if not entry.problem)
+    return sorted(usable, key=lambda entry: hashlib.sha256(entry.video_id.encode()).digest())[:count]
 
 
 def size_of(file: Path) -> int | None:
@@ -389,10 +403,9 @@ def read_class_folders(
     if not entries:
         raise DataError(f"{folder}: has no videos in class folders")
     if complete and lacking:
-        few = ", ".join(list(lacking.values())[:3]) + (", ..." if len(lacking) > 3 else "")
         raise DataError(
-            f"{folder}: has no videos of {len(lacking)} of {len(names)} classes ({few}); complete it, or list what you "
-            "have as path,label"
+            f"{folder}: has no videos of {len(lacking)} of {len(names)} classes ({few(lacking.values())}); complete "
+            "it, or list what you have as path,label"
         )
     return entries
 

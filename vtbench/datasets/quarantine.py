@@ -15,7 +15,10 @@ from vtbench.errors import DataError
 if TYPE_CHECKING:
     from vtbench.datasets.manifests import Entry
 
-__all__ = ["COLUMNS", "Quarantine", "Quarantined", "place_of", "read_quarantine", "state_of"]
+__all__ = ["COLUMNS", "IN_QUARANTINE", "Quarantine", "Quarantined", "place_of", "read_quarantine", "state_of"]
+
+IN_QUARANTINE = "in quarantine"
+"""How the `problem` of an entry begins that is."""
 
 COLUMNS = ("file", "size", "changed", "reason")
 
@@ -51,7 +54,7 @@ class Quarantine:
             if entry.problem or entry.file.name not in names or (state := state_of(entry.file)) is None:
                 return entry
             reason = known.get((entry.file.name, *state))
-            return entry if reason is None else dataclasses.replace(entry, problem=f"in quarantine: {reason}")
+            return entry if reason is None else dataclasses.replace(entry, problem=f"{IN_QUARANTINE}: {reason}")
 
         return [checked(entry) for entry in entries]
 

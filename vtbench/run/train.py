@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import lightning as L
 import torch
 
 from vtbench.datasets import VideoData
-from vtbench.errors import ResultsError, RunError
+from vtbench.errors import ResultsError, RunError, few
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble
@@ -68,7 +67,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         if logger:
             logger.experiment.finish()  # the next training of this process is a run of its own
     if data.unreadable:
-        notice(f"trained without {len(data.unreadable)} videos that cannot be read: {_few(data.unreadable)}")
+        notice(f"trained without {len(data.unreadable)} videos that cannot be read: {few(data.unreadable)}")
     if trainer.interrupted or trainer.current_epoch < training.train.epochs:
         raise RunError(
             f"{folder}: interrupted after {trainer.current_epoch} of {training.train.epochs} epochs; "
@@ -113,13 +112,9 @@ def _say_what_is_lacking(data: VideoData, folder: Path, notice: Notice) -> None:
             verb = "trains without" if split == "train" else "will be tested with, as misses,"
             notice(
                 f"{verb} {len(lacking)} of {len(data.listed(split))} listed videos, which are missing or in "
-                f"quarantine: {_few(lacking)}; all of them in {folder / folders.LEFT_OUT}"
+                f"quarantine: {few(lacking)}; all of them in {folder / folders.LEFT_OUT}"
             )
     _write_left_out(folder, data)
-
-
-def _few(names: Collection[str]) -> str:
-    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _write_left_out(folder: Path, data: VideoData) -> None:

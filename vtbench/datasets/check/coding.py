@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from vtbench.datasets.manifests import Entry
+from vtbench.datasets.manifests import Entry, sample_of
 from vtbench.errors import VideoError
 from vtbench.video.files import BAD_INPUT, open_video, reason
 from vtbench.video.stills import FrameFolder
@@ -40,10 +39,8 @@ def sample_of_codings(entries: Sequence[Entry], count: int = SAMPLE) -> str:
 
     Which are looked at depends on their ids alone. What cannot be read counts as `unreadable`.
     """
-    there = [entry for entry in entries if not entry.problem]
-    chosen = sorted(there, key=lambda entry: hashlib.sha256(entry.video_id.encode()).digest())[:count]
     found: Counter[str] = Counter()
-    for entry in chosen:
+    for entry in sample_of(entries, count):
         try:
             found[coding_of(entry.file)] += 1
         except VideoError:

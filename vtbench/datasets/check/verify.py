@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtbench.datasets.manifests import Entry, How, Split, VideoFolder
-from vtbench.datasets.quarantine import place_of
+from vtbench.datasets.manifests import Entry, How, Split, VideoFolder, in_both
+from vtbench.datasets.quarantine import IN_QUARANTINE, place_of
 
 __all__ = ["SplitReport", "extra_videos", "overlap", "read_split"]
-
-IN_QUARANTINE = "in quarantine"
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ class SplitReport:
         """Listed videos whose file is there."""
         return len(self.entries) - len(self.missing)
 
-    @property
+    @functools.cached_property
     def missing(self) -> list[Entry]:
         """Listed videos whose file is not there."""
         return [entry for entry in self.entries if entry.problem and not entry.problem.startswith(IN_QUARANTINE)]
 
-    @property
+    @functools.cached_property
     def quarantined(self) -> list[Entry]:
         """Listed videos that a quarantine file names."""
         return [entry for entry in self.entries if entry.problem and entry.problem.startswith(IN_QUARANTINE)]
@@ -52,11 +51,13 @@ class SplitReport:
         """Labels that no listed video has."""
         return sorted(set(range(self.num_classes)) - {entry.label for entry in self.entries})
 
-    @property
+    @functools.cached_property
     def repeated(self) -> list[str]:
         """Ids of files that are listed more than once."""
-        count = Counter(place_of(entry.file) for entry in self.entries)
-        return list(dict.fromkeys(entry.video_id for entry in self.entries if count[place_of(entry.file)] > 1))
+        places = [place_of(entry.file) for entry in self.entries]
+        count = Counter(places)
+        every = zip(self.entries, places, strict=True)
+        return list(dict.fromkeys(entry.video_id for entry, place in every if count[place] > 1))
 
     @property
     def contradicting(self) -> list[str]:
@@ -74,8 +75,7 @@ def read_split(videos: VideoFolder, split: Split) -> SplitReport:
 
 def overlap(train: SplitReport, test: SplitReport) -> list[str]:
     """Ids of training videos whose file is listed to test on too."""
-    tested = {place_of(entry.file) for entry in test.entries}
-    return [entry.video_id for entry in train.entries if place_of(entry.file) in tested]
+    return [entry.video_id for entry, _ in in_both(train.entries, test.entries)]
 
 
 def extra_videos(videos: VideoFolder, reports: Iterable[SplitReport]) -> list[str]:

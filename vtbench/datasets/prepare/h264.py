@@ -37,7 +37,7 @@ _LIMITED, _FULL = 1, 2
 
 @dataclass(frozen=True)
 class H264:
-    """crf: x264's constant rate factor, 0 (lossless, but for scaling and colour) to 51; 18 is hard to tell from the
+    """crf: x264's constant rate factor, 0 (lossless apart from scaling and colour) to 51; 18 is hard to tell from the
     source. short_side: pixels of the shorter side of a picture as displayed, even, at least 16; smaller pictures are
     not enlarged, and None keeps the size. gop: frames from one I-frame to the next, 2 to 600.
 

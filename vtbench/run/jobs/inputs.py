@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.datasets.folders import FolderIndex
-from vtbench.datasets.manifests import Entry, Split, VideoFolder, refuse_lacking
+from vtbench.datasets.manifests import Entry, Split, VideoFolder, refuse_lacking, sample_of
 from vtbench.errors import DataError, VideoError
 from vtbench.papers.datasets import Dataset, load_dataset
 from vtbench.papers.releases import other_release, releases
@@ -57,18 +57,15 @@ class Inputs:
     def _why_not(
         self, facts: Dataset, arguments: dict[str, Any], split: Split, compressed: bool, folder: Path
     ) -> str | None:
-        videos = VideoFolder(folder, **arguments, quarantine=self.settings.quarantine(facts.name))
-        if folder in self._indexes:
-            videos.__dict__["index"] = self._indexes[folder]
+        walked = self._indexes.setdefault(folder, FolderIndex(folder))
+        quarantine = self.settings.quarantine(facts.name)
+        videos = VideoFolder(folder, **arguments, quarantine=quarantine, walked=walked)
         try:
             entries = videos.read(split)
             refuse_lacking(entries, self.settings.missing, split, f"{folder}")
             _open_some(entries, compressed)
         except (DataError, VideoError) as error:
             return str(error)
-        finally:
-            if "index" in videos.__dict__:
-                self._indexes[folder] = videos.index
         return None
 
     # -- weights ------------------------------------------------------------------------------------------------------
@@ -112,8 +109,7 @@ def _open_some(entries: Sequence[Entry], compressed: bool) -> None:
     from vtbench.datasets.check.coding import coding_of
     from vtbench.video.compressed import CompressedReader
 
-    there = [entry for entry in entries if not entry.problem]
-    chosen = sorted(there, key=lambda entry: hashlib.sha256(entry.video_id.encode()).digest())[:SAMPLE]
+    chosen = sample_of(entries, SAMPLE)
     errors = []
     for entry in chosen:
         try:
