@@ -84,3 +84,13 @@ def test_options_may_stand_anywhere(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "required: FILE" in capsys.readouterr().err
     assert main(["data", "info", path, "--format", "csv"]) == 2
     assert "no format 'csv'" in capsys.readouterr().err
+
+
+def test_a_file_may_be_called_as_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As many of Kinetics are, which are called after YouTube ids."""
+    encoded.encode(tmp_path / "-3B32lodo2M.mp4", encoded.numbered(5), options=encoded.x264(5))
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "info", "-3B32lodo2M.mp4"]) == 0
+    assert "5, all decoded" in capsys.readouterr().out

@@ -106,3 +106,9 @@ def test_class_folders_and_lists_of_each_split(tmp_path: Path) -> None:
     (tmp_path / "val_ytid_list.txt").write_text("nothing\n")
     with pytest.raises(DataError, match="validation: none of its 2 videos is in the subset; are they named as the set"):
         videos.read("test")
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_name(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfabc\r\ndef\r\n")
+    wanted = subset_of(None, tmp_path / "names.txt")
+    assert wanted is not None and wanted("train/abc.mp4") and wanted("def_000001_000011.mp4") and not wanted("ghi.mp4")
