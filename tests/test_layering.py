@@ -105,7 +105,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "report": {"text", "machine", "ratios", "compare", "counted", "differences", "statistics"},
         "text": {"sheets", "ratios", "compare", "statistics"},
         "machine": {"ratios", "compare"},
-        "sheets": {"ratios", "compare", "statistics"},
+        "sheets": {"ratios", "compare", "sheet", "statistics"},
         "differences": {"compare", "scores", "statistics"},
         "compare": {"counted", "statistics"},
     },

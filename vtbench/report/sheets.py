@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from vtbench.metrics import METRICS, accuracies, always_measured, is_memory, speed_metrics
 from vtbench.papers.datasets import load_dataset
@@ -13,34 +12,10 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import PrintedColumn
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
 from vtbench.report.ratios import Ratios
+from vtbench.report.sheet import LABEL, Column, Sheet
 from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
 from vtbench.scales import SCALES, Scale
-
-LABEL = "label"
-
-
-@dataclass
-class Column:
-    """A column of the drawing. In a narrow terminal the columns with the highest `rank` are left out first."""
-
-    header: tuple[str, str]
-    rank: int
-    right: bool = True
-    cells: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Sheet:
-    """One printed table at one scale: heading, columns of equally many cells, and what has to be said below."""
-
-    title: str
-    warning: str | None
-    columns: list[Column]
-    chance: list[str]
-    verdicts: list[str]
-    notes: list[str]
-
 
 def accuracy_sheets(comparisons: Sequence[Comparison]) -> list[Sheet]:
     """One sheet per printed table, in the order of the rows; all comparisons are of one scale."""
@@ -65,7 +40,7 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
     shown += [name for name in dict.fromkeys(n for c in comparisons for n in c.measured) if name not in chance]
     measured = [*(name for name in printed if name in shown), *(name for name in shown if name not in printed)]
     columns = [
-        Column(("", "row"), 0, right=False, cells=[c.name for c in comparisons]),
+        Column(("", "row"), 0, right=False, cells=[c.name for c in comparisons], holds="row"),
         Column(
             ("", LABEL),
             9,
@@ -77,26 +52,28 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
         cells = [column.text(c.row) if c.row.variant is None else "" for c in comparisons]
         name = next(iter(column.metrics), "")
         if any(cells):
-            columns.append(Column(("printed", column.heading), _rank(name, leading), right=bool(name), cells=cells))
+            made = Column(("printed", column.heading), _rank(name, leading), bool(name), cells, "printed", column.heading)
+            columns.append(made)
     for column in printed_columns:
         for name in column.metrics:
             if any(name in c.counted_costs for c in comparisons):
                 cells = [_counted_cell(c, name) for c in comparisons]
-                columns.append(Column(("counted", column.heading), 7, cells=cells))
+                columns.append(Column(("counted", column.heading), 7, True, cells, "counted", name))
     headings = {name: column.heading for column in printed_columns for name in column.metrics}
     for name in measured:
         rank = 0 if name == leading else 1 if name.endswith(top) else 4 if name in printed else 6
         cells = [_measured_cell(c, name, leading) for c in comparisons]
-        columns.append(Column((scale, headings.get(name, name)), rank, cells=cells))
+        columns.append(Column((scale, headings.get(name, name)), rank, True, cells, "measured", name))
     if any(c.measured for c in comparisons):
-        columns.append(Column(("", "seeds"), 3, cells=[_seeds_cell(c) for c in comparisons]))
+        columns.append(Column(("", "seeds"), 3, cells=[_seeds_cell(c) for c in comparisons], holds="seeds"))
     columns += _difference_columns(comparisons, scale)
     if scale == "paper":
         for name in printed:
             if any(name in (c.delta or {}) for c in comparisons):
                 cells = [_delta_cell(c, name) for c in comparisons]
-                columns.append(Column(("delta", headings.get(name, name)), 2 if name == leading else 6, cells=cells))
-        columns.append(Column(("", "verdict"), 1, right=False, cells=[_verdict_cell(c) for c in comparisons]))
+                rank = 2 if name == leading else 6
+                columns.append(Column(("delta", headings.get(name, name)), rank, True, cells, "delta", name))
+        columns.append(Column(("", "verdict"), 1, False, [_verdict_cell(c) for c in comparisons], "verdict"))
     level = {headings.get(name, name): value for name, value in chance.items()}
     return Sheet(
         title=f"{table} at {scale} scale: {about.caption}",
@@ -145,12 +122,13 @@ def _difference_columns(comparisons: Sequence[Comparison], scale: str) -> list[C
         one is not None and one.measured is not None for one in found
     ):
         cells = ["" if one is None or one.printed is None else f"{one.printed:+.{one.decimals}f}" for one in found]
-        made.append(Column(("printed", f"- {reference}"), 8, cells=cells))
+        made.append(Column(("printed", f"- {reference}"), 8, True, cells, "difference", "printed"))
     if any(one is not None and one.measured is not None for one in found):
-        made.append(Column((scale, f"- {reference}"), 8, cells=[_difference_cell(one) for one in found]))
+        cells = [_difference_cell(one) for one in found]
+        made.append(Column((scale, f"- {reference}"), 8, True, cells, "difference", "measured"))
     if scale == "paper" and any(c.in_band for c in comparisons):
         cells = ["" if c.in_band is None else str(c.in_band) for c in comparisons]
-        made.append(Column(("", "alike"), 8, cells=cells))
+        made.append(Column(("", "alike"), 8, cells=cells, holds="alike"))
     return made
 
 
@@ -223,11 +201,11 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
     over = {speed: speed.row.baseline or "" for speed in shown}
     names = sorted(set(over.values()))
     columns = [
-        Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown]),
+        Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown], holds="row"),
         Column(("", LABEL), 7, right=False, cells=[speed.row.label for speed in shown]),
     ]
     if len(names) > 1:
-        columns.append(Column(("", "over"), 1, right=False, cells=[over[speed] for speed in shown]))
+        columns.append(Column(("", "over"), 1, False, [over[speed] for speed in shown], "over"))
     # What the paper prints stays longest in a narrow terminal.
     printed = [metric for metric in speed_metrics() if any(metric in speed.printed for speed in shown)]
     ranked = [*printed, *(metric for metric in speed_metrics() if metric not in printed)]
@@ -236,9 +214,10 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
         name = _without_unit(metric)
         if metric in printed:
             cells = [speed.printed[metric].text if metric in speed.printed else "" for speed in shown]
-            columns.append(Column(("printed", name), rank, cells=cells))
+            columns.append(Column(("printed", name), rank, True, cells, "printed ratio", metric))
         if any(line.metric == metric and line.ratio is not None for line in lines):
-            columns.append(Column((scale, name), rank, cells=[_ratio_cell(found[s].get(metric)) for s in shown]))
+            cells = [_ratio_cell(found[s].get(metric)) for s in shown]
+            columns.append(Column((scale, name), rank, True, cells, "ratio", metric))
     notes = [f"measured on {_conditions(lines)}" if lines else f"not measured: vtbench speed {table} --scale {scale}"]
     metrics = [name for name in speed_metrics() if name in {*printed, *(line.metric for line in lines)}]
     if higher := [_without_unit(name) for name in metrics if METRICS[name].higher_is_better]:
@@ -257,6 +236,7 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
         chance=[],
         verdicts=["" for _ in shown],
         notes=notes,
+        place=place,
     )
 
 
