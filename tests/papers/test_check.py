@@ -113,6 +113,18 @@ def test_the_paper_as_it_is_has_no_problem(benchmarks: Path) -> None:
             "reference: vti",
             "table2.yaml:1: reference: this table has no row with a recipe 'vti'; did you mean 'vit'?",
         ),
+        (
+            "table1.yaml",
+            "curve: heads",
+            "curve: head",
+            "table1.yaml:1: curve: this table has no column of `printed` 'head'; did you mean 'heads'?",
+        ),
+        (
+            "table1.yaml",
+            'printed: {heads: "2",',
+            'printed: {heads: "two",',
+            "table1.yaml:29: row 'msca-kv-2': heads is 'two', no number; write `curve: label`",
+        ),
     ],
 )
 def test_a_problem_is_named_with_file_row_and_key(edit: Edit, file: str, old: str, new: str, message: str) -> None:

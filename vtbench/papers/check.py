@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -131,6 +132,7 @@ def _columns(table: Table, findings: Findings) -> None:
         findings.add(
             f"{table.file}:1: reference: {unknown('row with a recipe', table.reference, names, of='this table')}"
         )
+    _curve(table, findings)
     if not table.columns:
         return  # of a paper from outside
     headings = {column.heading for column in table.columns}
@@ -143,6 +145,21 @@ def _columns(table: Table, findings: Findings) -> None:
             findings.add(f"{table.file}:1: columns.{column.heading}: no row prints it; remove it")
     for name in dict.fromkeys(name for name in metrics if metrics.count(name) > 1):
         findings.add(f"{table.file}:1: columns: {name} stands in two of them")
+
+
+def _curve(table: Table, findings: Findings) -> None:
+    """`curve` is `label`, or the heading of a column with a number in every row."""
+    if table.curve in (None, "label"):
+        return
+    headings = [column.heading for column in table.columns if not column.metrics]
+    if table.curve not in headings:
+        known = unknown("column of `printed`", table.curve, ["label", *headings], of="this table")
+        findings.add(f"{table.file}:1: curve: {known}")
+        return
+    for row in table.rows:
+        text = row.printed.get(table.curve, "")
+        if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+            findings.add(f"{row.where}: row '{row.name}': {table.curve} is {text!r}, no number; write `curve: label`")
 
 
 def _resolved(row: Row, scale: Scale, findings: Findings) -> list[Measurement]:

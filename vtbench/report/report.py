@@ -18,7 +18,7 @@ from vtbench.report.compare import Comparison, compare_rows, variants_measured
 from vtbench.report.counted import counted_cells, is_stale, recorded_costs
 from vtbench.report.differences import difference, leading_metric, order, others_in_band
 from vtbench.report.machine import as_csv, as_json
-from vtbench.report.ratios import compare_speeds
+from vtbench.report.ratios import Ratios, compare_speeds
 from vtbench.report.statistics import TOLERANCE
 from vtbench.report.text import as_markdown, draw
 from vtbench.results.record import Record, SpeedRecord
@@ -46,18 +46,42 @@ def report(
     of speed and memory those measured, else the printed ratios). `width` and `colour` are the terminal's, for `table`.
     Raises ResultsError when results.csv or speed.csv is not in order.
     """
+    comparisons, ratios = compared(
+        rows, results, scale, every=form in ("json", "csv"), outside=outside, variants=variants, tolerance=tolerance
+    )
+    if form == "json":
+        return as_json(comparisons, ratios)
+    if form == "csv":
+        return as_csv(comparisons, ratios)
+    if form == "md":
+        return as_markdown(comparisons, ratios, tolerance=tolerance)
+    return draw(comparisons, ratios, tolerance=tolerance, width=width, colour=colour)
+
+
+def compared(
+    rows: Sequence[Row],
+    results: Path,
+    scale: Scale | None = None,
+    *,
+    every: bool = False,
+    outside: bool = False,
+    variants: bool = False,
+    tolerance: float = TOLERANCE,
+) -> tuple[dict[Scale, list[Comparison]], dict[Scale, list[Ratios]]]:
+    """What `report` draws, by scale: rows against results.csv, and against speed.csv. `every`: every scale and each row
+    once, else the scales with results and each row below its table."""
     store, speed_store = Store(results), SpeedStore(results)
     if variants:
         rows = with_variants(rows, store)
     placed = _placed(rows, rows_outside(rows) if outside else [])
-    if form in ("json", "csv"):  # an array of rows, not of tables: each once
+    if every:  # an array of rows, not of tables: each once
         placed = list({(row.id, row.variant): (row, under) for row, under in reversed(placed)}.values())[::-1]
     rows = [row for row, _ in placed]
 
     def present(records: Iterable[Record | SpeedRecord], otherwise: Scale) -> tuple[Scale, ...]:
         if scale is not None:
             return (scale,)
-        if form in ("json", "csv"):
+        if every:
             return smallest_first()
         ids = {row.id for row in rows}
         there = {record.scale for record in records if record.id in ids}
@@ -75,15 +99,9 @@ def report(
         )
         for scale in present(store.read(), "mini")
     }
-    own = rows if form in ("json", "csv") else [row for row in rows if row.variant is None]
+    own = rows if every else [row for row in rows if row.variant is None]
     ratios = {scale: compare_speeds(own, speed_store, scale) for scale in present(speed_store.read(), "paper")}
-    if form == "json":
-        return as_json(comparisons, ratios)
-    if form == "csv":
-        return as_csv(comparisons, ratios)
-    if form == "md":
-        return as_markdown(comparisons, ratios, tolerance=tolerance)
-    return draw(comparisons, ratios, tolerance=tolerance, width=width, colour=colour)
+    return comparisons, ratios
 
 
 def _against_each_other(

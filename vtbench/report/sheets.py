@@ -17,6 +17,7 @@ from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
 from vtbench.scales import SCALES, Scale
 
+
 def accuracy_sheets(comparisons: Sequence[Comparison]) -> list[Sheet]:
     """One sheet per printed table, in the order of the rows; all comparisons are of one scale."""
     tables: dict[str, list[Comparison]] = {}
@@ -52,8 +53,10 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
         cells = [column.text(c.row) if c.row.variant is None else "" for c in comparisons]
         name = next(iter(column.metrics), "")
         if any(cells):
-            made = Column(("printed", column.heading), _rank(name, leading), bool(name), cells, "printed", column.heading)
-            columns.append(made)
+            heading = column.heading
+            columns.append(
+                Column(("printed", heading), _rank(name, leading), bool(name), cells, "printed", heading),
+            )
     for column in printed_columns:
         for name in column.metrics:
             if any(name in c.counted_costs for c in comparisons):

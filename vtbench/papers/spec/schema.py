@@ -243,6 +243,8 @@ class Table:
     """What is printed beside the label, in the paper's order."""
     reference: str | None
     """The row that the others are compared with, by name."""
+    curve: str | None
+    """The heading of the column along which the rows are a curve; `label`: in printed order."""
     notes: tuple[str, ...]
     sources: Mapping[str, Source]
     rows: tuple[Row, ...]

@@ -75,6 +75,10 @@ class _TableFile:
         read=read_columns,
     )
     reference: str | None = key("the row that the others are compared with, in accuracy", default=None)
+    curve: str | None = key(
+        "what the rows are a curve over: the heading of a printed column of numbers, or `label`, the rows in order",
+        default=None,
+    )
     notes: tuple[str, ...] = key("ids of decisions that concern all rows", default=())
     sources: dict[str, Source] = key(
         "sources of keys that only this table sets, or that differ from paper.yaml", default={}
@@ -190,6 +194,7 @@ class TableReader:
             reconstructed=self._file.reconstructed,
             columns=self._file.columns,
             reference=self._file.reference,
+            curve=self._file.curve,
             notes=self._file.notes,
             sources=self._file.sources,
             rows=tuple(rows.values()),
