@@ -56,6 +56,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         **{verb: {"options"} for verb in ("list", "decisions", "check", "cost", "plan", "report", "data_lists")},
         "data_check": {"options", "messages", "data_lists"},
         "diff": {"options", "show"},
+        "claims": {"options"},
         **{verb: {"options", "messages"} for verb in ("speed", "data_prepare", "data_info")},
         "run": {"options", "messages", "progress"},
         "eval": {"options", "progress"},

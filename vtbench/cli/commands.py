@@ -49,6 +49,7 @@ COMMANDS = {
     "show": "vtbench.cli.show",
     "decisions": "vtbench.cli.decisions",
     "diff": "vtbench.cli.diff",
+    "claims": "vtbench.cli.claims",
     "check": "vtbench.cli.check",
     "cost": "vtbench.cli.cost",
     "plan": "vtbench.cli.plan",

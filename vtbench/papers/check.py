@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from vtbench.errors import DataError, SpecError, UsageError, unknown
+from vtbench.papers.claims.document import check_claims
 from vtbench.papers.datasets import NO_FLIP, dataset_names, load_dataset
 from vtbench.papers.decisions import sources_of
 from vtbench.papers.load import read_paper
@@ -75,6 +76,7 @@ def check(name: str) -> tuple[Paper | None, list[str]]:
         _unused_sources(paper, used, findings)
     _merged_by_scale(paper, resolved, findings)
     if not unreadable:
+        findings.add(*check_claims(paper))
         _official(paper, findings)
         _variants(paper, findings)
     return (None if unreadable else paper), findings.all()

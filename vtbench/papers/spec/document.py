@@ -93,9 +93,9 @@ class Problems:
             raise SpecError(self.found[0], self.found[1:])
 
 
-def read_yaml(path: Path) -> Node:
+def read_yaml(path: Path, *, a_list: bool = False) -> Node:
     """The top node of a YAML file, without keys if the file is empty. SpecError if it cannot be read, is no YAML, or
-    holds anything but keys and values at the top."""
+    holds anything but keys and values at the top; or, if `a_list` is wanted, anything but a list."""
     file = shown(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -114,9 +114,9 @@ def read_yaml(path: Path) -> Node:
         what = " ".join(str(getattr(error, "problem", None) or error).split())
         raise SpecError(f"{file}{line}: not YAML: {what}") from error
     if root is None:
-        return Node({}, file, 1, "")
-    if not isinstance(root, yaml.MappingNode):
-        raise SpecError(f"{file}:1: must hold keys and values at the top")
+        return Node([] if a_list else {}, file, 1, "")
+    if not isinstance(root, yaml.SequenceNode if a_list else yaml.MappingNode):
+        raise SpecError(f"{file}:1: must hold {'a list' if a_list else 'keys and values'} at the top")
     return _node(root, file, "", _Left())
 
 

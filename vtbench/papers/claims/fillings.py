@@ -1,0 +1,136 @@
+"""Does an expression say anything? It is evaluated on made-up numbers: one that is true or false of all of them says
+nothing of a paper.
+
+Independent uniform numbers would almost never satisfy `about(a - b, 1.2)` or put ten rows in order. So the `FILLINGS`
+numbers of a claim are, in turn:
+
+1. drawn independently over the range of the cell's metric
+2. near one number, all within a hundredth of it to a few points
+3. tied: each cell has one of two numbers
+4. in order: ascending or descending in the order in which the expression names the cells
+5. made to hold: cells are moved, one condition after the other, until it is satisfied
+6. made to fail: the same, until one is not
+
+A percentage is between 0 and 100; another metric between `LEAST` and `MOST`, evenly over the logarithm.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from vtbench.papers.claims.expression import Condition, Expression, Formula
+
+FILLINGS = 200
+LEAST, MOST = 0.1, 10_000.0
+
+Range = tuple[float, float]
+PERCENT: Range = (0.0, 100.0)
+AMOUNT: Range = (LEAST, MOST)
+
+
+def says_nothing(expression: Expression, ranges: Mapping[str, Range], seed: str) -> str | None:
+    """What is wrong with an expression that is always true or always false; None if it is neither. `ranges`: of each
+    cell, by its short name."""
+    draw = random.Random(seed)
+    found = set()
+    for number in range(FILLINGS):
+        try:
+            found.add(expression.holds(_filling(number % 6, expression, ranges, draw)))
+        except ZeroDivisionError:
+            continue
+        if len(found) == 2:
+            return None
+    if not found:
+        return "divides by zero whatever the cells hold"
+    return f"is always {'true' if found.pop() else 'false'}, whatever the cells hold"
+
+
+def is_ordering(condition: Condition) -> bool:
+    """Whether it only compares accuracies with each other: adding the same to all cells, or multiplying all by the same
+    positive number, never changes it. Of `a - b > 0.5` and `a > 2 * b` that is not true."""
+    draw = random.Random(0)
+    for _ in range(FILLINGS):
+        cells = {name: draw.uniform(20, 50) for name in condition.names}
+        factor, shift = draw.uniform(0.1, 1.5), draw.uniform(0, 25)
+        try:
+            before = condition.value(cells)
+            after = condition.value({name: factor * value + shift for name, value in cells.items()})
+        except ZeroDivisionError:
+            continue
+        if (before > 1e-9) != (after > 1e-9):
+            return False
+    return True
+
+
+def _filling(kind: int, expression: Expression, ranges: Mapping[str, Range], draw: random.Random) -> dict[str, float]:
+    names = expression.names
+    cells = {name: _one(ranges[name], draw) for name in names}
+    if kind == 1:
+        base, reach = _one(ranges[names[0]], draw), 10 ** draw.uniform(-2, 1)
+        cells = {name: base + reach * draw.uniform(-1, 1) for name in names}
+    elif kind == 2:
+        both = [cells[names[0]], cells[names[-1]]]
+        cells = {name: draw.choice(both) for name in names}
+    elif kind == 3:
+        ordered = sorted(cells.values(), reverse=draw.random() < 0.5)
+        cells = dict(zip(names, ordered, strict=True))
+    elif kind > 3:
+        near = draw.random() < 0.5  # else cells may have to go far beyond their range
+        base = cells[names[0]]
+        cells = {name: base * draw.uniform(0.95, 1.05) if near else value for name, value in cells.items()}
+        _move(expression.formula, cells, ranges, draw, wanted=kind == 4)
+    return {name: _within(value, ranges[name]) for name, value in cells.items()}
+
+
+def _one(of: Range, draw: random.Random) -> float:
+    low, high = of
+    return draw.uniform(low, high) if low == 0 else low * (high / low) ** draw.random()
+
+
+def _within(value: float, of: Range) -> float:
+    return min(max(value, of[0]), of[1])
+
+
+def _move(
+    formula: Formula, cells: dict[str, float], ranges: Mapping[str, Range], draw: random.Random, *, wanted: bool
+) -> None:
+    """Move cells until the formula holds, or fails, as far as that is possible within their ranges."""
+    for _ in range(10):
+        try:
+            moved = False
+            for condition in _chosen(formula, draw, wanted):
+                if condition.holds(cells) != wanted:
+                    _move_one(condition, cells, ranges, draw, wanted=wanted)
+                    moved = True
+        except ZeroDivisionError:
+            return
+        if not moved:
+            return
+
+
+def _chosen(formula: Formula, draw: random.Random, wanted: bool) -> list[Condition]:
+    """The conditions that are enough: all, or one of them where one does."""
+    if isinstance(formula, Condition):
+        return [formula]
+    if formula.every == wanted:
+        return [condition for part in formula.parts for condition in _chosen(part, draw, wanted)]
+    return _chosen(draw.choice(formula.parts), draw, wanted)
+
+
+def _move_one(
+    condition: Condition, cells: dict[str, float], ranges: Mapping[str, Range], draw: random.Random, *, wanted: bool
+) -> None:
+    """Move one cell of a condition, by Newton's method, to where its number is just above 0 or just below."""
+    name = draw.choice(condition.names) if condition.names else None
+    if name is None:
+        return
+    target = 10 ** draw.uniform(-3, -1) * (1 if wanted else -1)
+    if wanted and condition.kind != "order":  # the condition of the other side leaves little room, of `same` none
+        target *= 0.0 if condition.kind == "same" else 0.01
+    for _ in range(5):
+        value, step = condition.value(cells), 1e-6 * max(1.0, abs(cells[name]))
+        slope = (condition.value({**cells, name: cells[name] + step}) - value) / step
+        if slope == 0:
+            return
+        cells[name] = _within(cells[name] + (target - value) / slope, ranges[name])

@@ -1,0 +1,1 @@
+"""The papers' claims against printed and measured numbers."""
