@@ -1,0 +1,133 @@
+"""Specs and results to one page that needs nothing but itself: no network, no script from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from vtbench.papers.load import load_paper
+from vtbench.papers.spec.schema import Row
+from vtbench.report.compare import Comparison
+from vtbench.report.counted import recorded_costs
+from vtbench.report.page.facts import Fact, call
+from vtbench.report.page.figures import cost_figures, curve_figure, learning_figure, order_figure, published_figure
+from vtbench.report.page.overview import index_of, ledger_of, paper_part, scale_in_words, set_aside
+from vtbench.report.page.svg import Figure
+from vtbench.report.page.tables import RECORD_COLUMNS, TablePart, shared_rows, tables_of
+from vtbench.report.predictions.curves import SeedCurve
+from vtbench.report.report import compared
+from vtbench.report.sheets import summary
+from vtbench.results.curves import read_curve
+from vtbench.results.store import Store
+from vtbench.scales import Scale
+
+TEMPLATES = "templates"
+
+
+def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
+    """The page of some rows as HTML. Without a `scale`, of those that have results (mini if none has).
+
+    The same rows and results give the same bytes. Raises ResultsError when a file of the store is not in order.
+    """
+    comparisons, ratios = compared(rows, results, scale)
+    store = Store(results)
+    records = list(store.read())
+    names = list(dict.fromkeys(row.paper for row in rows))
+    papers = [paper_part(name, comparisons, tables_of(load_paper(name), comparisons, ratios)) for name in names]
+    shared = shared_rows([c for members in comparisons.values() for c in members])
+    index = index_of(comparisons)
+    ledger = ledger_of(next(iter(comparisons.values())))
+    return _render(
+        papers=papers,
+        index=index,
+        ledger=ledger,
+        shared=shared,
+        order={name: _orders(name, comparisons) for name in _tables(papers)},
+        curves={name: figure for name in _tables(papers) if (figure := _curve(name, comparisons))},
+        published=[f for p in papers if (f := published_figure(p.name, _of(p.name, comparisons.get("paper", ()))))],
+        costs=cost_figures(rows, recorded_costs(results)),
+        learning=_learning(comparisons, store),
+        set_aside=set_aside(records, comparisons),
+        summaries={at: summary(members) for at, members in comparisons.items() if members},
+        scales={at: scale_in_words(at) for at in comparisons},
+        empty=not any(c.measured for members in comparisons.values() for c in members),
+        record_columns=RECORD_COLUMNS,
+        counts={
+            "rows": Fact(str(len(rows)), call("rows")),
+            "agree": Fact(str(sum(line.agrees == "yes" for line in ledger)), call("costs", "yes")),
+            "counted": Fact(str(sum(line.agrees in ("yes", "no") for line in ledger)), call("costs", "yes", "no")),
+        },
+    )
+
+
+def _tables(papers: Sequence) -> list[str]:  # type: ignore[type-arg]
+    return [table.id for paper in papers for table in paper.tables]
+
+
+def _of(paper: str, members: Sequence[Comparison]) -> list[Comparison]:
+    return [c for c in members if c.row.paper == paper]
+
+
+def _orders(name: str, comparisons: Mapping[Scale, Sequence[Comparison]]) -> list[Figure]:
+    found = [order_figure(name, [c for c in members if c.table == name]) for members in comparisons.values()]
+    return [figure for figure in found if figure is not None]
+
+
+def _curve(name: str, comparisons: Mapping[Scale, Sequence[Comparison]]) -> Figure | None:
+    paper, _, table_name = name.partition("/")
+    table = next(table for table in load_paper(paper).tables if table.name == table_name)
+    return curve_figure(table, name, {at: [c for c in cs if c.table == name] for at, cs in comparisons.items()})
+
+
+def _learning(comparisons: Mapping[Scale, Sequence[Comparison]], store: Store) -> dict[str, list[Figure]]:
+    made: dict[str, list[Figure]] = {}
+    for scale, members in comparisons.items():
+        by_table: dict[str, list[Comparison]] = {}
+        for comparison in members:
+            if comparison.counted and comparison.row.variant is None:
+                by_table.setdefault(comparison.table, []).append(comparison)
+        for table, of_table in by_table.items():
+            figure = learning_figure(table, scale, [(c.row, _seed_curves(c, store.folder)) for c in of_table])
+            if figure is not None:
+                made.setdefault(table, []).append(figure)
+    return made
+
+
+def _seed_curves(comparison: Comparison, results: Path) -> list[SeedCurve]:
+    """The training runs behind what counts of a row, each once."""
+    by_training = {record.training_key: record for record in reversed(comparison.counted)}
+    return [SeedCurve(record, read_curve(results, record)) for record in reversed(by_training.values())]
+
+
+def in_words(count: int) -> str:
+    """A small count as a word."""
+    small = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return small[count] if count < len(small) else "many"
+
+
+# ---- drawing ---------------------------------------------------------------------------------------------------------
+
+
+def _render(**content: object) -> str:
+    """The template with this content, style and script in place."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    folder = files(__package__) / TEMPLATES
+
+    def read(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
+    environment = Environment(
+        loader=FunctionLoader(read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["words"] = in_words
+    text = environment.get_template("page.html.j2").render(
+        style=Markup(read("style.css")), script=Markup(read("script.js")), markup=Markup, **content
+    )
+    return "\n".join(line for line in (line.strip() for line in text.splitlines()) if line) + "\n"
