@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vtbench.cli.options import (
     Parser,
@@ -14,13 +16,17 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
+from vtbench.errors import UsageError
 from vtbench.scales import smallest_first
+
+if TYPE_CHECKING:
+    from vtbench.papers.spec.schema import Row
 
 SUMMARY = "Compare measured numbers with the printed ones"
 
 
 def options(parser: Parser) -> None:
-    """SEL, --format, --scale, --with-outside, --results."""
+    """SEL, --format, --scale, --with-outside, --with-variants, --html, --open, --results."""
     add_selectors(parser)
     add_format(parser)
     which = "default: every scale for json and csv, every measured one for table and md"
@@ -35,15 +41,42 @@ def options(parser: Parser) -> None:
         action="store_true",
         help="add, below each row, what was measured of it with --variant or --set",
     )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write one page instead, which needs nothing but itself: tables, figures, provenance",
+    )
+    parser.add_argument("--open", action="store_true", help="with --html: show the page in the browser")
     add_results(parser)
     add_changes(parser)
 
 
 def call(args: argparse.Namespace) -> int:
     """Print the report."""
+    if args.open and args.html is None:
+        raise UsageError("--open shows a page; name its file, as --html report.html --open")
     rows, settings = selected_rows(args), settings_of(args)
+    if args.html is not None:
+        return _page(args, rows, settings.results)
     from vtbench.report.report import print_report
 
     return print_report(
         rows, settings.results, args.scale, args.format, outside=args.with_outside, variants=args.with_variants
     )
+
+
+def _page(args: argparse.Namespace, rows: list[Row], results: Path) -> int:
+    """Write the page, and say where it is."""
+    for option, given in (("--with-outside", args.with_outside), ("--with-variants", args.with_variants)):
+        if given:
+            raise UsageError(f"{option} is not of the page; leave out --html, or {option}")
+    from vtbench.report.page.page import write_page
+
+    size = write_page(rows, results, args.html, args.scale)
+    print(f"{args.html}: {size / 1e6:.1f} MB, {len(rows)} rows")
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(args.html.resolve().as_uri())
+    return 0

@@ -46,9 +46,10 @@ def order_figure(table: str, members: Sequence[Comparison]) -> Figure | None:
     both.sort(key=lambda c: -c.row.published[name].value)
     printed = places([c.row.published[name].value for c in both])
     measured = places([c.measured[name].mean for c in both])
-    height = 24 * len(both) + 56
+    height = 24 * len(both) + 72
     drawing = Drawing(f"order-{_id(table)}-{scale}", WIDTH, height)
-    drawing.figure.subplots_adjust(left=0.4, right=0.97, top=1 - 26 / height, bottom=30 / height)
+    left = min(0.5, (24 + 6.4 * max(len(c.row.label) for c in both)) / WIDTH)
+    drawing.figure.subplots_adjust(left=left, right=0.97, top=1 - 32 / height, bottom=40 / height)
     axes = drawing.axes[0]
     axes.set(xlim=(0.6, len(both) + 0.4), ylim=(len(both) - 0.4, -0.6), xlabel="place in the table")
     axes.set_xticks(range(1, len(both) + 1))
@@ -136,7 +137,7 @@ def cost_figures(rows: Iterable[Row], book: CostBook) -> list[Figure]:
 
 def _cost_figure(dataset: str, found: Sequence[tuple[Row, str, float, str]]) -> Figure:
     drawing = Drawing(f"cost-{_id(dataset)}", WIDTH, 400)
-    drawing.figure.subplots_adjust(left=0.1, right=0.97, top=0.93, bottom=0.14)
+    drawing.figure.subplots_adjust(left=0.09, right=0.97, top=0.91, bottom=0.13)
     axes = drawing.axes[0]
     axes.set_xscale("log")
     axes.set(xlabel="multiply-adds of a view, counted (10⁹)", ylabel="printed top-1 (%)")
@@ -151,13 +152,10 @@ def _cost_figure(dataset: str, found: Sequence[tuple[Row, str, float, str]]) -> 
             row.id, row.label, said, Fact(f"{macs:.1f}", origin), Fact(cell.text, call("spec", row.id, key))
         )
         drawing.point(point, (macs, cell.value), zorder=3, **_kind(papers.index(row.paper)))
-        if number in front:
-            axes.annotate(
-                row.label, (macs, cell.value), (-4, 7), "data", "offset points", ha="right", fontsize=9.5,
-                color=COLOURS["ink"],
-            )  # fmt: skip
     _ticks(axes, [macs for _, _, macs, _ in found])
+    axes.margins(y=0.09)
     _bare(axes)
+    _label(axes, [(found[i][0].label, found[i][2], found[i][0].published[found[i][1]].value) for i in reversed(front)])
     _key(drawing, papers)
     caption = (
         "Printed top-1 on ",
@@ -177,6 +175,19 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
             best = points[number][1]
             front.append(number)
     return front
+
+
+def _label(axes: Any, points: Sequence[tuple[str, float, float]]) -> None:
+    """Labels left of points, of those that do not cover one before."""
+    axes.autoscale_view()
+    taken: list[tuple[float, float, float]] = []
+    for label, x, y in points:
+        right, height = axes.transData.transform((x, y))
+        left = right - 5.6 * len(label) - 10
+        if left < axes.bbox.x0 or any(abs(height - h) < 13 and left < end and right > start for start, end, h in taken):
+            continue
+        taken.append((left, right, height))
+        axes.annotate(label, (x, y), (-7, 3), "data", "offset points", ha="right", fontsize=9.5, color=COLOURS["ink"])
 
 
 def _ticks(axes: Any, values: Sequence[float]) -> None:
@@ -255,7 +266,7 @@ def learning_figure(table: str, scale: Scale, by_row: Sequence[tuple[Row, Sequen
     drawn = [(row, curves) for row, curves in drawn if curves]
     if not drawn:
         return None
-    columns = 3
+    columns = min(3, len(drawn))
     lines = -(-len(drawn) // columns)
     height = 150 * lines + 40
     drawing = Drawing(f"learning-{_id(table)}-{scale}", WIDTH, height, rows=lines, columns=columns)
@@ -304,7 +315,10 @@ def _key(drawing: Drawing, names: Sequence[str]) -> None:
     axes = drawing.axes[0]
     for number, name in enumerate(names):
         axes.plot([], [], linestyle="", label=name, **_kind(number))
-    drawing.figure.legend(loc="upper right", ncols=len(names), frameon=False, fontsize=10, borderpad=0, handletextpad=0.1)
+    drawing.figure.legend(
+        loc="upper right", ncols=len(names), frameon=False, fontsize=10, borderpad=0.4,
+        handletextpad=0.1, labelcolor=COLOURS["muted"],
+    )  # fmt: skip
 
 
 def _bare(axes: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from vtbench.errors import ResultsError
 from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import Comparison
@@ -59,6 +60,16 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
             "counted": Fact(str(sum(line.agrees in ("yes", "no") for line in ledger)), call("costs", "yes", "no")),
         },
     )
+
+
+def write_page(rows: Sequence[Row], results: Path, file: Path, scale: Scale | None = None) -> int:
+    """`page` into a file; gives its size in bytes. Raises ResultsError, also for a file that cannot be written."""
+    made = page(rows, results, scale).encode()
+    try:
+        file.write_bytes(made)
+    except OSError as error:
+        raise ResultsError(f"{file}: cannot be written: {error.strerror}; name another file with --html") from error
+    return len(made)
 
 
 def _tables(papers: Sequence) -> list[str]:  # type: ignore[type-arg]

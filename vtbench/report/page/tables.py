@@ -64,10 +64,11 @@ class SheetPart:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One line of results.csv behind a row."""
+    """One line of results.csv behind a row: its origin, and the values of RECORD_COLUMNS."""
 
     scale: Scale
-    cells: list[Fact]
+    origin: str
+    values: list[str]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class TablePart:
 
 RECORD_COLUMNS = (
     *("seed", "measurement", "top1", "top5", "training_key", "evaluation_key", "weights_sha256", "data_fingerprint"),
-    *("videos_decoded", "videos_expected", "views", "device", "commit", "finished_at"),
+    *("videos_decoded", "videos_expected", "views", "device", "commit", "dirty", "finished_at"),
 )
 """The columns of results.csv that are shown of an evaluation."""
 
@@ -134,7 +135,7 @@ def _table(
     for scale, members in speeds.items():
         drawn += [_speeds(name, sheet, scale, members, len(drawn) + i) for i, sheet in enumerate(speed_sheets(members))]
     source = table.source
-    place = Fact("" if source is None else f"Table {source.table}", call("place", name) if source else "")
+    place = Fact(f"Table {table.name.removeprefix('table')}" if source else name, call("place", name))
     every = [c for scale in largest_first for c in at[scale]]
     return TablePart(name, place, Fact(table.caption, call("caption", name)), sheets, drawn, _provenance(every))
 
@@ -170,7 +171,7 @@ def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison]
     origin = (table, scale)
     return SheetPart(
         f"{table}@{scale}",
-        Fact(sheet.title, call("title", *origin)),
+        Fact(sheet.title.partition(":")[0], call("title", *origin)),
         scale,
         Fact(sheet.warning, call("warning", *origin)) if sheet.warning else None,
         groups,
@@ -240,8 +241,8 @@ def _of_row(row: Row, members: Sequence[Comparison]) -> Provenance:
     return Provenance(
         row,
         label_of(row),
-        [Evaluation(scale, record_facts(record)) for scale, record in counted],
-        [Evaluation(c.scale, record_facts(record)) for c in members for record in c.stale],
+        [_evaluation(record) for _, record in counted],
+        [_evaluation(record) for c in members for record in c.stale],
         [],
         list(versions),
         list(decisions_of(paper, row)),
@@ -250,18 +251,14 @@ def _of_row(row: Row, members: Sequence[Comparison]) -> Provenance:
     )
 
 
-def record_facts(record: Record) -> list[Fact]:
-    """The values of a line of results.csv that are shown, each with its origin."""
-    made = []
-    for column in RECORD_COLUMNS:
-        text = _shown(getattr(record, column))
-        if column == "commit" and record.dirty:
-            text += " (dirty)"
-        made.append(Fact(text, call("record", record.id, record.measurement, record.evaluation_key, column)))
-    return made
+def _evaluation(record: Record) -> Evaluation:
+    values = [_shown(getattr(record, column)) for column in RECORD_COLUMNS]
+    return Evaluation(record.scale, call("line", record.id, record.measurement, record.evaluation_key), values)
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
