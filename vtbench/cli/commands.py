@@ -56,6 +56,10 @@ COMMANDS = {
     "eval": "vtbench.cli.eval",
     "speed": "vtbench.cli.speed",
     "report": "vtbench.cli.report",
+    "compare": "vtbench.cli.reading.compare",
+    "predictions": "vtbench.cli.reading.predictions",
+    "predict": "vtbench.cli.reading.predict",
+    "results": "vtbench.cli.reading.results",
     "data": "vtbench.cli.data",
 }
 """Verb -> the module that defines it, in the order of `vtbench --help`."""
@@ -146,7 +150,8 @@ def _help_of_actions(name: str, group: Group) -> str:
 
 
 def _help() -> str:
-    verbs = [f"  {name:<10}{_module(place).SUMMARY}" for name, place in COMMANDS.items()]
+    width = max(map(len, COMMANDS)) + 2
+    verbs = [f"  {name:<{width}}{_module(place).SUMMARY}" for name, place in COMMANDS.items()]
     return "\n".join(
         [
             "usage: vtbench COMMAND [SEL ...] [options]",

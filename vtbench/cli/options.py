@@ -138,6 +138,11 @@ def add_folders(parser: Parser) -> None:
     """--results, --data, --missing and --weights."""
     add_results(parser)
     add_data(parser)
+    add_weights(parser)
+
+
+def add_weights(parser: Parser) -> None:
+    """--weights and --allow-other-weights."""
     parser.add_argument(
         "--weights",
         action="append",
@@ -184,6 +189,13 @@ def positive(text: str) -> int:
     """A whole number above 0, as an argparse type."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def whole_number(text: str) -> int:
+    """A whole number from 0, as an argparse type."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,11 +83,13 @@ def tested(
     found: list[Tested] = []
     for comparison in compare_rows(rows, store, scale):
         records = [record for record in comparison.counted if seeds is None or record.seed in seeds]
-        found += _tested(comparison.row, scale, records, store.folder)
+        found += tested_lines(comparison.row, scale, records, store.folder)
     return found
 
 
-def _tested(row: Row, scale: Scale, records: Sequence[Record], results: Path) -> Iterable[Tested]:
+def tested_lines(row: Row, scale: Scale, records: Sequence[Record], results: Path) -> list[Tested]:
+    """Lines of a row at a scale, one per measurement and seed, by measurement and copy of the test videos."""
+    found = []
     lines: dict[str, list[Record]] = {}
     for record in records:
         lines.setdefault(record.measurement, []).append(record)
@@ -103,9 +105,9 @@ def _tested(row: Row, scale: Scale, records: Sequence[Record], results: Path) ->
         for fingerprint, of_copy in copies.items():
             of_copy.sort(key=lambda record: record.seed)
             seeds = tuple(Seed(record, read_scores(results, record)) for record in of_copy)
-            yield Tested(
-                row, scale, ", ".join(names), dataset.name, class_names(dataset), fingerprint, len(copies), seeds
-            )
+            name = ", ".join(names)
+            found.append(Tested(row, scale, name, dataset.name, class_names(dataset), fingerprint, len(copies), seeds))
+    return found
 
 
 def class_names(dataset: Dataset) -> tuple[str, ...]:
