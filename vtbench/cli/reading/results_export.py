@@ -54,7 +54,6 @@ def call(args: argparse.Namespace) -> int:
     if not files:
         return 1
     size = sum(path.stat().st_size for path in files) / 1e6
-    print(
-        f"{len(found.written)} files written, {len(found.kept)} unchanged, {size:.2f} MB: {results}/scores, {results}/curves"
-    )
+    counts = f"{len(found.written)} files written, {len(found.kept)} unchanged"
+    print(f"{counts}, {size:.2f} MB in all: {results}/scores, {results}/curves")
     return 0
