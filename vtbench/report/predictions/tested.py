@@ -6,12 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vtbench.errors import few
 from vtbench.papers.datasets import Dataset, load_dataset
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import compare_rows
 from vtbench.results.record import Record
-from vtbench.results.scores import VideoScores, exported_file, read_scores
+from vtbench.results.scores import VideoScores, read_scores
 from vtbench.results.store import Store
 from vtbench.scales import Scale
 
@@ -60,16 +61,18 @@ class Tested:
         return [seed.scores for seed in self.seeds if seed.scores is not None]
 
     def lacking(self, results: Path) -> list[str]:
-        """A line for the seeds whose scores are not there, with the remedy."""
-        return [no_scores(self.row, seed.record, results) for seed in self.seeds if seed.scores is None]
-
-
-def no_scores(row: Row, record: Record, results: Path) -> str:
-    """What to say of a line whose scores the store does not have."""
-    file = exported_file(results, record.evaluation_key)
-    again = f"vtbench run {row.id} --scale {record.scale} --seed {record.seed} --test-again"
-    how = "test the weights again with `vtbench eval`" if record.init == "given" else f"run `{again}`"
-    return f"{record.title}: the store has no scores of its videos; bring {file} or the run folder, or {how}"
+        """A line for the seeds whose scores are not there, with the remedy; none where all are."""
+        lacking = [seed.record for seed in self.seeds if seed.scores is None]
+        if not lacking:
+            return []
+        seeds = ",".join(str(record.seed) for record in lacking)
+        again = f"vtbench run {self.row.id} --scale {self.scale} --seeds {seeds} --test-again"
+        how = "test the weights with `vtbench eval` again" if lacking[0].init == "given" else f"`{again}`"
+        keys = few(f"{record.evaluation_key}.parquet" for record in lacking)
+        return [
+            f"{self.title}: {results} has no scores of the videos of seed {seeds}; bring its run folder or "
+            f"scores/{keys}, or {how}"
+        ]
 
 
 def tested(
