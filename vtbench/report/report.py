@@ -16,6 +16,7 @@ from vtbench.report.columns import in_colour, screen_width
 from vtbench.report.compare import Comparison, compare_rows, variants_measured
 from vtbench.report.counted import counted_cells, is_stale, recorded_costs
 from vtbench.report.differences import difference, leading_metric, order, others_in_band
+from vtbench.report.latex import as_latex
 from vtbench.report.machine import as_csv, as_json
 from vtbench.report.printing import write
 from vtbench.report.ratios import compare_speeds
@@ -38,11 +39,11 @@ def report(
     width: int | None = 100,
     colour: bool = False,
 ) -> str:
-    """Rows against the results folder as text. `form` is `table`, `md`, `csv` or `json`. `outside` adds, below each
-    table, the rows of other folders that are `like` one of its rows; `variants`, below each row, what was measured of
-    it with `--variant` or `--set`.
+    """Rows against the results folder as text. `form` is `table`, `md`, `latex`, `csv` or `json`. `outside` adds, below
+    each table, the rows of other folders that are `like` one of its rows; `variants`, below each row, what was measured
+    of it with `--variant` or `--set`.
 
-    Without a `scale`, `json` and `csv` have every scale, `table` and `md` those with results (mini if there are none;
+    Without a `scale`, `json` and `csv` have every scale, the others those with results (mini if there are none;
     of speed and memory those measured, else the printed ratios). `width` (None: every column) and `colour` are of
     `table`.
     Raises ResultsError when results.csv or speed.csv is not in order.
@@ -84,6 +85,8 @@ def report(
         return as_csv(comparisons, ratios)
     if form == "md":
         return as_markdown(comparisons, ratios, tolerance=tolerance)
+    if form == "latex":
+        return as_latex(comparisons, ratios, tolerance=tolerance)
     return draw(comparisons, ratios, tolerance=tolerance, width=width, colour=colour)
 
 
