@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -242,6 +242,18 @@ def selected_rows(args: argparse.Namespace) -> list[Row]:
 
         rows = with_starts(rows, {row: name for row, (name, _) in starts.items()}, args.scale)
     return rows
+
+
+def one_row(selector: str, variants: Sequence[str] = (), settings: Sequence[str] = ()) -> Row:
+    """The row that a selector names, with what --variant and --set change. Raises UsageError for a selector of several
+    rows, and as `selected_rows`."""
+    from vtbench.papers import select
+    from vtbench.papers.override import changed_rows
+
+    rows = select([selector])
+    if len(rows) > 1:
+        raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")
+    return changed_rows(rows, variants, settings)[0] if variants or settings else rows[0]
 
 
 def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:

@@ -94,6 +94,9 @@ class Comparison:
     counted_costs: Mapping[str, Counted] = field(default_factory=dict)
     """Name of a printed cost -> what was counted of the paper's network."""
     costs_stale: bool = False
+    apart: tuple[Record, ...] = ()
+    """Lines that would count but for their copy of the test videos, which is another one than that of the newest line:
+    not the same test, so no mean is taken over both."""
     under: str | None = None
     """The printed table (paper/table) that a row from outside is shown under."""
 
@@ -185,7 +188,7 @@ def distinct_evaluations(comparisons: Iterable[Comparison]) -> dict[str, list[Co
 
 
 def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float) -> Comparison:
-    counted, stale = _sort_out(row, scale, records)
+    counted, apart, stale = _sort_out(row, scale, records)
     measured: dict[str, Estimate] = {}
     partial: list[str] = []
     shares: list[float] = []
@@ -247,6 +250,7 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
         tuple(partial),
         coverage=least if COVERAGE <= least < WHOLE else None,
         copies=copies,
+        apart=tuple(apart),
     )
 
 
@@ -299,8 +303,9 @@ def _partial(records: Sequence[Record], dataset: Dataset, which: str) -> Iterato
             yield f"{which}{min(counts)} of about {of} {split} videos were {verb}"
 
 
-def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
-    """The lines of a row that count, one per measurement and seed, and the stale ones that stand where none counts."""
+def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[Record], list[Record], list[Record]]:
+    """The lines of a row that count, one per measurement and seed; those that would, of another copy of the test videos
+    than the newest of their measurement; and the stale ones that stand where none counts."""
     wanted = {
         (measurement.name, seed): measurement.evaluation.key
         for seed in sorted({record.seed for record in records})
@@ -318,9 +323,12 @@ def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[R
         elif not _is_given(record):  # given weights tested by other settings (eval --set) are nobody's old line
             stale[slot] = record
     measured_by_us = {name for name, _ in ours}
-    counted = [ours[slot] for slot in wanted if slot in ours]
+    newest = {r.measurement: r.data_fingerprint for r in records if ours.get((r.measurement, r.seed)) is r}
+    current = [ours[slot] for slot in wanted if slot in ours]
+    counted = [record for record in current if record.data_fingerprint == newest[record.measurement]]
+    apart = [record for record in current if record.data_fingerprint != newest[record.measurement]]
     counted += [record for name, record in given.items() if name not in measured_by_us]
-    return counted, [record for slot, record in stale.items() if slot not in ours]
+    return counted, apart, [record for slot, record in stale.items() if slot not in ours]
 
 
 def _is_given(record: Record) -> bool:

@@ -13,6 +13,7 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import PrintedColumn
 from vtbench.report.columns import Column
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
+from vtbench.report.origin import cost_notes, decision_notes
 from vtbench.report.ratios import Ratios
 from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
@@ -96,7 +97,7 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
         warning=None if scale == "paper" else _not_comparable(comparisons),
         columns=columns,
         verdicts=[_verdict_cell(c) for c in comparisons],
-        notes=_notes(comparisons)
+        notes=row_notes(comparisons)
         + _table_notes(comparisons)
         + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
     )
@@ -181,6 +182,7 @@ def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
             )
     made = dict.fromkeys(r.data_encoding for c in comparisons for r in c.counted if r.data_encoding)
     notes += [f"videos re-encoded by data prepare: {text}" for text in made]
+    notes += [*cost_notes(comparisons), *decision_notes(comparisons)]
     if any(c.coverage is not None for c in comparisons):
         notes.append("(%) after a verdict: the share of the data set's videos that was there")
     stale = [c.name for c in comparisons if c.costs_stale]
@@ -336,7 +338,8 @@ def _number(percent: float) -> str:
     return f"{percent:.2f}"
 
 
-def _notes(comparisons: Sequence[Comparison]) -> list[str]:
+def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
+    """What is to be said of single rows, each line with the name of its row."""
     notes = []
     for comparison in comparisons:
         name = comparison.name
@@ -346,6 +349,13 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
             notes.append(
                 f"{name}: {which} stale, not counted: measured before the spec changed (seed {seeds}); "
                 f"run {comparison.row.id} again"
+            )
+        if comparison.apart:
+            seeds = ", ".join(sorted({str(record.seed) for record in comparison.apart}))
+            copies = ", ".join(dict.fromkeys(record.data_fingerprint for record in comparison.apart))
+            notes.append(
+                f"{name}: seed {seeds} not counted: tested on another copy of the test videos (data_fingerprint "
+                f"{copies}) than the newest line; run {comparison.row.id} again"
             )
         if comparison.given_weights:
             notes.append(f"{name}: measured on given weights, not on a training of ours")

@@ -7,12 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale, seed_list, settings_of
+from vtbench.cli.options import (
+    Parser,
+    add_changes,
+    add_format,
+    add_include,
+    add_scale,
+    one_row,
+    seed_list,
+    settings_of,
+)
 from vtbench.errors import UsageError
 from vtbench.report.printing import print_json, print_rows
 
 if TYPE_CHECKING:
-    from vtbench.papers import Row
     from vtbench.report.predictions.pair import Pair
 
 SUMMARY = "Compare two results video by video: won and lost, McNemar, interval, classes"
@@ -106,17 +114,6 @@ def _pair(args: argparse.Namespace) -> Pair:
 def _both(given: Sequence[Any], default: Any) -> tuple[Any, Any]:
     """What was given for A and for B."""
     return (given[0], given[-1]) if given else (default, default)
-
-
-def one_row(selector: str, variants: Sequence[str] = (), settings: Sequence[str] = ()) -> Row:
-    """The row that a selector names, with what --variant and --set change. Raises UsageError where it names several."""
-    from vtbench.papers import select
-    from vtbench.papers.override import changed_rows
-
-    rows = select([selector])
-    if len(rows) > 1:
-        raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")
-    return changed_rows(rows, variants, settings)[0] if variants or settings else rows[0]
 
 
 # ---- drawn -----------------------------------------------------------------------------------------------------------

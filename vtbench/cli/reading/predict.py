@@ -15,6 +15,7 @@ from vtbench.cli.options import (
     add_results,
     add_scale,
     add_weights,
+    one_row,
     settings_of,
     whole_number,
 )
@@ -47,7 +48,6 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print one line per video; 1 if any could not be read."""
-    from vtbench.cli.reading.compare import one_row
     from vtbench.papers.datasets import load_dataset
     from vtbench.report.predictions.tested import class_names
     from vtbench.run.predict import predict

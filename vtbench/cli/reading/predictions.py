@@ -9,7 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vtbench.cli.options import Parser, add_changes, add_include, add_results, add_scale, settings_of, whole_number
+from vtbench.cli.options import (
+    Parser,
+    add_changes,
+    add_include,
+    add_results,
+    add_scale,
+    one_row,
+    settings_of,
+    whole_number,
+)
 from vtbench.errors import ResultsError, UsageError
 
 SUMMARY = "Write what was predicted for each test video of a row, as CSV or parquet"
@@ -35,7 +44,6 @@ def call(args: argparse.Namespace) -> int:
     target = Path(args.output).expanduser() if args.output else None
     if target is not None and target.suffix not in (".csv", ".parquet"):
         raise UsageError(f"--output {args.output}: the name must end in .csv or .parquet")
-    from vtbench.cli.reading.compare import one_row
     from vtbench.report.predictions.pair import side
     from vtbench.report.predictions.videos import COLUMNS, video_lines, write_parquet
 

@@ -78,14 +78,16 @@ class Tested:
 def tested(
     rows: Sequence[Row], scale: Scale, results: Path | Store, seeds: Collection[int] | None = None
 ) -> list[Tested]:
-    """The measurements of the rows that have lines which count, in the order of the rows. `seeds`: only these.
+    """The measurements of the rows that have lines which count, in the order of the rows; seeds that were tested on
+    different copies of the videos stand apart. `seeds`: only these.
 
     Raises ResultsError when results.csv is not in order.
     """
     store = results if isinstance(results, Store) else Store(results)
     found: list[Tested] = []
     for comparison in compare_rows(rows, store, scale):
-        records = [record for record in comparison.counted if seeds is None or record.seed in seeds]
+        lines = (*comparison.counted, *comparison.apart)
+        records = [record for record in lines if seeds is None or record.seed in seeds]
         found += tested_lines(comparison.row, scale, records, store.folder)
     return found
 
