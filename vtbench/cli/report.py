@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vtbench.papers import Row
 
 SUMMARY = "Compare measured numbers with the printed ones"
+EXAMPLES = ("vtbench report laps/table1", "vtbench report pst --scale mini --format md")
+PAGED = True
 
 
 def options(parser: Parser) -> None:
