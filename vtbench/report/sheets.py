@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from vtbench.metrics import METRICS, accuracies, always_measured, is_memory, speed_metrics
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import PrintedColumn
+from vtbench.report.columns import Column
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
+from vtbench.report.origin import cost_notes, decision_notes
 from vtbench.report.ratios import Ratios
-from vtbench.report.sheet import LABEL, Column, Sheet
 from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
 from vtbench.scales import SCALES, Scale
+
+
+@dataclass
+class Sheet:
+    """One printed table at one scale: heading, columns of equally many cells, and what has to be said below."""
+
+    title: str
+    warning: str | None
+    columns: list[Column]
+    verdicts: list[str]
+    notes: list[str]
+    place: tuple[str, str] | None = None
+    """Device and precision, of measured speed and memory."""
 
 
 def accuracy_sheets(comparisons: Sequence[Comparison]) -> list[Sheet]:
@@ -43,9 +58,10 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
     columns = [
         Column(("", "row"), 0, right=False, cells=[c.name for c in comparisons], holds="row"),
         Column(
-            ("", LABEL),
+            ("", "label"),
             9,
             right=False,
+            wraps=True,
             cells=[c.row.label + (" (outside)" if c.under else "" if c.row.own else " (quoted)") for c in comparisons],
         ),
     ]
@@ -53,20 +69,19 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
         cells = [column.text(c.row) if c.row.variant is None else "" for c in comparisons]
         name = next(iter(column.metrics), "")
         if any(cells):
-            heading = column.heading
-            columns.append(
-                Column(("printed", heading), _rank(name, leading), bool(name), cells, "printed", heading),
-            )
+            made = Column(("printed", column.heading), _rank(name, leading), cells=cells, holds="printed")
+            made.right, made.of = bool(name), column.heading
+            columns.append(made)
     for column in printed_columns:
         for name in column.metrics:
             if any(name in c.counted_costs for c in comparisons):
                 cells = [_counted_cell(c, name) for c in comparisons]
-                columns.append(Column(("counted", column.heading), 7, True, cells, "counted", name))
+                columns.append(Column(("counted", column.heading), 7, cells=cells, holds="counted", of=name))
     headings = {name: column.heading for column in printed_columns for name in column.metrics}
     for name in measured:
         rank = 0 if name == leading else 1 if name.endswith(top) else 4 if name in printed else 6
         cells = [_measured_cell(c, name, leading) for c in comparisons]
-        columns.append(Column((scale, headings.get(name, name)), rank, True, cells, "measured", name))
+        columns.append(Column((scale, headings.get(name, name)), rank, cells=cells, holds="measured", of=name))
     if any(c.measured for c in comparisons):
         columns.append(Column(("", "seeds"), 3, cells=[_seeds_cell(c) for c in comparisons], holds="seeds"))
     columns += _difference_columns(comparisons, scale)
@@ -75,18 +90,20 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
             if any(name in (c.delta or {}) for c in comparisons):
                 cells = [_delta_cell(c, name) for c in comparisons]
                 rank = 2 if name == leading else 6
-                columns.append(Column(("delta", headings.get(name, name)), rank, True, cells, "delta", name))
-        columns.append(Column(("", "verdict"), 1, False, [_verdict_cell(c) for c in comparisons], "verdict"))
-    level = {headings.get(name, name): value for name, value in chance.items()}
+                columns.append(Column(("delta", headings.get(name, name)), rank, cells=cells, holds="delta", of=name))
+        cells = [_verdict_cell(c) for c in comparisons]
+        columns.append(Column(("", "verdict"), 1, right=False, cells=cells, holds="verdict"))
+    if chance:
+        level = {headings.get(name, name): _number(value) for name, value in chance.items()}
+        for made in columns:
+            made.footer = level.get(made.header[1], "") if made.header[0] == scale else ""
+        columns[0].footer = "chance"
     return Sheet(
         title=f"{table} at {scale} scale: {about.caption}",
         warning=None if scale == "paper" else _not_comparable(comparisons),
         columns=columns,
-        chance=[_number(level[c.header[1]]) if c.header[0] == scale and c.header[1] in level else "" for c in columns]
-        if chance
-        else [],
         verdicts=[_verdict_cell(c) for c in comparisons],
-        notes=_notes(comparisons)
+        notes=row_notes(comparisons)
         + _table_notes(comparisons)
         + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
     )
@@ -125,10 +142,10 @@ def _difference_columns(comparisons: Sequence[Comparison], scale: str) -> list[C
         one is not None and one.measured is not None for one in found
     ):
         cells = ["" if one is None or one.printed is None else f"{one.printed:+.{one.decimals}f}" for one in found]
-        made.append(Column(("printed", f"- {reference}"), 8, True, cells, "difference", "printed"))
+        made.append(Column(("printed", f"- {reference}"), 8, cells=cells, holds="difference", of="printed"))
     if any(one is not None and one.measured is not None for one in found):
         cells = [_difference_cell(one) for one in found]
-        made.append(Column((scale, f"- {reference}"), 8, True, cells, "difference", "measured"))
+        made.append(Column((scale, f"- {reference}"), 8, cells=cells, holds="difference", of="measured"))
     if scale == "paper" and any(c.in_band for c in comparisons):
         cells = ["" if c.in_band is None else str(c.in_band) for c in comparisons]
         made.append(Column(("", "alike"), 8, cells=cells, holds="alike"))
@@ -172,6 +189,7 @@ def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
             )
     made = dict.fromkeys(r.data_encoding for c in comparisons for r in c.counted if r.data_encoding)
     notes += [f"videos re-encoded by data prepare: {text}" for text in made]
+    notes += [*cost_notes(comparisons), *decision_notes(comparisons)]
     if any(c.coverage is not None for c in comparisons):
         notes.append("(%) after a verdict: the share of the data set's videos that was there")
     stale = [c.name for c in comparisons if c.costs_stale]
@@ -205,10 +223,10 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
     names = sorted(set(over.values()))
     columns = [
         Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown], holds="row"),
-        Column(("", LABEL), 7, right=False, cells=[speed.row.label for speed in shown]),
+        Column(("", "label"), 7, right=False, wraps=True, cells=[speed.row.label for speed in shown]),
     ]
     if len(names) > 1:
-        columns.append(Column(("", "over"), 1, False, [over[speed] for speed in shown], "over"))
+        columns.append(Column(("", "over"), 1, right=False, cells=[over[speed] for speed in shown], holds="over"))
     # What the paper prints stays longest in a narrow terminal.
     printed = [metric for metric in speed_metrics() if any(metric in speed.printed for speed in shown)]
     ranked = [*printed, *(metric for metric in speed_metrics() if metric not in printed)]
@@ -217,10 +235,10 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
         name = _without_unit(metric)
         if metric in printed:
             cells = [speed.printed[metric].text if metric in speed.printed else "" for speed in shown]
-            columns.append(Column(("printed", name), rank, True, cells, "printed ratio", metric))
+            columns.append(Column(("printed", name), rank, cells=cells, holds="printed ratio", of=metric))
         if any(line.metric == metric and line.ratio is not None for line in lines):
             cells = [_ratio_cell(found[s].get(metric)) for s in shown]
-            columns.append(Column((scale, name), rank, True, cells, "ratio", metric))
+            columns.append(Column((scale, name), rank, cells=cells, holds="ratio", of=metric))
     notes = [f"measured on {_conditions(lines)}" if lines else f"not measured: vtbench speed {table} --scale {scale}"]
     metrics = [name for name in speed_metrics() if name in {*printed, *(line.metric for line in lines)}]
     if higher := [_without_unit(name) for name in metrics if METRICS[name].higher_is_better]:
@@ -236,7 +254,6 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
         title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names)}",
         warning=None if SCALES[scale].real else "NOT COMPARABLE with the printed ratios: small networks.",
         columns=columns,
-        chance=[],
         verdicts=["" for _ in shown],
         notes=notes,
         place=place,
@@ -330,7 +347,8 @@ def _number(percent: float) -> str:
     return f"{percent:.2f}"
 
 
-def _notes(comparisons: Sequence[Comparison]) -> list[str]:
+def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
+    """What is to be said of single rows, each line with the name of its row."""
     notes = []
     for comparison in comparisons:
         name = comparison.name
@@ -340,6 +358,13 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
             notes.append(
                 f"{name}: {which} stale, not counted: measured before the spec changed (seed {seeds}); "
                 f"run {comparison.row.id} again"
+            )
+        if comparison.apart:
+            seeds = ", ".join(sorted({str(record.seed) for record in comparison.apart}))
+            copies = ", ".join(dict.fromkeys(record.data_fingerprint for record in comparison.apart))
+            notes.append(
+                f"{name}: seed {seeds} not counted: tested on another copy of the test videos (data_fingerprint "
+                f"{copies}) than the newest line; run {comparison.row.id} again"
             )
         if comparison.given_weights:
             notes.append(f"{name}: measured on given weights, not on a training of ours")

@@ -7,14 +7,15 @@ again from the specs and the files of a store alone; docs/page.md lists the name
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vtbench.papers.resolve import measurements, network_of
 from vtbench.papers.spec.schema import Row
+from vtbench.report.columns import Column
 from vtbench.report.compare import Comparison, metrics_of
 from vtbench.report.ratios import Ratios
-from vtbench.report.sheet import Column, Sheet
+from vtbench.report.sheets import Sheet
 from vtbench.results.record import Record
 
 NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?|(?<=\d-)\d+(?:\.\d+)?")
@@ -147,14 +148,12 @@ _CELLS: Mapping[str, Callable[[Column, Comparison, str], str]] = {
 }
 
 
-def chance_cells(sheet: Sheet, comparisons: list[Comparison]) -> list[Fact]:
-    """What guessing gives, below the measured columns of a sheet."""
-    made = []
-    for column, text in zip(sheet.columns, sheet.chance, strict=True):
-        of = next((c for c in comparisons if column.of in c.chance), None)
-        origin = call("chance", of.row.id, of.scale, column.of) if text and of is not None else ""
-        made.append(Fact(text, origin))
-    return made
+def chance_cell(column: Column, comparisons: Sequence[Comparison]) -> Fact:
+    """What guessing gives, below a measured column."""
+    of = next((c for c in comparisons if column.of in c.chance), None)
+    if not column.footer or of is None or column.holds != "measured":
+        return Fact("")
+    return Fact(column.footer, call("chance", of.row.id, of.scale, column.of))
 
 
 # ---- the cells of a sheet of speeds ----------------------------------------------------------------------------------

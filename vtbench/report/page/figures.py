@@ -3,7 +3,7 @@ table are drawn beside each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vtbench.metrics import always_measured
@@ -63,7 +63,7 @@ def order_figure(table: str, members: Sequence[Comparison]) -> Figure | None:
             fact = Fact(f"{x:g}", call(which, comparison.row.id, scale, name))
             point = Point(comparison.row.id, comparison.row.label, f"place {x:g} {said}", fact, Fact(str(line)))
             drawing.point(point, (x, line), **_kind(kind, size))
-    _key(drawing, ["printed", f"{scale} scale"])
+    _key(drawing, {"printed": 0, f"{scale} scale": 1})
     tau = Fact(f"{found.tau:+.2f}", call("tau", table, scale))
     caption = (
         f"Places of the rows by {name}: printed and at {scale} scale. Orders alone: the numbers of the two are not "
@@ -95,7 +95,11 @@ def published_figure(paper: str, members: Sequence[Comparison]) -> Figure | None
     low, high = min(values) - 1.5, max(values) + 1.5
     axes.set(xlim=(low, high), ylim=(low, high), xlabel="printed top-1 (%)", ylabel="measured top-1 (%)")
     axes.fill_between(
-        [low, high], [low - TOLERANCE, high - TOLERANCE], [low + TOLERANCE, high + TOLERANCE], color=COLOURS["soft"], lw=0
+        [low, high],
+        [low - TOLERANCE, high - TOLERANCE],
+        [low + TOLERANCE, high + TOLERANCE],
+        color=COLOURS["soft"],
+        lw=0,
     )
     axes.plot([low, high], [low, high], color=COLOURS["muted"], linewidth=0.8)
     for comparison, name in found:
@@ -104,17 +108,19 @@ def published_figure(paper: str, members: Sequence[Comparison]) -> Figure | None
             axes.plot([cell.value] * 2, ours.interval, color=COLOURS["accent"], linewidth=1)
         said = f"printed {cell.text}, measured {ours.mean:.2f}"
         x = Fact(cell.text, call("spec", comparison.row.id, name))
-        point = Point(comparison.row.id, comparison.row.label, said, x, Fact(f"{ours.mean:.2f}", mean_of(comparison, name)))
+        point = Point(
+            comparison.row.id, comparison.row.label, said, x, Fact(f"{ours.mean:.2f}", mean_of(comparison, name))
+        )
         drawing.point(point, (cell.value, ours.mean), **_kind(0))
     tolerance = Fact(f"{TOLERANCE:g}", call("tolerance"))
-    caption = ("Printed and measured top-1 at paper scale, with 95 % intervals. The band is ± ", tolerance, " point.")
+    caption = ("Printed and measured top-1 at paper scale, with their intervals. The band is ± ", tolerance, " point.")
     return Figure(drawing.name, drawing.svg(f"Printed and measured top-1 of {paper}"), caption)
 
 
 # ---- accuracy against cost -------------------------------------------------------------------------------------------
 
 
-def cost_figures(rows: Iterable[Row], book: CostBook) -> list[Figure]:
+def cost_figures(rows: Sequence[Row], book: CostBook) -> list[Figure]:
     """Printed top-1 against counted multiply-adds of a view, with the Pareto front: one for each data set with five or
     more such rows."""
     by_dataset: dict[str, list[tuple[Row, str, float, str]]] = {}
@@ -132,31 +138,30 @@ def cost_figures(rows: Iterable[Row], book: CostBook) -> list[Figure]:
                 seen.add(again)
                 origin = call("macs", network.key, convention)
                 by_dataset.setdefault(dataset, []).append((row, key, cost.macs[convention] / 1e9, origin))
-    return [_cost_figure(name, found) for name, found in sorted(by_dataset.items()) if len(found) >= 5]
+    papers = list(dict.fromkeys(row.paper for row in rows))  # each has its marker in all drawings
+    return [_cost_figure(name, found, papers) for name, found in sorted(by_dataset.items()) if len(found) >= 5]
 
 
-def _cost_figure(dataset: str, found: Sequence[tuple[Row, str, float, str]]) -> Figure:
+def _cost_figure(dataset: str, found: Sequence[tuple[Row, str, float, str]], papers: Sequence[str]) -> Figure:
     drawing = Drawing(f"cost-{_id(dataset)}", WIDTH, 400)
     drawing.figure.subplots_adjust(left=0.09, right=0.97, top=0.91, bottom=0.13)
     axes = drawing.axes[0]
     axes.set_xscale("log")
     axes.set(xlabel="multiply-adds of a view, counted (10⁹)", ylabel="printed top-1 (%)")
-    papers = list(dict.fromkeys(row.paper for row, *_ in found))
     front = pareto([(macs, row.published[key].value) for row, key, macs, _ in found])
     steps = [(found[i][2], found[i][0].published[found[i][1]].value) for i in front]
     axes.step(*zip(*steps, strict=True), where="post", color=COLOURS["muted"], linewidth=1, zorder=1)
-    for number, (row, key, macs, origin) in enumerate(found):
+    for row, key, macs, origin in found:
         cell = row.published[key]
         said = f"{macs:.1f} billion multiply-adds, printed top-1 {cell.text}"
-        point = Point(
-            row.id, row.label, said, Fact(f"{macs:.1f}", origin), Fact(cell.text, call("spec", row.id, key))
-        )
+        point = Point(row.id, row.label, said, Fact(f"{macs:.1f}", origin), Fact(cell.text, call("spec", row.id, key)))
         drawing.point(point, (macs, cell.value), zorder=3, **_kind(papers.index(row.paper)))
     _ticks(axes, [macs for _, _, macs, _ in found])
     axes.margins(y=0.09)
     _bare(axes)
     _label(axes, [(found[i][0].label, found[i][2], found[i][0].published[found[i][1]].value) for i in reversed(front)])
-    _key(drawing, papers)
+    here = {row.paper for row, *_ in found}
+    _key(drawing, {paper: number for number, paper in enumerate(papers) if paper in here})
     caption = (
         "Printed top-1 on ",
         Fact(dataset, call("dataset", dataset)),
@@ -241,7 +246,9 @@ def curve_figure(table: Table, name: str, at: Mapping[Scale, Sequence[Comparison
         else:
             axes.set_xticks(spots, [row.label for row, _, _ in found], rotation=25, ha="right", fontsize=9)
         axes.set(xlabel=table.curve if numeric else "", ylabel=f"{top_in_words()} (%)" if number == 0 else "")
-        axes.set_title(title if number == 0 else f"{title}, not comparable" if "paper" not in title else title, fontsize=11)
+        axes.set_title(
+            title if number == 0 else f"{title}, not comparable" if "paper" not in title else title, fontsize=11
+        )
         axes.margins(x=0.08, y=0.15)
         _bare(axes)
     over = table.curve if numeric else "the rows in printed order"
@@ -260,7 +267,14 @@ def top_in_words() -> str:
 def learning_figure(table: str, scale: Scale, by_row: Sequence[tuple[Row, Sequence[SeedCurve]]]) -> Figure | None:
     """Training accuracy after each epoch, a panel for each row of a table and a line for each seed."""
     drawn = [
-        (row, [(found.record.seed, found.curve) for found in curves if found.curve and "train_top1" in found.curve.values])
+        (
+            row,
+            [
+                (found.record.seed, found.curve)
+                for found in curves
+                if found.curve and "train_top1" in found.curve.values
+            ],
+        )
         for row, curves in by_row
     ]
     drawn = [(row, curves) for row, curves in drawn if curves]
@@ -270,7 +284,9 @@ def learning_figure(table: str, scale: Scale, by_row: Sequence[tuple[Row, Sequen
     lines = -(-len(drawn) // columns)
     height = 150 * lines + 40
     drawing = Drawing(f"learning-{_id(table)}-{scale}", WIDTH, height, rows=lines, columns=columns)
-    drawing.figure.subplots_adjust(left=0.08, right=0.98, top=1 - 24 / height, bottom=44 / height, hspace=0.5, wspace=0.2)
+    drawing.figure.subplots_adjust(
+        left=0.08, right=0.98, top=1 - 24 / height, bottom=44 / height, hspace=0.5, wspace=0.2
+    )
     for number, axes in enumerate(drawing.axes):
         if number >= len(drawn):
             axes.axis("off")
@@ -310,10 +326,10 @@ def _kind(number: int, size: float = 7) -> dict[str, Any]:
     }
 
 
-def _key(drawing: Drawing, names: Sequence[str]) -> None:
+def _key(drawing: Drawing, names: Mapping[str, int]) -> None:
     """What colours and markers stand for, above the drawing."""
     axes = drawing.axes[0]
-    for number, name in enumerate(names):
+    for name, number in names.items():
         axes.plot([], [], linestyle="", label=name, **_kind(number))
     drawing.figure.legend(
         loc="upper right", ncols=len(names), frameon=False, fontsize=10, borderpad=0.4,

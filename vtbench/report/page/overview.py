@@ -95,13 +95,18 @@ def paper_part(name: str, comparisons: Mapping[Scale, Sequence[Comparison]], tab
         for scale, members in of_paper.items()
         if (run := sum(bool(c.measured) for c in members))
     ]
-    found = Counter(c.verdict for c in of_paper.get("paper", ()) if c.row.status == "runnable")
+    found: Counter[str] = Counter(c.verdict for c in of_paper.get("paper", ()) if c.row.status == "runnable")
     verdicts = [(v, Fact(str(found[v]), call("verdicts", name, v))) for v in VERDICTS if found[v]]
     about = load_paper(name).about
     return PaperPart(
         name,
         about,
-        Fact(" ".join(filter(None, [about.venue, "" if str(about.year) in (about.venue or "") else str(about.year or "")])), call("venue", name)),
+        Fact(
+            " ".join(
+                filter(None, [about.venue, "" if str(about.year) in (about.venue or "") else str(about.year or "")])
+            ),
+            call("venue", name),
+        ),
         Fact(str(len(rows)), call("rows", name)),
         Fact(str(sum(row.own for row in rows)), call("own_rows", name)),
         Fact(str(sum(row.status == "runnable" for row in rows)), call("runnable_rows", name)),
@@ -191,10 +196,16 @@ def set_aside(records: Sequence[Record], comparisons: Mapping[Scale, Sequence[Co
     known = {row.id for row in _all_rows()}
     unknown = [record for record in records if record.id not in known]
     stale = [record for members in comparisons.values() for c in members for record in c.stale]
+    apart = [record for members in comparisons.values() for c in members for record in c.apart]
     changed = [r for r in records if r.variant is not None and r.id in known]
     found = [
         ("of rows that no spec has: a row was renamed or removed, or its folder is not included", "unknown", unknown),
         ("of an older spec: run the rows again", "stale", stale),
+        (
+            "of another copy of the test videos than the newest: not the same test, so no mean is over both",
+            "apart",
+            apart,
+        ),
         ("of rows with --variant or --set, which are results of their own", "variant", changed),
     ]
     return [
@@ -212,4 +223,8 @@ def scale_in_words(scale: Scale) -> str:
     """What a scale's numbers are for."""
     if scale == "paper":
         return "the papers' own recipe and data: comparable with the printed numbers"
-    return "real data, fewer videos: orders and differences only" if SCALES[scale].real else "small networks on synthetic videos: orders only"
+    return (
+        "real data, fewer videos: orders and differences only"
+        if SCALES[scale].real
+        else "small networks on synthetic videos: orders only"
+    )

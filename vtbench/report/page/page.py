@@ -13,9 +13,9 @@ from vtbench.report.compare import Comparison
 from vtbench.report.counted import recorded_costs
 from vtbench.report.page.facts import Fact, call
 from vtbench.report.page.figures import cost_figures, curve_figure, learning_figure, order_figure, published_figure
-from vtbench.report.page.overview import index_of, ledger_of, paper_part, scale_in_words, set_aside
+from vtbench.report.page.overview import PaperPart, index_of, ledger_of, paper_part, scale_in_words, set_aside
 from vtbench.report.page.svg import Figure
-from vtbench.report.page.tables import RECORD_COLUMNS, TablePart, shared_rows, tables_of
+from vtbench.report.page.tables import RECORD_COLUMNS, shared_rows, tables_of
 from vtbench.report.predictions.curves import SeedCurve
 from vtbench.report.report import compared
 from vtbench.report.sheets import summary
@@ -72,7 +72,7 @@ def write_page(rows: Sequence[Row], results: Path, file: Path, scale: Scale | No
     return len(made)
 
 
-def _tables(papers: Sequence) -> list[str]:  # type: ignore[type-arg]
+def _tables(papers: Sequence[PaperPart]) -> list[str]:
     return [table.id for paper in papers for table in paper.tables]
 
 

@@ -29,7 +29,7 @@ COLOURS = {
 }
 """Colour of the page (its CSS variable) -> what stands for it while matplotlib draws."""
 
-RC = {
+RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "vtbench",
     "font.family": "DejaVu Sans",
@@ -136,8 +136,7 @@ def _inline(text: str, name: str, label: str, across: str, points: dict[str, Poi
 
 def _restyled(style: str) -> str:
     style = re.sub(r"#0\d0\d0\d", lambda found: _STAND_INS.get(found[0], found[0]), style)
-    style = re.sub(r"font: (?:bold )?([\d.]+)px [^;]*", lambda found: f"font-size: {found[1]}px", style)
-    return style
+    return re.sub(r"font: (?:bold )?([\d.]+)px [^;]*", lambda found: f"font-size: {found[1]}px", style)
 
 
 def _name_point(element: ET.Element, point: Point) -> None:

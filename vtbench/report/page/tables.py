@@ -10,10 +10,9 @@ from vtbench.papers.decisions import decisions_of, unsaid
 from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Paper, Row, Table
 from vtbench.report.compare import Comparison, distinct_evaluations
-from vtbench.report.page.facts import Fact, call, cell_of, chance_cells, label_of, speed_cell
+from vtbench.report.page.facts import Fact, call, cell_of, chance_cell, label_of, speed_cell
 from vtbench.report.ratios import Ratios
-from vtbench.report.sheet import LABEL, Sheet
-from vtbench.report.sheets import accuracy_sheets, speed_sheets
+from vtbench.report.sheets import Sheet, accuracy_sheets, speed_sheets
 from vtbench.results.record import Record
 from vtbench.scales import Scale
 
@@ -79,8 +78,7 @@ class Provenance:
     label: Fact
     evaluations: list[Evaluation]
     stale: list[Evaluation]
-    shared: list[str]
-    """Ids of other rows whose numbers are of the same evaluations."""
+    apart: list[Evaluation]
     versions: list[Fact]
     decisions: list[str]
     unsaid: list[Fact]
@@ -117,7 +115,9 @@ def tables_of(
         name = f"{paper.name}/{table.name}"
         at = {scale: [c for c in members if c.table == name] for scale, members in comparisons.items()}
         at = {scale: members for scale, members in at.items() if members}
-        speeds = {scale: [s for s in members if f"{s.row.paper}/{s.row.table}" == name] for scale, members in ratios.items()}
+        speeds = {
+            scale: [s for s in members if f"{s.row.paper}/{s.row.table}" == name] for scale, members in ratios.items()
+        }
         if at:
             made.append(_table(name, table, at, speeds))
     return made
@@ -141,7 +141,7 @@ def _table(
 
 
 def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison], seen: set[str]) -> SheetPart:
-    kept = [column for column in sheet.columns if column.header[1] not in ("row", LABEL)]
+    kept = [column for column in sheet.columns if column.header[1] not in ("row", "label")]
     groups = [(key, len(list(found))) for key, found in groupby(column.header[0] for column in kept)]
     lines = []
     for number, comparison in enumerate(members):
@@ -165,9 +165,7 @@ def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison]
         Heading(Fact(c.header[1], call("heading", table, c.holds, c.of)), c.right, c.holds.replace(" ", "-"))
         for c in kept
     ]
-    chance = chance_cells(sheet, list(members)) if sheet.chance else None
-    if chance is not None:
-        chance = [fact for column, fact in zip(sheet.columns, chance, strict=True) if column in kept]
+    chance = [chance_cell(column, members) for column in kept] if any(column.footer for column in kept) else None
     origin = (table, scale)
     return SheetPart(
         f"{table}@{scale}",
@@ -190,7 +188,7 @@ def kind_of(row: Row) -> str:
 def _speeds(table: str, sheet: Sheet, scale: Scale, members: Sequence[Ratios], number: int) -> SheetPart:
     by_name = {speed.row.name: speed for speed in members}
     names = next(column.cells for column in sheet.columns if column.holds == "row")
-    kept = [column for column in sheet.columns if column.header[1] not in ("row", LABEL)]
+    kept = [column for column in sheet.columns if column.header[1] not in ("row", "label")]
     groups = [(key, len(list(found))) for key, found in groupby(column.header[0] for column in kept)]
     lines = []
     for line, name in enumerate(names):
@@ -230,9 +228,7 @@ def _of_row(row: Row, members: Sequence[Comparison]) -> Provenance:
         Fact(record.versions, call("record", row.id, record.measurement, record.evaluation_key, "versions"))
         for _, record in {record.versions: (scale, record) for scale, record in reversed(counted)}.values()
     )
-    missing = [
-        Fact(text, call("unsaid", row.id, name)) for name, text in unsaid(paper, row).items()
-    ]
+    missing = [Fact(text, call("unsaid", row.id, name)) for name, text in unsaid(paper, row).items()]
     rebuilt = [
         Fact(f"{name}: {cell.reconstructed}", call("reconstructed", row.id, name))
         for name, cell in row.published.items()
@@ -243,7 +239,7 @@ def _of_row(row: Row, members: Sequence[Comparison]) -> Provenance:
         label_of(row),
         [_evaluation(record) for _, record in counted],
         [_evaluation(record) for c in members for record in c.stale],
-        [],
+        [_evaluation(record) for c in members for record in c.apart],
         list(versions),
         list(decisions_of(paper, row)),
         missing,
