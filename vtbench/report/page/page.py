@@ -11,6 +11,7 @@ from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import Comparison
 from vtbench.report.counted import recorded_costs
+from vtbench.report.page.claims import ClaimPart, claims_of, shares
 from vtbench.report.page.facts import Fact, call
 from vtbench.report.page.figures import cost_figures, curve_figure, learning_figure, order_figure, published_figure
 from vtbench.report.page.overview import PaperPart, index_of, ledger_of, paper_part, scale_in_words, set_aside
@@ -37,10 +38,15 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
     names = list(dict.fromkeys(row.paper for row in rows))
     papers = [paper_part(name, comparisons, tables_of(load_paper(name), comparisons, ratios)) for name in names]
     shared = shared_rows([c for members in comparisons.values() for c in members])
+    claims = claims_of(names)
     index = index_of(comparisons)
     ledger = ledger_of(next(iter(comparisons.values())))
     return _render(
         papers=papers,
+        claims=claims,
+        claims_at={
+            of: {name: shares([c for c in claims if c.paper == name], of) for name in names} for of in _kinds(claims)
+        },
         index=index,
         ledger=ledger,
         shared=shared,
@@ -74,6 +80,11 @@ def write_page(rows: Sequence[Row], results: Path, file: Path, scale: Scale | No
 
 def _tables(papers: Sequence[PaperPart]) -> list[str]:
     return [table.id for paper in papers for table in paper.tables]
+
+
+def _kinds(claims: Sequence[ClaimPart]) -> list[str]:
+    """What claims were judged by: printed numbers first, then each scale."""
+    return list(dict.fromkeys(one.of for claim in claims for one in claim.judgements))
 
 
 def _of(paper: str, members: Sequence[Comparison]) -> list[Comparison]:
@@ -138,6 +149,7 @@ def _render(**content: object) -> str:
         lstrip_blocks=True,
     )
     environment.filters["words"] = in_words
+    environment.tests["contains"] = lambda many, one: one in many
     text = environment.get_template("page.html.j2").render(
         style=Markup(read("style.css")), script=Markup(read("script.js")), markup=Markup, **content
     )

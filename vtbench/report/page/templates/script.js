@@ -58,29 +58,34 @@
     });
   }
 
-  // ---- filter and search: of all rows
-  const rows = all("#index tbody tr");
-  const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
-  const filters = all(".filters select");
-  const show = () => {
-    const asked = one("#search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const row of rows) {
-      const fits = filters.every((f) => !f.value || row.dataset[f.name].split(" ").includes(f.value))
-        && asked.every((word) => words.get(row).includes(word));
-      row.hidden = !fits;
-      shown += fits;
-    }
-    one("#shown").textContent = shown === rows.length ? "" : `${shown} of ${rows.length} rows`;
-  };
-  for (const filter of filters) filter.addEventListener("change", show);
-  one("#search").addEventListener("input", () => {
-    show();
-    if (one("#search").value) one("#rows").scrollIntoView({ block: "start" });
+  // ---- filters of rows and of claims; the search is of rows
+  const search = one("#search");
+  const lists = all(".filters").map((form) => {
+    const rows = all(`#${form.dataset.of} tbody tr`), filters = all("select", form), said = form.querySelector("output");
+    const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+    const show = () => {
+      const asked = form.dataset.of === "index" ? search.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
+      let shown = 0;
+      for (const row of rows) {
+        const fits = filters.every((f) => !f.value || row.dataset[f.name] === f.value || row.dataset[f.name].split(" ").includes(f.value))
+          && asked.every((word) => words.get(row).includes(word));
+        row.hidden = !fits;
+        shown += fits;
+      }
+      said.textContent = shown === rows.length ? "" : `${shown} of ${rows.length}`;
+    };
+    for (const filter of filters) filter.addEventListener("change", show);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    return { of: form.dataset.of, rows, show };
+  });
+  const index = lists.find((list) => list.of === "index");
+  search.addEventListener("input", () => {
+    index.show();
+    if (search.value) one("#rows").scrollIntoView({ block: "start" });
   });
   one(".search").addEventListener("submit", (event) => {
     event.preventDefault();
-    const found = rows.find((row) => !row.hidden);
+    const found = index.rows.find((row) => !row.hidden);
     if (found) location.hash = found.querySelector("a").hash;
   });
 
