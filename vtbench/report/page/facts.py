@@ -162,6 +162,8 @@ def chance_cell(column: Column, comparisons: Sequence[Comparison]) -> Fact:
 def speed_cell(column: Column, number: int, speed: Ratios, sheet: Sheet) -> Fact:
     """One cell of a sheet of speed and memory, with its origin."""
     text = column.cells[number]
+    if text and column.holds == "over":
+        return Fact(text, call("baseline", speed.row.id))
     if not text or column.holds not in ("printed ratio", "ratio"):
         return Fact(text)
     if column.holds == "printed ratio":

@@ -57,7 +57,7 @@ class SheetPart:
     lines: list[Line]
     chance: list[Fact] | None
     notes: list[Fact]
-    place: str = ""
+    place: Fact | None = None
     """Device and precision of measured speeds."""
 
 
@@ -205,7 +205,7 @@ def _speeds(table: str, sheet: Sheet, scale: Scale, members: Sequence[Ratios], n
         lines,
         None,
         [Fact(note, call("speed_note", table, scale, number, n)) for n, note in enumerate(sheet.notes)],
-        ", ".join(sheet.place) if sheet.place else "",
+        Fact(", ".join(sheet.place), call("measured_on", *sheet.place)) if sheet.place else None,
     )
 
 
