@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo test test-all lint
+.PHONY: env demo report report-picture test test-all lint
 
 env: .venv/installed
 
@@ -15,6 +15,14 @@ env: .venv/installed
 demo: env
 	$(BIN)/vtbench run msca/table2 --results demo
 	$(BIN)/vtbench report msca/table2 --results demo
+
+# The report of the committed results, in Markdown and as a page; a test says when it is out of date.
+report: env
+	$(BIN)/python -m vtbench.report.page results
+
+# The picture of that page at the head of the README; needs chromium and chromium-driver.
+report-picture: env
+	$(BIN)/python tests/browser.py results/report.html docs/report.png
 
 # Two processes with one thread each: torch's threads would otherwise fight over the cores.
 test: env

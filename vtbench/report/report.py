@@ -22,6 +22,7 @@ from vtbench.report.printing import write
 from vtbench.report.ratios import Ratios, compare_speeds
 from vtbench.report.statistics import TOLERANCE
 from vtbench.report.text import as_markdown, draw
+from vtbench.results.costs import CostBook
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import SpeedStore, Store
 from vtbench.scales import Scale, smallest_first
@@ -81,6 +82,7 @@ def compared(
     if every:  # an array of rows, not of tables: each once
         placed = list({(row.id, row.variant): (row, under) for row, under in reversed(placed)}.values())[::-1]
     rows = [row for row, _ in placed]
+    book = recorded_costs(results)
 
     def present(records: Iterable[Record | SpeedRecord], otherwise: Scale) -> tuple[Scale, ...]:
         if scale is not None:
@@ -100,6 +102,7 @@ def compared(
             store,
             scale,
             tolerance,
+            book,
         )
         for scale in present(store.read(), "mini")
     }
@@ -109,10 +112,9 @@ def compared(
 
 
 def _against_each_other(
-    comparisons: Sequence[Comparison], store: Store, scale: Scale, tolerance: float
+    comparisons: Sequence[Comparison], store: Store, scale: Scale, tolerance: float, book: CostBook
 ) -> list[Comparison]:
     """The comparisons with what is known of a row only beside others of its printed table, and with recorded costs."""
-    book = recorded_costs(store.folder)
     cache: dict[str, Mapping[str, bool] | None] = {}
     tables: dict[str, list[Comparison]] = {}
     for comparison in comparisons:

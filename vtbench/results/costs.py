@@ -77,7 +77,8 @@ class CostBook:
     def read(cls, *folders: Path) -> CostBook:
         """The book of some results folders; one without a cost.csv says nothing. Raises ResultsError for a file that is
         not in order."""
-        return cls([record for folder in dict.fromkeys(folders) for record in CostStore(folder).read()])
+        distinct = dict.fromkeys(folder.resolve() for folder in folders)
+        return cls([record for folder in distinct for record in CostStore(folder).read()])
 
     def find(self, arguments: str) -> Cost | None:
         """What the network with this hash costs; None if it was not counted."""

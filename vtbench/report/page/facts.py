@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from vtbench.papers.resolve import measurements, network_of
+from vtbench.papers.resolve import network_of
+from vtbench.papers.select import select
 from vtbench.papers.spec.schema import Row
 from vtbench.report.columns import Column
 from vtbench.report.compare import Comparison, metrics_of
@@ -93,8 +95,15 @@ def _counted(column: Column, comparison: Comparison, _: str) -> str:
 def counted_origin(comparison: Comparison, name: str) -> str:
     """The origin of a counted cost."""
     found = comparison.counted_costs.get(name)
-    network = network_of(comparison.row, "paper")
-    return "" if found is None or network is None else call("counted", network.key, found.convention, name)
+    return "" if found is None else call("counted", network_key(comparison.row.id), found.convention, name)
+
+
+@cache
+def network_key(row_id: str) -> str | None:
+    """The hash of a row's network at paper scale; None for a row that is only quoted."""
+    (row,) = select([row_id])
+    network = network_of(row, "paper")
+    return network.key if network else None
 
 
 def _measured(column: Column, comparison: Comparison, _: str) -> str:
@@ -184,5 +193,5 @@ def label_of(row: Row) -> Fact:
 
 def datasets_of(row: Row) -> dict[str, str]:
     """Name of a measurement or a mean of a row -> the data set of its tests at paper scale."""
-    found = {m.name: m.evaluation.data.dataset for m in measurements(row, "paper")}
+    found = {name: spec.recipe.data.dataset for name, spec in row.recipes.items()}
     return found | {name: found[parts[0]] for name, parts in row.means.items() if parts[0] in found}

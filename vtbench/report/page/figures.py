@@ -8,10 +8,9 @@ from typing import Any
 
 from vtbench.metrics import always_measured
 from vtbench.papers.load import load_paper
-from vtbench.papers.resolve import network_of
 from vtbench.papers.spec.schema import Row, Table
 from vtbench.report.compare import Comparison
-from vtbench.report.page.facts import Fact, call, datasets_of, mean_of
+from vtbench.report.page.facts import Fact, call, datasets_of, mean_of, network_key
 from vtbench.report.page.svg import COLOURS, Drawing, Figure, Point
 from vtbench.report.predictions.curves import SeedCurve
 from vtbench.report.statistics import TOLERANCE
@@ -24,6 +23,8 @@ WIDTH = 640
 KINDS = (("accent", "o"), ("second", "s"), ("third", "^"), ("fourth", "D"))
 """Colour and marker of the first, second, ... kind of points in a drawing."""
 
+
+_MUTED: dict[str, Any] = {"color": COLOURS["muted"]}
 
 # ---- the order of a table --------------------------------------------------------------------------------------------
 
@@ -51,13 +52,22 @@ def order_figure(table: str, members: Sequence[Comparison]) -> Figure | None:
     left = min(0.5, (24 + 6.4 * max(len(c.row.label) for c in both)) / WIDTH)
     drawing.figure.subplots_adjust(left=left, right=0.97, top=1 - 32 / height, bottom=40 / height)
     axes = drawing.axes[0]
-    axes.set(xlim=(0.6, len(both) + 0.4), ylim=(len(both) - 0.4, -0.6), xlabel="place in the table")
-    axes.set_xticks(range(1, len(both) + 1))
-    axes.set_yticks(range(len(both)), [c.row.label for c in both])
-    _bare(axes)
+    axes.set(xlim=(0.6, len(both) + 0.4), ylim=(len(both) - 0.4, -0.6))
+    axes.axis("off")  # ticks are what takes matplotlib longest, and a page has many of these
+    count = range(len(both))
+    axes.hlines(count, 0.6, len(both) + 0.4, color=COLOURS["grid"], linewidth=0.7)
+    axes.vlines([line + 1 for line in count], -0.6, len(both) - 0.4, color=COLOURS["grid"], linewidth=0.7)
+    axes.hlines(count, printed, measured, color=COLOURS["soft"], linewidth=2)
+    for line, comparison in enumerate(both):
+        axes.annotate(
+            comparison.row.label, (0.6, line), (-6, 0), "data", "offset points", ha="right", va="center", **_MUTED
+        )
+        axes.annotate(
+            str(line + 1), (line + 1, len(both) - 0.4), (0, -14), "data", "offset points", ha="center", **_MUTED
+        )
+    drawing.figure.text((left + 0.97) / 2, 6 / height, "place in the table", ha="center", **_MUTED)
     for line, comparison in enumerate(both):
         ours, theirs = measured[line], printed[line]
-        axes.plot([theirs, ours], [line, line], color=COLOURS["soft"], linewidth=2, zorder=1)
         for x, said, kind, size in ((theirs, "by print", 0, 8), (ours, f"at {scale} scale", 1, 6)):
             which = "printed_place" if kind == 0 else "measured_place"
             fact = Fact(f"{x:g}", call(which, comparison.row.id, scale, name))
@@ -124,19 +134,19 @@ def cost_figures(rows: Sequence[Row], book: CostBook) -> list[Figure]:
     """Printed top-1 against counted multiply-adds of a view, with the Pareto front: one for each data set with five or
     more such rows."""
     by_dataset: dict[str, list[tuple[Row, str, float, str]]] = {}
-    seen = set[tuple[str, str, str]]()
+    seen = set[tuple[str, str | None, str]]()
     for row in rows:
-        network = network_of(row, "paper") if row.status == "runnable" else None
-        cost = book.find(network.key) if network else None
-        if network is None or cost is None or not row.own:
+        network = network_key(row.id) if row.status == "runnable" and row.own else None
+        cost = book.find(network) if network else None
+        if cost is None:
             continue
         convention = load_paper(row.paper).about.counted.gflops
         for name, dataset in datasets_of(row).items():
             key = row.metric(name, always_measured()[0])
-            again = (dataset, network.key, row.published[key].text) if key in row.published else None
+            again = (dataset, network, row.published[key].text) if key in row.published else None
             if again is not None and again not in seen and convention in cost.macs:
                 seen.add(again)
-                origin = call("macs", network.key, convention)
+                origin = call("macs", network, convention)
                 by_dataset.setdefault(dataset, []).append((row, key, cost.macs[convention] / 1e9, origin))
     papers = list(dict.fromkeys(row.paper for row in rows))  # each has its marker in all drawings
     return [_cost_figure(name, found, papers) for name, found in sorted(by_dataset.items()) if len(found) >= 5]
@@ -167,7 +177,8 @@ def _cost_figure(dataset: str, found: Sequence[tuple[Row, str, float, str]], pap
         Fact(dataset, call("dataset", dataset)),
         " against the multiply-adds of one view as they were counted, of ",
         Fact(str(len(found)), call("cost_points", dataset)),
-        " rows. The line is the Pareto front: no row is as good for less. Rows of one network and number are drawn once.",
+        " rows. The line is the Pareto front: no row is as good for less. Rows of one network and one number are drawn "
+        "once.",
     )
     return Figure(drawing.name, drawing.svg(f"Printed top-1 on {dataset} against multiply-adds", "log"), caption)
 
