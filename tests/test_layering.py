@@ -106,7 +106,8 @@ INSIDE: dict[str, dict[str, set[str]]] = {
     },
     "report": {
         "report": {"text", "machine", "latex", "printing", "columns", "ratios", "compare", "counted", "differences",
-                   "statistics"},
+                   "claims", "statistics"},
+        "claims": {"compare", "counted", "differences", "ratios", "statistics"},
         "page": {"columns", "compare", "counted", "predictions", "ratios", "report", "sheets", "statistics"},
         "printing": {"columns"},
         "text": {"columns", "sheets", "ratios", "compare", "statistics"},
@@ -131,6 +132,13 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "scores": {"record", "folders"},
         "curves": {"record", "folders"},
         "export": {"record", "folders", "scores", "curves"},
+    },
+    "report/claims": {
+        "judge": {"accuracy", "amounts", "finding", "printed", "statistics"},
+        "accuracy": {"finding", "printed", "statistics"},
+        "amounts": {"finding", "printed", "statistics"},
+        "printed": {"finding"},
+        "text": {"finding"},
     },
     "evaluation": {},
 }  # fmt: skip
@@ -254,6 +262,7 @@ def test_the_paper_side_never_imports_tensors() -> None:
         ["show", "msca/table2:msca-kv"],
         ["check"],
         ["report", "msca/table2"],
+        ["claims"],
         ["decisions", "laps"],
         ["diff", "laps/table1:laps", "laps/table3:laps"],
         ["report", "msca/table2", "--per-class"],

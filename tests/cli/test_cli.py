@@ -19,6 +19,7 @@ import vtbench
 from vtbench.cli import main
 from vtbench.cli.commands import COMMANDS
 from vtbench.errors import ResultsError
+from vtbench.papers.claims import load_claims
 from vtbench.run.jobs import launch
 
 Edit = Callable[[str, str, str], int]
@@ -136,8 +137,8 @@ def test_show_as_csv_has_a_line_per_setting(capsys: Capture) -> None:
 def test_check_counts_what_it_found_in_order(capsys: Capture) -> None:
     text = answer(capsys, "check", "msca")
     assert (
-        "5 tables, 33 rows; training runs: 25 at paper, 25 at lab, 31 (+2 pretraining) at mini, 31 (+2 pretraining) "
-        "at smoke scale" in text
+        f"5 tables, 33 rows, {len(load_claims('msca'))} claims; training runs: 25 at paper, 25 at lab, "
+        "31 (+2 pretraining) at mini, 31 (+2 pretraining) at smoke scale" in text
     )
     assert ": ok\n  39 keys compared with public code, 6 differences, each by a decision\n" in text
     assert "\n    augment.short_side: [224, 330] there, [244, 330] in 33 rows: msca-short-side\n" in text

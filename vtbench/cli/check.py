@@ -71,8 +71,9 @@ def _counts(paper: Paper | None) -> dict[str, int]:
     if paper is None:
         return {}
     from vtbench.papers import measurements
+    from vtbench.papers.claims import load_claims
 
-    counts = {"tables": len(paper.tables), "rows": len(paper.rows)}
+    counts = {"tables": len(paper.tables), "rows": len(paper.rows), "claims": len(load_claims(paper.name))}
     for scale in SCALES:
         trainings = [m.evaluation.training for row in paper.rows for m in measurements(row, scale)]
         keys = {training.key for training in trainings}
@@ -117,7 +118,9 @@ def _official_lines(entry: dict[str, Any]) -> list[str]:
 
 
 def _counts_text(entry: dict[str, Any]) -> str:
-    words = [f"{entry[name]} {name.replace('_', ' ')}" for name in ("data_sets", "tables", "rows") if name in entry]
+    words = [
+        f"{entry[name]} {name.replace('_', ' ')}" for name in ("data_sets", "tables", "rows", "claims") if name in entry
+    ]
     runs = []
     for scale in SCALES if "rows" in entry else ():
         before = entry.get(f"pretrainings_at_{scale}_scale")

@@ -3,38 +3,71 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
+from typing import TYPE_CHECKING
 
-from vtbench.cli.options import Parser, add_format, add_include
+from vtbench.cli.options import Parser, add_format, add_include, add_results, one_of, settings_of
+from vtbench.errors import UsageError, unknown
+from vtbench.scales import smallest_first
+
+if TYPE_CHECKING:
+    from vtbench.report.claims.finding import Judged
 
 SUMMARY = "Judge the papers' claims by their printed numbers and by measured ones"
+VERDICTS = ("supported", "contradicted", "inconclusive", "cannot be tested", "not run", "not printed")
 
 
 def options(parser: Parser) -> None:
-    """PAPER, --format."""
-    parser.add_argument("papers", nargs="*", metavar="PAPER", help="papers; default: all")
+    """PAPER or ID, --scale, --verdict, --results, --format."""
+    what = "a paper, or one claim in full as paper/claim; several may be given; default: all papers"
+    parser.add_argument("papers", nargs="*", metavar="PAPER|CLAIM", help=what)
     add_include(parser)
+    which = "default: every scale for json and csv, those with verdicts for table and md"
+    parser.add_argument("--scale", **one_of("scale", smallest_first()), help=f"only this scale; {which}")
+    parser.add_argument(
+        "--verdict",
+        **one_of("verdict", VERDICTS),
+        help="only claims of which the printed or the measured numbers give this verdict",
+    )
+    add_results(parser)
     add_format(parser)
 
 
 def call(args: argparse.Namespace) -> int:
-    """Print a line for each claim."""
+    """Print the claims."""
     from vtbench.papers import paper_names
-    from vtbench.papers.claims import load_claims
-    from vtbench.report.claims.printed import judge_printed
-    from vtbench.report.printing import print_rows
+    from vtbench.report.claims import text
+    from vtbench.report.claims.judge import judge_claims
 
-    entries = []
-    for paper in args.papers or paper_names():
-        for claim in load_claims(paper):
-            found = judge_printed(claim)
-            entries.append(
-                {
-                    "id": claim.id,
-                    "quote": claim.quote,
-                    "printed": found.verdict,
-                    "values": found.values,
-                    "why": found.why,
-                }
-            )
-    print_rows(entries, ("id", "printed", "values", "why"), args.format)
+    asked = [word.partition("/") for word in args.papers]
+    papers = list(dict.fromkeys(paper for paper, _, _ in asked)) or paper_names()
+    for paper in papers:
+        if paper not in paper_names():
+            raise UsageError(unknown("paper", paper, paper_names()))
+    judged = judge_claims(papers, settings_of(args).results, [args.scale] if args.scale else None)
+    named = {f"{paper}/{name}" for paper, slash, name in asked if slash}
+    if wrong := sorted(named - {one.claim.id for one in judged}):
+        raise UsageError(unknown("claim", wrong[0], [one.claim.id for one in judged]))
+    whole = {paper for paper, slash, _ in asked if not slash} or (set() if named else set(papers))
+    judged = [one for one in judged if one.claim.paper in whole or one.claim.id in named]
+    if args.verdict:
+        judged = [one for one in judged if args.verdict in _verdicts(one)]
+    width = shutil.get_terminal_size((100, 24)).columns
+    if args.format == "json":
+        drawn = text.as_json(judged)
+    elif args.format == "csv":
+        drawn = text.as_csv(judged)
+    elif args.format == "md":
+        drawn = text.as_markdown(judged, args.scale)
+    elif named and not whole:
+        drawn = "\n".join(text.draw_one(one, min(width, 140)) for one in judged)
+    else:
+        on_terminal = sys.stdout.isatty()
+        drawn = text.draw(judged, args.scale, width if on_terminal else None, colour=on_terminal)
+    sys.stdout.write(drawn or "no claims\n")
     return 0
+
+
+def _verdicts(one: Judged) -> set[str]:
+    return {one.printed.verdict, *(found.verdict for found in one.measured.values())}

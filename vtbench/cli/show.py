@@ -72,6 +72,7 @@ def call(args: argparse.Namespace) -> int:
 def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
     """The row's entry in `vtbench show --format json`."""
     from vtbench.papers import measurements
+    from vtbench.papers.claims import load_claims
     from vtbench.papers.decisions import decisions_of, unsaid, variants_of_decision
     from vtbench.papers.official import setting_of
     from vtbench.papers.resolve import changes_at
@@ -99,6 +100,7 @@ def show_entry(paper: Paper, row: Row, scale: Scale) -> dict[str, Any]:
             for name, found in decisions_of(paper, row).items()
         },
         "unsaid": unsaid(paper, row),
+        "claims": {one.id: one.quote for one in load_claims(paper.name) if row.id in [other.id for other in one.rows]},
         "variant": row.variant,
         "scale": scale,
         "measurements": [],
@@ -192,10 +194,11 @@ def print_entry(entry: dict[str, Any]) -> None:
 
 
 def _print_decisions(entry: dict[str, Any]) -> None:
-    """What was decided for the row, and what the paper leaves out of its settings."""
+    """What was decided for the row, what the paper leaves out of its settings, and what it claims of its numbers."""
     for title, texts in (
         ("decisions", {name: _decision_text(found) for name, found in entry["notes"].items()}),
         ("left out by the paper", entry["unsaid"]),
+        ("claims (vtbench claims CLAIM)", entry["claims"]),
     ):
         if texts:
             print(f"\n  {title}")

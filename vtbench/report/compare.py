@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.code.signatures import called
@@ -37,6 +37,9 @@ from vtbench.report.statistics import (
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.scales import Scale
+
+if TYPE_CHECKING:
+    from vtbench.report.claims.finding import Judged
 
 COVERAGE = 0.9
 """Share of the data set's videos (`num_videos` in data_manifests) that must have been there for a verdict. Not all, as
@@ -97,6 +100,8 @@ class Comparison:
     apart: tuple[Record, ...] = ()
     """Lines that would count but for their copy of the test videos, which is another one than that of the newest line:
     not the same test, so no mean is taken over both."""
+    claims: tuple[Judged, ...] = ()
+    """The claims of the paper about this row."""
     under: str | None = None
     """The printed table (paper/table) that a row from outside is shown under."""
 
@@ -144,6 +149,7 @@ class Comparison:
             "order": self.order.entry() if self.order else None,
             "costs": {name: found.entry() for name, found in self.counted_costs.items()},
             "commit": ", ".join(_distinct(map(_commit, self.counted))) or None,
+            "claims": [claim.verdicts(self.scale) for claim in self.claims],
         }
 
 

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 
+Hits = dict[str, Mapping[str, bool] | None]
+"""What was read of the scores in a store, by evaluation and when it ended: see `hits_of`."""
+
 
 def leading_metric(row: Row, measured: Mapping[str, Estimate]) -> str | None:
     """The metric whose difference is shown: the first top-1 that the row prints, else the first that was measured."""
@@ -51,9 +54,7 @@ def leading_metric(row: Row, measured: Mapping[str, Estimate]) -> str | None:
     return names[0] if names else None
 
 
-def difference(
-    comparison: Comparison, reference: Comparison, results: Path, cache: dict[str, Mapping[str, bool] | None]
-) -> Difference | None:
+def difference(comparison: Comparison, reference: Comparison, results: Path, cache: Hits) -> Difference | None:
     """A row against the reference row of its table; None where neither print nor measurement has both. `cache` keeps
     what was read of the store."""
     metric = leading_metric(reference.row, reference.measured)
@@ -108,7 +109,7 @@ def _pairs(
     reference: Comparison,
     metric: str,
     results: Path,
-    cache: dict[str, Mapping[str, bool] | None],
+    cache: Hits,
 ) -> list[PairedTest] | None:
     """The tests of both rows, video by video; None where a seed of either is missing in the other, the videos are not
     the same, or the store lacks the scores of one."""
@@ -126,8 +127,8 @@ def _pairs(
         for name in names:
             if name not in ours or name not in theirs:
                 return None
-            found = _hits(comparison.row, ours[name], results, cache)
-            other = _hits(reference.row, theirs[name], results, cache)
+            found = hits_of(comparison.row, ours[name], results, cache)
+            other = hits_of(reference.row, theirs[name], results, cache)
             if found is None or other is None or found.keys() != other.keys():
                 return None
             right, there = ([side[video] for video in sorted(found)] for side in (found, other))
@@ -154,9 +155,8 @@ def _records(comparison: Comparison, names: Sequence[str]) -> dict[int, dict[str
     return found
 
 
-def _hits(
-    row: Row, record: Record, results: Path, cache: dict[str, Mapping[str, bool] | None]
-) -> Mapping[str, bool] | None:
+def hits_of(row: Row, record: Record, results: Path, cache: Hits) -> Mapping[str, bool] | None:
+    """`vtbench.results.scores.hits` of a line of a row, read once for each `cache`."""
     from vtbench.results.scores import hits
 
     key = f"{record.evaluation_key} {record.finished_at}"

@@ -12,10 +12,12 @@ from vtbench.papers.load import load_paper, paper_names, read_paper
 from vtbench.papers.override import changed_rows, split_title
 from vtbench.papers.selector import Selector
 from vtbench.papers.spec.schema import Row
+from vtbench.report.claims.finding import Judged
+from vtbench.report.claims.judge import judge_claims
 from vtbench.report.columns import in_colour, screen_width
 from vtbench.report.compare import Comparison, compare_rows, variants_measured
 from vtbench.report.counted import counted_cells, is_stale, recorded_costs
-from vtbench.report.differences import difference, leading_metric, order, others_in_band
+from vtbench.report.differences import Hits, difference, leading_metric, order, others_in_band
 from vtbench.report.latex import as_latex
 from vtbench.report.machine import as_csv, as_json
 from vtbench.report.printing import write
@@ -93,6 +95,7 @@ def compared(
         there = {record.scale for record in records if record.id in ids}
         return tuple(scale for scale in smallest_first() if scale in there) or (otherwise,)
 
+    hits: Hits = {}
     comparisons = {
         scale: _against_each_other(
             [
@@ -102,20 +105,21 @@ def compared(
             store,
             scale,
             tolerance,
+            hits,
             book,
         )
         for scale in present(store.read(), "mini")
     }
+    comparisons = _with_claims(comparisons, results, tolerance, hits)
     own = rows if every else [row for row in rows if row.variant is None]
     ratios = {scale: compare_speeds(own, speed_store, scale) for scale in present(speed_store.read(), "paper")}
     return comparisons, ratios
 
 
 def _against_each_other(
-    comparisons: Sequence[Comparison], store: Store, scale: Scale, tolerance: float, book: CostBook
+    comparisons: Sequence[Comparison], store: Store, scale: Scale, tolerance: float, hits: Hits, book: CostBook
 ) -> list[Comparison]:
     """The comparisons with what is known of a row only beside others of its printed table, and with recorded costs."""
-    cache: dict[str, Mapping[str, bool] | None] = {}
     tables: dict[str, list[Comparison]] = {}
     for comparison in comparisons:
         tables.setdefault(comparison.table, []).append(comparison)
@@ -132,13 +136,28 @@ def _against_each_other(
         for one in members:
             found[id(one)] = replace(
                 one,
-                difference=difference(one, reference, store.folder, cache) if reference else None,
+                difference=difference(one, reference, store.folder, hits) if reference else None,
                 in_band=others_in_band(table.rows, one.row, metric, tolerance) if metric else None,
                 order=ranks,
                 counted_costs=counted_cells(one.row, book),
                 costs_stale=is_stale(one.row, book),
             )
     return [found[id(one)] for one in comparisons]
+
+
+def _with_claims(
+    comparisons: Mapping[Scale, list[Comparison]], results: Path, tolerance: float, hits: Hits
+) -> dict[Scale, list[Comparison]]:
+    """The comparisons with the claims that their papers make about the rows."""
+    papers = list(dict.fromkeys(one.row.paper for members in comparisons.values() for one in members))
+    by_row: dict[str, list[Judged]] = {}
+    for judged in judge_claims(papers, results, list(comparisons), tolerance, known=comparisons, hits=hits):
+        for row in judged.claim.rows:
+            by_row.setdefault(row.id, []).append(judged)
+    return {
+        scale: [replace(one, claims=() if one.row.variant else tuple(by_row.get(one.row.id, ()))) for one in members]
+        for scale, members in comparisons.items()
+    }
 
 
 def with_variants(rows: Sequence[Row], store: Store) -> list[Row]:

@@ -195,7 +195,7 @@ def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
     stale = [c.name for c in comparisons if c.costs_stale]
     if stale:
         notes.append(f"{', '.join(stale)}: counted with another network; vtbench cost --record counts again")
-    return notes
+    return [*notes, *dict.fromkeys(claim.note(scale) for c in comparisons for claim in c.claims)]
 
 
 def speed_sheets(speeds: Sequence[Ratios]) -> list[Sheet]:

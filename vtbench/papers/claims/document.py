@@ -16,6 +16,7 @@ A cell is TABLE:ROW.KEY; KEY is one under which the row prints or measures a num
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ from pathlib import Path
 from vtbench.errors import SpecError, did_you_mean, unknown
 from vtbench.fields import key
 from vtbench.metrics import METRICS, always_measured, speed_metrics
-from vtbench.papers.claims.expression import Expression, parse
+from vtbench.papers.claims.expression import FUNCTIONS, Expression, parse
 from vtbench.papers.claims.fillings import AMOUNT, PERCENT, says_nothing
 from vtbench.papers.code.signatures import called
 from vtbench.papers.load import load_paper
+from vtbench.papers.roots import Root
 from vtbench.papers.spec.cells import Published
 from vtbench.papers.spec.document import Node, Problems, build, described, read_yaml
 from vtbench.papers.spec.layers import raw
@@ -41,11 +43,16 @@ _CELL = re.compile(r"(?P<table>[^:]+):(?P<row>.+)\.(?P<key>[^.]+)")
 COSTS = ("params_m", "gflops", "tflops")
 
 
+def _words(text: str) -> None:
+    if not text.strip():
+        raise ValueError("is empty; write what the paper says")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SaidAt:
     """Where a sentence stands in the paper."""
 
-    section: str = key('the section: "4.3", abstract, conclusion; quote a number')
+    section: str = key('the section: "4.3", abstract, conclusion; quote a number', check=_words)
     page: int | None = key("page of the PDF, counted from 1", default=None, at_least=1)
 
     def __str__(self) -> str:
@@ -56,7 +63,7 @@ class SaidAt:
 @dataclass(frozen=True, kw_only=True)
 class _ClaimFile:
     id: str = key("its name within the paper: small letters, digits and -")
-    quote: str = key("the paper's words")
+    quote: str = key("the paper's words", check=_words)
     source: SaidAt = key("where they stand")
     cells: Node = key("short name -> TABLE:ROW.KEY", read=raw)
     holds: Node = key("what they say, as an expression over the cells", read=raw)
@@ -118,12 +125,15 @@ class Claim:
         return list(dict.fromkeys(row.table for row in self.rows))
 
 
-@cache
 def load_claims(name: str) -> tuple[Claim, ...]:
     """The claims of a paper, in the order of its claims.yaml; none where there is no such file. Raises SpecError with
     everything that is wrong with it, and with the paper."""
-    paper = load_paper(name)
-    claims, problems = read_claims(paper)
+    return _load(name, load_paper(name).root)
+
+
+@cache
+def _load(name: str, root: Root) -> tuple[Claim, ...]:  # `root` tells two folders with a paper of this name apart
+    claims, problems = read_claims(load_paper(name))
     if problems:
         raise SpecError(problems[0], problems[1:])
     return tuple(claims)
@@ -171,10 +181,10 @@ def _name(node: Node) -> None:
 
 
 def _rename(node: Node, before: str, name: str) -> None:
-    rest = node.key.removeprefix(before).removeprefix(".")
-    node.key = f"{name}: {rest}" if rest else name
-    inside = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
-    for inner in inside:
+    inside = node.key.removeprefix(before).removeprefix(".")
+    node.key = f"{name}: {inside}" if inside else name
+    below = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
+    for inner in below:
         _rename(inner, before, name)
 
 
@@ -184,7 +194,7 @@ def _claim(paper: Paper, node: Node) -> Claim:
     with problems.collected():
         if isinstance(file.id, str) and not _ID.fullmatch(file.id):
             node.value["id"].fail(f"is {file.id!r}; use small letters, digits and '-'")
-    cells = _cells(paper, file.cells, problems) if file.cells is not None else {}
+    cells = _cells(paper, file.cells, problems) if file.cells is not None else None
     expression = None
     if file.holds is not None:
         with problems.collected():
@@ -192,23 +202,23 @@ def _claim(paper: Paper, node: Node) -> Claim:
     untestable = _untestable(file.untestable, problems) if file.untestable is not None else {}
     problems.refuse()
     assert expression is not None
-    found = {name: cell for name, cell in cells.items() if cell is not None}
+    found = {name: cell for name, cell in (cells or {}).items() if cell is not None}
     place = f"{node.file}:{node.line}"
     return Claim(paper.name, file.id, file.quote, file.source, found, expression, file.note, untestable, place)
 
 
-def _cells(paper: Paper, node: Node, problems: Problems) -> dict[str, Cell | None]:
-    """Short name -> cell; None for one that is wrong."""
+def _cells(paper: Paper, node: Node, problems: Problems) -> dict[str, Cell | None] | None:
+    """Short name -> cell, None for one that is wrong; None where there are no names."""
     if not isinstance(node.value, dict) or not node.value:
         with problems.collected():
             node.fail(f"must be short names with TABLE:ROW.KEY, not {described(node) if node.value else 'empty'}")
-        return {}
+        return None
     cells: dict[str, Cell | None] = {}
     for name, inner in node.value.items():
         cells[name] = None
         with problems.collected():
-            if not name.isidentifier():
-                inner.fail(f"'{name}' cannot stand in an expression; use letters, digits and '_', a letter first")
+            if not name.isidentifier() or keyword.iskeyword(name) or name in FUNCTIONS:
+                inner.fail(f"'{name}' cannot name a cell in an expression; use letters, digits and '_', as in ours_2")
             cell = _cell(paper, inner)
             same = next((n for n, other in cells.items() if other is not None and other.id == cell.id), None)
             if same is not None:
@@ -252,7 +262,7 @@ def _measured(row: Row) -> dict[str, str]:
     return {**found, **{name: name for name in (*COSTS, *speed_metrics())}}
 
 
-def _expression(file: _ClaimFile, cells: Mapping[str, Cell | None]) -> Expression:
+def _expression(file: _ClaimFile, cells: Mapping[str, Cell | None] | None) -> Expression:
     node = file.holds
     if not isinstance(node.value, str):
         node.fail(f"must be an expression, as a - b > 0.5, not {described(node)}")
@@ -260,6 +270,8 @@ def _expression(file: _ClaimFile, cells: Mapping[str, Cell | None]) -> Expressio
         expression = parse(node.value)
     except ValueError as error:
         node.fail(str(error))
+    if cells is None:
+        return expression
     for name in expression.names:
         if name not in cells:
             near = did_you_mean(name, cells)

@@ -45,6 +45,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Div: lambda a, b: a / b,
 }
 _CONDITIONS = ("about", "within", "same", "increasing", "decreasing")
+FUNCTIONS = (*_CONDITIONS, *_NUMBERS)
 _COUNTS = {"abs": (1, 1), "percent": (2, 2), "about": (2, 2), "within": (3, 3), "mean": (1, None)}
 """Function -> the least and the largest number of its arguments; two or more for the others."""
 _COMPARISONS: dict[type[ast.cmpop], tuple[bool, bool]] = {
@@ -63,11 +64,16 @@ class Condition:
     number: ast.expr
     strict: bool
     kind: Kind
+    shown: ast.expr
+    """What readers see of it, which is `number` but for a constant: of `a - b > 0.5` and of `about(a - b, 1.2)` it is
+    a - b."""
+    names: tuple[str, ...]
+    """The cells in it, each once."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The cells in it, each once."""
-        return names_in(self.number)
+    def text(self) -> str:
+        """`shown`, as it is written."""
+        return ast.unparse(self.shown)
 
     def value(self, cells: Mapping[str, float]) -> float:
         """The number. Raises ZeroDivisionError."""
@@ -165,6 +171,8 @@ def parse(text: str) -> Expression:
     names = names_in(tree)
     if not names:
         raise ValueError("names no cell; name those that the sentence is about in `cells`")
+    if any(not condition.names for condition in conditions(formula)):
+        raise ValueError("compares constants with each other; remove that")
     sides = {ast.unparse(side): side for side in parser.sides if names_in(side)}
     return Expression(text, formula, names, tuple(sides.values()))
 
@@ -185,7 +193,7 @@ class _Parser:
             case ast.Call(func=ast.Name(id=name)) if name in _CONDITIONS:
                 return self._condition(name, self._arguments(name, node))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in _NUMBERS:
-            raise ValueError(unknown("function", node.func.id, [*_CONDITIONS, *_NUMBERS]))
+            raise ValueError(unknown("function", node.func.id, FUNCTIONS))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             raise ValueError("`not` is not known; turn the comparison round")
         raise ValueError(f"{self._shown(node)} is a number, not a statement; compare it with something")
@@ -199,7 +207,8 @@ class _Parser:
                 raise ValueError("only < <= > >= compare; for equal numbers write same(a, b) or about(a - b, 1.2)")
             left_is_larger, strict = _COMPARISONS[type(operator)]
             number = _minus(left, right) if left_is_larger else _minus(right, left)
-            found.append(_split(number, strict, "order"))
+            shown = left if _constant(right) is not None else right if _constant(left) is not None else number
+            found.append(_split(number, strict, "order", shown))
         return found[0] if len(found) == 1 else Joined(True, tuple(found))
 
     def _condition(self, name: str, arguments: Sequence[ast.expr]) -> Formula:
@@ -207,19 +216,20 @@ class _Parser:
             number, literal = arguments
             value, half = self._written(literal)
             self.sides.append(self._number(number))
-            return _both_sides(number, ast.Constant(value), ast.Constant(half), "about")
+            return _both_sides(number, ast.Constant(value), ast.Constant(half), number, "about")
         terms = [self._number(term) for term in arguments]
         if name == "within":
             self.sides += terms[:2]
-            return _both_sides(terms[0], terms[1], terms[2], "within")
+            return _both_sides(terms[0], terms[1], terms[2], _minus(terms[0], terms[1]), "within")
         self.sides += terms
         if name == "same":
             pairs = [(a, b) for i, a in enumerate(terms) for b in terms[i + 1 :]]
-            parts = [_split(_minus(*pair), False, "same") for a, b in pairs for pair in ((a, b), (b, a))]
+            parts = [_split(_minus(*pair), False, "same", _minus(a, b)) for a, b in pairs for pair in ((a, b), (b, a))]
         else:
             pairs = list(pairwise(terms))
             up = name == "increasing"
-            parts = [_split(_minus(b, a) if up else _minus(a, b), True, "order") for a, b in pairs]
+            numbers = [_minus(b, a) if up else _minus(a, b) for a, b in pairs]
+            parts = [_split(number, True, "order", number) for number in numbers]
         return parts[0] if len(parts) == 1 else Joined(True, tuple(parts))
 
     def _written(self, node: ast.expr) -> tuple[float, float]:
@@ -260,7 +270,7 @@ class _Parser:
                     self._number(argument)
                 return node
             case ast.Call(func=ast.Name(id=name)) if name not in _CONDITIONS:
-                raise ValueError(unknown("function", name, [*_CONDITIONS, *_NUMBERS]))
+                raise ValueError(unknown("function", name, FUNCTIONS))
         raise ValueError(f"{self._shown(node)} is no number; numbers are cells, constants, + - * / and {_LISTED}")
 
     def _shown(self, node: ast.expr) -> str:
@@ -289,24 +299,25 @@ def _plus(left: ast.expr, right: ast.expr) -> ast.expr:
     return ast.BinOp(left, ast.Add(), right)
 
 
-def _both_sides(number: ast.expr, centre: ast.expr, reach: ast.expr, kind: Kind) -> Formula:
+def _both_sides(number: ast.expr, centre: ast.expr, reach: ast.expr, shown: ast.expr, kind: Kind) -> Formula:
     """centre - reach <= number <= centre + reach."""
     above, below = _minus(number, centre), _minus(centre, number)
-    return Joined(True, tuple(_split(_plus(one, reach), False, kind) for one in (above, below)))
+    return Joined(True, tuple(_split(_plus(one, reach), False, kind, shown) for one in (above, below)))
 
 
-def _split(number: ast.expr, strict: bool, kind: Kind) -> Formula:
+def _split(number: ast.expr, strict: bool, kind: Kind, shown: ast.expr) -> Formula:
     """`number` > 0 without a max, min or abs that is only added or subtracted."""
     found = _extreme(number, positive=True)
     if found is None:
-        return Condition(number, strict, kind)
+        return Condition(number, strict, kind, shown, names_in(number))
     node, positive = found
     assert isinstance(node.func, ast.Name)
     options: Iterable[ast.expr] = node.args
     if node.func.id == "abs":  # the larger of x and -x
         options = (node.args[0], ast.UnaryOp(ast.USub(), node.args[0]))
     every = (node.func.id == "min") == positive
-    return Joined(every, tuple(_split(_replaced(number, node, option), strict, kind) for option in options))
+    parts = [(_replaced(number, node, option), _replaced(shown, node, option)) for option in options]
+    return Joined(every, tuple(_split(part, strict, kind, part_shown) for part, part_shown in parts))
 
 
 def _extreme(number: ast.expr, positive: bool) -> tuple[ast.Call, bool] | None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from functools import cache
 
 from vtbench.papers.claims.expression import Condition, Expression, Formula
 
@@ -46,14 +47,28 @@ def says_nothing(expression: Expression, ranges: Mapping[str, Range], seed: str)
     return f"is always {'true' if found.pop() else 'false'}, whatever the cells hold"
 
 
+@cache
 def is_ordering(condition: Condition) -> bool:
-    """Whether it only compares accuracies with each other: adding the same to all cells, or multiplying all by the same
+    """Whether it only says which numbers are larger: adding the same to all cells, or multiplying all by the same
     positive number, never changes it. Of `a - b > 0.5` and `a > 2 * b` that is not true."""
+    return _unchanged(condition, most_shift=25)
+
+
+@cache
+def only_ratios(condition: Condition) -> bool:
+    """Whether multiplying all cells by the same positive number never changes it: true of `a > 2 * b`, not of `a - b >
+    0.5`."""
+    return _unchanged(condition, most_shift=0)
+
+
+def _unchanged(condition: Condition, most_shift: float) -> bool:
+    """Seen from numbers that only just satisfy the condition, or only just do not."""
     draw = random.Random(0)
-    for _ in range(FILLINGS):
+    for _ in range(32):
         cells = {name: draw.uniform(20, 50) for name in condition.names}
-        factor, shift = draw.uniform(0.1, 1.5), draw.uniform(0, 25)
+        factor, shift = draw.uniform(0.1, 1.5), draw.uniform(0, most_shift)
         try:
+            _move_one(condition, cells, dict.fromkeys(cells, AMOUNT), draw, wanted=draw.random() < 0.5)
             before = condition.value(cells)
             after = condition.value({name: factor * value + shift for name, value in cells.items()})
         except ZeroDivisionError:
@@ -122,9 +137,7 @@ def _move_one(
     condition: Condition, cells: dict[str, float], ranges: Mapping[str, Range], draw: random.Random, *, wanted: bool
 ) -> None:
     """Move one cell of a condition, by Newton's method, to where its number is just above 0 or just below."""
-    name = draw.choice(condition.names) if condition.names else None
-    if name is None:
-        return
+    name = draw.choice(condition.names)
     target = 10 ** draw.uniform(-3, -1) * (1 if wanted else -1)
     if wanted and condition.kind != "order":  # the condition of the other side leaves little room, of `same` none
         target *= 0.0 if condition.kind == "same" else 0.01

@@ -6,10 +6,11 @@ such numbers; an order is of the numbers as they are printed.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 
 from vtbench.papers.claims.document import Claim
-from vtbench.papers.claims.expression import Condition, decide
+from vtbench.papers.claims.expression import Condition, decide, evaluate, names_in
 from vtbench.report.claims.finding import Finding, sides_of
 
 
@@ -31,17 +32,20 @@ def judge_printed(claim: Claim) -> Finding:
 
 def printed_holds(condition: Condition, values: Mapping[str, float], halves: Mapping[str, float]) -> bool:
     """A condition for numbers of which each may be off by half of its last digit. Raises ZeroDivisionError."""
-    return condition.holds(values) if condition.kind == "order" else highest(condition, values, halves) > 1e-9
+    if condition.kind == "order":
+        return condition.holds(values)
+    low = {name: values[name] - halves[name] for name in condition.names}
+    high = {name: values[name] + halves[name] for name in condition.names}
+    return extremes(condition.number, low, high)[1] > (1e-9 if any(halves.values()) else -1e-9)
 
 
-def highest(condition: Condition, values: Mapping[str, float], halves: Mapping[str, float]) -> float:
-    """The largest value that the number of a condition has where each cell may be off by its half. Exact where the
-    number rises or falls with a cell throughout, as all do that are made of + - * / within half a digit."""
-    best = dict(values)
-    for name in condition.names:
-        ends = {
-            end: condition.value({**values, name: end})
-            for end in (values[name] - halves[name], values[name] + halves[name])
-        }
-        best[name] = max(ends, key=lambda end: ends[end])
-    return condition.value(best)
+def extremes(number: ast.expr, low: Mapping[str, float], high: Mapping[str, float]) -> tuple[float, float]:
+    """The least and the largest value of a number where each of its cells lies between two ends. Exact where it only
+    rises or only falls with each cell in between, as what is made of + - * / does over half a digit."""
+    names = names_in(number)
+    middle = {name: (low[name] + high[name]) / 2 for name in names}
+    least, largest = {}, {}
+    for name in names:
+        by_value = [(evaluate(number, {**middle, name: end}), end) for end in (low[name], high[name])]
+        (_, least[name]), (_, largest[name]) = sorted(by_value)
+    return evaluate(number, least), evaluate(number, largest)
