@@ -1,4 +1,4 @@
-"""Computes the numbers of a page again, from the files of a store and of the specs, by what the page says of their origin.
+"""Computes the numbers of a page again, from files of a store and of the specs, by what it says of their origin.
 
 What is a plain fact of a file is read here anew with csv and yaml: printed cells, lines of results.csv, their means and
 spreads, counts of rows. Intervals, ranks and verdicts are the report's own functions, called with the inputs that the
@@ -21,18 +21,21 @@ import yaml
 
 from vtbench.metrics import METRICS
 from vtbench.papers import measurements, select
-from vtbench.papers.claims import load_claims
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.decisions import unsaid
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import network_of
 from vtbench.papers.spec.schema import Row
-from vtbench.report.claims.printed import judge_printed
+from vtbench.report.claims.finding import Finding, Judged
+from vtbench.report.claims.judge import judge_claims
 from vtbench.report.compare import Comparison
+from vtbench.report.page.claims import said_of
 from vtbench.report.ratios import Ratios
 from vtbench.report.report import compared
 from vtbench.report.sheets import accuracy_sheets, speed_sheets, summary
 from vtbench.report.statistics import TOLERANCE
+from vtbench.results.curves import read_curve
+from vtbench.results.scores import VideoScores, read_scores
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -104,7 +107,10 @@ def numbers_without_origin(page: Page) -> list[str]:
     for element in page.root.all():
         for text in (child for child in element.children if isinstance(child, str)):
             around = list(element.above())
-            if any(one.tag in ("style", "script", "code") or one.attributes.keys() & {"data-origin", "data-line"} for one in around):
+            if any(
+                one.tag in ("style", "script", "code") or one.attributes.keys() & {"data-origin", "data-line"}
+                for one in around
+            ):
                 continue
             if any(one.tag == "svg" for one in around) and element.tag == "text":
                 continue
@@ -437,7 +443,9 @@ class Origins:
         wanted = {"id": row, "scale": scale, "metric": metric, "device": device, "precision": precision}
         (found,) = select([row])
         current = network_of(found, scale)
-        lines = [line for line in self.speeds if wanted.items() <= line.items() and line["against"] == found.baseline_id]
+        lines = [
+            line for line in self.speeds if wanted.items() <= line.items() and line["against"] == found.baseline_id
+        ]
         return float([line for line in lines if current and line["network"] == current.key][-1][column])
 
     def of_printed_ratio(self, row: str, metric: str) -> float:
@@ -463,6 +471,39 @@ class Origins:
 
     def of_speed_note(self, table: str, scale: str, number: str, note: str) -> str:
         return self._speed_sheet(table, scale, number).notes[int(note)]
+
+    # -- single videos
+
+    @cached_property
+    def scores(self) -> dict[tuple[str, str, str], list[VideoScores]]:
+        """(row, scale, measurement) -> the scores of each seed that counts and has them."""
+        found: dict[tuple[str, str, str], list[VideoScores]] = {}
+        for scale, members in self.comparisons.items():
+            for record in (record for c in members for record in c.counted):
+                scores = read_scores(self.results, record)
+                if scores is not None:
+                    found.setdefault((record.id, scale, record.measurement), []).append(scores)
+        return found
+
+    def of_hits(self, row: str, scale: str, measurement: str, label: str, predicted: str) -> int:
+        pairs = [
+            (int(one.labels[n]), int(one.classes[n, 0]))
+            for one in self.scores[row, scale, measurement]
+            for n in range(len(one.video_ids))
+        ]
+        return pairs.count((int(label), int(predicted)))
+
+    def of_scored(self, row: str, scale: str, measurement: str) -> int:
+        return len(self.scores[row, scale, measurement])
+
+    def of_class(self, dataset: str, number: str) -> str:
+        path = ROOT / "data_manifests" / dataset / "classes.txt"
+        return path.read_text().splitlines()[int(number)] if path.is_file() else number
+
+    def of_curve_seeds(self, table: str, scale: str) -> str:
+        members = [c for c in self.comparisons[scale] if c.table == table]
+        records = [r for c in members for r in c.counted if read_curve(self.results, r) is not None]
+        return ", ".join(f"seed {seed}" for seed in sorted({r.seed for r in records}))
 
     # -- counts
 
@@ -504,13 +545,12 @@ class Origins:
 
     def of_costs(self, *verdicts: str) -> int:
         first = next(iter(self.comparisons.values()))
-        said = ["stale" if c.costs_stale else "yes" if x.agrees else "no" for c in first for x in c.counted_costs.values()]
+        said = [
+            "stale" if c.costs_stale else "yes" if x.agrees else "no" for c in first for x in c.counted_costs.values()
+        ]
         return sum(one in verdicts for one in said)
 
     # -- claims
-
-    def _claim(self, name: str) -> Any:
-        return next(claim for claim in load_claims(name.partition("/")[0]) if claim.id == name)
 
     @cached_property
     def claim_files(self) -> dict[str, dict[str, Any]]:
@@ -536,13 +576,17 @@ class Origins:
         page = f", page {source['page']}" if "page" in source else ""
         return ("section " if section[0].isdigit() else "") + section + page
 
-    def of_finding(self, name: str, of: str) -> str:
-        found = self.finding(name, of)
-        return "; ".join(filter(None, [found.values, found.why]))
+    @cached_property
+    def judged(self) -> dict[str, Judged]:
+        scales = dict.fromkeys([*self.comparisons, "paper"])
+        return {one.claim.id: one for one in judge_claims(list(self.papers), self.results, list(scales))}
 
-    def finding(self, name: str, of: str) -> Any:
-        assert of == "printed"
-        return judge_printed(self._claim(name))
+    def finding(self, name: str, of: str) -> Finding:
+        one = self.judged[name]
+        return one.printed if of == "printed" else one.measured[of]
+
+    def of_finding(self, name: str, of: str) -> str:
+        return said_of(self.finding(name, of))
 
     def of_claims(self, paper: str, of: str, verdict: str) -> int:
         names = [name for name in self.claim_files if name.startswith(f"{paper}/")]

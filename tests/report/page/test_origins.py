@@ -86,11 +86,16 @@ def test_points_stand_where_their_numbers_say(page: Page) -> None:
             (use,) = (child for child in element.all() if child.tag == "use")
             panel = id(element.parent)
             at = (element.attributes["data-x"], element.attributes["data-y"])
-            panels.setdefault(panel, []).append((*map(float, at), float(use.attributes["x"]), float(use.attributes["y"])))
+            panels.setdefault(panel, []).append(
+                (*map(float, at), float(use.attributes["x"]), float(use.attributes["y"]))
+            )
         for found in panels.values():
             x, y, across, down = np.array(found).T
             points += len(found)
-            for numbers, places in ((np.log(x) if drawing.attributes["data-across"] == "log" else x, across), (y, down)):
+            for numbers, places in (
+                (np.log(x) if drawing.attributes["data-across"] == "log" else x, across),
+                (y, down),
+            ):
                 if np.ptp(numbers) == 0:
                     continue
                 fit = np.polynomial.Polynomial.fit(numbers, places, 1)

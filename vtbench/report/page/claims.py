@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from vtbench.papers.claims import Claim, load_claims
-from vtbench.report.claims.finding import Finding
-from vtbench.report.claims.printed import judge_printed
+from vtbench.report.claims.finding import VERDICTS, Finding, Judged
 from vtbench.report.page.facts import Fact, call
+
+PRINTED = "printed"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one kind of numbers says of a claim. `of`: `printed`, or a scale, maybe with a task (`mini (events)`)."""
+    """What one kind of numbers says of a claim."""
 
     of: str
+    """`printed`, or a scale."""
+    task: str
+    """A further task of a small scale (`events`); empty for the main one."""
     verdict: str
     said: Fact
     """Values and, for what is not decided, why."""
@@ -47,42 +50,57 @@ class Share:
     """Of its claims, for the width of a bar."""
 
 
-def claims_of(papers: Sequence[str]) -> list[ClaimPart]:
-    """The claims of some papers, in the order of their files."""
-    return [_part(claim, {"printed": judge_printed(claim)}) for paper in papers for claim in load_claims(paper)]
+def claims_of(judged: Sequence[Judged], rows: Set[str]) -> list[ClaimPart]:
+    """The claims about any of the rows, in the order of their files."""
+    return [_part(one) for one in judged if rows & {row.id for row in one.claim.rows}]
 
 
-def _part(claim: Claim, findings: Mapping[str, Finding]) -> ClaimPart:
-    note = Fact(claim.note, call("claim_note", claim.id)) if claim.note else Fact("")
+def _part(judged: Judged) -> ClaimPart:
+    claim = judged.claim
+    findings = {PRINTED: judged.printed, **judged.measured}
     return ClaimPart(
         claim.id,
         claim.paper,
         Fact(claim.quote, call("quote", claim.id)),
         Fact(str(claim.source), call("said_at", claim.id)),
         Fact(claim.expression.text, call("holds", claim.id)),
-        note,
+        Fact(claim.note, call("claim_note", claim.id)) if claim.note else Fact(""),
         [row.id for row in claim.rows],
         [f"{claim.paper}/{table}" for table in claim.tables],
-        [Judgement(of, found.verdict, _said(claim, of, found)) for of, found in findings.items()],
+        [_judgement(claim.id, of, found) for of, found in findings.items()],
     )
 
 
-def _said(claim: Claim, of: str, found: Finding) -> Fact:
-    text = "; ".join(filter(None, [found.values, found.why]))
-    return Fact(text, call("finding", claim.id, of)) if text else Fact("")
+def _judgement(claim: str, of: str, found: Finding) -> Judgement:
+    scale, _, task = of.partition(" ")
+    said = said_of(found)
+    return Judgement(
+        scale, task.strip("()"), found.verdict, Fact(said, call("finding", claim, of)) if said else Fact("")
+    )
+
+
+def said_of(found: Finding) -> str:
+    """The numbers behind a verdict, and what has to be known of it; what is to be run is not said again and again."""
+    p = None if found.p_holm is None else f"p {found.p_holm:.2g}"
+    why = None if found.verdict == "not run" else found.why
+    return "; ".join(filter(None, [found.numbers or found.values, p, why]))
+
+
+def kinds_of(parts: Sequence[ClaimPart]) -> list[str]:
+    """By what claims were judged: printed numbers first, then each scale."""
+    return list(dict.fromkeys(one.of for part in parts for one in part.judgements))
 
 
 def shares(parts: Sequence[ClaimPart], of: str) -> list[Share]:
-    """How the claims of a paper fare against one kind of numbers, most frequent verdict first."""
-    found = Counter(one.verdict for part in parts for one in part.judgements if one.of == of)
+    """How the claims of a paper fare against printed numbers, or at a scale (by its main task)."""
+    found = Counter(one.verdict for part in parts for one in part.judgements if one.of == of and not one.task)
     every = sum(found.values())
-    order = ("supported", "contradicted", "inconclusive", "cannot be tested", "not run", "not printed")
     return [
         Share(
             verdict,
             Fact(str(found[verdict]), call("claims", parts[0].paper, of, verdict)),
             100 * found[verdict] / every,
         )
-        for verdict in order
+        for verdict in VERDICTS
         if found[verdict]
     ]

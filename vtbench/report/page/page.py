@@ -9,9 +9,11 @@ from pathlib import Path
 from vtbench.errors import ResultsError
 from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Row
+from vtbench.report.claims.judge import judge_claims
 from vtbench.report.compare import Comparison
 from vtbench.report.counted import recorded_costs
-from vtbench.report.page.claims import ClaimPart, claims_of, shares
+from vtbench.report.page.claims import claims_of, kinds_of, shares
+from vtbench.report.page.confusion import confusions
 from vtbench.report.page.facts import Fact, call
 from vtbench.report.page.figures import cost_figures, curve_figure, learning_figure, order_figure, published_figure
 from vtbench.report.page.overview import PaperPart, index_of, ledger_of, paper_part, scale_in_words, set_aside
@@ -38,14 +40,16 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
     names = list(dict.fromkeys(row.paper for row in rows))
     papers = [paper_part(name, comparisons, tables_of(load_paper(name), comparisons, ratios)) for name in names]
     shared = shared_rows([c for members in comparisons.values() for c in members])
-    claims = claims_of(names)
+    scales = [*comparisons, *(["paper"] if scale is None and "paper" not in comparisons else [])]  # costs are of it
+    judged = judge_claims(names, results, scales, known=comparisons)
+    claims = claims_of(judged, {row.id for row in rows})
     index = index_of(comparisons)
     ledger = ledger_of(next(iter(comparisons.values())))
     return _render(
         papers=papers,
         claims=claims,
         claims_at={
-            of: {name: shares([c for c in claims if c.paper == name], of) for name in names} for of in _kinds(claims)
+            of: {name: shares([c for c in claims if c.paper == name], of) for name in names} for of in kinds_of(claims)
         },
         index=index,
         ledger=ledger,
@@ -55,6 +59,7 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
         published=[f for p in papers if (f := published_figure(p.name, _of(p.name, comparisons.get("paper", ()))))],
         costs=cost_figures(rows, recorded_costs(results)),
         learning=_learning(comparisons, store),
+        confused={at: confusions(_with_lines(members), at, store) for at, members in comparisons.items()},
         set_aside=set_aside(records, comparisons),
         summaries={at: summary(members) for at, members in comparisons.items() if members},
         scales={at: scale_in_words(at) for at in comparisons},
@@ -80,11 +85,6 @@ def write_page(rows: Sequence[Row], results: Path, file: Path, scale: Scale | No
 
 def _tables(papers: Sequence[PaperPart]) -> list[str]:
     return [table.id for paper in papers for table in paper.tables]
-
-
-def _kinds(claims: Sequence[ClaimPart]) -> list[str]:
-    """What claims were judged by: printed numbers first, then each scale."""
-    return list(dict.fromkeys(one.of for claim in claims for one in claim.judgements))
 
 
 def _of(paper: str, members: Sequence[Comparison]) -> list[Comparison]:
@@ -114,6 +114,10 @@ def _learning(comparisons: Mapping[Scale, Sequence[Comparison]], store: Store) -
             if figure is not None:
                 made.setdefault(table, []).append(figure)
     return made
+
+
+def _with_lines(members: Sequence[Comparison]) -> list[Row]:
+    return [c.row for c in members if c.counted and c.row.variant is None]
 
 
 def _seed_curves(comparison: Comparison, results: Path) -> list[SeedCurve]:

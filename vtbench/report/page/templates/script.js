@@ -67,7 +67,7 @@
       const asked = form.dataset.of === "index" ? search.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
       let shown = 0;
       for (const row of rows) {
-        const fits = filters.every((f) => !f.value || row.dataset[f.name] === f.value || row.dataset[f.name].split(" ").includes(f.value))
+        const fits = filters.every((f) => !f.value || row.dataset[f.name].split("|").includes(f.value))
           && asked.every((word) => words.get(row).includes(word));
         row.hidden = !fits;
         shown += fits;
