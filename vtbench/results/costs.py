@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from vtbench.fields import key
@@ -77,8 +78,8 @@ class CostBook:
     def read(cls, *folders: Path) -> CostBook:
         """The book of some results folders; one without a cost.csv says nothing. Raises ResultsError for a file that is
         not in order."""
-        distinct = dict.fromkeys(folder.resolve() for folder in folders)
-        return cls([record for folder in distinct for record in CostStore(folder).read()])
+        files = [CostStore(folder).path for folder in dict.fromkeys(folder.resolve() for folder in folders)]
+        return _book(tuple((file.parent, _stamp(file)) for file in files))
 
     def find(self, arguments: str) -> Cost | None:
         """What the network with this hash costs; None if it was not counted."""
@@ -91,3 +92,17 @@ class CostBook:
     def is_stale(self, row: str, scale: Scale, arguments: str) -> bool:
         """Whether a row was counted at a scale with another network than it has now."""
         return arguments not in self._costs and bool(self._keys.get((row, scale)))
+
+
+@lru_cache(maxsize=4)
+def _book(folders: tuple[tuple[Path, tuple[int, ...]], ...]) -> CostBook:
+    """The book of folders whose files were last changed then: a report asks for it more than once."""
+    return CostBook([record for folder, _ in folders for record in CostStore(folder).read()])
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    try:
+        stat = file.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns

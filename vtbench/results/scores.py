@@ -73,6 +73,12 @@ def read_scores(results: Path, record: Record, average: str | None = None) -> Vi
     return found if found is not None else _from_export(results, record)
 
 
+def may_have_scores(results: Path, record: Record) -> bool:
+    """Whether the store has a file or a folder of this evaluation; quick, without a look into it."""
+    key = record.evaluation_key
+    return exported_file(results, key).is_file() or folders.evaluation_folder(results, key).is_dir()
+
+
 # ---- the run folder --------------------------------------------------------------------------------------------------
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from vtbench.papers.spec.schema import Row
+from vtbench.report.compare import Comparison
 from vtbench.report.page.facts import Fact, call, label_of
 from vtbench.report.predictions.classes import Confusion, confused
-from vtbench.report.predictions.tested import tested
-from vtbench.results.store import Store
-from vtbench.scales import Scale
+from vtbench.report.predictions.tested import tested_lines
+from vtbench.results.scores import may_have_scores
 
 FEW = 12
 """Classes up to which all of them are shown against each other."""
@@ -51,13 +51,14 @@ class ConfusionPart:
     pairs: list[Pair]
 
 
-def confusions(rows: Sequence[Row], scale: Scale, store: Store) -> dict[str, list[ConfusionPart]]:
-    """Table -> the measurements of its rows that have scores. Raises ResultsError."""
+def confusions(comparisons: Sequence[Comparison], results: Path) -> dict[str, list[ConfusionPart]]:
+    """Table -> the measurements of its rows that have scores."""
     found: dict[str, list[ConfusionPart]] = {}
-    for one in tested(rows, scale, store):
-        if one.scored:
-            found.setdefault(f"{one.row.paper}/{one.row.table}", []).append(_part(confused(one)))
-    return found
+    for comparison in comparisons:
+        if comparison.row.variant is None and any(may_have_scores(results, r) for r in comparison.counted):
+            lines = tested_lines(comparison.row, comparison.scale, comparison.counted, results)
+            found.setdefault(comparison.table, []).extend(_part(confused(one)) for one in lines if one.scored)
+    return {table: parts for table, parts in found.items() if parts}
 
 
 def _part(confusion: Confusion) -> ConfusionPart:

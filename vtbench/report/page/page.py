@@ -59,7 +59,7 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
         published=[f for p in papers if (f := published_figure(p.name, _of(p.name, comparisons.get("paper", ()))))],
         costs=cost_figures(rows, recorded_costs(results)),
         learning=_learning(comparisons, store),
-        confused={at: confusions(_with_lines(members), at, store) for at, members in comparisons.items()},
+        confused={at: confusions(members, results) for at, members in comparisons.items()},
         set_aside=set_aside(records, comparisons),
         summaries={at: summary(members) for at, members in comparisons.items() if members},
         scales={at: scale_in_words(at) for at in comparisons},
@@ -114,10 +114,6 @@ def _learning(comparisons: Mapping[Scale, Sequence[Comparison]], store: Store) -
             if figure is not None:
                 made.setdefault(table, []).append(figure)
     return made
-
-
-def _with_lines(members: Sequence[Comparison]) -> list[Row]:
-    return [c.row for c in members if c.counted and c.row.variant is None]
 
 
 def _seed_curves(comparison: Comparison, results: Path) -> list[SeedCurve]:
