@@ -21,9 +21,9 @@ IN_GIT = ("results.csv", "speed.csv", "cost.csv", "scores", "curves")
 
 HEADING = """# Report
 
-Every printed table beside what was measured, as `vtbench report --format md` writes it. [report.html](report.html) has the
-same with figures, claims and the provenance of each number. [README.md](README.md) says how to read both. `make report`
-makes them.
+Every printed table beside what was measured, as `vtbench report --format md` writes it. [report.html](report.html) has
+the same with figures, claims and the provenance of each number. [README.md](README.md) says how to read both. `make
+report` makes them.
 """
 
 

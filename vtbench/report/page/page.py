@@ -17,7 +17,7 @@ from vtbench.report.page.confusion import confusions
 from vtbench.report.page.facts import Fact, call
 from vtbench.report.page.figures import cost_figures, curve_figure, learning_figure, order_figure, published_figure
 from vtbench.report.page.overview import PaperPart, index_of, ledger_of, paper_part, scale_in_words, set_aside
-from vtbench.report.page.svg import Figure
+from vtbench.report.page.svg import Figure, settings
 from vtbench.report.page.tables import RECORD_COLUMNS, shared_rows, tables_of
 from vtbench.report.predictions.curves import SeedCurve
 from vtbench.report.report import compared
@@ -35,8 +35,7 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
     The same rows and results give the same bytes. Raises ResultsError when a file of the store is not in order.
     """
     comparisons, ratios = compared(rows, results, scale)
-    store = Store(results)
-    records = list(store.read())
+    records = Store(results).read()
     names = list(dict.fromkeys(row.paper for row in rows))
     papers = [paper_part(name, comparisons, tables_of(load_paper(name), comparisons, ratios)) for name in names]
     shared = shared_rows([c for members in comparisons.values() for c in members])
@@ -45,7 +44,16 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
     claims = claims_of(judged, {row.id for row in rows})
     index = index_of(comparisons)
     ledger = ledger_of(next(iter(comparisons.values())))
+    with settings():
+        drawings = {
+            "order": {name: _orders(name, comparisons) for name in _tables(papers)},
+            "curves": {name: figure for name in _tables(papers) if (figure := _curve(name, comparisons))},
+            "published": [f for n in names if (f := published_figure(n, _of(n, comparisons.get("paper", ()))))],
+            "costs": cost_figures(rows, recorded_costs(results)),
+            "learning": _learning(comparisons, results),
+        }
     return _render(
+        **drawings,
         papers=papers,
         claims=claims,
         claims_at={
@@ -54,11 +62,6 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
         index=index,
         ledger=ledger,
         shared=shared,
-        order={name: _orders(name, comparisons) for name in _tables(papers)},
-        curves={name: figure for name in _tables(papers) if (figure := _curve(name, comparisons))},
-        published=[f for p in papers if (f := published_figure(p.name, _of(p.name, comparisons.get("paper", ()))))],
-        costs=cost_figures(rows, recorded_costs(results)),
-        learning=_learning(comparisons, store),
         confused={at: confusions(members, results) for at, members in comparisons.items()},
         set_aside=set_aside(records, comparisons),
         summaries={at: summary(members) for at, members in comparisons.items() if members},
@@ -102,7 +105,7 @@ def _curve(name: str, comparisons: Mapping[Scale, Sequence[Comparison]]) -> Figu
     return curve_figure(table, name, {at: [c for c in cs if c.table == name] for at, cs in comparisons.items()})
 
 
-def _learning(comparisons: Mapping[Scale, Sequence[Comparison]], store: Store) -> dict[str, list[Figure]]:
+def _learning(comparisons: Mapping[Scale, Sequence[Comparison]], results: Path) -> dict[str, list[Figure]]:
     made: dict[str, list[Figure]] = {}
     for scale, members in comparisons.items():
         by_table: dict[str, list[Comparison]] = {}
@@ -110,7 +113,7 @@ def _learning(comparisons: Mapping[Scale, Sequence[Comparison]], store: Store) -
             if comparison.counted and comparison.row.variant is None:
                 by_table.setdefault(comparison.table, []).append(comparison)
         for table, of_table in by_table.items():
-            figure = learning_figure(table, scale, [(c.row, _seed_curves(c, store.folder)) for c in of_table])
+            figure = learning_figure(table, scale, [(c.row, _seed_curves(c, results)) for c in of_table])
             if figure is not None:
                 made.setdefault(table, []).append(figure)
     return made

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,17 @@ RC: dict[Any, Any] = {
 }
 
 
+@contextmanager
+def settings() -> Iterator[None]:
+    """matplotlib's own defaults with those above, whatever its user has set; around all drawing."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC)
+        yield
+
+
 @dataclass(frozen=True)
 class Point:
     """What a marker of a drawing stands for. `x` and `y`: the numbers that it is drawn at, each with its origin."""
@@ -70,16 +82,14 @@ class Figure:
 
 
 class Drawing:
-    """One matplotlib figure of `width` x `height` CSS pixels, with points that can be named."""
+    """One matplotlib figure of `width` x `height` CSS pixels, with points that can be named. Made within `settings`."""
 
     def __init__(self, name: str, width: int, height: int, *, rows: int = 1, columns: int = 1) -> None:
-        import matplotlib
         from matplotlib.figure import Figure as Canvas
 
         self.name, self.points = name, dict[str, Point]()
-        with matplotlib.rc_context(RC):
-            self.figure = Canvas(figsize=(width / 72, height / 72))
-            self.axes: list[Any] = list(self.figure.subplots(rows, columns, squeeze=False).flat)
+        self.figure = Canvas(figsize=(width / 72, height / 72))
+        self.axes: list[Any] = list(self.figure.subplots(rows, columns, squeeze=False).flat)
 
     def point(self, point: Point, at: tuple[float, float], axes: int = 0, **marker: Any) -> None:
         """A marker that says what it is and leads to its row."""
@@ -89,12 +99,9 @@ class Drawing:
 
     def svg(self, label: str, across: str = "linear") -> str:
         """The drawing as an element of a page; `label` names it for a screen reader, `across` is the scale of x."""
-        import matplotlib
-
         out = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        with matplotlib.rc_context(RC):
-            self.figure.savefig(out, format="svg", metadata=nothing, transparent=True)
+        self.figure.savefig(out, format="svg", metadata=nothing, transparent=True)
         return _inline(out.getvalue(), self.name, label, across, self.points)
 
 
@@ -136,7 +143,8 @@ def _inline(text: str, name: str, label: str, across: str, points: dict[str, Poi
 
 def _restyled(style: str) -> str:
     style = re.sub(r"#0\d0\d0\d", lambda found: _STAND_INS.get(found[0], found[0]), style)
-    return re.sub(r"font: (?:bold )?([\d.]+)px [^;]*", lambda found: f"font-size: {found[1]}px", style)
+    style = re.sub(r"font: (?:bold )?([\d.]+)px [^;]*", lambda found: f"font-size: {found[1]}px", style)
+    return re.sub(r"font-family: [^;]*(; )?", "", style)
 
 
 def _name_point(element: ET.Element, point: Point) -> None:

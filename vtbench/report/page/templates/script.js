@@ -62,7 +62,8 @@
   const search = one("#search");
   const lists = all(".filters").map((form) => {
     const rows = all(`#${form.dataset.of} tbody tr`), filters = all("select", form), said = form.querySelector("output");
-    const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+    const inWords = (row) => [...row.cells].filter((cell) => !cell.classList.contains("num")).map((cell) => cell.textContent);
+    const words = new Map(rows.map((row) => [row, inWords(row).join(" ").toLowerCase()]));
     const show = () => {
       const asked = form.dataset.of === "index" ? search.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
       let shown = 0;
