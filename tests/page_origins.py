@@ -58,6 +58,12 @@ class Element:
     def text(self) -> str:
         return "".join(child if isinstance(child, str) else child.text for child in self.children)
 
+    @property
+    def words(self) -> str:
+        """Its text, with one blank between the texts of its parts."""
+        parts = (child if isinstance(child, str) else child.words for child in self.children)
+        return " ".join(" ".join(parts).split())
+
     def above(self) -> Iterator[Element]:
         """Itself and everything that it stands in."""
         found: Element | None = self
@@ -136,8 +142,10 @@ class Origins:
     """What the origins of a page of a store stand for. A number has to be that of the text in the digits shown; a text
     has to be the same."""
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: Path, *selectors: str) -> None:
+        """`selectors`: of the rows on the page; none for all."""
         self.results = results
+        self.selected = select(selectors)
 
     def wrong(self, text: str, origin: str) -> str | None:
         """What is wrong with a text of this origin; None for nothing."""
@@ -164,7 +172,7 @@ class Origins:
 
     def value(self, name: str, arguments: Sequence[str]) -> float | str:
         function: Callable[..., float | str] = getattr(self, f"of_{name}")
-        return function(*arguments)
+        return function(*([] if list(arguments) == [""] else arguments))
 
     # -- specs
 
@@ -256,8 +264,9 @@ class Origins:
 
     @cached_property
     def by_key(self) -> dict[tuple[str, str], dict[str, str]]:
-        """(row, evaluation key) -> the newest line."""
-        return {(line["id"], line["evaluation_key"]): line for line in self.lines}
+        """(row, evaluation key) -> the newest line that is of no variant."""
+        own = (line for line in self.lines if not line.get("variant"))
+        return {(line["id"], line["evaluation_key"]): line for line in own}
 
     def measured(self, row: str, metric: str, key: str) -> float:
         line = self.by_key[row, key]
@@ -296,7 +305,7 @@ class Origins:
 
     @cached_property
     def _compared(self) -> tuple[dict[str, list[Comparison]], dict[str, list[Ratios]]]:
-        return compared(select([]), self.results)
+        return compared(self.selected, self.results)
 
     @property
     def comparisons(self) -> dict[str, list[Comparison]]:
@@ -419,7 +428,7 @@ class Origins:
     def points(self, dataset: str) -> set[tuple[str, str]]:
         """(network, printed cell) of the rows that a data set's drawing is of."""
         found = set()
-        for row in select([]):
+        for row in self.selected:
             if row.status != "runnable" or not row.own or (network := network_of(row, "paper")) is None:
                 continue
             if not any(arguments == network.key and line["macs"] for (arguments, _), line in self.costs.items()):
@@ -508,13 +517,13 @@ class Origins:
     # -- counts
 
     def _rows(self, paper: str = "") -> list[Row]:
-        return [row for row in select([]) if row.paper == (paper or row.paper)]
+        return [row for row in self.selected if row.paper == (paper or row.paper)]
 
     def of_rows(self, paper: str = "") -> int:
-        return sum(row.startswith(f"{paper}/") or not paper for row in self.rows)
+        return len(self._rows(paper))
 
     def of_own_rows(self, paper: str) -> int:
-        return sum(row.startswith(f"{paper}/") and not found.get("quoted") for row, found in self.rows.items())
+        return sum(not self.rows[row.id].get("quoted") for row in self._rows(paper))
 
     def of_runnable_rows(self, paper: str) -> int:
         return sum(row.status == "runnable" for row in self._rows(paper))
@@ -579,7 +588,8 @@ class Origins:
     @cached_property
     def judged(self) -> dict[str, Judged]:
         scales = dict.fromkeys([*self.comparisons, "paper"])
-        return {one.claim.id: one for one in judge_claims(list(self.papers), self.results, list(scales))}
+        papers = list(dict.fromkeys(row.paper for row in self.selected))
+        return {one.claim.id: one for one in judge_claims(papers, self.results, list(scales))}
 
     def finding(self, name: str, of: str) -> Finding:
         one = self.judged[name]
@@ -589,5 +599,7 @@ class Origins:
         return said_of(self.finding(name, of))
 
     def of_claims(self, paper: str, of: str, verdict: str) -> int:
-        names = [name for name in self.claim_files if name.startswith(f"{paper}/")]
+        on_page = {row.id for row in self.selected}
+        names = [one.claim.id for one in self.judged.values() if one.claim.paper == paper]
+        names = [name for name in names if on_page & {row.id for row in self.judged[name].claim.rows}]
         return sum(self.finding(name, of).verdict == verdict for name in names)

@@ -1,0 +1,202 @@
+"""Pages of stores that the tests make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from page_origins import Element, Origins, Page, numbers_without_origin
+from records import record_of
+
+from vtbench.papers import measurements, select
+from vtbench.report.page.page import page
+from vtbench.results.store import Store
+
+Measure = Callable[..., None]
+KV, VIT = "msca/table2:msca-kv", "msca/table2:vit"
+
+
+def made(store: Store, *selectors: str, scale: str | None = None) -> Page:
+    return Page(page(select(selectors), store.folder, scale))
+
+
+def of_id(found: Page, name: str) -> Element:
+    (element,) = (one for one in found.root.all() if one.attributes.get("id") == name)
+    return element
+
+
+def words(found: Page, name: str) -> str:
+    return of_id(found, name).words
+
+
+def wrong_numbers(found: Page, store: Store, *selectors: str) -> list[str]:
+    origins = Origins(store.folder, *selectors)
+    wrong = []
+    for element in found.root.all():
+        if "data-origin" in element.attributes:
+            text = element.text
+            if "data-label" in element.attributes:
+                (title,) = (child for child in element.all() if child.tag == "title")
+                text = title.text.removeprefix(f"{element.attributes['data-label']}: ")
+            wrong.append(origins.wrong(text, element.attributes["data-origin"]))
+    return [one for one in wrong if one]
+
+
+def test_an_empty_store_is_said_and_print_is_shown(store: Store) -> None:
+    found = made(store, "msca")
+    assert "Nothing was measured yet" in words(found, "empty")
+    assert words(found, KV).endswith("76.47 92.88 not run")
+    assert numbers_without_origin(found) == [] and wrong_numbers(found, store, "msca") == []
+    assert not any("measured-" in element.attributes.get("id", "") for element in found.root.all())
+
+
+def test_paper_scale_has_verdicts_deltas_and_a_drawing_with_the_print(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4, 76.5, 76.6, top5=92.5)
+    measure(VIT, "paper", 70.0, 70.1, train_videos=239_000, train_missing=7_000)
+    found = made(store, "msca/table2")
+    assert words(found, KV).endswith("3 +0.82 +6.5 [+6.2, +6.7] unpaired 8 +0.03 -0.38 within")
+    assert words(found, VIT).endswith("outside (97 %)")
+    (drawing,) = (e for e in found.root.all() if e.attributes.get("aria-label") == "Printed and measured top-1 of msca")
+    assert [one.attributes["data-x"] for one in drawing.all() if "data-x" in one.attributes] == ["75.65", "76.47"]
+    assert "1 within" in words(found, "overview") and "1 outside" in words(found, "overview")
+    assert numbers_without_origin(found) == [] and wrong_numbers(found, store, "msca/table2") == []
+
+
+def test_numbers_of_a_small_scale_share_no_axis_with_printed_ones(store: Store, measure: Measure) -> None:
+    for row, value in (
+        ("vit", 25.0),
+        ("msca-kv-2", 99.0),
+        ("msca-kv-4", 98.0),
+        ("msca-kv-6", 97.0),
+        ("msca-kv-8", 60.0),
+    ):
+        measure(f"msca/table1:{row}", "mini", value)
+    found = made(store, "msca/table1")
+    assert "orders only" in words(found, "overview")
+    drawings = [element for element in found.root.all() if element.tag == "svg"]
+    assert {drawing.attributes["aria-label"] for drawing in drawings} >= {
+        "Order of the rows of msca/table1",
+        "Top-1 of msca/table1 over heads",
+    }
+    for drawing in drawings:
+        by_panel: dict[int, set[str]] = {}
+        for element in drawing.all():
+            if "data-y" in element.attributes and "mean(" in element.attributes["data-origin"]:
+                by_panel.setdefault(id(element.parent), set()).add("measured")
+            elif "data-y" in element.attributes and "spec(" in element.attributes["data-origin"]:
+                by_panel.setdefault(id(element.parent), set()).add("printed")
+        assert all(len(kinds) == 1 for kinds in by_panel.values())
+    assert wrong_numbers(found, store, "msca/table1") == []
+
+
+def test_scales_stand_in_tables_of_their_own(store: Store, measure: Measure) -> None:
+    measure(KV, "mini", 90.0, 92.0)
+    measure(KV, "paper", 76.4)
+    found = made(store, "msca/table2")
+    both = words(found, KV), words(found, f"{KV}@paper")
+    assert "91.00 ± 1.41" in both[0] and "76.40" in both[1]
+    assert "NOT COMPARABLE" in words(found, "msca/table2") and wrong_numbers(found, store, "msca/table2") == []
+    alone = made(store, "msca/table2", scale="paper")
+    assert "91.00" not in alone.root.text and "76.40" in words(alone, KV)
+
+
+def test_lines_that_count_nowhere_are_said(store: Store, measure: Measure) -> None:
+    measure(KV, "mini", 90.0, 91.0)
+    measure(KV, "mini", 92.0, data_fingerprint="c0de")  # seed 0 again, on another copy of the videos
+    measure(VIT, "mini", 25.0, evaluation_key="old")
+    (row,) = select([KV])
+    (wanted,) = measurements(row, "mini", 0)
+    store.append(record_of(wanted, 50.0, id="msca/table2:gone"))
+    store.append(record_of(wanted, 60.0, variant="train.lr=1.0"))
+    found = made(store, "msca/table2")
+    said = words(found, "set-aside")
+    assert "1 of rows that no spec has" in said and "msca/table2:gone" in said
+    assert f"1 of an older spec: run the rows again: {VIT}" in said
+    assert (
+        f"1 of another copy of the test videos than the newest: not the same test, so no mean is over both: {KV}"
+        in said
+    )
+    assert "1 of rows with --variant or --set" in said
+    assert "92.00" in words(found, KV) and "±" not in words(found, KV)
+    assert "stale" in words(found, VIT)
+    assert "not counted" in words(found, f"{VIT}/provenance")
+    assert numbers_without_origin(found) == [] and wrong_numbers(found, store, "msca/table2") == []
+
+
+def test_a_broken_store_is_an_error_with_its_line(store: Store, measure: Measure) -> None:
+    from vtbench.errors import ResultsError
+
+    measure(KV, "mini", 90.0)
+    store.path.write_text(store.path.read_text().replace(",90.0,", ",nine,"))
+    with pytest.raises(ResultsError, match=r"results\.csv:2"):
+        made(store, "msca/table2")
+
+
+def test_words_of_a_spec_cannot_break_the_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    rows = [dataclasses.replace(row, label="<script>alert(1)</script> & \"'") for row in select(["msca/table2"])]
+    found = Page(page(rows, store.folder))
+    assert sum(element.tag == "script" for element in found.root.all()) == 1
+    assert "<script>alert(1)</script> & \"'" in of_id(found, KV).text
+
+
+def test_the_same_store_gives_the_same_bytes(store: Store, measure: Measure) -> None:
+    import matplotlib
+
+    for row in ("vit", "msca-kv-2", "msca-kv-4"):
+        measure(f"msca/table1:{row}", "mini", 50.0 + len(row))
+    once = page(select(["msca/table1"]), store.folder)
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "svg.hashsalt": None}):
+        assert page(select(["msca/table1"]), store.folder) == once
+
+
+def test_learning_curves_and_confusion_come_from_run_folders(store: Store, run_folders: Callable[[str], None]) -> None:
+    run_folders(KV)
+    found = made(store, "msca/table2")
+    labels = {element.attributes.get("aria-label") for element in found.root.all()}
+    assert "Learning curves of msca/table2 at mini scale" in labels and f"confusion of {KV} main" in labels
+    assert numbers_without_origin(found) == [] and wrong_numbers(found, store, "msca/table2") == []
+
+
+@pytest.fixture
+def run_folders(store: Store) -> Callable[[str], None]:
+    """run_folders("msca/table2:vit"): a training and a test of two seeds at mini scale, with their lines."""
+    import json
+
+    import numpy as np
+
+    def make(row_id: str) -> None:
+        (row,) = select([row_id])
+        for seed in (0, 1):
+            (wanted,) = measurements(row, "mini", seed)
+            record = record_of(wanted, 50.0, videos_expected=8, videos_decoded=8, weights_sha256=f"beef{seed}")
+            store.append(record)
+            runs = store.folder / "runs"
+            done: dict[str, Any] = {"weights_sha256": record.weights_sha256, "finished_at": record.finished_at}
+            train = runs / f"train-{record.training_key}"
+            train.mkdir(parents=True)
+            (train / "metrics.csv").write_text("epoch,train_loss,train_top1\n1,1.2,40.0\n2,0.8,71.5\n")
+            (train / "done.json").write_text(json.dumps(done))
+            test = runs / f"eval-{record.evaluation_key}"
+            test.mkdir()
+            (test / "done.json").write_text(json.dumps(done))
+            (test / "config.json").write_text(json.dumps({"eval": {"average": "logits"}}))
+            labels = np.arange(8) % 4
+            scores = np.eye(4)[[0, 1, 2, 3, 1, 1, 3, 0]]
+            ids = np.array([f"v{n}" for n in range(8)])
+            np.savez(
+                test / "scores.npz", video_ids=ids, labels=labels, video=np.arange(8), view=np.zeros(8), scores=scores
+            )
+
+    return make
+
+
+def test_a_file_that_cannot_be_written_is_one_line(store: Store, tmp_path: Path) -> None:
+    from vtbench.errors import ResultsError
+    from vtbench.report.page.page import write_page
+
+    with pytest.raises(ResultsError, match="No such file or directory; name another file with --html"):
+        write_page(select(["msca/table2"]), store.folder, tmp_path / "missing" / "page.html")
