@@ -18,7 +18,7 @@ from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import network_of
 from vtbench.report.claims.finding import NotRun, Untestable
 from vtbench.report.claims.printed import extremes, printed_holds
-from vtbench.report.claims.statistics import Tested, certain
+from vtbench.report.claims.statistics import Outcome, certain
 from vtbench.report.counted import agrees, is_stale
 from vtbench.report.ratios import Ratios
 from vtbench.results.costs import Cost, CostBook
@@ -40,19 +40,19 @@ class Amounts:
     printed: tuple[str, ...] = ()
     """The cells of rows that are never run, whose printed numbers stand in."""
 
-    def test(self, condition: Condition) -> Tested:
+    def test(self, condition: Condition) -> Outcome:
         """One condition of counts."""
         halves = {name: self.high[name] - self.values[name] for name in condition.names}
         holds = printed_holds(condition, self.values, halves)
         return certain(condition.text, evaluate(condition.shown, self.values), holds)
 
-    def test_ratio(self, condition: Condition) -> Tested:
+    def test_ratio(self, condition: Condition) -> Outcome:
         """One condition of ratios, by their quartiles."""
         low, high = extremes(condition.number, self.low, self.high)
         holds = low > 0 or (low == 0 and not condition.strict)
         fails = high < 0 or (high == 0 and condition.strict)
         shown, quartiles = evaluate(condition.shown, self.values), extremes(condition.shown, self.low, self.high)
-        return Tested(condition.text, shown, quartiles, 0.0 if holds else 1.0, 0.0 if fails else 1.0)
+        return Outcome(condition.text, shown, quartiles, 0.0 if holds else 1.0, 0.0 if fails else 1.0)
 
 
 def counted(cells: Mapping[str, Cell], book: CostBook) -> Amounts:

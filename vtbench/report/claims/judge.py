@@ -16,11 +16,11 @@ from vtbench.papers.claims import Cell, Claim, load_claims
 from vtbench.papers.claims.expression import Condition, conditions
 from vtbench.papers.claims.fillings import is_ordering
 from vtbench.papers.spec.schema import Row
-from vtbench.report.claims.accuracy import Sample, Tester, Videos, further_tasks, parts_of
+from vtbench.report.claims.accuracy import Accuracies, Sample, Videos, further_tasks, parts_of
 from vtbench.report.claims.amounts import Amounts, Place, counted, measured_ratios, places_of, refuse_absolute
 from vtbench.report.claims.finding import DECIDED, Finding, Judged, NotRun, Untestable, Verdict, sides_of
 from vtbench.report.claims.printed import judge_printed
-from vtbench.report.claims.statistics import ALPHA, Tested, holm, joined
+from vtbench.report.claims.statistics import ALPHA, Outcome, holm, joined
 from vtbench.report.compare import Comparison, compare_rows
 from vtbench.report.counted import METRICS as COSTS
 from vtbench.report.counted import recorded_costs
@@ -238,12 +238,12 @@ def _judge(
     _refuse_missing(samples, scale, task, evidence)
     _refuse_unlike(samples, scale, task, kinds.conditions["accuracy"], evidence)
     partial, remarks = _remarks(samples, scale, evidence)
-    tester = Tester(samples, evidence.videos, evidence.tolerance)
+    accuracies = Accuracies(samples, evidence.videos, evidence.tolerance)
 
-    def test(condition: Condition) -> Tested:
+    def test(condition: Condition) -> Outcome:
         metric = claim.cells[condition.names[0]].metric
         if metric not in amounts:
-            return tester.test(condition)
+            return accuracies.test(condition)
         return amounts[metric].test_ratio(condition) if kind_of(metric) == "speed" else amounts[metric].test(condition)
 
     holds, fails, decisive = joined(claim.expression.formula, test)
@@ -256,14 +256,14 @@ def _judge(
     verdict: Verdict = "supported" if holds < fails else "contradicted" if fails < holds else "inconclusive"
     return Finding(
         "inconclusive" if partial else verdict,
-        "; ".join(dict.fromkeys([*partial, *remarks, *tester.remarks])) or None,
+        "; ".join(dict.fromkeys([*partial, *remarks, *accuracies.remarks])) or None,
         sides_of(claim, values, decimals),
         decisive.what,
         decisive.value,
         decisive.interval,
         min(1.0, 2 * min(holds, fails)) if samples and not partial else None,
         None,
-        "; ".join(dict.fromkeys([*tester.methods, *(one.method for one in amounts.values())])) or None,
+        "; ".join(dict.fromkeys([*accuracies.methods, *(one.method for one in amounts.values())])) or None,
         tuple(sorted(frozenset[str]().union(*(sample.keys for sample in samples.values())))),
     )
 

@@ -13,6 +13,8 @@ from vtbench.report.claims.finding import DECIDED, VERDICTS, Finding, Judged
 from vtbench.scales import SCALES, Scale, smallest_first
 
 STYLES = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
+BETWEEN = 3
+"""Blanks between two columns."""
 NARROW = 28
 """Columns for quotes below which verdicts stand without numbers."""
 
@@ -101,12 +103,12 @@ def draw(judged: Sequence[Judged], scale: Scale | None, width: int | None, colou
         lines = [[text.replace(": ", "\n", 1) for text in texts] for texts in cells]
         name_width = max(len(one.claim.name) for one in members)
         widths = _widths(headings[2:], lines)
-        left = (width or 10_000) - name_width - sum(widths) - 2 * len(headings) + 2
+        left = (width or 10_000) - name_width - sum(widths) - BETWEEN * (len(headings) - 1)
         if left < NARROW:
             lines = [[text.partition("\n")[0] for text in texts] for texts in lines]
             widths = _widths(headings[2:], lines)
             name_width = min(name_width, 24)
-            left = max(16, (width or 10_000) - name_width - sum(widths) - 2 * len(headings) + 2)
+            left = max(16, (width or 10_000) - name_width - sum(widths) - BETWEEN * (len(headings) - 1))
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         table.add_column(headings[0], overflow="fold", max_width=name_width)
         table.add_column(headings[1], overflow="fold", max_width=left)
@@ -146,8 +148,8 @@ def draw_one(one: Judged, width: int) -> str:
     wide = max(map(len, lines))
     drawn = [claim.id]
     for name, text in lines.items():
-        first, rest = f"  {name:<{wide}}  ", " " * (wide + 4)
-        drawn.append(textwrap.fill(text, max(width, wide + 30), initial_indent=first, subsequent_indent=rest))
+        first, below = f"  {name:<{wide}}  ", " " * (wide + 4)
+        drawn.append(textwrap.fill(text, max(width, wide + 30), initial_indent=first, subsequent_indent=below))
     return "\n".join(drawn) + "\n"
 
 
