@@ -37,8 +37,8 @@ class Amounts:
     method: str
     decimals: Mapping[str, int]
     """In which to show them."""
-    printed: tuple[str, ...] = ()
-    """The cells of rows that are never run, whose printed numbers stand in."""
+    remarks: tuple[str, ...] = ()
+    """What has to be known of them, in words."""
 
     def test(self, condition: Condition) -> Outcome:
         """One condition of counts."""
@@ -74,20 +74,25 @@ def counted(cells: Mapping[str, Cell], book: CostBook) -> Amounts:
     if not costs:
         raise Untestable("all rows are quoted, and never run")
     convention, values = _by_one_convention(cells, costs)
-    missing = {name: cell.printed for name, cell in cells.items() if name not in costs}
-    values |= {name: printed.value for name, printed in missing.items() if printed is not None}
-    halves = {}
+    remarks = []
+    if other := [cells[n].id for n, value in values.items() if (c := cells[n].printed) and not agrees(value, c)]:
+        remarks.append(f"no counting convention gives all printed numbers; this one not {', '.join(other)}")
+    if printed := {name: cell.printed.value for name, cell in cells.items() if name not in costs and cell.printed}:
+        values |= printed
+        remarks.append(f"printed, as never run: {', '.join(cells[name].id for name in printed)}")
+    halves, decimals = dict.fromkeys(cells, 0.0), dict.fromkeys(cells, 2)
     for name, cell in cells.items():
-        halves[name] = 0.5 * 10.0**-cell.printed.decimals if cell.printed is not None else 0.0
         if cell.printed is not None:
-            values[name] = round(values[name], cell.printed.decimals)
+            decimals[name] = cell.printed.decimals
+            halves[name] = 0.5 * 10.0 ** -decimals[name]
+            values[name] = round(values[name], decimals[name])
     return Amounts(
         values,
         {name: value - halves[name] for name, value in values.items()},
         {name: value + halves[name] for name, value in values.items()},
         f"counted at paper scale ({convention})",
-        {name: cell.printed.decimals if cell.printed is not None else 2 for name, cell in cells.items()},
-        tuple(cells[name].id for name in missing),
+        decimals,
+        tuple(remarks),
     )
 
 
@@ -147,9 +152,9 @@ def measured_ratios(cells: Mapping[str, Cell], ratios: Mapping[str, Ratios], pla
         high[name] = line.ratio if line.ratio_q3 is None else line.ratio_q3
     if place is None:
         raise Untestable("compares a baseline with itself")
-    of = " (a CPU; the print is of a GPU)" if place[0] == "cpu" else ""
-    method = f"ratios to {baselines.pop()} on {', '.join(place)}{of}; quartiles decide"
-    return Amounts(values, low, high, method, dict.fromkeys(values, 2))
+    method = f"ratios to {baselines.pop()} on {', '.join(place)}; quartiles decide"
+    where = "measured on a CPU, printed of a GPU" if place[0] == "cpu" else "the print is of the paper's own machine"
+    return Amounts(values, low, high, method, dict.fromkeys(values, 2), (where,))
 
 
 def refuse_absolute(conditions: Sequence[Condition]) -> None:

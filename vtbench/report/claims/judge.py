@@ -252,7 +252,7 @@ def _judge(
     for one in amounts.values():
         values |= one.values
         decimals |= one.decimals
-        remarks += [f"printed, as never run: {_listed(one.printed)}"] if one.printed else []
+        remarks += one.remarks
     verdict: Verdict = "supported" if holds < fails else "contradicted" if fails < holds else "inconclusive"
     return Finding(
         "inconclusive" if partial else verdict,
