@@ -104,8 +104,8 @@ class Videos:
     cache: Hits
 
     def hits(self, sample: Sample, seed: int) -> list[Mapping[str, bool]] | None:
-        """For each measurement of a cell: id of a test video -> whether it was right. None where the store lacks one,
-        or the metric is another share than the first."""
+        """For each measurement of a cell: id of a test video -> whether it was right. None where the store lacks the
+        scores of one, and for a metric other than top-1."""
         if sample.cell.metric != always_measured()[0]:
             return None
         found = [hits_of(sample.cell.row, record, self.results, self.cache) for record in sample.records[seed]]
@@ -257,7 +257,7 @@ class Accuracies:
             self.methods["videos paired" if max(map(len, weights.values())) > 1 else "videos"] = None
         if alone:
             self.methods["videos unpaired (binomial)"] = None
-            if sum(sample.cell.metric == always_measured()[0] for sample in measured.values()):
+            if any(measured[name].cell.metric == always_measured()[0] for name in alone):
                 self.remarks["unpaired where the store has no per-video scores"] = None
         for videos_of, by_video in influence.items():
             total += videos_variance(by_video, weights[videos_of])
@@ -314,9 +314,3 @@ def _slopes(condition: Condition, cells: Mapping[str, float]) -> dict[str, float
         / (2 * step)
         for name in condition.names
     }
-
-
-def chance_of_all(comparison: Comparison, key: str) -> bool:
-    """Whether guessing gives 100 % of a metric, as of top-5 among five classes or fewer."""
-    found = comparison.measured.get(key)
-    return found is not None and found.chance == 100

@@ -124,11 +124,9 @@ def _counts(cost: Cost, metric: str) -> dict[str, float]:
     return {name: count / (1e12 if metric == "tflops" else 1e9) for name, count in cost.macs.items()}
 
 
-def places_of(cells: Mapping[str, Cell], ratios: Mapping[str, Ratios]) -> list[Place]:
-    """Where something was measured of the cells' rows, in the order in which it came."""
-    return list(
-        dict.fromkeys(p for cell in cells.values() if cell.row.id in ratios for p in ratios[cell.row.id].measured)
-    )
+def places_of(ratios: Mapping[str, Ratios]) -> list[Place]:
+    """Where something was measured of some rows, in the order in which it came."""
+    return list(dict.fromkeys(place for one in ratios.values() for place in one.measured))
 
 
 def measured_ratios(cells: Mapping[str, Cell], ratios: Mapping[str, Ratios], place: Place | None) -> Amounts:
