@@ -19,7 +19,15 @@ from vtbench.papers.claims import Cell
 from vtbench.papers.claims.expression import Condition, evaluate
 from vtbench.report.claims.finding import NotRun
 from vtbench.report.claims.printed import printed_holds
-from vtbench.report.claims.statistics import Spread, Tested, certain, mcnemar, share_variance, tested, videos_variance
+from vtbench.report.claims.statistics import (
+    Outcome,
+    Spread,
+    certain,
+    estimated,
+    mcnemar,
+    share_variance,
+    videos_variance,
+)
 from vtbench.report.compare import Comparison
 from vtbench.report.differences import Hits, hits_of
 from vtbench.results.record import Record
@@ -96,8 +104,8 @@ class Videos:
     cache: Hits
 
     def hits(self, sample: Sample, seed: int) -> list[Mapping[str, bool]] | None:
-        """For each measurement of a cell: id of a test video -> whether it was right. None where the store lacks one,
-        or the metric is another share than the first."""
+        """For each measurement of a cell: id of a test video -> whether it was right. None where the store lacks the
+        scores of one, and for a metric other than top-1."""
         if sample.cell.metric != always_measured()[0]:
             return None
         found = [hits_of(sample.cell.row, record, self.results, self.cache) for record in sample.records[seed]]
@@ -116,7 +124,7 @@ class _Test:
     """(videos,): the share of seeds in which each was right."""
 
 
-class Tester:
+class Accuracies:
     """Tests conditions of the accuracies of one claim, and collects what has to be said of how."""
 
     def __init__(self, samples: Mapping[str, Sample], videos: Videos, tolerance: float) -> None:
@@ -125,7 +133,7 @@ class Tester:
         """In words, in the order in which they came."""
         self.remarks: dict[str, None] = {}
 
-    def test(self, condition: Condition) -> Tested:
+    def test(self, condition: Condition) -> Outcome:
         """One condition. Raises ZeroDivisionError."""
         samples = {name: self.samples[name] for name in condition.names}
         measured = {name: sample for name, sample in samples.items() if sample.fixed is None}
@@ -148,9 +156,9 @@ class Tester:
         if over_seeds == over_videos == 0:
             raise NotRun("a metric that is no share of the videos needs seeds that differ: run more seeds")
         spread = Spread(over_seeds, freedom, over_videos, videos_freedom)
-        return tested(condition.text, evaluate(condition.shown, means), value, spread)
+        return estimated(condition.text, evaluate(condition.shown, means), value, spread)
 
-    def _printed(self, condition: Condition) -> Tested:
+    def _printed(self, condition: Condition) -> Outcome:
         """A condition of rows that are never run."""
         values = {name: self.samples[name].mean for name in condition.names}
         cells = {name: self.samples[name].cell.printed for name in condition.names}
@@ -249,7 +257,7 @@ class Tester:
             self.methods["videos paired" if max(map(len, weights.values())) > 1 else "videos"] = None
         if alone:
             self.methods["videos unpaired (binomial)"] = None
-            if sum(sample.cell.metric == always_measured()[0] for sample in measured.values()):
+            if any(measured[name].cell.metric == always_measured()[0] for name in alone):
                 self.remarks["unpaired where the store has no per-video scores"] = None
         for videos_of, by_video in influence.items():
             total += videos_variance(by_video, weights[videos_of])
@@ -264,7 +272,7 @@ class Tester:
         seeds: Mapping[str, list[int]],
         slopes: Mapping[str, float],
         value: float,
-    ) -> Tested | None:
+    ) -> Outcome | None:
         """McNemar's exact test of a difference of two rows, each with one seed, on one test set; None for all else."""
         if len(condition.names) != 2 or len(measured) != 2 or any(len(one) > 1 for one in seeds.values()):
             return None
@@ -279,10 +287,10 @@ class Tester:
         spread = Spread(
             0.0, 1.0, videos_variance(100 * (first.right - second.right), [100.0, -100.0]), len(first.videos) - 1
         )
-        half = tested("", value, value, spread).interval
+        half = estimated("", value, value, spread).interval
         self.methods["McNemar's exact test"] = None
         self.remarks["one seed: of the test videos alone"] = None
-        return Tested(condition.text, value, half, above, below)
+        return Outcome(condition.text, value, half, above, below)
 
 
 def _seeds(samples: Sequence[Sample]) -> dict[str, list[int]]:
@@ -306,9 +314,3 @@ def _slopes(condition: Condition, cells: Mapping[str, float]) -> dict[str, float
         / (2 * step)
         for name in condition.names
     }
-
-
-def chance_of_all(comparison: Comparison, key: str) -> bool:
-    """Whether guessing gives 100 % of a metric, as of top-5 among five classes or fewer."""
-    found = comparison.measured.get(key)
-    return found is not None and found.chance == 100

@@ -18,7 +18,7 @@ from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import network_of
 from vtbench.report.claims.finding import NotRun, Untestable
 from vtbench.report.claims.printed import extremes, printed_holds
-from vtbench.report.claims.statistics import Tested, certain
+from vtbench.report.claims.statistics import Outcome, certain
 from vtbench.report.counted import agrees, is_stale
 from vtbench.report.ratios import Ratios
 from vtbench.results.costs import Cost, CostBook
@@ -37,22 +37,22 @@ class Amounts:
     method: str
     decimals: Mapping[str, int]
     """In which to show them."""
-    printed: tuple[str, ...] = ()
-    """The cells of rows that are never run, whose printed numbers stand in."""
+    remarks: tuple[str, ...] = ()
+    """What has to be known of them, in words."""
 
-    def test(self, condition: Condition) -> Tested:
+    def test(self, condition: Condition) -> Outcome:
         """One condition of counts."""
         halves = {name: self.high[name] - self.values[name] for name in condition.names}
         holds = printed_holds(condition, self.values, halves)
         return certain(condition.text, evaluate(condition.shown, self.values), holds)
 
-    def test_ratio(self, condition: Condition) -> Tested:
+    def test_ratio(self, condition: Condition) -> Outcome:
         """One condition of ratios, by their quartiles."""
         low, high = extremes(condition.number, self.low, self.high)
         holds = low > 0 or (low == 0 and not condition.strict)
         fails = high < 0 or (high == 0 and condition.strict)
         shown, quartiles = evaluate(condition.shown, self.values), extremes(condition.shown, self.low, self.high)
-        return Tested(condition.text, shown, quartiles, 0.0 if holds else 1.0, 0.0 if fails else 1.0)
+        return Outcome(condition.text, shown, quartiles, 0.0 if holds else 1.0, 0.0 if fails else 1.0)
 
 
 def counted(cells: Mapping[str, Cell], book: CostBook) -> Amounts:
@@ -74,20 +74,25 @@ def counted(cells: Mapping[str, Cell], book: CostBook) -> Amounts:
     if not costs:
         raise Untestable("all rows are quoted, and never run")
     convention, values = _by_one_convention(cells, costs)
-    missing = {name: cell.printed for name, cell in cells.items() if name not in costs}
-    values |= {name: printed.value for name, printed in missing.items() if printed is not None}
-    halves = {}
+    remarks = []
+    if other := [cells[n].id for n, value in values.items() if (c := cells[n].printed) and not agrees(value, c)]:
+        remarks.append(f"no counting convention gives all printed numbers; this one not {', '.join(other)}")
+    if printed := {name: cell.printed.value for name, cell in cells.items() if name not in costs and cell.printed}:
+        values |= printed
+        remarks.append(f"printed, as never run: {', '.join(cells[name].id for name in printed)}")
+    halves, decimals = dict.fromkeys(cells, 0.0), dict.fromkeys(cells, 2)
     for name, cell in cells.items():
-        halves[name] = 0.5 * 10.0**-cell.printed.decimals if cell.printed is not None else 0.0
         if cell.printed is not None:
-            values[name] = round(values[name], cell.printed.decimals)
+            decimals[name] = cell.printed.decimals
+            halves[name] = 0.5 * 10.0 ** -decimals[name]
+            values[name] = round(values[name], decimals[name])
     return Amounts(
         values,
         {name: value - halves[name] for name, value in values.items()},
         {name: value + halves[name] for name, value in values.items()},
         f"counted at paper scale ({convention})",
-        {name: cell.printed.decimals if cell.printed is not None else 2 for name, cell in cells.items()},
-        tuple(cells[name].id for name in missing),
+        decimals,
+        tuple(remarks),
     )
 
 
@@ -119,11 +124,9 @@ def _counts(cost: Cost, metric: str) -> dict[str, float]:
     return {name: count / (1e12 if metric == "tflops" else 1e9) for name, count in cost.macs.items()}
 
 
-def places_of(cells: Mapping[str, Cell], ratios: Mapping[str, Ratios]) -> list[Place]:
-    """Where something was measured of the cells' rows, in the order in which it came."""
-    return list(
-        dict.fromkeys(p for cell in cells.values() if cell.row.id in ratios for p in ratios[cell.row.id].measured)
-    )
+def places_of(ratios: Mapping[str, Ratios]) -> list[Place]:
+    """Where something was measured of some rows, in the order in which it came."""
+    return list(dict.fromkeys(place for one in ratios.values() for place in one.measured))
 
 
 def measured_ratios(cells: Mapping[str, Cell], ratios: Mapping[str, Ratios], place: Place | None) -> Amounts:
@@ -147,9 +150,9 @@ def measured_ratios(cells: Mapping[str, Cell], ratios: Mapping[str, Ratios], pla
         high[name] = line.ratio if line.ratio_q3 is None else line.ratio_q3
     if place is None:
         raise Untestable("compares a baseline with itself")
-    of = " (a CPU; the print is of a GPU)" if place[0] == "cpu" else ""
-    method = f"ratios to {baselines.pop()} on {', '.join(place)}{of}; quartiles decide"
-    return Amounts(values, low, high, method, dict.fromkeys(values, 2))
+    method = f"ratios to {baselines.pop()} on {', '.join(place)}; quartiles decide"
+    where = "measured on a CPU, printed of a GPU" if place[0] == "cpu" else "the print is of the paper's own machine"
+    return Amounts(values, low, high, method, dict.fromkeys(values, 2), (where,))
 
 
 def refuse_absolute(conditions: Sequence[Condition]) -> None:

@@ -16,11 +16,11 @@ from vtbench.papers.claims import Cell, Claim, load_claims
 from vtbench.papers.claims.expression import Condition, conditions
 from vtbench.papers.claims.fillings import is_ordering
 from vtbench.papers.spec.schema import Row
-from vtbench.report.claims.accuracy import Sample, Tester, Videos, further_tasks, parts_of
+from vtbench.report.claims.accuracy import Accuracies, Sample, Videos, further_tasks, parts_of
 from vtbench.report.claims.amounts import Amounts, Place, counted, measured_ratios, places_of, refuse_absolute
 from vtbench.report.claims.finding import DECIDED, Finding, Judged, NotRun, Untestable, Verdict, sides_of
 from vtbench.report.claims.printed import judge_printed
-from vtbench.report.claims.statistics import ALPHA, Tested, holm, joined
+from vtbench.report.claims.statistics import ALPHA, Outcome, holm, joined
 from vtbench.report.compare import Comparison, compare_rows
 from vtbench.report.counted import METRICS as COSTS
 from vtbench.report.counted import recorded_costs
@@ -71,11 +71,7 @@ class Evidence:
     """What a results folder holds, each part read when it is first asked for."""
 
     def __init__(
-        self,
-        results: Path,
-        tolerance: float,
-        known: Mapping[Scale, Sequence[Comparison]],
-        hits: Hits,
+        self, results: Path, tolerance: float, known: Mapping[Scale, Sequence[Comparison]], hits: Hits
     ) -> None:
         self.results, self.tolerance = results, tolerance
         self.videos = Videos(results, hits)
@@ -85,7 +81,7 @@ class Evidence:
             scale: {one.row.id: one for one in members if one.row.variant is None and one.row.asked is None}
             for scale, members in known.items()
         }
-        self._ratios: dict[str, Ratios] | None = None
+        self._ratios: dict[str, Ratios] = {}
         self._book: CostBook | None = None
 
     def expect(self, rows: Iterator[Row]) -> None:
@@ -100,12 +96,13 @@ class Evidence:
             found |= {one.row.id: one for one in compare_rows(missing, self._store, scale, self.tolerance)}
         return found[row.id]
 
-    @property
-    def ratios(self) -> Mapping[str, Ratios]:
-        """Id of a row -> its ratios, at paper scale."""
-        if self._ratios is None:
-            self._ratios = {one.row.id: one for one in compare_speeds(list(self._rows.values()), self._speeds, "paper")}
-        return self._ratios
+    def ratios(self, cells: Mapping[str, Cell]) -> dict[str, Ratios]:
+        """Id of a row -> its ratios at paper scale, for the rows of some cells."""
+        rows = {cell.row.id: cell.row for cell in cells.values()}
+        if rows.keys() - self._ratios.keys():
+            missing = [one for name, one in self._rows.items() if name not in self._ratios]
+            self._ratios |= {one.row.id: one for one in compare_speeds(missing, self._speeds, "paper")}
+        return {name: self._ratios[name] for name in rows}
 
     @property
     def book(self) -> CostBook:
@@ -165,13 +162,13 @@ def kind_of(metric: str) -> str:
 
 
 def _at_scale(claim: Claim, scale: Scale, evidence: Evidence) -> Iterator[tuple[str, Finding]]:
-    """The findings at one scale, before the correction: one, and one for each further task or, of speeds, device."""
+    """The findings at one scale, before the correction: one, and one for each further task."""
     kinds = _Kinds.of(claim)
     reason = _untestable(claim, scale, kinds)
     if reason is not None:
         yield scale, Finding("cannot be tested", reason)
         return
-    places: list[Place | None] = [*(places_of(kinds.speeds, evidence.ratios) if kinds.speeds else ())]
+    places: list[Place | None] = [*places_of(evidence.ratios(kinds.speeds))]
     for task in [None, *(further_tasks(list(kinds.accuracies.values()), scale) if kinds.accuracies else ())]:
         found = [_found(claim, scale, kinds, evidence, task, place) for place in places or [None]]
         yield f"{scale} ({task})" if task else scale, found[0] if len(found) == 1 else of_devices(found, places)
@@ -213,10 +210,10 @@ def _untestable(claim: Claim, scale: Scale, kinds: _Kinds) -> str | None:
         return "costs and speeds are of the paper's own networks: see paper scale"
     if kinds.mixed:
         return "puts numbers of different kinds into one"
-    if quoted := [cell.row.id for cell in kinds.accuracies.values() if cell.row.status != "runnable"]:
+    if quoted := [cell for cell in kinds.accuracies.values() if _is_quoted(cell)]:
         if scale != "paper" or len(quoted) == len(kinds.accuracies):
-            return f"compares with quoted rows, which are never run ({_listed(quoted)})"
-        if unprinted := [cell.id for cell in kinds.accuracies.values() if _is_quoted(cell) and cell.printed is None]:
+            return f"compares with quoted rows, which are never run ({_listed([cell.row.id for cell in quoted])})"
+        if unprinted := [cell.id for cell in quoted if cell.printed is None]:
             return f"quoted rows are never run, and these numbers are not printed ({_listed(unprinted)})"
     if scale != "paper" and not all(c.kind == "order" and is_ordering(c) for c in kinds.conditions["accuracy"]):
         return "how large a difference is depends on data and networks; at this scale only orders are tested"
@@ -238,12 +235,12 @@ def _judge(
     _refuse_missing(samples, scale, task, evidence)
     _refuse_unlike(samples, scale, task, kinds.conditions["accuracy"], evidence)
     partial, remarks = _remarks(samples, scale, evidence)
-    tester = Tester(samples, evidence.videos, evidence.tolerance)
+    accuracies = Accuracies(samples, evidence.videos, evidence.tolerance)
 
-    def test(condition: Condition) -> Tested:
+    def test(condition: Condition) -> Outcome:
         metric = claim.cells[condition.names[0]].metric
         if metric not in amounts:
-            return tester.test(condition)
+            return accuracies.test(condition)
         return amounts[metric].test_ratio(condition) if kind_of(metric) == "speed" else amounts[metric].test(condition)
 
     holds, fails, decisive = joined(claim.expression.formula, test)
@@ -252,19 +249,18 @@ def _judge(
     for one in amounts.values():
         values |= one.values
         decimals |= one.decimals
-        remarks += [f"printed, as never run: {_listed(one.printed)}"] if one.printed else []
+        remarks += one.remarks
     verdict: Verdict = "supported" if holds < fails else "contradicted" if fails < holds else "inconclusive"
     return Finding(
         "inconclusive" if partial else verdict,
-        "; ".join(dict.fromkeys([*partial, *remarks, *tester.remarks])) or None,
-        sides_of(claim, values, decimals),
-        decisive.what,
-        decisive.value,
-        decisive.interval,
-        min(1.0, 2 * min(holds, fails)) if samples and not partial else None,
-        None,
-        "; ".join(dict.fromkeys([*tester.methods, *(one.method for one in amounts.values())])) or None,
-        tuple(sorted(frozenset[str]().union(*(sample.keys for sample in samples.values())))),
+        why="; ".join(dict.fromkeys([*partial, *remarks, *accuracies.remarks])) or None,
+        sides=sides_of(claim, values, decimals),
+        what=decisive.what,
+        value=decisive.value,
+        interval=decisive.interval,
+        p=min(1.0, 2 * min(holds, fails)) if samples and not partial else None,
+        method="; ".join(dict.fromkeys([*accuracies.methods, *(one.method for one in amounts.values())])) or None,
+        keys=tuple(sorted({key for sample in samples.values() for key in sample.keys})),
     )
 
 
@@ -276,7 +272,7 @@ def _amounts(kinds: _Kinds, evidence: Evidence, place: Place | None) -> dict[str
     refuse_absolute(kinds.conditions["speed"])
     for metric in dict.fromkeys(cell.metric for cell in kinds.speeds.values()):
         cells = _of_metric(kinds.speeds, metric)
-        found[metric] = measured_ratios(cells, evidence.ratios, place)
+        found[metric] = measured_ratios(cells, evidence.ratios(cells), place)
     return found
 
 

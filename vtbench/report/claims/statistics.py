@@ -23,7 +23,7 @@ Of two rows that is half a video to each of the four outcomes (Agresti and Min 2
 
 
 @dataclass(frozen=True)
-class Tested:
+class Outcome:
     """One condition against numbers."""
 
     what: str
@@ -50,9 +50,8 @@ class Spread:
     def half(self, p: float) -> float:
         """Half the width of the interval that misses in a share `p`. Student's interval over the seeds and that over
         the videos, added in quadrature."""
-        return math.sqrt(
-            _quantile(p, self.seeds_freedom) ** 2 * self.seeds + _quantile(p, self.videos_freedom) ** 2 * self.videos
-        )
+        parts = ((self.seeds, self.seeds_freedom), (self.videos, self.videos_freedom))
+        return math.hypot(*(_quantile(p, freedom) * math.sqrt(variance) for variance, freedom in parts if variance))
 
     def p(self, value: float) -> float:
         """Two-sided: the share `p` at which the interval around a value just reaches 0."""
@@ -71,16 +70,16 @@ def _quantile(p: float, freedom: float) -> float:
     return -float(stdtrit(freedom, p / 2))
 
 
-def tested(what: str, shown: float, number: float, spread: Spread) -> Tested:
+def estimated(what: str, shown: float, number: float, spread: Spread) -> Outcome:
     """A condition from an estimate of its number, and of what is shown of it."""
     p, half = spread.p(number), spread.half(1 - CONFIDENCE)
     above, below = (p / 2, 1 - p / 2) if number >= 0 else (1 - p / 2, p / 2)
-    return Tested(what, shown, (shown - half, shown + half), above, below)
+    return Outcome(what, shown, (shown - half, shown + half), above, below)
 
 
-def certain(what: str, value: float, holds: bool) -> Tested:
+def certain(what: str, value: float, holds: bool) -> Outcome:
     """A condition of exact numbers."""
-    return Tested(what, value, None, *((0.0, 1.0) if holds else (1.0, 0.0)))
+    return Outcome(what, value, None, *((0.0, 1.0) if holds else (1.0, 0.0)))
 
 
 def mcnemar(won: int, lost: int) -> tuple[float, float]:
@@ -116,7 +115,7 @@ def share_variance(hits: float, videos: int) -> float:
 # ---- many conditions, many claims ------------------------------------------------------------------------------------
 
 
-def joined(formula: Formula, test: Callable[[Condition], Tested]) -> tuple[float, float, Tested]:
+def joined(formula: Formula, test: Callable[[Condition], Outcome]) -> tuple[float, float, Outcome]:
     """One-sided p that a formula holds and that it fails, and the condition that decides.
 
     All of several conditions hold: the largest p of them (intersection-union test, Berger 1982). One of m fails:

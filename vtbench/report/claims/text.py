@@ -8,13 +8,17 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from vtbench.report.claims.finding import DECIDED, VERDICTS, Finding, Judged
 from vtbench.scales import SCALES, Scale, smallest_first
 
 STYLES = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
-NARROW = 28
-"""Columns for quotes below which verdicts stand without numbers."""
+BETWEEN = 3
+"""Blanks between two columns."""
+LEAST = 72
+NARROW = 24
+"""The least width of quotes."""
 
 CSV_COLUMNS = (
     *("id", "quote", "section", "page", "holds", "at", "verdict", "values", "what", "value", "low", "high"),
@@ -79,16 +83,17 @@ def reasons(judged: Sequence[Judged], names: Sequence[str]) -> list[str]:
 
 def draw(judged: Sequence[Judged], scale: Scale | None, width: int | None, colour: bool = False) -> str:
     """A table for each paper, with a line that sums it up. At a `width`, quotes are shortened to three lines, and where
-    little is left for them the verdicts stand without numbers."""
+    little is left for them the verdicts stand without numbers. No table is narrower than `LEAST` columns."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     out = io.StringIO()
+    wide = max(width, LEAST) if width else 10_000
     console = Console(
         file=out,
-        width=width or 10_000,
+        width=wide,
         force_terminal=colour,
         color_system="standard" if colour else None,
         highlight=False,
@@ -98,37 +103,54 @@ def draw(judged: Sequence[Judged], scale: Scale | None, width: int | None, colou
         names = shown_at(members, scale)
         headings = ["claim", "quote", "printed", *names]
         cells = [[one.printed.text, *(_cell(one, name) for name in names)] for one in members]
-        lines = [[text.replace(": ", "\n", 1) for text in texts] for texts in cells]
-        name_width = max(len(one.claim.name) for one in members)
-        widths = _widths(headings[2:], lines)
-        left = (width or 10_000) - name_width - sum(widths) - 2 * len(headings) + 2
-        if left < NARROW:
-            lines = [[text.partition("\n")[0] for text in texts] for texts in lines]
-            widths = _widths(headings[2:], lines)
-            name_width = min(name_width, 24)
-            left = max(16, (width or 10_000) - name_width - sum(widths) - 2 * len(headings) + 2)
+        layout = _layout(wide, headings[2:], cells, max(len(one.claim.name) for one in members))
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        table.add_column(headings[0], overflow="fold", max_width=name_width)
-        table.add_column(headings[1], overflow="fold", max_width=left)
-        for heading, wide in zip(headings[2:], widths, strict=True):
-            table.add_column(heading, overflow="fold", min_width=wide)
-        for one, texts in zip(members, lines, strict=True):
-            quote = textwrap.shorten(one.claim.quote, 3 * left - 10, placeholder=" ...") if width else one.claim.quote
+        table.add_column(headings[0], overflow="fold", max_width=layout.name)
+        if layout.quote:
+            table.add_column(headings[1], overflow="fold", max_width=layout.quote)
+        for heading, needed in zip(headings[2:], layout.verdicts, strict=True):
+            table.add_column(heading, overflow="fold", width=needed)
+        for one, texts in zip(members, layout.cells, strict=True):
             verdicts = [Text(text, style=STYLES.get(text.partition("\n")[0], "dim")) for text in texts]
-            table.add_row(one.claim.name, quote, *verdicts)
+            quote = one.claim.quote
+            if width:
+                quote = textwrap.shorten(quote, max(8, 3 * layout.quote - 10), placeholder=" ...")
+            table.add_row(one.claim.name, *([quote] if layout.quote else []), *verdicts)
         console.print(table)
         console.print()
         console.print(Text(summary(paper, members, names)))
-        for line in reasons(members, names):
+        for line in [*layout.left_out, *reasons(members, names)]:
             console.print(Text(line, style="dim"))
         console.print()
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n" if judged else ""
 
 
-def _widths(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
-    """The widths of columns that break no line."""
-    columns = zip(headings, *lines, strict=True)
-    return [max(len(line) for text in column for line in text.split("\n")) for column in columns]
+@dataclass(frozen=True)
+class _Layout:
+    """What a table shows at a width: the widths of its columns, 0 for no quotes, and the cells of its verdicts."""
+
+    name: int
+    quote: int
+    verdicts: Sequence[int]
+    cells: Sequence[Sequence[str]]
+    left_out: tuple[str, ...] = ()
+
+
+def _layout(width: int, headings: Sequence[str], cells: Sequence[Sequence[str]], name: int) -> _Layout:
+    """With numbers below the verdicts if `NARROW` columns are left for quotes, else without; at last without quotes.
+    `name`: the width of the longest name."""
+    below = [[text.replace(": ", "\n", 1) for text in texts] for texts in cells]
+    bare = [[text.partition(": ")[0] for text in texts] for texts in cells]
+    for shown, at_blanks in ((below, False), (bare, False), (bare, True)):
+        columns = ["\n".join([heading, *column]) for heading, *column in zip(headings, *shown, strict=True)]
+        widths = [max(map(len, column.split(None if at_blanks else "\n"))) for column in columns]
+        of_name = name if shown is below else min(name, 24)
+        left = width - sum(widths) - BETWEEN * (len(headings) + 1)
+        if left - of_name >= NARROW:
+            numbers = () if shown is below else ("numbers left out at this width; --format csv has them",)
+            return _Layout(of_name, left - of_name, widths, shown, numbers)
+    left_out = ("numbers and quotes left out at this width; --format csv has them",)
+    return _Layout(max(8, min(name, left + BETWEEN)), 0, widths, bare, left_out)
 
 
 def draw_one(one: Judged, width: int) -> str:
@@ -146,8 +168,8 @@ def draw_one(one: Judged, width: int) -> str:
     wide = max(map(len, lines))
     drawn = [claim.id]
     for name, text in lines.items():
-        first, rest = f"  {name:<{wide}}  ", " " * (wide + 4)
-        drawn.append(textwrap.fill(text, max(width, wide + 30), initial_indent=first, subsequent_indent=rest))
+        first, below = f"  {name:<{wide}}  ", " " * (wide + 4)
+        drawn.append(textwrap.fill(text, max(width, wide + 30), initial_indent=first, subsequent_indent=below))
     return "\n".join(drawn) + "\n"
 
 
@@ -155,7 +177,7 @@ def _in_full(found: Finding) -> str:
     parts: list[str] = [found.verdict]
     if found.interval is not None:
         parts.append(f"{found.what} = {found.numbers}")
-    if list(found.sides) != [found.what]:
+    if found.interval is None or list(found.sides) != [found.what]:
         parts.append(found.values)
     if found.p is not None and found.p_holm is not None:
         parts.append(f"p {found.p:.2g}, after Holm {found.p_holm:.2g}")

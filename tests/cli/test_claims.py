@@ -1,0 +1,96 @@
+"""`vtbench claims`, and the claims in `show` and `check`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vtbench.cli import main
+from vtbench.cli.claims import VERDICTS
+from vtbench.papers import paper_names
+from vtbench.papers.claims import load_claims
+from vtbench.report.claims import finding
+
+Capture = pytest.CaptureFixture[str]
+Edit = Callable[[str, str, str], int]
+
+
+@pytest.fixture(autouse=True)
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def answer(capsys: Capture, *arguments: str) -> str:
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def refusal(capsys: Capture, *arguments: str) -> str:
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_all_claims_of_all_papers_are_judged(capsys: Capture) -> None:
+    entries = json.loads(answer(capsys, "claims", "--format", "json"))
+    assert [entry["id"] for entry in entries] == [claim.id for name in paper_names() for claim in load_claims(name)]
+    assert {next(iter(entry["measured"])) for entry in entries} == {"smoke"}
+    text = answer(capsys, "claims")
+    assert all(f"\n{name}: {len(load_claims(name))} claims; printed: " in text for name in paper_names())
+
+
+def test_a_paper_a_scale_and_a_verdict_choose(capsys: Capture) -> None:
+    entries = json.loads(answer(capsys, "claims", "msca", "pst", "--verdict", "contradicted", "--format", "json"))
+    assert {entry["paper"] for entry in entries} == {"msca", "pst"}
+    assert all("contradicted" in {entry["printed"]["verdict"], *(m["verdict"] for m in entry["measured"].values())}
+               for entry in entries)  # fmt: skip
+    assert "msca/kv-over-vit" in [entry["id"] for entry in entries]
+    lines = list(csv.DictReader(io.StringIO(answer(capsys, "claims", "laps", "--scale", "mini", "--format", "csv"))))
+    assert {line["at"].partition(" ")[0] for line in lines} == {"printed", "mini"}
+
+
+def test_one_claim_is_shown_in_full(capsys: Capture) -> None:
+    text = answer(capsys, "claims", "msca/kv-over-vit")
+    assert text.startswith("msca/kv-over-vit\n  quote ") and "\n  printed  contradicted; kv - vit = 0.82\n" in text
+    assert len(json.loads(answer(capsys, "claims", "msca/kv-over-vit", "pst/memory-76-less", "--format", "json"))) == 2
+
+
+def test_wrong_names_are_one_line_with_the_nearest(capsys: Capture) -> None:
+    assert refusal(capsys, "claims", "mcsa") == "vtbench: no paper 'mcsa'; did you mean 'msca'?"
+    assert "no claim 'msca/kv-over-vti'; did you mean 'msca/kv-over-vit'?" in refusal(
+        capsys, "claims", "msca/kv-over-vti"
+    )
+    assert "no verdict 'suported'; did you mean 'supported'?" in refusal(capsys, "claims", "--verdict", "suported")
+
+
+def test_a_broken_file_is_one_line_with_its_place(capsys: Capture, edit: Edit) -> None:
+    line = edit("msca/claims.yaml", "table2:msca-kv.top1", "table2:msca-kvv.top1")
+    said = refusal(capsys, "claims", "msca")
+    assert f"benchmarks/msca/claims.yaml:{line}: claim " in said and "did you mean 'table2:msca-kv'?" in said
+
+
+def test_a_paper_without_claims_says_so(capsys: Capture, benchmarks: Path) -> None:
+    (benchmarks / "laps" / "claims.yaml").unlink()
+    assert answer(capsys, "claims", "laps") == "no claims\n"
+
+
+def test_a_row_names_its_claims(capsys: Capture) -> None:
+    (entry,) = json.loads(answer(capsys, "show", "msca/table2:msca-kv", "--format", "json"))
+    assert "msca/kv-over-vit" in entry["claims"]
+    assert "\n    msca/kv-over-vit: " in answer(capsys, "show", "msca/table2:msca-kv")
+
+
+def test_check_counts_the_claims(capsys: Capture) -> None:
+    (entry,) = json.loads(answer(capsys, "check", "msca", "--format", "json"))
+    assert entry["claims"] == len(load_claims("msca"))
+
+
+def test_the_verdicts_of_the_option_are_all_there_are() -> None:
+    assert VERDICTS == finding.VERDICTS
