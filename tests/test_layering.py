@@ -54,11 +54,10 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "commands": {"messages", "options", "pager"},
         "show": {"options", "list"},
         **{verb: {"options"} for verb in ("list", "decisions", "check", "cost", "plan", "report")},
-        **{verb: {"options", "messages"} for verb in ("speed", "data")},
+        **{verb: {"options", "messages"} for verb in ("speed", "data", "reading", "results")},
         "diff": {"options", "show"},
         "run": {"options", "messages", "progress"},
         "eval": {"options", "progress"},
-        "reading": {"options", "messages"},
     },
     "cli/data": {"check": {"lists"}},
     "run": {

@@ -188,29 +188,28 @@ class Pair:
             return ()
         ours, theirs = (side.sum(axis=0) for side in self._right)
         balance = ours.astype(int) - theirs
-        first = self.a.tested.scores[0]
+        first, order = self.a.tested.scores[0], self._orders[0].tolist()
         found = []
-        for index in sorted(np.flatnonzero(balance).tolist(), key=lambda i: (-balance[i], first.video_ids[i])):
+        for index in sorted(np.flatnonzero(balance).tolist(), key=lambda i: -abs(balance[i])):  # of equals by id
             taken_for = [
                 tuple(_named(side.tested, int(of_seed[index])) for of_seed in guesses)
                 for side, guesses in zip((self.a, self.b), self._guesses, strict=True)
             ]
             found.append(
                 VideoPair(
-                    first.video_ids[index],
-                    self.a.tested.class_names[int(first.labels[index])],
+                    first.video_ids[order[index]],
+                    self.a.tested.class_names[int(first.labels[order[index]])],
                     "won" if balance[index] > 0 else "lost",
                     int(ours[index]),
                     int(theirs[index]),
                     *taken_for,
                 )
             )
-        won = [one for one in found if one.outcome == "won"]
-        return (*won, *reversed([one for one in found if one.outcome == "lost"]))
+        return tuple(sorted(found, key=lambda one: one.outcome == "lost"))
 
     @cached_property
     def _right(self) -> tuple[np.ndarray, np.ndarray]:
-        """int8 (seeds, videos) of each side, in the order of A's videos."""
+        """int8 (seeds, videos) of each side, in the order of the ids."""
         a, b = self._orders
         return (
             np.stack([scores.right for scores in self.a.tested.scores]).astype(np.int8)[:, a],
@@ -219,7 +218,7 @@ class Pair:
 
     @cached_property
     def _guesses(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The class that each seed of each side puts first, in the order of A's videos; -1 where not read."""
+        """The class that each seed of each side puts first, in the order of the ids; -1 where not read."""
         a, b = self._orders
         return (
             [scores.classes[a, 0] for scores in self.a.tested.scores],
@@ -228,9 +227,9 @@ class Pair:
 
     @cached_property
     def _orders(self) -> tuple[np.ndarray, np.ndarray]:
-        first, second = (side.tested.scores[0].video_ids for side in (self.a, self.b))
-        place = {name: number for number, name in enumerate(second)}
-        return np.arange(len(first)), np.array([place[name] for name in first], dtype=np.int64)
+        """Where each side has the videos, in the order of their ids."""
+        first, second = (np.argsort(np.array(side.tested.scores[0].video_ids)) for side in (self.a, self.b))
+        return first, second
 
     def entry(self) -> dict[str, Any]:
         """The object of `vtbench compare --format json`."""
