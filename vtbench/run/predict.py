@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 
 from vtbench.datasets import VideoLists
+from vtbench.datasets.compressed import DAMAGED_AUDIO
 from vtbench.datasets.frames import SILENT
 from vtbench.datasets.manifests import Entry
 from vtbench.errors import WeightsError
@@ -21,7 +22,10 @@ from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, sha256_of
 
-NOTES = {SILENT: "has no audio track, which counts as silence"}
+NOTES = {
+    SILENT: "has no audio track, which counts as silence",
+    DAMAGED_AUDIO: "has damaged audio packets, which count as silence",
+}
 """Notes of a frame source, as a sentence."""
 
 
