@@ -57,7 +57,8 @@ def hits(results: Path, record: Record, average: str) -> Mapping[str, bool] | No
     """Id of a test video -> whether its label had the highest score, for the evaluation of a line of results.csv; a
     video that could not be read is a miss. None where the store does not have the scores, or other ones.
 
-    `average`: what the row averages over the views of a video, `logits` or `probabilities`.
+    `average`: what the row averages over the views of a video, `logits` or `probabilities`, where the run folder does
+    not say.
     """
     found = read_scores(results, record, average)
     return None if found is None else dict(zip(found.video_ids, found.right.tolist(), strict=True))
@@ -67,7 +68,7 @@ def read_scores(results: Path, record: Record, average: str | None = None) -> Vi
     """The scores behind a line of results.csv; None where the store does not have them, or other ones: those of other
     weights, of an earlier test, or a damaged file.
 
-    `average`: as in `hits`; None: as the run folder says.
+    `average`: as in `hits`; None: a run folder that does not say has no scores.
     """
     found = _from_run(results, record, average)
     return found if found is not None else _from_export(results, record)
@@ -82,8 +83,9 @@ def _from_run(results: Path, record: Record, average: str | None) -> VideoScores
         return None
     try:
         failures = folders.read_json(folder / folders.DONE).get("failures", {})
-        if average is None:
-            average = folders.read_json(folder / folders.CONFIG)["eval"]["average"]
+        config = folder / folders.CONFIG
+        if average is None or config.exists():
+            average = folders.read_json(config)["eval"]["average"]
         with np.load(folder / folders.SCORES, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("video_ids", "labels", "video", "scores")}
         return _of_views(**arrays, average=average, failures=failures)

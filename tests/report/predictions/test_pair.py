@@ -167,6 +167,7 @@ def test_a_row_at_a_commit_is_compared_with_what_it_is_now(store: Store, compare
     found = compare(KV, "--commit", "aaaa")
     assert found["a"]["evaluation_keys"] == [old.evaluation_key] and found["a"]["commits"] == ["aaaa1111"]
     assert found["b"]["commits"] == ["bbbb2222"] and found["seeds"][0]["lost"] == 1
+    assert found["notes"][0].startswith("A was measured by an older spec; `vtbench diff` shows what changed")
     assert compare(KV, "--commit", "aaaa", "--commit", "bbbb")["b"]["commits"] == ["bbbb2222"]
     assert "by commit cccc" in compare(KV, "--commit", "cccc")
 
@@ -237,3 +238,11 @@ def test_a_table_lists_the_first_videos_and_says_that_there_are_more(store: Stor
     assert "25 videos won by A (the first 10; --videos lists all 25)" in short
     assert short.count("\nv") == 11  # ten and the heading
     assert compare(KV, VIT, "--videos", form="table").count("\nv") == 26
+
+
+def test_classes_that_the_data_set_no_longer_has_are_numbers(store: Store, compare: Callable[..., Any]) -> None:
+    write_right(store, KV, [True] * 6, classes=6, evaluation_key="0123456789ab", commit="aaaa1111")
+    write_right(store, KV, [False] * 6, classes=4, commit="bbbb2222")
+    found = compare(KV, "--commit", "aaaa")
+    assert found["unpaired"] == "the test videos have other labels" and found["classes"] == []
+    assert compare(KV, "--commit", "aaaa", "--commit", "aaaa")["classes"][5]["name"] == "5"

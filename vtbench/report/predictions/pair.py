@@ -48,6 +48,16 @@ class Side:
         return [seed.record for seed in self.tested.seeds]
 
     @property
+    def of_older_spec(self) -> bool:
+        """Whether any of its lines is of another evaluation than the row asks for today."""
+        row, scale = self.tested.row, self.tested.scale
+        return any(
+            record.evaluation_key.partition("-")[0]
+            not in {found.evaluation.key for found in measurements(row, scale, record.seed)}
+            for record in self.records
+        )
+
+    @property
     def top1(self) -> list[float]:
         """In percent, seed by seed."""
         return [record.top1 or 0.0 for record in self.records]
@@ -330,6 +340,11 @@ def pair(a: Side, b: Side, *, matched: bool = False) -> Pair:
             f"A and B were tested on different videos or copies of them: {a.tested.dataset} {a.tested.fingerprint}, "
             f"{b.tested.dataset} {b.tested.fingerprint}"
         )
+    for name, one in (("A", a), ("B", b)):
+        if one.of_older_spec:
+            notes.append(
+                f"{name} was measured by an older spec; `vtbench diff` shows what changed, classes are today's"
+            )
     notes += [line for one in (a, b) for line in one.tested.lacking(one.results)]
     return Pair(a, b, _why_unpaired(a, b), tuple(notes))
 
