@@ -29,7 +29,7 @@ BEST = 5
 
 @dataclass(frozen=True, eq=False)
 class VideoScores:
-    """The test videos of one evaluation, in the order of its split."""
+    """The test videos of one evaluation, in the order in which they were tested."""
 
     video_ids: tuple[str, ...]
     labels: np.ndarray
