@@ -106,6 +106,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "report": {"text", "machine", "latex", "printing", "columns", "ratios", "compare", "counted", "differences",
                    "statistics"},
         "printing": {"columns"},
+        "hours": {"devices"},
         "text": {"columns", "sheets", "ratios", "compare", "statistics"},
         "machine": {"origin", "ratios", "compare", "sheets"},
         "sheets": {"columns", "origin", "ratios", "compare", "statistics"},
