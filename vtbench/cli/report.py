@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
@@ -18,7 +19,7 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, few
 from vtbench.scales import smallest_first
 
 if TYPE_CHECKING:
@@ -68,8 +69,15 @@ def call(args: argparse.Namespace) -> int:
     rows, settings = selected_rows(args), settings_of(args)
     if args.per_class or args.confusion:
         return _by_class(rows, settings.results, args)
+    from vtbench.report.origin import of_no_row
     from vtbench.report.report import print_report
+    from vtbench.results.store import Store
 
+    if unknown := of_no_row(rows, Store(settings.results)):
+        print_message(
+            f"{settings.results / Store.name}: has lines of {len(unknown)} rows that no spec has: {few(unknown)}; they "
+            "were renamed or removed, or their folder is not included (--include DIR)"
+        )
     return print_report(
         rows, settings.results, args.scale, args.format, outside=args.with_outside, variants=args.with_variants
     )
