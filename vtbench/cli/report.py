@@ -73,14 +73,13 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.report.report import print_report
     from vtbench.results.store import Store
 
-    if unknown := of_no_row(rows, Store(settings.results)):
+    store = Store(settings.results)
+    if unknown := of_no_row(rows, store):
         print_message(
-            f"{settings.results / Store.name}: has lines of {len(unknown)} rows that no spec has: {few(unknown)}; they "
+            f"{store.path}: has lines of {len(unknown)} rows that no spec has: {few(unknown)}; they "
             "were renamed or removed, or their folder is not included (--include DIR)"
         )
-    return print_report(
-        rows, settings.results, args.scale, args.format, outside=args.with_outside, variants=args.with_variants
-    )
+    return print_report(rows, store, args.scale, args.format, outside=args.with_outside, variants=args.with_variants)
 
 
 def _by_class(rows: Sequence[Row], results: Path, args: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ from vtbench.scales import Scale, smallest_first
 
 def report(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     form: str = "table",
     *,
@@ -48,7 +48,8 @@ def report(
     `table`.
     Raises ResultsError when results.csv or speed.csv is not in order.
     """
-    store, speed_store = Store(results), SpeedStore(results)
+    store = results if isinstance(results, Store) else Store(results)
+    speed_store = SpeedStore(store.folder)
     if variants:
         rows = with_variants(rows, store)
     placed = _placed(rows, rows_outside(rows) if outside else [])
@@ -163,7 +164,7 @@ def _placed(rows: Sequence[Row], under: Sequence[tuple[Row, str]]) -> list[tuple
 
 def print_report(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     form: str = "table",
     *,
