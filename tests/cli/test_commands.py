@@ -104,7 +104,7 @@ def test_a_verb_is_one_file_and_one_line_of_the_table(
     assert main(["greet", "Ada"]) == 3
     assert capsys.readouterr().out == "hello Ada\n"
     assert main(["--help"]) == 0
-    assert "\n  greet     Greet somebody\n" in capsys.readouterr().out
+    assert ["greet", "Greet", "somebody"] in [line.split() for line in capsys.readouterr().out.splitlines()]
     assert main(["greet"]) == 2
     assert capsys.readouterr().err.endswith("arguments are required: name; see vtbench greet --help\n")
 

@@ -174,6 +174,11 @@ def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, mea
             "order",
             "costs",
             "commit",
+            "records",
+            "apart",
+            "stale",
+            "decisions",
+            "notes",
             "speed",
         )
     }

@@ -69,7 +69,7 @@ COMMANDS = {
     "compare": "vtbench.cli.reading.compare",
     "predictions": "vtbench.cli.reading.predictions",
     "predict": "vtbench.cli.reading.predict",
-    "results": "vtbench.cli.reading.results",
+    "results": "vtbench.cli.results",
     "data": "vtbench.cli.data",
 }
 """Verb -> the module that defines it, in the order of `vtbench --help`."""

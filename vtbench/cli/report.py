@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
@@ -18,14 +19,14 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, few
 from vtbench.scales import smallest_first
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
 
 SUMMARY = "Compare measured numbers with the printed ones"
-EXAMPLES = ("vtbench report laps/table1", "vtbench report pst --scale mini --format md")
+EXAMPLES = ("vtbench report laps/table1", "vtbench report pst --scale mini --format md", "vtbench report --html report.html --open")
 PAGED = True
 
 
@@ -79,18 +80,30 @@ def call(args: argparse.Namespace) -> int:
         return _page(args, rows, settings.results)
     if args.per_class or args.confusion:
         return _by_class(rows, settings.results, args)
+    from vtbench.report.origin import of_no_row
     from vtbench.report.report import print_report
+    from vtbench.results.store import Store
 
-    return print_report(
-        rows, settings.results, args.scale, args.format, outside=args.with_outside, variants=args.with_variants
-    )
+    store = Store(settings.results)
+    if unknown := of_no_row(rows, store):
+        print_message(
+            f"{store.path}: has lines of {len(unknown)} rows that no spec has: {few(unknown)}; they "
+            "were renamed or removed, or their folder is not included (--include DIR)"
+        )
+    return print_report(rows, store, args.scale, args.format, outside=args.with_outside, variants=args.with_variants)
 
 
 def _page(args: argparse.Namespace, rows: Sequence[Row], results: Path) -> int:
     """Write the page, and say where it is."""
-    for option, given in (("--with-outside", args.with_outside), ("--with-variants", args.with_variants)):
-        if given:
-            raise UsageError(f"{option} is not of the page; leave out --html, or {option}")
+    other = {
+        "--with-outside": args.with_outside,
+        "--with-variants": args.with_variants,
+        "--variant": args.variant,
+        "--set": args.set,
+        f"--format {args.format}": args.format != "table",
+    }
+    if given := [option for option, value in other.items() if value]:
+        raise UsageError(f"{given[0]} is not for the page; leave it out, or --html")
     from vtbench.report.page.page import write_page
 
     size = write_page(rows, results, args.html, args.scale)

@@ -18,12 +18,12 @@ from vtbench.report.columns import in_colour, screen_width
 from vtbench.report.compare import Comparison, compare_rows, variants_measured
 from vtbench.report.counted import counted_cells, is_stale, recorded_costs
 from vtbench.report.differences import Hits, difference, leading_metric, order, others_in_band
-from vtbench.report.latex import as_latex
-from vtbench.report.machine import as_csv, as_json
+from vtbench.report.formats.latex import as_latex
+from vtbench.report.formats.machine import as_csv, as_json
+from vtbench.report.formats.text import as_markdown, draw
 from vtbench.report.printing import write
 from vtbench.report.ratios import Ratios, compare_speeds
 from vtbench.report.statistics import TOLERANCE
-from vtbench.report.text import as_markdown, draw
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import SpeedStore, Store
@@ -32,7 +32,7 @@ from vtbench.scales import Scale, smallest_first
 
 def report(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     form: str = "table",
     *,
@@ -67,7 +67,7 @@ def report(
 
 def compared(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     *,
     every: bool = False,
@@ -77,14 +77,15 @@ def compared(
 ) -> tuple[dict[Scale, list[Comparison]], dict[Scale, list[Ratios]]]:
     """What `report` draws, by scale: rows against results.csv, and against speed.csv. `every`: every scale and each row
     once, else the scales with results and each row below its table."""
-    store, speed_store = Store(results), SpeedStore(results)
+    store = results if isinstance(results, Store) else Store(results)
+    speed_store = SpeedStore(store.folder)
     if variants:
         rows = with_variants(rows, store)
     placed = _placed(rows, rows_outside(rows) if outside else [])
     if every:  # an array of rows, not of tables: each once
         placed = list({(row.id, row.variant): (row, under) for row, under in reversed(placed)}.values())[::-1]
     rows = [row for row, _ in placed]
-    book = recorded_costs(results)
+    book = recorded_costs(store.folder)
 
     def present(records: Iterable[Record | SpeedRecord], otherwise: Scale) -> tuple[Scale, ...]:
         if scale is not None:
@@ -110,7 +111,7 @@ def compared(
         )
         for scale in present(store.read(), "mini")
     }
-    comparisons = _with_claims(comparisons, results, tolerance, hits)
+    comparisons = _with_claims(comparisons, store.folder, tolerance, hits)
     own = rows if every else [row for row in rows if row.variant is None]
     ratios = {scale: compare_speeds(own, speed_store, scale) for scale in present(speed_store.read(), "paper")}
     return comparisons, ratios
@@ -202,7 +203,7 @@ def _placed(rows: Sequence[Row], under: Sequence[tuple[Row, str]]) -> list[tuple
 
 def print_report(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     form: str = "table",
     *,

@@ -10,6 +10,8 @@ from typing import Any
 import lightning as L
 
 from vtbench.datasets import VideoLists
+from vtbench.datasets.compressed import DAMAGED_AUDIO
+from vtbench.datasets.frames import SILENT
 from vtbench.datasets.manifests import Entry
 from vtbench.errors import WeightsError
 from vtbench.papers.trainings import Measurement
@@ -19,6 +21,12 @@ from vtbench.run.assemble import assemble_test
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, sha256_of
+
+NOTES = {
+    SILENT: "has no audio track, which counts as silence",
+    DAMAGED_AUDIO: "has damaged audio packets, which count as silence",
+}
+"""Notes of a frame source, as a sentence."""
 
 
 @dataclass(frozen=True)
@@ -94,5 +102,6 @@ def _prediction(file: Path, video: Any, average: str) -> Prediction:
     if "error" in video:
         return Prediction(file, (), 0, None, video["error"])
     order, shares = ranked(video["scores"].numpy()[None], average)
+    note = video.get("note")
     guesses = tuple(Guess(label, float(shares[0, label])) for label in order[0, :BEST].tolist())
-    return Prediction(file, guesses, len(video["views"]), video.get("note"), None)
+    return Prediction(file, guesses, len(video["views"]), NOTES.get(note, note), None)

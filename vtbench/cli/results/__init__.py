@@ -5,6 +5,6 @@ from __future__ import annotations
 SUMMARY = "Keep a folder of results: export scores and curves"
 
 ACTIONS = {
-    "export": "vtbench.cli.reading.results_export",
+    "export": "vtbench.cli.results.export",
 }
 """Action -> the module that defines it, in the order of `vtbench results --help`."""
