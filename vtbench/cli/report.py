@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from vtbench.papers import Row
 
 SUMMARY = "Compare measured numbers with the printed ones"
-EXAMPLES = ("vtbench report laps/table1", "vtbench report pst --scale mini --format md", "vtbench report --html report.html --open")
+EXAMPLES = (
+    "vtbench report laps/table1",
+    "vtbench report pst --scale mini --format md",
+    "vtbench report --html report.html --open",
+)
 PAGED = True
 
 

@@ -130,8 +130,8 @@ def test_every_row_is_reached_by_its_link(driver: Any) -> None:
         hidden += driver.execute_async_script(REACH, ids[first : first + 80])
     assert hidden == []
     links = driver.execute_script(
-        "return [...document.querySelectorAll('a[href^=\"#\"]')].map((a) => decodeURIComponent(a.getAttribute('href').slice(1)))"
-        ".filter((id) => !document.getElementById(id))"
+        "return [...document.querySelectorAll('a[href^=\"#\"]')]"
+        ".map((a) => decodeURIComponent(a.getAttribute('href').slice(1))).filter((id) => !document.getElementById(id))"
     )
     assert links == []
 
