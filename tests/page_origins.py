@@ -32,7 +32,8 @@ from vtbench.report.compare import Comparison
 from vtbench.report.page.claims import said_of
 from vtbench.report.ratios import Ratios
 from vtbench.report.report import compared
-from vtbench.report.sheets import accuracy_sheets, speed_sheets, summary
+from vtbench.report.sheets import accuracy_sheets, summary
+from vtbench.report.speed_sheets import speed_sheets
 from vtbench.report.statistics import TOLERANCE
 from vtbench.results.curves import read_curve
 from vtbench.results.scores import VideoScores, read_scores

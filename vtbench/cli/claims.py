@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vtbench.report.claims.finding import Judged
 
 SUMMARY = "Judge the papers' claims by their printed numbers and by measured ones"
+EXAMPLES = ("vtbench claims msca", "vtbench claims --verdict contradicted")
+PAGED = True
 VERDICTS = ("supported", "contradicted", "inconclusive", "cannot be tested", "not run", "not printed")
 
 

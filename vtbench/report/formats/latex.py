@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from vtbench.report.columns import Column
 from vtbench.report.compare import Comparison
 from vtbench.report.ratios import Ratios
-from vtbench.report.sheets import Sheet, accuracy_sheets, speed_sheets, summary
+from vtbench.report.sheets import Sheet, accuracy_sheets, summary
+from vtbench.report.speed_sheets import speed_sheets
 from vtbench.report.statistics import TOLERANCE
 from vtbench.scales import Scale
 

@@ -9,7 +9,8 @@ from rich.text import Text
 from vtbench.report.columns import drawing, fitted, hidden_note
 from vtbench.report.compare import Comparison
 from vtbench.report.ratios import Ratios
-from vtbench.report.sheets import Sheet, accuracy_sheets, speed_sheets, summary
+from vtbench.report.sheets import Sheet, accuracy_sheets, summary
+from vtbench.report.speed_sheets import speed_sheets
 from vtbench.report.statistics import TOLERANCE
 from vtbench.scales import Scale
 

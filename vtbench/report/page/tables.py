@@ -12,7 +12,8 @@ from vtbench.papers.spec.schema import Paper, Row, Table
 from vtbench.report.compare import Comparison, distinct_evaluations
 from vtbench.report.page.facts import Fact, call, cell_of, chance_cell, label_of, speed_cell
 from vtbench.report.ratios import Ratios
-from vtbench.report.sheets import Sheet, accuracy_sheets, speed_sheets
+from vtbench.report.sheets import Sheet, accuracy_sheets
+from vtbench.report.speed_sheets import speed_sheets
 from vtbench.results.record import Record
 from vtbench.scales import Scale
 
