@@ -29,7 +29,7 @@ from vtbench.papers.spec.schema import Row
 from vtbench.report.claims.finding import Finding, Judged
 from vtbench.report.claims.judge import judge_claims
 from vtbench.report.compare import Comparison
-from vtbench.report.page.claims import said_of
+from vtbench.report.page.claims import method_of, said_of
 from vtbench.report.ratios import Ratios
 from vtbench.report.report import compared
 from vtbench.report.sheets import accuracy_sheets, summary
@@ -598,6 +598,9 @@ class Origins:
 
     def of_finding(self, name: str, of: str) -> str:
         return said_of(self.finding(name, of))
+
+    def of_method(self, name: str, of: str) -> str:
+        return method_of(self.finding(name, of))
 
     def of_claims(self, paper: str, of: str, verdict: str) -> int:
         on_page = {row.id for row in self.selected}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from vtbench.report.claims.finding import VERDICTS, Finding, Judged
+from vtbench.report.claims.finding import DECIDED, VERDICTS, Finding, Judged
 from vtbench.report.page.facts import Fact, call
 
 PRINTED = "printed"
@@ -22,7 +22,8 @@ class Judgement:
     """A further task of a small scale (`events`); empty for the main one."""
     verdict: str
     said: Fact
-    """Values and, for what is not decided, why."""
+    """Numbers and, for what is not decided, why."""
+    method: Fact
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,23 @@ def _part(judged: Judged) -> ClaimPart:
 
 def _judgement(claim: str, of: str, found: Finding) -> Judgement:
     scale, _, task = of.partition(" ")
-    said = said_of(found)
-    return Judgement(
-        scale, task.strip("()"), found.verdict, Fact(said, call("finding", claim, of)) if said else Fact("")
+    said, method = (
+        Fact(text, call(name, claim, of)) if text else Fact("")
+        for name, text in (("finding", said_of(found)), ("method", method_of(found)))
     )
+    return Judgement(scale, task.strip("()"), found.verdict, said, method)
 
 
 def said_of(found: Finding) -> str:
-    """The numbers behind a verdict, and what has to be known of it; what is to be run is not said again and again."""
+    """The numbers behind a verdict, or why there is none; what is to be run is not said again and again."""
     p = None if found.p_holm is None else f"p {found.p_holm:.2g}"
-    why = None if found.verdict == "not run" else found.why
+    why = found.why if found.verdict in ("cannot be tested", "not printed") else None
     return "; ".join(filter(None, [found.numbers or found.values, p, why]))
+
+
+def method_of(found: Finding) -> str:
+    """How a decided verdict was found, and what has to be known of it."""
+    return "; ".join(filter(None, [found.method, found.why])) if found.verdict in DECIDED else ""
 
 
 def kinds_of(parts: Sequence[ClaimPart]) -> list[str]:

@@ -24,6 +24,15 @@ KINDS = (("accent", "o"), ("second", "s"), ("third", "^"), ("fourth", "D"))
 """Colour and marker of the first, second, ... kind of points in a drawing."""
 
 
+_RING: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 9,
+    "markerfacecolor": COLOURS["paper"],
+    "markeredgecolor": COLOURS["accent"],
+    "markeredgewidth": 1.8,
+}
+"""A marker that leaves room for another one in it."""
+
 _MUTED: dict[str, Any] = {"color": COLOURS["muted"]}
 
 # ---- the order of a table --------------------------------------------------------------------------------------------
@@ -68,12 +77,15 @@ def order_figure(table: str, members: Sequence[Comparison]) -> Figure | None:
     drawing.figure.text((left + 0.97) / 2, 6 / height, "place in the table", ha="center", **_MUTED)
     for line, comparison in enumerate(both):
         ours, theirs = measured[line], printed[line]
-        for x, said, kind, size in ((theirs, "by print", 0, 8), (ours, f"at {scale} scale", 1, 6)):
-            which = "printed_place" if kind == 0 else "measured_place"
+        spots = (
+            (theirs, "by print", "printed_place", _RING),
+            (ours, f"at {scale} scale", "measured_place", _kind(1, 6)),
+        )
+        for x, said, which, marker in spots:
             fact = Fact(f"{x:g}", call(which, comparison.row.id, scale, name))
             point = Point(comparison.row.id, comparison.row.label, f"place {x:g} {said}", fact, Fact(str(line)))
-            drawing.point(point, (x, line), **_kind(kind, size))
-    _key(drawing, {"printed": 0, f"{scale} scale": 1})
+            drawing.point(point, (x, line), **marker)
+    _key(drawing, {"printed": _RING, f"{scale} scale": _kind(1)})
     tau = Fact(f"{found.tau:+.2f}", call("tau", table, scale))
     caption = (
         f"Places of the rows by {name}: printed and at {scale} scale. Orders alone: the numbers of the two are not "
@@ -171,7 +183,7 @@ def _cost_figure(dataset: str, found: Sequence[tuple[Row, str, float, str]], pap
     _bare(axes)
     _label(axes, [(found[i][0].label, found[i][2], found[i][0].published[found[i][1]].value) for i in reversed(front)])
     here = {row.paper for row, *_ in found}
-    _key(drawing, {paper: number for number, paper in enumerate(papers) if paper in here})
+    _key(drawing, {paper: _kind(number) for number, paper in enumerate(papers) if paper in here})
     caption = (
         "Printed top-1 on ",
         Fact(dataset, call("dataset", dataset)),
@@ -337,11 +349,11 @@ def _kind(number: int, size: float = 7) -> dict[str, Any]:
     }
 
 
-def _key(drawing: Drawing, names: Mapping[str, int]) -> None:
+def _key(drawing: Drawing, names: Mapping[str, Mapping[str, Any]]) -> None:
     """What colours and markers stand for, above the drawing."""
     axes = drawing.axes[0]
-    for name, number in names.items():
-        axes.plot([], [], linestyle="", label=name, **_kind(number))
+    for name, marker in names.items():
+        axes.plot([], [], linestyle="", label=name, **marker)
     drawing.figure.legend(
         loc="upper right", ncols=len(names), frameon=False, fontsize=10, borderpad=0.4,
         handletextpad=0.1, labelcolor=COLOURS["muted"],

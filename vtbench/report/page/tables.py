@@ -168,6 +168,7 @@ def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison]
     ]
     chance = [chance_cell(column, members) for column in kept] if any(column.footer for column in kept) else None
     origin = (table, scale)
+    of_claims = {judged.note(scale) for comparison in members for judged in comparison.claims}  # they have a list
     return SheetPart(
         f"{table}@{scale}",
         Fact(sheet.title.partition(":")[0], call("title", *origin)),
@@ -177,7 +178,7 @@ def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison]
         headings,
         lines,
         chance,
-        [Fact(note, call("note", *origin, number)) for number, note in enumerate(sheet.notes)],
+        [Fact(note, call("note", *origin, n)) for n, note in enumerate(sheet.notes) if note not in of_claims],
     )
 
 
