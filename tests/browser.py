@@ -60,13 +60,13 @@ def requests(driver: Any) -> list[str]:
 
 
 def picture(page: Path, target: Path) -> None:
-    """The top of a page, as the README shows it: 1280 x 800, at most 256 colours."""
+    """The top of a page, as the README shows it: 1600 x 1000, at most 256 colours."""
     import io
 
     from PIL import Image
 
     with browser() as driver:
-        show(driver, page, 1280, 800)
+        show(driver, page, 1600, 1000)
         shot = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
     shot.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
 

@@ -4,7 +4,8 @@
 - `compare`: rows and the lines of results.csv to comparisons
 - `statistics`: intervals, and the rule that makes a verdict of one
 - `ratios`: rows and the lines of speed.csv to ratios of latency, throughput and memory
-- `sheets`, `speed_sheets`: what each printed table shows of both; `formats/`: drawn for a terminal, as Markdown, LaTeX, JSON and CSV
+- `sheets`, `speed_sheets`: what each printed table shows of both
+- `formats/`: that drawn for a terminal, as Markdown, LaTeX, JSON and CSV
 - `origin`: where the numbers of a row come from
 - `predictions/`: classes, confusion and pairs of results, from scores of single videos
 - `claims/`: what the numbers say of the papers' claims
