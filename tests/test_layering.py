@@ -107,7 +107,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "claims": {"compare", "counted", "differences", "ratios", "statistics"},
         "text": {"sheets", "ratios", "compare", "statistics"},
         "machine": {"ratios", "compare"},
-        "sheets": {"ratios", "compare", "statistics"},
+        "sheets": {"ratios", "compare", "statistics", "claims"},
         "differences": {"compare", "scores", "statistics"},
         "compare": {"counted", "statistics"},
     },
