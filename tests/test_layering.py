@@ -112,7 +112,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
                  "speed_sheets", "statistics"},
         "printing": {"columns"},
         "hours": {"devices"},
-        "sheets": {"columns", "origin", "compare", "statistics"},
+        "sheets": {"claims", "columns", "origin", "compare", "statistics"},
         "speed_sheets": {"columns", "ratios", "sheets"},
         "differences": {"compare", "statistics"},
         "origin": {"compare"},

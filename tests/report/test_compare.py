@@ -83,6 +83,7 @@ def test_an_entry_has_the_keys_of_the_contract(store: Store, measure: Measure) -
             "stale": [],
         },
         "commit": "277b510",
+        "claims": [],
     }
 
 

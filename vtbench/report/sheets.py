@@ -11,6 +11,7 @@ from vtbench.papers.datasets import load_dataset
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import PrintedColumn
+from vtbench.report.claims.finding import notes as claim_notes
 from vtbench.report.columns import Column
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
 from vtbench.report.origin import cost_notes, decision_notes
@@ -194,7 +195,7 @@ def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
     stale = [c.name for c in comparisons if c.costs_stale]
     if stale:
         notes.append(f"{', '.join(stale)}: counted with another network; vtbench cost --record counts again")
-    return [*notes, *dict.fromkeys(claim.note(scale) for c in comparisons for claim in c.claims)]
+    return [*notes, *claim_notes([claim for c in comparisons for claim in c.claims], scale)]
 
 
 def _not_comparable(comparisons: Sequence[Comparison]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -100,11 +100,6 @@ class Judged:
         """What was measured at one scale."""
         return {name: found for name, found in self.measured.items() if name.partition(" ")[0] == scale}
 
-    def note(self, scale: Scale) -> str:
-        """The claim in a line below a table of its rows at a scale."""
-        found = [f"{name} {finding.text}" for name, finding in self.at(scale).items()]
-        return f"claim {self.claim.name}: {'; '.join([f'printed {self.printed.text}', *found])}"
-
     def verdicts(self, scale: Scale) -> dict[str, Any]:
         """The claim in the entry of one of its rows at a scale."""
         measured = {name: found.verdict for name, found in self.at(scale).items()}
@@ -125,6 +120,21 @@ class Judged:
             "printed": self.printed.entry(),
             "measured": {name: found.entry() for name, found in self.measured.items()},
         }
+
+
+def notes(judged: Iterable[Judged], scale: Scale) -> list[str]:
+    """Claims in lines below a table of their rows at a scale: one for each of which numbers gave a verdict, and one for
+    those that the scale cannot test."""
+    lines, others = [], []
+    for one in {one.claim.id: one for one in judged}.values():
+        found = one.at(scale)
+        printed = one.printed.text if one.printed.verdict == "not printed" else f"printed {one.printed.text}"
+        if all(finding.verdict == "cannot be tested" for finding in found.values()):
+            others.append(f"{one.claim.name} ({printed})")
+        else:
+            texts = [f"{name} {finding.text}" for name, finding in found.items()]
+            lines.append(f"claim {one.claim.name}: {'; '.join([printed, *texts])}")
+    return [*lines, *([f"claims that {scale} scale cannot test: {', '.join(others)}"] if others else [])]
 
 
 def sides_of(claim: Claim, cells: Mapping[str, float], decimals: Mapping[str, int]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from itertools import groupby
 from vtbench.papers.decisions import decisions_of, unsaid
 from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Paper, Row, Table
+from vtbench.report.claims.finding import notes as claim_notes
 from vtbench.report.compare import Comparison, distinct_evaluations
 from vtbench.report.page.facts import Fact, call, cell_of, chance_cell, label_of, speed_cell
 from vtbench.report.ratios import Ratios
@@ -168,7 +169,9 @@ def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison]
     ]
     chance = [chance_cell(column, members) for column in kept] if any(column.footer for column in kept) else None
     origin = (table, scale)
-    of_claims = {judged.note(scale) for comparison in members for judged in comparison.claims}  # they have a list
+    of_claims = claim_notes(
+        [judged for comparison in members for judged in comparison.claims], scale
+    )  # in a list below
     return SheetPart(
         f"{table}@{scale}",
         Fact(sheet.title.partition(":")[0], call("title", *origin)),
