@@ -1,0 +1,80 @@
+"""The login to Weights & Biases, and runs that write nothing on the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vtbench.errors import RunError, UsageError, first_line
+from vtbench.report.wandb.target import Target
+
+LONGEST_TAG = 64
+"""Characters that W&B takes."""
+
+
+def require_login(target: Target) -> None:
+    """Raise UsageError, before anything is trained or sent, where an online target cannot be used: there is no login, it
+    is not valid, or the server does not answer."""
+    if target.mode == "offline":
+        return
+    import wandb
+
+    remedy = "log in with `wandb login` or set WANDB_API_KEY, or log offline and push later with `vtbench wandb sync`"
+    try:
+        with quiet():
+            found = wandb.login(prompt=False, verify=True)
+    except Exception as error:
+        raise UsageError(f"W&B (online) cannot be used: {first_line(error)}; {remedy}") from error
+    if not found:
+        raise UsageError(f"W&B (online) has no login: {remedy}")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what wandb prints off the terminal; errors still come as exceptions."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def open_run(target: Target, folder: Path, **run: Any) -> Iterator[Any]:
+    """`start_run`, finished at the end of the block. Raises RunError for anything that wandb raises in it."""
+    started = start_run(target, folder, **run)
+    try:
+        yield started
+    except Exception as error:
+        with contextlib.suppress(Exception):
+            started.finish(exit_code=1)
+        raise RunError(f"W&B {target.title}: {first_line(error)}") from error
+    started.finish()
+
+
+def start_run(target: Target, folder: Path, *, tags: list[str], **run: Any) -> Any:
+    """The W&B run with these arguments of `wandb.init`, continued where it is there already; its files lie in
+    `folder`/wandb.
+
+    Raises RunError where none can start.
+    """
+    try:
+        import wandb
+
+        folder.mkdir(parents=True, exist_ok=True)
+        # vtbench draws its own progress, and logs no program, so that a run holds what it measured and nothing else.
+        settings = wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True)
+        return wandb.init(
+            project=target.project,
+            entity=target.entity,
+            dir=folder,
+            mode=target.mode,
+            resume="allow",
+            reinit="create_new",
+            settings=settings,
+            tags=list(dict.fromkeys(tag[:LONGEST_TAG] for tag in (*tags, *target.tags))),
+            **run,
+        )
+    except Exception as error:
+        raise RunError(f"W&B {target.title} cannot start a run: {first_line(error)}") from error
+
