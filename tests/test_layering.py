@@ -106,10 +106,19 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "text": {"sheets", "ratios", "compare", "statistics"},
         "machine": {"ratios", "compare"},
         "sheets": {"ratios", "compare", "statistics"},
-        "differences": {"compare", "scores", "statistics"},
+        "differences": {"compare", "statistics"},
         "compare": {"counted", "statistics"},
+        "predictions": {"compare", "statistics"},
     },
-    "results": {"store": {"record", "folders"}, "costs": {"record", "store"}, "table": {"record", "store"}},
+    "report/predictions": {"classes": {"tested"}},
+    "results": {
+        "store": {"record", "folders"},
+        "costs": {"record", "store"},
+        "table": {"record", "store"},
+        "scores": {"record", "folders"},
+        "curves": {"record", "folders"},
+        "export": {"record", "folders", "scores", "curves"},
+    },
     "evaluation": {},
 }  # fmt: skip
 TOO_LONG: set[str] = set()

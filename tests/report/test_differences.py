@@ -16,9 +16,9 @@ from vtbench.papers import measurements, select
 from vtbench.report.compare import Comparison, compare_rows
 from vtbench.report.differences import RESAMPLES, _paired, _pairs, _Test, others_in_band
 from vtbench.report.report import report
-from vtbench.report.scores import hits
 from vtbench.results import folders
 from vtbench.results.record import Record
+from vtbench.results.scores import hits
 from vtbench.results.store import Store
 
 Measure = Callable[..., None]

@@ -156,7 +156,7 @@ def _records(comparison: Comparison, names: Sequence[str]) -> dict[int, dict[str
 def _hits(
     row: Row, record: Record, results: Path, cache: dict[str, Mapping[str, bool] | None]
 ) -> Mapping[str, bool] | None:
-    from vtbench.report.scores import hits
+    from vtbench.results.scores import hits
 
     key = f"{record.evaluation_key} {record.finished_at}"
     if key not in cache:
