@@ -57,6 +57,7 @@ COMMANDS = {
     "speed": "vtbench.cli.speed",
     "report": "vtbench.cli.report",
     "data": "vtbench.cli.data",
+    "wandb": "vtbench.cli.wandb",
 }
 """Verb -> the module that defines it, in the order of `vtbench --help`."""
 

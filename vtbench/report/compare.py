@@ -156,6 +156,11 @@ def compare_rows(rows: Sequence[Row], store: Store, scale: Scale, tolerance: flo
     return [_compare(row, scale, _lines_of(row, scale, by_row.get(row.id, [])), tolerance) for row in rows]
 
 
+def compare_record(row: Row, record: Record, tolerance: float = TOLERANCE) -> Comparison:
+    """One line of results.csv, as if it were the only one of its row."""
+    return _compare(row, record.scale, [record], tolerance)
+
+
 def _lines_of(row: Row, scale: Scale, records: Sequence[Record]) -> list[Record]:
     """The lines of a row, or of a variant of it; where the variant changes nothing at this scale, the row's own too."""
     own = [record for record in records if record.variant is None]

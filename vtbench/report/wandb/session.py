@@ -78,3 +78,14 @@ def start_run(target: Target, folder: Path, *, tags: list[str], **run: Any) -> A
     except Exception as error:
         raise RunError(f"W&B {target.title} cannot start a run: {first_line(error)}") from error
 
+
+
+def default_entity() -> str:
+    """The user or team that runs of the login go to. Raises RunError where the server does not say."""
+    import wandb
+
+    try:
+        with quiet():
+            return str(wandb.Api().default_entity)
+    except Exception as error:
+        raise RunError(f"W&B does not say whose login this is: {first_line(error)}; give --wandb-entity") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -68,11 +70,11 @@ class Pushed:
 
     def __init__(self, results: Path, target: Target) -> None:
         self.path = wandb_folder(results) / "pushed.jsonl"
-        self.place = [target.mode, target.entity or "", target.project]
+        self.place = (target.mode, target.entity or "", target.project)
 
     def holds(self, run_id: str, content: str) -> bool:
         """Whether a run was pushed to the target with this content. Lines that are cut off are passed over."""
-        return [*self.place, run_id, content] in self._lines()
+        return (*self.place, run_id, content) in self._lines
 
     def add(self, run_id: str, content: str) -> None:
         """Remember it. Raises ResultsError when the file cannot be written."""
@@ -84,11 +86,10 @@ class Pushed:
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def _lines(self) -> list[object]:
-        found = []
+    @cached_property
+    def _lines(self) -> set[tuple[str, ...]]:
+        found = set()
         for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
+            with contextlib.suppress(ValueError, TypeError):
+                found.add(tuple(json.loads(line)))
         return found
