@@ -155,4 +155,4 @@ def _num_clips(batch: Any) -> int:
 
 def _log(trainer: L.Trainer, values: dict[str, float]) -> None:
     for logger in trainer.loggers:
-        logger.log_metrics(values, step=trainer.global_step)
+        logger.log_metrics(values, step=trainer.global_step - 1)  # from 0, as Lightning counts in what it logs itself

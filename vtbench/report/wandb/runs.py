@@ -44,7 +44,8 @@ def _artifact(file: File) -> Any:
     import wandb
 
     artifact = wandb.Artifact(file.name, type=file.kind, metadata=file.metadata)
-    artifact.add_file(str(file.path), policy="immutable")  # without a copy of it in wandb's own folder
+    # Not copied into wandb's own folder; whole, as an offline run may be sent from another working folder.
+    artifact.add_file(str(file.path.resolve()), policy="immutable")
     return artifact
 
 
