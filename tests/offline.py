@@ -1,6 +1,8 @@
-"""What an offline run of W&B holds, read back from its files. wandb has no public reader of its own log, so this is one:
-a log of LevelDB's format (https://github.com/google/leveldb/blob/main/doc/log_format.md) behind a header of seven
-bytes, whose records are wandb's own protocol buffers.
+"""What an offline run of W&B holds, read back from its files.
+
+wandb has no public reader of its own log, so this is one: the log format of LevelDB
+(https://github.com/google/leveldb/blob/main/doc/log_format.md) behind a header of seven bytes. Its records are wandb's
+protocol buffers.
 """
 
 from __future__ import annotations

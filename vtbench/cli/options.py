@@ -15,7 +15,7 @@ from vtbench.scales import smallest_first
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
-    from vtbench.report.wandb.target import Mode, Target
+    from vtbench.report.wandb.target import Artifacts, Mode, Target
     from vtbench.run.settings import Settings
 
 MAX_SEED = 2**32 - 1
@@ -171,9 +171,7 @@ def add_machine(parser: Parser) -> None:
 
 def add_wandb_place(parser: Parser) -> None:
     """--wandb-project, --wandb-entity, --wandb-tags."""
-    parser.add_argument(
-        "--wandb-project", metavar="NAME", help="project on W&B; default: $WANDB_PROJECT, else vtbench"
-    )
+    parser.add_argument("--wandb-project", metavar="NAME", help="project on W&B; default: $WANDB_PROJECT, else vtbench")
     parser.add_argument(
         "--wandb-entity", metavar="NAME", help="user or team on W&B; default: $WANDB_ENTITY, else that of the login"
     )
@@ -304,8 +302,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 def wandb_target(args: argparse.Namespace, mode: Mode | None) -> Target:
-    """Where the options --wandb-... and the environment say that runs go; without a `mode`, $WANDB_MODE, else online."""
+    """Where --wandb-... and the environment say that runs go; without a `mode`, $WANDB_MODE, else online."""
     from vtbench.report.wandb.target import target
 
-    artifacts = getattr(args, "wandb_artifacts", "all")
+    artifacts: Artifacts = getattr(args, "wandb_artifacts", "all")
     return target(mode, args.wandb_project, args.wandb_entity, args.wandb_tags, artifacts)

@@ -12,6 +12,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+
 def memory_gb() -> float:
     """The most in use in this process so far, in 1e9 bytes: on a GPU of what torch allocated, elsewhere of the resident
     set."""
@@ -57,8 +58,8 @@ class Metering(L.Callback):
     - `epoch`: how far it is, 1.5 in the middle of the second epoch; `remaining_s`: until the end, at this pace
     - `memory_gb`: see `memory_gb`
 
-    Each epoch gives `epoch_s`, `epoch_clips_per_s`, `epoch_data_wait` and `remaining_s`. What the method logs by epoch goes to the loggers
-    as ever; `epoch` is counted from 1, as in metrics.csv.
+    Each epoch gives `epoch_s`, `epoch_clips_per_s`, `epoch_data_wait` and `remaining_s`. What the method logs by epoch
+    goes to the loggers too, with `epoch` counted from 1, as in metrics.csv.
 
     The device is asked for numbers only where a point is due, and no random number is drawn: weights are the same with
     and without.
@@ -126,25 +127,26 @@ class Metering(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count the epoch from 1."""
-        self._count_from_1(trainer)
+        _count_from_1(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count the epoch from 1, and log its time."""
-        self._count_from_1(trainer)
+        _count_from_1(trainer, pl_module)
         if trainer.loggers:
             rates = {f"epoch_{name}": value for name, value in self._epoch.rates().items()}
             taken = {"epoch": trainer.current_epoch + 1.0, "epoch_s": time.monotonic() - self._epoch_started}
             _log(trainer, {**taken, **rates, **self._remaining(trainer, 1.0)})
-
-    def _count_from_1(self, trainer: L.Trainer) -> None:
-        if trainer.loggers:  # else Lightning would add its own count, from 0, to what is logged by epoch
-            self.log("epoch", float(trainer.current_epoch + 1))
 
     def _remaining(self, trainer: L.Trainer, done: float) -> dict[str, float]:
         """Seconds until the last epoch ends, at the pace of this process so far. `done`: share of the current epoch."""
         passed = trainer.current_epoch - self._first_epoch + done
         left = (trainer.max_epochs or 0) - trainer.current_epoch - done
         return {"remaining_s": left * (time.monotonic() - self._started) / passed} if passed else {}
+
+
+def _count_from_1(trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    if trainer.loggers:  # else Lightning would add its own count, from 0, to what is logged by epoch
+        pl_module.log("epoch", float(trainer.current_epoch + 1))
 
 
 def _num_clips(batch: Any) -> int:

@@ -44,7 +44,7 @@ def require_loggers(settings: Settings) -> None:
         if ":" in name:
             load(name, {}, "logger")
         elif name not in PACKAGES:
-            raise UsageError(f"--logger {unknown('logger', name, PACKAGES)}, or module:Class")
+            raise UsageError(f"--logger {name}: {unknown('logger', name, PACKAGES)} (or give one as module:Class)")
         elif PACKAGES[name] and not any(importlib.util.find_spec(package) for package in PACKAGES[name]):
             raise UsageError(f"--logger {name} needs the package {PACKAGES[name][0]}: pip install {PACKAGES[name][0]}")
     if found := wandb_target(settings):
@@ -108,7 +108,9 @@ def _logger(name: str, training: Training, folder: Path, results: Path) -> Logge
         taken = inspect.signature(made).parameters
         logger = made(**{key: value for key, value in given.items() if key in taken})
     except Exception as error:
-        raise UsageError(f"--logger {name}: making it raised {in_one_line(error)}; it is given {', '.join(given)}") from error
+        raise UsageError(
+            f"--logger {name}: making it raised {in_one_line(error)}; it is given {', '.join(given)}"
+        ) from error
     if not isinstance(logger, Logger):
         raise UsageError(f"--logger {name}: gives a {type(logger).__name__}, not a Lightning logger")
     return logger

@@ -16,6 +16,7 @@ from vtbench.cli import main
 from vtbench.errors import UsageError
 from vtbench.papers import select
 from vtbench.report.wandb import runs as wandb_runs
+from vtbench.report.wandb.dashboard import BY_EPOCH, BY_STEP
 from vtbench.report.wandb.sync import sync
 from vtbench.report.wandb.target import Target
 from vtbench.results.record import Record
@@ -108,6 +109,8 @@ def test_training_runs_are_logged_by_the_step_and_epochs_are_counted_from_1(logg
     assert run.over("epoch") == [1, 1]
     assert run.over("trainer/global_step") == [0, 1, 1, 1]
     assert sum(run.over("step/loss")) / 2 == pytest.approx(run.over("train_loss")[0], rel=1e-5)
+    assert {f"step/{name}" for name in BY_STEP} <= run.metrics  # what the dashboard draws
+    assert set(BY_EPOCH) - {"val_top1"} <= run.metrics
     assert run.axes == {"epoch": "", "train_*": "epoch", "val_*": "epoch", "lr": "epoch"}
 
 

@@ -8,7 +8,7 @@
 - `dashboard`: a workspace and a report
 
 Names, groups and tags are made so that a dashboard groups by paper, table and row. The run of a training run is named
-after its network and key, tagged with its scale, network and data set. The run of an evaluation is called `paper/table:row
-seed N`; its group is `paper/table`, its tags are paper, table, row and scale, and its config names the run of its
-training. wandb is imported when a run is made, and only then.
+after its network and key, tagged with its scale, network and data set. The run of an evaluation is called
+`paper/table:row seed N`; its group is `paper/table`, its tags are paper, table, row and scale, and its config names the
+run of its training. wandb is imported when a run is made, and only then.
 """

@@ -8,6 +8,7 @@ runs of that table alone. Built from specs and results, with wandb-workspaces (`
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def _library() -> tuple[Any, Any]:
 
 def build_workspace(found: Sequence[Section], scale: Scale, target: Target) -> Any:
     """The workspace, of all runs at the scale."""
-    workspaces, reports = _library()
+    workspaces, _ = _library()
     made = [
         workspaces.Section(name=one.title, panels=[*_text_panel(one), *_panels(one)], is_open=True) for one in found
     ]
@@ -110,32 +111,30 @@ def build_workspace(found: Sequence[Section], scale: Scale, target: Target) -> A
         workspaces.Section(name="training runs, by step", panels=_curves("step/", BY_STEP, "trainer/global_step")),
     ]
     return workspaces.Workspace(
-        name=f"vtbench, {scale} scale",
+        name=f"vtbench at {scale} scale",
         entity=target.entity or "",
         project=target.project,
         sections=made,
         settings=workspaces.WorkspaceSettings(max_runs=MAX_RUNS),
-        runset_settings=workspaces.RunsetSettings(filters=[workspaces.Config("scale") == scale]),
+        runset_settings=workspaces.RunsetSettings(filters=workspaces.And(workspaces.Config("scale") == scale)),
     )
 
 
 def build_report(found: Sequence[Section], scale: Scale, target: Target, *, place: bool = True) -> Any:
     """The report. `place` says in every set of runs which project it is of, which W&B looks up when it is written."""
     workspaces, reports = _library()
-    config, metric = workspaces.Config, workspaces.Metric
+    config, metric, together = workspaces.Config, workspaces.Metric, workspaces.And
     where = {"entity": target.entity or "", "project": target.project} if place else {}
     blocks: list[Any] = [reports.TableOfContents()]
     for one in found:
         paper, _, table = one.title.partition("/")
-        of_table = [config("paper") == paper, config("table") == table, config("scale") == scale]
-        behind = [metric("JobType") == "train", config("training_key").isin(list(one.trainings))]
+        of_table = together(config("paper") == paper, config("table") == table, config("scale") == scale)
+        behind = together(metric("JobType") == "train", config("training_key").isin(list(one.trainings)))
         blocks += [
             reports.H1(text=one.title),
             reports.P(text=one.caption),
             reports.MarkdownBlock(text=one.text),
-            reports.PanelGrid(
-                runsets=[reports.Runset(name=one.title, filters=of_table, **where)], panels=_panels(one)
-            ),
+            reports.PanelGrid(runsets=[reports.Runset(name=one.title, filters=of_table, **where)], panels=_panels(one)),
             reports.PanelGrid(
                 runsets=[reports.Runset(name=f"training runs of {one.title}", filters=behind, **where)],
                 panels=_curves("", BY_EPOCH, "epoch") + _curves("step/", BY_STEP[:4], "trainer/global_step"),
@@ -144,7 +143,7 @@ def build_report(found: Sequence[Section], scale: Scale, target: Target, *, plac
     return reports.Report(
         project=target.project,
         entity=target.entity or "",
-        title=f"vtbench, {scale} scale: {', '.join(one.title for one in found)}"[:128],
+        title=f"vtbench at {scale} scale",  # part of its address, so without a slash
         description="Printed and measured numbers, by vtbench.",
         blocks=blocks,
         width="fluid",
@@ -196,7 +195,10 @@ def _curves(prefix: str, names: Sequence[str], x: str) -> list[Any]:
 
 def specification(found: Sequence[Section], scale: Scale, target: Target) -> str:
     """Workspace and report as JSON, in the form in which W&B keeps them. Needs no login and no network."""
-    views = {"workspace": build_workspace(found, scale, target), "report": build_report(found, scale, target, place=False)}
+    views = {
+        "workspace": build_workspace(found, scale, target),
+        "report": build_report(found, scale, target, place=False),
+    }
     content = {
         name: view._to_model().spec.model_dump(mode="json", by_alias=True, exclude_none=True)
         for name, view in views.items()
@@ -210,35 +212,30 @@ def publish(found: Sequence[Section], scale: Scale, target: Target, results: Pat
     workspaces, reports = _library()
     memory = wandb_folder(results) / "dashboards.json"
     before: dict[str, str] = folders.read_json(memory) if memory.exists() else {}
-    slot = f"{target.entity or ''}/{target.project}/{scale}"
+    slot = f"of {target.entity or ''}/{target.project} at {scale} scale"
+    views = {
+        "workspace": (build_workspace, workspaces.Workspace, ("name", "sections", "settings", "runset_settings")),
+        "report": (build_report, reports.Report, ("title", "description", "blocks", "width")),
+    }
     made = {}
-    try:
-        with quiet():
-            workspace, written = build_workspace(found, scale, target), build_report(found, scale, target)
-            made["workspace"] = _save(workspace, workspaces.Workspace, before.get(f"workspace {slot}"), WORKSPACE_PARTS)
-            made["report"] = _save(written, reports.Report, before.get(f"report {slot}"), REPORT_PARTS)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise RunError(f"W&B {target.title} refuses the dashboard: {first_line(error)}") from error
-    folders.write_json(memory, before | {f"{name} {slot}": url for name, url in made.items()})
+    for name, (build, kind, parts) in views.items():
+        try:
+            with quiet():
+                made[name] = _save(build(found, scale, target), kind, before.get(f"{name} {slot}"), parts)
+        except Exception as error:
+            raise RunError(f"W&B {target.title} refuses the {name}: {first_line(error)}") from error
+        before[f"{name} {slot}"] = made[name]
+        folders.write_json(memory, before)
     return made
 
 
-WORKSPACE_PARTS = ("name", "sections", "settings", "runset_settings")
-REPORT_PARTS = ("title", "description", "blocks", "width")
-
-
 def _save(view: Any, kind: Any, url: str | None, parts: Sequence[str]) -> str:
-    """Save a view; in place of the one at `url`, if that is still there."""
+    """Save a view; in place of the one at `url`, if that is still there. Gives its address."""
     if url is not None:
-        try:
+        with contextlib.suppress(Exception):  # it was deleted
             there = kind.from_url(url)
-        except Exception:  # deleted, or of another server
-            there = None
-        if there is not None:
             for part in parts:
                 setattr(there, part, getattr(view, part))
             view = there
-    saved = view.save()
-    return str(saved.url)
+    view.save()
+    return str(view.url)

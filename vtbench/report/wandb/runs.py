@@ -100,4 +100,3 @@ def remember_training(training_key: str, target: Target, results: Path) -> None:
     """Remember a training run that was logged while it ran, once it is done."""
     done = folders.read_json(folders.training_folder(results, training_key) / folders.DONE)
     Pushed(results, target).add(train_run_id(training_key), done["weights_sha256"])
-

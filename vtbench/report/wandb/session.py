@@ -16,8 +16,8 @@ LONGEST_TAG = 64
 
 
 def require_login(target: Target) -> None:
-    """Raise UsageError, before anything is trained or sent, where an online target cannot be used: there is no login, it
-    is not valid, or the server does not answer."""
+    """Raise UsageError, before anything is trained or sent, where an online target cannot be used: there is no login,
+    it is not valid, or the server does not answer."""
     if target.mode == "offline":
         return
     import wandb
@@ -77,7 +77,6 @@ def start_run(target: Target, folder: Path, *, tags: list[str], **run: Any) -> A
         )
     except Exception as error:
         raise RunError(f"W&B {target.title} cannot start a run: {first_line(error)}") from error
-
 
 
 def default_entity() -> str:
