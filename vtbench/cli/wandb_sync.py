@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Callable, Iterator
 
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
@@ -38,6 +40,9 @@ def options(parser: Parser) -> None:
     add_wandb_place(parser)
     add_wandb_artifacts(parser)
     add_changes(parser)
+    parser.add_argument(
+        "--with-variants", action="store_true", help="also what was measured of each row with --variant or --set"
+    )
 
 
 def call(args: argparse.Namespace) -> int:
@@ -46,9 +51,15 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.report.wandb.session import require_login
     from vtbench.report.wandb.sync import sync
 
+    if args.with_variants:
+        from vtbench.report.report import with_variants
+        from vtbench.results.store import Store
+
+        rows = with_variants(rows, Store(results))
     target = wandb_target(args, args.mode)
     require_login(target)
-    outcome = sync(rows, results, target, args.scale, again=args.again)
+    with _bar() as on_push:
+        outcome = sync(rows, results, target, args.scale, again=args.again, on_push=on_push)
     for line in outcome.failed:
         print_message(line)
     if outcome.stale:
@@ -58,3 +69,15 @@ def call(args: argparse.Namespace) -> int:
         f"{len(outcome.failed)} failed"
     )
     return 1 if outcome.failed else 0
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr, if that is a terminal: what to call before each run."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda title, number, of: progress.update(task, description=title, completed=number - 1, total=of)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ class Tracking:
 
         Raises UsageError for a logger that cannot be made.
         """
-        self.training, self.results = training, settings.results
+        self.training, self.results, self.notice = training, settings.results, notice
         self.target = wandb_target(settings)
         self.run: Any = None
         content = dataclasses.asdict(training)
@@ -83,7 +84,11 @@ class Tracking:
     def close(self) -> None:
         """End the W&B run, so that the next training run of this process has its own."""
         if self.run is not None:
-            self.run.finish()
+            try:
+                self.run.finish()
+            except Exception as error:  # whatever becomes of the log, the training run is what counts
+                self.notice(f"W&B: {in_one_line(error)}; `vtbench wandb sync` makes up for it")
+                self.run = None
 
     def done(self) -> None:
         """Remember, once the training run is done, that W&B has it."""
@@ -99,9 +104,8 @@ def _logger(name: str, training: Training, folder: Path, results: Path) -> Logge
     if name == "tensorboard":
         return TensorBoardLogger(folder, name="tensorboard", version="")
     if name == "mlflow":
-        return MLFlowLogger(  # where MLFLOW_TRACKING_URI says, else below the results
-            "vtbench", run_name=f"train {training.model.name} {training.key}", save_dir=str(results / "mlruns")
-        )
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(results / 'mlflow.db').resolve()}"
+        return MLFlowLogger("vtbench", run_name=f"train {training.model.name} {training.key}", tracking_uri=uri)
     made = load(name, {}, "logger")
     given = {"save_dir": folder, "name": name.partition(":")[2], "version": training.key}
     try:

@@ -120,7 +120,9 @@ class Server:
             project = {"id": "1", "name": variables["projectName"], "entityName": variables["entityName"]}
             self.views[id] = {
                 **{name: variables.get(name) for name in ("name", "displayName", "description", "spec")},
-                "id": id, "type": variables["type"], "project": project,
+                "id": id,
+                "type": variables["type"],
+                "project": project,
             }
             return {"upsertView": {"view": self.views[id], "inserted": True}}
         if "allViews" in query:

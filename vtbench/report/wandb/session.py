@@ -14,6 +14,9 @@ from vtbench.report.wandb.target import Target
 LONGEST_TAG = 64
 """Characters that W&B takes."""
 
+SENT_WITHIN = 600.0
+"""Seconds that are waited for, at the end of a run, until everything it holds was sent."""
+
 
 def require_login(target: Target) -> None:
     """Raise UsageError, before anything is trained or sent, where an online target cannot be used: there is no login,
@@ -45,25 +48,32 @@ def open_run(target: Target, folder: Path, **run: Any) -> Iterator[Any]:
     started = start_run(target, folder, **run)
     try:
         yield started
+        started.finish()
     except Exception as error:
         with contextlib.suppress(Exception):
             started.finish(exit_code=1)
         raise RunError(f"W&B {target.title}: {first_line(error)}") from error
-    started.finish()
 
 
 def start_run(target: Target, folder: Path, *, tags: list[str], **run: Any) -> Any:
     """The W&B run with these arguments of `wandb.init`, continued where it is there already; its files lie in
     `folder`/wandb.
 
-    Raises RunError where none can start.
+    Its `finish` raises TimeoutError where the server takes too long. Raises RunError where none can start.
     """
     try:
         import wandb
 
         folder.mkdir(parents=True, exist_ok=True)
-        # vtbench draws its own progress, and logs no program, so that a run holds what it measured and nothing else.
-        settings = wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True)
+        # vtbench draws its own progress and records the commit itself.
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            disable_code=True,
+            finish_timeout=SENT_WITHIN,
+            finish_timeout_raises=True,
+        )
         return wandb.init(
             project=target.project,
             entity=target.entity,

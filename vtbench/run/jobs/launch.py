@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vtbench.errors import UsageError, VtbenchError
+from vtbench.errors import UsageError, VtbenchError, in_one_line
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Measurement
 from vtbench.results import folders, provenance
@@ -189,8 +189,9 @@ def _log(records: Sequence[Record], rows: Sequence[Row], settings: Settings, out
         row = by_id.get((record.id, record.variant)) or next(row for row in rows if row.id == record.id)
         try:
             log_record(row, record, settings.wandb, settings.results)
-        except VtbenchError as error:
-            outcome.unlogged.append(Failure(record.title, str(error)))
+        except Exception as error:  # also a mistake of ours: the result is written, and others are to come
+            reason = str(error) if isinstance(error, VtbenchError) else in_one_line(error)
+            outcome.unlogged.append(Failure(record.title, reason))
 
 
 @contextlib.contextmanager
