@@ -109,9 +109,7 @@ class VideoClassifier(L.LightningModule):
         self.average = average
         self.metrics = tuple(metrics)
         self.views_per_forward = views_per_forward
-        self.last_step: dict[str, Tensor] = {}
-        """Scalars of the last training batch, on the device: `loss`, and `top1` in percent. Empty where none of its
-        videos could be read."""
+        self.last_step: dict[str, Tensor] = {}  # loss and top1 (percent) of the last training batch, on its device
         self._tested: dict[str, ScoredVideo] = {}
 
     @property
@@ -160,13 +158,11 @@ class VideoClassifier(L.LightningModule):
         """Mean cross-entropy of a batch of clips and labels (B,). Where none of its videos could be read (None), 0: the
         step that the batch is a part of is still taken."""
         clips, labels = batch
-        self.last_step = {}
         if clips is None:
             return torch.stack([0 * p.sum() for p in self.parameters() if p.requires_grad]).sum()
         logits = self._logits(clips)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        correct = (logits.detach().argmax(dim=1) == labels).float().mean()
-        self.last_step = {"loss": loss.detach(), "top1": 100 * correct}
+        self.last_step = {"loss": loss.detach(), "top1": 100 * (logits.detach().argmax(dim=1) == labels).float().mean()}
         self.log("train_loss", self.last_step["loss"], on_step=False, on_epoch=True, batch_size=len(labels))
         self.log("train_top1", self.last_step["top1"], on_step=False, on_epoch=True, batch_size=len(labels))
         return loss

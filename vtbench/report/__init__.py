@@ -7,5 +7,5 @@
 - `sheets`: what each printed table shows of both; `text`: drawn for a terminal or in Markdown
 - `machine`: both as JSON and CSV
 - `printing`: plain tables, for other commands
-- `wandb`: one run on Weights & Biases for each line of results.csv
+- `wandb`: runs on Weights & Biases for lines of results.csv and training runs, and a dashboard of them
 """

@@ -112,9 +112,10 @@ class Metering(L.Callback):
         if not trainer.loggers:
             return
         now = time.monotonic()
-        scalars = getattr(pl_module, "last_step", {})
+        clips = _num_clips(batch)
+        scalars = getattr(pl_module, "last_step", {}) if clips else {}
         for sums in (self._since, self._epoch):
-            sums.add(_num_clips(batch), self._begun - self._mark, now - self._begun, scalars)
+            sums.add(clips, self._begun - self._mark, now - self._begun, scalars)
         if self._stepped and self._is_due(trainer, trainer.global_step):
             done = (batch_idx + 1) / trainer.num_training_batches
             values = {**self._since.means(), "lr": self._lr, **self._since.rates(), "memory_gb": memory_gb()}
@@ -150,9 +151,10 @@ def _count_from_1(trainer: L.Trainer, pl_module: L.LightningModule) -> None:
 
 
 def _num_clips(batch: Any) -> int:
-    """Clips of a batch of clips and labels; 0 for what a data module of the user's may give instead."""
-    labels = batch[1] if isinstance(batch, tuple | list) and len(batch) == 2 else None
-    return len(labels) if isinstance(labels, Tensor) else 0
+    """Clips of a batch of clips and labels: 0 where no video of it could be read, and for what a data module of the
+    user's may give instead."""
+    clips, labels = batch if isinstance(batch, tuple | list) and len(batch) == 2 else (None, None)
+    return len(labels) if clips is not None and isinstance(labels, Tensor) else 0
 
 
 def _log(trainer: L.Trainer, values: dict[str, float]) -> None:
