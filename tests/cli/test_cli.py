@@ -280,6 +280,25 @@ def test_run_is_given_rows_scale_seeds_and_settings(capsys: Capture, monkeypatch
     assert "0 results written to out/results.csv, 2 already there, 0 failed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        ("", None),
+        ("--logger csv", None),
+        ("--logger wandb --wandb-project p", Target("offline", "p", results=False)),
+        ("--logger wandb --wandb online", Target("online")),
+    ],
+)
+def test_the_logger_wandb_is_of_training_runs_alone(
+    words: str, target: Target | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Calls(launch.Outcome())
+    monkeypatch.setattr(launch, "run", run)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert main(["run", "msca/table2:vit", *words.split()]) == 0
+    assert run[0]["settings"].wandb == target
+
+
 def test_a_training_that_failed_ends_with_1_and_a_line_each(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         launch, "run", Calls(launch.Outcome(failed=[launch.Failure("msca/table2:vit", "no space\nleft")]))

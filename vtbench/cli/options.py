@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import FORMATS
@@ -293,7 +293,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         batch_size=options.get("batch_size"),
         num_workers=options.get("data_workers"),
         missing=options.get("missing"),
-        wandb=None if options.get("wandb", "off") == "off" else wandb_target(args, options["wandb"]),
+        wandb=_wandb_of_run(args),
         loggers=options.get("logger", ()),
         log_every=options.get("log_every"),
     )
@@ -301,9 +301,17 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return dataclasses.replace(made, weights={**made.weights, **given}) if given else made
 
 
-def wandb_target(args: argparse.Namespace, mode: Mode | None) -> Target:
+def _wandb_of_run(args: argparse.Namespace) -> Target | None:
+    """Where --wandb and --logger wandb, of training runs alone, say that `run` logs."""
+    mode: Literal["off", "offline", "online"] = getattr(args, "wandb", "off")
+    if mode == "off":
+        return wandb_target(args, None, results=False) if "wandb" in getattr(args, "logger", ()) else None
+    return wandb_target(args, mode)
+
+
+def wandb_target(args: argparse.Namespace, mode: Mode | None, *, results: bool = True) -> Target:
     """Where --wandb-... and the environment say that runs go; without a `mode`, $WANDB_MODE, else online."""
     from vtbench.report.wandb.target import target
 
     artifacts: Artifacts = getattr(args, "wandb_artifacts", "all")
-    return target(mode, args.wandb_project, args.wandb_entity, args.wandb_tags, artifacts)
+    return target(mode, args.wandb_project, args.wandb_entity, args.wandb_tags, artifacts, results)

@@ -30,7 +30,7 @@ def require_login(target: Target) -> None:
         with quiet():
             found = wandb.login(prompt=False, verify=True)
     except Exception as error:
-        raise UsageError(f"W&B (online) cannot be used: {first_line(error)}; {remedy}") from error
+        raise UsageError(f"W&B (online) cannot be used: {first_line(error).rstrip('.')}; {remedy}") from error
     if not found:
         raise UsageError(f"W&B (online) has no login: {remedy}")
 

@@ -30,6 +30,8 @@ class Target:
     """Given to every run, besides its own."""
     artifacts: Artifacts = "all"
     """The files that go with an evaluation: weights and scores, scores alone, or none."""
+    results: bool = True
+    """Whether `run` logs results there; if not, training runs alone."""
 
     @property
     def title(self) -> str:
@@ -43,6 +45,7 @@ def target(
     entity: str | None = None,
     tags: Sequence[str] = (),
     artifacts: Artifacts = "all",
+    results: bool = True,
 ) -> Target:
     """A target from options, else from WANDB_MODE, WANDB_PROJECT and WANDB_ENTITY; WANDB_TAGS are added to the tags."""
     offline = os.environ.get("WANDB_MODE") in ("offline", "dryrun")
@@ -53,6 +56,7 @@ def target(
         entity=entity or os.environ.get("WANDB_ENTITY") or None,
         tags=tuple(dict.fromkeys(tag for tag in (*tags, *more) if tag)),
         artifacts=artifacts,
+        results=results,
     )
 
 

@@ -179,7 +179,7 @@ def _write(job: Job, result: JobResult, store: Store, settings: Settings, outcom
 
 def _log(records: Sequence[Record], rows: Sequence[Row], settings: Settings, outcome: Outcome) -> None:
     """Log lines that were written to W&B, if that is on. What fails there is no failure of the result."""
-    if settings.wandb is None or not records:
+    if settings.wandb is None or not settings.wandb.results or not records:
         return
     from vtbench.report.wandb.runs import log_record
 
