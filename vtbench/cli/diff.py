@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale
+from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale, one_row
 from vtbench.errors import UsageError
 from vtbench.report.printing import print_json, print_rows, setting_text
 from vtbench.scales import Scale
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from vtbench.papers import Row
 
 SUMMARY = "Show the settings in which two rows differ, or a row and its variant, or two commits"
+EXAMPLES = (
+    "vtbench diff msca/table2:msca-k msca/table2:msca-kv",
+    "vtbench diff laps/table1:laps --variant official-code",
+    "vtbench diff laps/table1:laps --commit HEAD~1",
+)
+PAGED = True
 
 
 def options(parser: Parser) -> None:
@@ -98,17 +104,9 @@ def _settings(
 
 def _one(selector: str, variants: Sequence[str], settings: Sequence[str]) -> tuple[Row, str]:
     """The row and the measurement that a selector names."""
-    from vtbench.papers import select
-    from vtbench.papers.override import changed_rows
-
-    rows = select([selector])
-    if len(rows) > 1:
-        raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")
-    if not rows[0].recipes:
-        raise UsageError(f"{rows[0].id} only quotes numbers, it has no settings")
-    if variants or settings:
-        rows = changed_rows(rows, variants, settings)
-    (row,) = rows
+    row = one_row(selector, variants, settings)
+    if not row.recipes:
+        raise UsageError(f"{row.id} only quotes numbers, it has no settings")
     names = list(row.asked_recipes)
     return row, names[0]
 

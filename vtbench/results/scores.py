@@ -122,8 +122,7 @@ def _of_views(
     np.add.at(sums, video, each)
     # In float32, as the evaluation has them when it ranks classes.
     means = (sums[seen] / views[seen, None]).astype(np.float32)
-    probabilities = (means if average == "probabilities" else _softmax(means.astype(np.float64))).astype(np.float32)
-    order = np.argsort(-means, axis=1, kind="stable")
+    order, probabilities = ranked(means, average)
     best = order[:, :BEST]
     of_label = labels[seen, None]
     count, kept = len(video_ids), best.shape[1]
@@ -142,6 +141,13 @@ def _of_views(
         None if read else failures.get(name, "could not be read") for name, read in zip(ids, seen.tolist(), strict=True)
     )
     return VideoScores(ids, labels.astype(np.int64), views.astype(np.int32), errors=errors, **made)
+
+
+def ranked(means: np.ndarray, average: str) -> tuple[np.ndarray, np.ndarray]:
+    """What an evaluation averaged over the views of each video, float32 (N, C), as the classes from the best to the
+    last, of equals the lower number first, and as probabilities float32 (N, C). `average`: as in `hits`."""
+    shares = means if average == "probabilities" else _softmax(means.astype(np.float64)).astype(np.float32)
+    return np.argsort(-means, axis=1, kind="stable"), shares
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

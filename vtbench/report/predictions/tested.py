@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vtbench.errors import few
 from vtbench.papers.datasets import Dataset, load_dataset
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import compare_rows
 from vtbench.results.record import Record
-from vtbench.results.scores import VideoScores, exported_file, read_scores
+from vtbench.results.scores import VideoScores, read_scores
 from vtbench.results.store import Store
 from vtbench.scales import Scale
 
@@ -60,34 +61,40 @@ class Tested:
         return [seed.scores for seed in self.seeds if seed.scores is not None]
 
     def lacking(self, results: Path) -> list[str]:
-        """A line for the seeds whose scores are not there, with the remedy."""
-        return [no_scores(self.row, seed.record, results) for seed in self.seeds if seed.scores is None]
-
-
-def no_scores(row: Row, record: Record, results: Path) -> str:
-    """What to say of a line whose scores the store does not have."""
-    file = exported_file(results, record.evaluation_key)
-    again = f"vtbench run {row.id} --scale {record.scale} --seed {record.seed} --test-again"
-    how = "test the weights again with `vtbench eval`" if record.init == "given" else f"run `{again}`"
-    return f"{record.title}: the store has no scores of its videos; bring {file} or the run folder, or {how}"
+        """A line for the seeds whose scores are not there, with the remedy; none where all are."""
+        lacking = [seed.record for seed in self.seeds if seed.scores is None]
+        if not lacking:
+            return []
+        seeds = ",".join(str(record.seed) for record in lacking)
+        again = f"vtbench run {self.row.id} --scale {self.scale} --seeds {seeds} --test-again"
+        how = "test the weights with `vtbench eval` again" if lacking[0].init == "given" else f"`{again}`"
+        keys = few(f"{record.evaluation_key}.parquet" for record in lacking)
+        return [
+            f"{self.title}: {results} has no scores of the videos of seed {seeds}; bring its run folder or "
+            f"scores/{keys}, or {how}"
+        ]
 
 
 def tested(
     rows: Sequence[Row], scale: Scale, results: Path | Store, seeds: Collection[int] | None = None
 ) -> list[Tested]:
-    """The measurements of the rows that have lines which count, in the order of the rows. `seeds`: only these.
+    """The measurements of the rows that have lines which count, in the order of the rows; seeds that were tested on
+    different copies of the videos stand apart. `seeds`: only these.
 
     Raises ResultsError when results.csv is not in order.
     """
     store = results if isinstance(results, Store) else Store(results)
     found: list[Tested] = []
     for comparison in compare_rows(rows, store, scale):
-        records = [record for record in comparison.counted if seeds is None or record.seed in seeds]
-        found += _tested(comparison.row, scale, records, store.folder)
+        lines = (*comparison.counted, *comparison.apart)
+        records = [record for record in lines if seeds is None or record.seed in seeds]
+        found += tested_lines(comparison.row, scale, records, store.folder)
     return found
 
 
-def _tested(row: Row, scale: Scale, records: Sequence[Record], results: Path) -> Iterable[Tested]:
+def tested_lines(row: Row, scale: Scale, records: Sequence[Record], results: Path) -> list[Tested]:
+    """Lines of a row at a scale, one per measurement and seed, by measurement and copy of the test videos."""
+    found = []
     lines: dict[str, list[Record]] = {}
     for record in records:
         lines.setdefault(record.measurement, []).append(record)
@@ -103,9 +110,9 @@ def _tested(row: Row, scale: Scale, records: Sequence[Record], results: Path) ->
         for fingerprint, of_copy in copies.items():
             of_copy.sort(key=lambda record: record.seed)
             seeds = tuple(Seed(record, read_scores(results, record)) for record in of_copy)
-            yield Tested(
-                row, scale, ", ".join(names), dataset.name, class_names(dataset), fingerprint, len(copies), seeds
-            )
+            name = ", ".join(names)
+            found.append(Tested(row, scale, name, dataset.name, class_names(dataset), fingerprint, len(copies), seeds))
+    return found
 
 
 def class_names(dataset: Dataset) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def sync(
     for one in (scale,) if scale else smallest_first():
         for comparison in compare_rows(rows, store, one):
             outcome.stale += len(comparison.stale)
-            for record in comparison.counted:
+            for record in (*comparison.counted, *comparison.apart):
                 for pending in _behind(comparison.row, record, results, target):
                     wanted.setdefault(pending.run_id, pending)
     todo = [p for p in wanted.values() if again or not pushed.holds(p.run_id, p.content)]

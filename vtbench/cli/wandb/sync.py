@@ -22,6 +22,11 @@ from vtbench.cli.options import (
 from vtbench.scales import smallest_first
 
 SUMMARY = "Push results that are not there yet, each once; also those that `run` could not log"
+EXAMPLES = (
+    "vtbench wandb sync",
+    "vtbench wandb sync msca/table2 --scale mini --wandb-entity my-team --wandb-project ablations",
+    "vtbench wandb sync laps/table1 --mode offline",
+)
 
 
 def options(parser: Parser) -> None:

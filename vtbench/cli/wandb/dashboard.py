@@ -18,6 +18,10 @@ from vtbench.cli.options import (
 )
 
 SUMMARY = "Make or renew a workspace and a report of printed and measured numbers"
+EXAMPLES = (
+    "vtbench wandb dashboard --wandb-project ablations",
+    "vtbench wandb dashboard msca laps/table1 --scale mini --output dashboard.json",
+)
 
 
 def options(parser: Parser) -> None:
