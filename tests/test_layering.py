@@ -128,7 +128,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "session": {"target"},
         "runs": {"content", "session", "target"},
         "sync": {"content", "runs", "target"},
-        "dashboard": {"session", "target"},
+        "dashboard": {"content", "session", "target"},
     },
     "results": {
         "store": {"record", "folders"},

@@ -81,11 +81,12 @@ class Tracking:
 
             self.loggers.append(WandbLogger(experiment=self.run, save_dir=wandb_folder(self.results)))
 
-    def close(self) -> None:
-        """End the W&B run, so that the next training run of this process has its own."""
+    def close(self, whole: bool) -> None:
+        """End the W&B run, as one that failed if it is not `whole`, so that the next training run of this process has
+        its own."""
         if self.run is not None:
             try:
-                self.run.finish()
+                self.run.finish(exit_code=0 if whole else 1)
             except Exception as error:  # whatever becomes of the log, the training run is what counts
                 self.notice(f"W&B: {in_one_line(error)}; `vtbench wandb sync` makes up for it")
                 self.run = None

@@ -61,18 +61,20 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     last = folder / folders.CHECKPOINT
     _refuse_damaged(last)
     callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
+    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
     tracking = _tracking(training, settings, folder, notice)
     loggers = tracking.loggers if tracking else []
     if loggers:
         callbacks.append(Metering(settings.log_every))
     trainer = L.Trainer(callbacks=callbacks, logger=loggers or False, default_root_dir=folder, **parts.trainer)
-    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
+    whole = False
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        whole = not trainer.interrupted
     finally:
         _write_left_out(folder, data)
         if tracking:
-            tracking.close()
+            tracking.close(whole)
     if data.unreadable:
         notice(f"trained without {len(data.unreadable)} videos that cannot be read: {few(data.unreadable)}")
     if trainer.interrupted or trainer.current_epoch < training.train.epochs:

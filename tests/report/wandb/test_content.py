@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import wandb
 from records import record_of
 
 from vtbench.papers import Measurement, Row, measurements, select
 from vtbench.papers.override import changed_rows
 from vtbench.report.wandb.content import eval_run_id, evaluation_content
 from vtbench.report.wandb.target import Pushed, Target, target
+from vtbench.results.scores import VideoScores
 
 
 def row_and(id: str, scale: str = "paper", name: str = "main", seed: int = 0) -> tuple[Row, Measurement]:
@@ -72,6 +75,33 @@ def test_a_line_of_an_older_spec_says_nothing_of_the_spec_of_today(tmp_path: Pat
     found = evaluation_content(row, record_of(measurement, 75.6, evaluation_key="0ld"), tmp_path)
     assert "evaluation" not in found.config and "delta/top1" not in found.numbers
     assert found.numbers["top1"] == 75.6
+
+
+def test_a_video_that_could_not_be_read_is_in_the_table_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, measurement = row_and("msca/table2:vit", "mini")
+    scores = VideoScores(
+        video_ids=("gone", "read"),
+        labels=np.array([1, 2]),
+        views=np.array([0, 30], np.int32),
+        classes=np.array([[-1, -1], [3, 2]], np.int32),
+        scores=np.array([[np.nan, np.nan], [0.75, 0.25]], np.float32),
+        ranks=np.array([0, 2], np.int32),
+        label_scores=np.array([np.nan, 0.25], np.float32),
+        errors=("truncated", None),
+    )
+    monkeypatch.setattr("vtbench.report.wandb.content.read_scores", lambda results, record: scores)
+    tables = evaluation_content(row, record_of(measurement, 0.0), tmp_path).tables
+    names = measurement.evaluation.dataset.classes
+    assert tables["per_video"].lines == [
+        ["gone", names[1], None, None, None, None, False, "truncated"],
+        ["read", names[2], names[3], 0.75, 0.25, 2, False, None],
+    ]
+    assert tables["confusion"].lines == [[names[2], names[3], 1]]
+    assert tables["per_class"].lines == [[1, names[1], 1, 0.0], [2, names[2], 1, 0.0]]
+    for table in tables.values():
+        wandb.Table(columns=list(table.columns), data=table.lines)  # which refuses columns of several types
 
 
 # ---- targets ---------------------------------------------------------------------------------------------------------

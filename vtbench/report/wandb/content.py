@@ -139,25 +139,26 @@ def _numbers(row: Row, record: Record, comparison: Comparison) -> dict[str, floa
         if estimate and estimate.interval is not None:
             found[f"low/{metric}"], found[f"high/{metric}"] = estimate.interval
         if record.variant is None:
-            found |= table_numbers(row, name, value, printed.value if printed else None)
-    found |= {"videos_failed": record.videos_failed, "row_number": row_number(row), "seed": record.seed}
+            measured_key, published_key = table_keys(f"{row.paper}/{row.table}", name)
+            found |= {measured_key: value} | ({published_key: printed.value} if printed is not None else {})
+    found |= {"videos_failed": record.videos_failed, "row_number": _row_number(row), "seed": record.seed}
     return found | ({"train_top1": record.train_top1} if record.train_top1 is not None else {})
 
 
-def table_numbers(row: Row, name: str, value: float, published: float | None) -> dict[str, float]:
-    """A metric and its printed number, under the names that only runs of the row's table have."""
-    prefix = f"{row.paper}/{row.table}/{name}"
-    return {prefix: value} | ({f"{prefix}_published": published} if published is not None else {})
+def table_keys(table: str, name: str) -> tuple[str, str]:
+    """What a metric and its printed number are called in the runs of a table (paper/table), and in no others."""
+    return f"{table}/{name}", f"{table}/{name}_published"
 
 
-def row_number(row: Row) -> int:
+def _row_number(row: Row) -> int:
     """The place of a row in its printed table, from 1."""
     table = next(table for table in load_paper(row.paper).tables if table.name == row.table)
     return [one.name for one in table.rows].index(row.name) + 1
 
 
 def _tables(row: Row, record: Record, scores: VideoScores) -> dict[str, Columns]:
-    dataset = measurement_dataset(row, record)
+    wanted = next(m for m in measurements(row, record.scale, record.seed) if m.name == record.measurement)
+    dataset = wanted.evaluation.dataset
     names = class_names(dataset)
     one = Tested(
         row, record.scale, record.measurement, dataset.name, names, record.data_fingerprint, 1, (Seed(record, scores),)
@@ -189,12 +190,6 @@ def _tables(row: Row, record: Record, scores: VideoScores) -> dict[str, Columns]
         "per_video": Columns(columns, videos),
         "confusion": Columns(CONFUSION, cells),
     }
-
-
-def measurement_dataset(row: Row, record: Record) -> Any:
-    """The data set that a line was tested on."""
-    found = next(m for m in measurements(row, record.scale, record.seed) if m.name == record.measurement)
-    return found.evaluation.dataset
 
 
 def _files(record: Record, results: Path, scores: VideoScores | None, *, weights: bool) -> list[File]:

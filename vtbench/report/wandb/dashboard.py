@@ -21,6 +21,7 @@ from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Row, Table
 from vtbench.report.compare import Comparison, compare_rows
 from vtbench.report.report import report
+from vtbench.report.wandb.content import table_keys
 from vtbench.report.wandb.session import quiet
 from vtbench.report.wandb.target import Target, wandb_folder
 from vtbench.results import folders
@@ -160,20 +161,20 @@ def _panels(section: Section) -> list[Any]:
     _, reports = _library()
     panels = []
     for name in section.metrics:
-        keys = [f"{section.title}/{name}"] + [f"{section.title}/{name}_published"] * (name in section.printed)
+        keys = table_keys(section.title, name)[: 2 if name in section.printed else 1]
         common = {"groupby_aggfunc": "mean", "groupby_rangefunc": "minmax", "max_runs_to_show": MAX_RUNS}
         panels += [
             reports.LinePlot(
                 title=f"{section.title}: {name}, rows in printed order" + (", and as printed" * (len(keys) > 1)),
                 x="row_number",
-                y=keys,
+                y=list(keys),
                 groupby="Group",
                 layout=reports.Layout(w=12, h=8),
                 **common,
             ),
             reports.BarPlot(
                 title=f"{section.title}: {name} by row",
-                metrics=keys,
+                metrics=list(keys),
                 groupby=reports.Config("row"),
                 layout=reports.Layout(x=12, w=12, h=8),
                 **common,
