@@ -45,14 +45,16 @@ def panels_of(specification: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_a_workspace_has_a_section_for_each_table_with_results(results: Path) -> None:
-    made = panels_of(json.loads(specification(found(results), "paper", TARGET)))
+    made = panels_of(json.loads(specification(found(results), TARGET)))
     assert list(made) == ["laps/table1", "msca/table2", "training runs, by epoch", "training runs, by step"]
-    at_mini = panels_of(json.loads(specification(found(results, "mini"), "mini", TARGET)))
+    at_mini = panels_of(json.loads(specification(found(results, "mini"), TARGET)))
     assert [name for name in at_mini if "/" in name] == ["msca/table2"]
+    assert "NOT COMPARABLE: mini scale" in at_mini["msca/table2"][1]["config"]["chartTitle"]
+    assert "NOT COMPARABLE" not in json.dumps(made)
 
 
 def test_a_section_has_the_printed_numbers_as_a_line_and_as_a_table(results: Path) -> None:
-    text, line, bars, *_ = panels_of(json.loads(specification(found(results), "paper", TARGET)))["msca/table2"]
+    text, line, bars, *_ = panels_of(json.loads(specification(found(results), TARGET)))["msca/table2"]
     assert "| msca-kv | MSCA-KV | 76.47 |" in text["config"]["value"]
     assert "76.40" in text["config"]["value"] and "-0.07" in text["config"]["value"]  # measured, and the difference
     assert line["viewType"] == "Run History Line Plot"
@@ -64,7 +66,7 @@ def test_a_section_has_the_printed_numbers_as_a_line_and_as_a_table(results: Pat
 def test_panels_of_a_table_draw_what_its_runs_hold(results: Path) -> None:
     record = next(record for record in Store(results).read() if record.scale == "paper")
     held = set(evaluation_content(select([record.id])[0], record, results).numbers)
-    made = panels_of(json.loads(specification(found(results), "paper", TARGET)))
+    made = panels_of(json.loads(specification(found(results), TARGET)))
     lines = [panel["config"] for panel in made["msca/table2"] if "xAxis" in panel["config"]]
     assert lines
     for line in lines:
@@ -72,13 +74,13 @@ def test_panels_of_a_table_draw_what_its_runs_hold(results: Path) -> None:
 
 
 def test_the_runs_are_those_of_the_scale(results: Path) -> None:
-    made = json.loads(specification(found(results), "paper", TARGET))
+    made = json.loads(specification(found(results), TARGET))
     (filters,) = made["workspace"]["section"]["runSets"][0]["filters"]["filters"]
     assert (filters["key"], filters["value"]) == ({"section": "config", "name": "scale"}, "paper")
 
 
 def test_a_report_shows_the_runs_of_each_table_and_the_training_runs_behind_it(results: Path) -> None:
-    made = json.loads(specification(found(results), "paper", TARGET))
+    made = json.loads(specification(found(results), TARGET))
     grids = [block["metadata"] for block in made["report"]["blocks"] if block["type"] == "panel-grid"]
     filters = [{f["key"]["name"]: f["value"] for f in grid["runSets"][0]["filters"]["filters"]} for grid in grids]
     assert filters[2] == {"paper": "msca", "table": "table2", "scale": "paper"}
@@ -152,7 +154,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def test_both_are_saved_and_a_second_time_renewed(results: Path, server: Server, capfd: Any) -> None:
-    made = publish(found(results), "paper", TARGET, results)
+    made = publish(found(results), TARGET, results)
     assert set(made) == {"workspace", "report"}
     assert all(url.startswith("https://wandb.ai/team/vtbench") for url in made.values())
     assert {view["type"] for view in server.views.values()} == {"project-view", "runs"}
@@ -160,16 +162,16 @@ def test_both_are_saved_and_a_second_time_renewed(results: Path, server: Server,
     grid = next(block for block in report["blocks"] if block["type"] == "panel-grid")
     assert grid["metadata"]["runSets"][0]["project"]["id"] == "77"
     Store(results).append(record_of(measurements(select(["msca/table2:msca-kv"])[0], "paper", 1)[0], 70.0))
-    assert publish(found(results), "paper", TARGET, results) == made
+    assert publish(found(results), TARGET, results) == made
     assert len(server.views) == 2
     assert all("73.20" in view["spec"] for view in server.views.values())  # the new mean
     assert capfd.readouterr() == ("", "")
 
 
 def test_views_that_were_deleted_are_made_again(results: Path, server: Server) -> None:
-    before = publish(found(results), "paper", TARGET, results)
+    before = publish(found(results), TARGET, results)
     server.views.clear()
-    assert publish(found(results), "paper", TARGET, results) != before
+    assert publish(found(results), TARGET, results) != before
     assert len(server.views) == 2
 
 
@@ -178,7 +180,7 @@ def test_a_project_that_is_not_there_is_one_line(results: Path, server: Server) 
     with pytest.raises(
         RunError, match=r"^W&B team/vtbench \(online\) refuses the report: Run set 'laps/table1' project"
     ):
-        publish(found(results), "paper", TARGET, results)
+        publish(found(results), TARGET, results)
 
 
 def test_the_command_prints_where_they_are(results: Path, server: Server, monkeypatch: Any, capsys: Any) -> None:

@@ -14,15 +14,17 @@ from offline import OfflineRun, offline_runs
 
 from vtbench.cli import main
 from vtbench.errors import UsageError
-from vtbench.papers import select
+from vtbench.papers import measurements, select
 from vtbench.report.wandb import runs as wandb_runs
 from vtbench.report.wandb.dashboard import BY_EPOCH, BY_STEP
 from vtbench.report.wandb.sync import sync
 from vtbench.report.wandb.target import Target
+from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.run.jobs import launch
 from vtbench.run.settings import Settings
+from vtbench.run.train import train
 
 FIRST, SECOND, THIRD = "msca/table1:vit", "msca/table2:vit", "msca/table3:vit"
 """Three rows that are one evaluation."""
@@ -112,6 +114,13 @@ def test_training_runs_are_logged_by_the_step_and_epochs_are_counted_from_1(logg
     assert {f"step/{name}" for name in BY_STEP} <= run.metrics  # what the dashboard draws
     assert set(BY_EPOCH) - {"val_top1"} <= run.metrics
     assert run.axes == {"epoch": "", "train_*": "epoch", "val_*": "epoch", "lr": "epoch"}
+
+
+def test_weights_are_those_of_a_run_that_logs_nowhere(logged: Path, tmp_path: Path) -> None:
+    training = measurements(select([FIRST])[0], "smoke", 0)[0].evaluation.training
+    for one in (*training.ancestors(), training):
+        folder = train(one, Settings(results=tmp_path))
+    assert folders.read_json(folder / folders.DONE)["weights_sha256"] == only_record(logged).weights_sha256
 
 
 def test_an_evaluation_holds_metrics_beside_print_verdict_chance_and_the_spec(logged: Path) -> None:

@@ -44,10 +44,10 @@ def call(args: argparse.Namespace) -> int:
     found = sections(rows, results, args.scale)
     target = wandb_target(args, "online")
     if args.output == "-":
-        print(specification(found, args.scale, target), end="")
+        print(specification(found, target), end="")
         return 0
     if args.output:
-        text = specification(found, args.scale, target)
+        text = specification(found, target)
         replace_file(Path(args.output), lambda half: half.write_text(text, encoding="utf-8"))
         print(f"{args.output}: workspace and report, {len(found)} tables at {args.scale} scale")
         return 0
@@ -56,6 +56,6 @@ def call(args: argparse.Namespace) -> int:
     require_login(target)
     if target.entity is None:
         target = dataclasses.replace(target, entity=default_entity())
-    for name, url in publish(found, args.scale, target, results).items():
+    for name, url in publish(found, target, results).items():
         print(f"{name}: {url}")
     return 0

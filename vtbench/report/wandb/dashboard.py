@@ -41,6 +41,7 @@ class Section:
 
     title: str
     """As paper/table."""
+    scale: Scale
     caption: str
     text: str
     """The table in Markdown: printed and measured numbers, and what has to be said."""
@@ -74,6 +75,7 @@ def _section(
     printed = frozenset(name for name in measured for row in rows if name in row.published)
     return Section(
         title,
+        scale,
         _table(rows[0]).caption,
         report(rows, results, scale, "md"),
         tuple(sorted(measured, key=lambda name: name not in printed)),
@@ -101,27 +103,28 @@ def _library() -> tuple[Any, Any]:
     return workspaces, reports
 
 
-def build_workspace(found: Sequence[Section], scale: Scale, target: Target) -> Any:
+def build_workspace(found: Sequence[Section], target: Target) -> Any:
     """The workspace, of all runs at the scale."""
-    workspaces, _ = _library()
-    made = [
-        workspaces.Section(name=one.title, panels=[*_text_panel(one), *_panels(one)], is_open=True) for one in found
-    ]
+    workspaces, reports = _library()
+    made = []
+    for one in found:
+        text = reports.MarkdownPanel(markdown=one.text, layout=reports.Layout(w=24, h=12))
+        made.append(workspaces.Section(name=one.title, panels=[text, *_panels(one)], is_open=True))
     made += [
         workspaces.Section(name="training runs, by epoch", panels=_curves("", BY_EPOCH, "epoch")),
         workspaces.Section(name="training runs, by step", panels=_curves("step/", BY_STEP, "trainer/global_step")),
     ]
     return workspaces.Workspace(
-        name=f"vtbench at {scale} scale",
+        name=f"vtbench at {found[0].scale} scale",
         entity=target.entity or "",
         project=target.project,
         sections=made,
         settings=workspaces.WorkspaceSettings(max_runs=MAX_RUNS),
-        runset_settings=workspaces.RunsetSettings(filters=workspaces.And(workspaces.Config("scale") == scale)),
+        runset_settings=workspaces.RunsetSettings(filters=workspaces.And(workspaces.Config("scale") == found[0].scale)),
     )
 
 
-def build_report(found: Sequence[Section], scale: Scale, target: Target, *, place: bool = True) -> Any:
+def build_report(found: Sequence[Section], target: Target, *, place: bool = True) -> Any:
     """The report. `place` says in every set of runs which project it is of, which W&B looks up when it is written."""
     workspaces, reports = _library()
     config, metric, together = workspaces.Config, workspaces.Metric, workspaces.And
@@ -129,7 +132,7 @@ def build_report(found: Sequence[Section], scale: Scale, target: Target, *, plac
     blocks: list[Any] = [reports.TableOfContents()]
     for one in found:
         paper, _, table = one.title.partition("/")
-        of_table = together(config("paper") == paper, config("table") == table, config("scale") == scale)
+        of_table = together(config("paper") == paper, config("table") == table, config("scale") == one.scale)
         behind = together(metric("JobType") == "train", config("training_key").isin(list(one.trainings)))
         blocks += [
             reports.H1(text=one.title),
@@ -144,37 +147,35 @@ def build_report(found: Sequence[Section], scale: Scale, target: Target, *, plac
     return reports.Report(
         project=target.project,
         entity=target.entity or "",
-        title=f"vtbench at {scale} scale",  # part of its address, so without a slash
+        title=f"vtbench at {found[0].scale} scale",  # part of its address, so without a slash
         description="Printed and measured numbers, by vtbench.",
         blocks=blocks,
         width="fluid",
     )
 
 
-def _text_panel(section: Section) -> list[Any]:
-    _, reports = _library()
-    return [reports.MarkdownPanel(markdown=section.text, layout=reports.Layout(w=24, h=12))]
-
-
 def _panels(section: Section) -> list[Any]:
     """For each metric a line over the rows, in printed order, with the printed numbers beside it, and bars."""
     _, reports = _library()
+    warning = "" if section.scale == "paper" else f" (NOT COMPARABLE: {section.scale} scale)"
     panels = []
     for name in section.metrics:
-        keys = table_keys(section.title, name)[: 2 if name in section.printed else 1]
+        keys = table_keys(section.title, name)
+        drawn = list(keys) if name in section.printed else [keys[0]]
+        title = f"{section.title}: {name}{' and as printed' if name in section.printed else ''}{warning}"
         common = {"groupby_aggfunc": "mean", "groupby_rangefunc": "minmax", "max_runs_to_show": MAX_RUNS}
         panels += [
             reports.LinePlot(
-                title=f"{section.title}: {name}, rows in printed order" + (", and as printed" * (len(keys) > 1)),
+                title=f"{title}, rows in printed order",
                 x="row_number",
-                y=list(keys),
+                y=drawn,
                 groupby="Group",
                 layout=reports.Layout(w=12, h=8),
                 **common,
             ),
             reports.BarPlot(
-                title=f"{section.title}: {name} by row",
-                metrics=list(keys),
+                title=f"{title}, by row",
+                metrics=drawn,
                 groupby=reports.Config("row"),
                 layout=reports.Layout(x=12, w=12, h=8),
                 **common,
@@ -194,11 +195,11 @@ def _curves(prefix: str, names: Sequence[str], x: str) -> list[Any]:
 # ---- written ---------------------------------------------------------------------------------------------------------
 
 
-def specification(found: Sequence[Section], scale: Scale, target: Target) -> str:
+def specification(found: Sequence[Section], target: Target) -> str:
     """Workspace and report as JSON, in the form in which W&B keeps them. Needs no login and no network."""
     views = {
-        "workspace": build_workspace(found, scale, target),
-        "report": build_report(found, scale, target, place=False),
+        "workspace": build_workspace(found, target),
+        "report": build_report(found, target, place=False),
     }
     content = {
         name: view._to_model().spec.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -207,13 +208,13 @@ def specification(found: Sequence[Section], scale: Scale, target: Target) -> str
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def publish(found: Sequence[Section], scale: Scale, target: Target, results: Path) -> dict[str, str]:
+def publish(found: Sequence[Section], target: Target, results: Path) -> dict[str, str]:
     """Make the workspace and the report, or bring those up to date that were made from this folder of results before;
     gives their addresses, by `workspace` and `report`. Raises RunError where W&B refuses."""
     workspaces, reports = _library()
     memory = wandb_folder(results) / "dashboards.json"
     before: dict[str, str] = folders.read_json(memory) if memory.exists() else {}
-    slot = f"of {target.entity or ''}/{target.project} at {scale} scale"
+    slot = f"of {target.entity or ''}/{target.project} at {found[0].scale} scale"
     views = {
         "workspace": (build_workspace, workspaces.Workspace, ("name", "sections", "settings", "runset_settings")),
         "report": (build_report, reports.Report, ("title", "description", "blocks", "width")),
@@ -222,7 +223,7 @@ def publish(found: Sequence[Section], scale: Scale, target: Target, results: Pat
     for name, (build, kind, parts) in views.items():
         try:
             with quiet():
-                made[name] = _save(build(found, scale, target), kind, before.get(f"{name} {slot}"), parts)
+                made[name] = _save(build(found, target), kind, before.get(f"{name} {slot}"), parts)
         except Exception as error:
             raise RunError(f"W&B {target.title} refuses the {name}: {first_line(error)}") from error
         before[f"{name} {slot}"] = made[name]
