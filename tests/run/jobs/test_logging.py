@@ -239,6 +239,16 @@ def test_a_login_is_asked_for_before_anything_is_trained(tmp_path: Path) -> None
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_environment_that_says_offline_is_no_login_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with pytest.raises(
+        UsageError, match=r"^W&B \(online\) is asked for, and WANDB_MODE is offline; unset it, or log off"
+    ):
+        launch.run(select([FIRST]), Settings(results=tmp_path, wandb=Target("online")), "smoke", [0])
+
+
 def test_a_key_that_cannot_be_one_is_said_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

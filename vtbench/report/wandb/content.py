@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from vtbench.results import folders
 from vtbench.results.record import Record
 from vtbench.results.scores import VideoScores, exported_file, read_scores
 
+VIDEOS = ("video", "class", "predicted", "score", "score_of_class", "rank_of_class", "right", "error")
 CONFUSION = ("Actual", "Predicted", "nPredictions")
 """The columns that W&B's own chart of a confusion takes."""
 
@@ -168,28 +170,20 @@ def _tables(row: Row, record: Record, scores: VideoScores) -> dict[str, Columns]
     cells = [
         [names[a], names[b], int(matrix[a, b])] for a, b in zip(*(i.tolist() for i in matrix.nonzero()), strict=True)
     ]
-    videos = []
-    for number, (video, label) in enumerate(zip(scores.video_ids, scores.labels.tolist(), strict=True)):
-        error, best = scores.errors[number], int(scores.classes[number, 0])
-        seen = error is None
-        videos.append(
-            [
-                video,
-                names[label],
-                names[best] if seen else None,
-                float(scores.scores[number, 0]) if seen else None,
-                float(scores.label_scores[number]) if seen else None,
-                int(scores.ranks[number]) if seen else None,
-                bool(scores.right[number]),
-                error,
-            ]
-        )
-    columns = ("video", "class", "predicted", "score", "score_of_class", "rank_of_class", "right", "error")
     return {
         "per_class": Columns(("label", "class", "videos", "top1"), classes),
-        "per_video": Columns(columns, videos),
+        "per_video": Columns(VIDEOS, list(_videos(scores, names))),
         "confusion": Columns(CONFUSION, cells),
     }
+
+
+def _videos(scores: VideoScores, names: Sequence[str]) -> Iterator[list[Any]]:
+    """The lines of `per_video`; of a video that could not be read, its name, its class and the reason."""
+    best, score = scores.classes[:, 0].tolist(), scores.scores[:, 0].tolist()
+    of_label, ranks, labels = scores.label_scores.tolist(), scores.ranks.tolist(), scores.labels.tolist()
+    for n, (video, error) in enumerate(zip(scores.video_ids, scores.errors, strict=True)):
+        found = [names[best[n]], score[n], of_label[n], ranks[n]] if error is None else [None] * 4
+        yield [video, names[labels[n]], *found, ranks[n] == 1, error]
 
 
 def _files(record: Record, results: Path, scores: VideoScores | None, *, weights: bool) -> list[File]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ def require_login(target: Target) -> None:
     it is not valid, or the server does not answer."""
     if target.mode == "offline":
         return
+    if (mode := os.environ.get("WANDB_MODE", "online")) not in ("online", "run", "shared"):
+        raise UsageError(f"W&B (online) is asked for, and WANDB_MODE is {mode}; unset it, or log offline")
     import wandb
 
     remedy = "log in with `wandb login` or set WANDB_API_KEY, or log offline and push later with `vtbench wandb sync`"
