@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vtbench.papers import select
-from vtbench.report.latex import escape
+from vtbench.report.formats.latex import escape
 from vtbench.report.report import report
 from vtbench.results.store import Store
 

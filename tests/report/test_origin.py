@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Callable
 
+import pytest
+
+from vtbench.cli import main
 from vtbench.papers import select
 from vtbench.papers.load import load_paper
 from vtbench.report.report import report
@@ -76,3 +80,18 @@ def test_new_columns_of_the_csv_stand_behind_the_old_ones(store: Store) -> None:
         *("counted", "convention", "agrees", "training_keys", "evaluation_keys", "data_fingerprints", "coverage"),
         *("stale_keys", "decisions", "notes"),
     ]
+
+
+def test_lines_of_rows_that_no_spec_has_are_said(
+    store: Store, measure: Measure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure(KV, "mini", 90.0)
+    command = ["report", "msca/table2", "--results", str(store.folder)]
+    assert main(command) == 0 and capsys.readouterr().err == ""
+    (record,) = store.read()
+    for name in ("msca/table2:gone", "nobody/table1:row", "pst/table3:gone"):
+        store.append(dataclasses.replace(record, id=name))
+    assert main(command) == 0
+    error = capsys.readouterr().err
+    assert "has lines of 2 rows that no spec has: msca/table2:gone, nobody/table1:row; they" in error
+    assert error.count("\n") == 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
@@ -18,7 +19,7 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, few
 from vtbench.scales import smallest_first
 
 if TYPE_CHECKING:
@@ -68,11 +69,17 @@ def call(args: argparse.Namespace) -> int:
     rows, settings = selected_rows(args), settings_of(args)
     if args.per_class or args.confusion:
         return _by_class(rows, settings.results, args)
+    from vtbench.report.origin import of_no_row
     from vtbench.report.report import print_report
+    from vtbench.results.store import Store
 
-    return print_report(
-        rows, settings.results, args.scale, args.format, outside=args.with_outside, variants=args.with_variants
-    )
+    store = Store(settings.results)
+    if unknown := of_no_row(rows, store):
+        print_message(
+            f"{store.path}: has lines of {len(unknown)} rows that no spec has: {few(unknown)}; they "
+            "were renamed or removed, or their folder is not included (--include DIR)"
+        )
+    return print_report(rows, store, args.scale, args.format, outside=args.with_outside, variants=args.with_variants)
 
 
 def _by_class(rows: Sequence[Row], results: Path, args: argparse.Namespace) -> int:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vtbench.papers.decisions import decisions_of
-from vtbench.papers.load import load_paper
-from vtbench.papers.spec.schema import Decision
+from vtbench.papers.load import load_paper, paper_names
+from vtbench.papers.spec.schema import Decision, Row
 from vtbench.report.compare import Comparison
 from vtbench.results.record import Record
+from vtbench.results.store import Store
 
 OF_A_LINE = (
     *("seed", "measurement", "training_key", "evaluation_key", "weights_sha256", "init", "selection", "variant"),
@@ -60,3 +61,16 @@ def cost_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
         said.append(f"{name} by {usual}" + (f" ({but})" if but else ""))
     if said:
         yield f"counted: {', '.join(said)} (docs/conventions.md)"
+
+
+def of_no_row(rows: Sequence[Row], store: Store) -> list[str]:
+    """The ids in results.csv that no spec has, of the papers of these rows and of papers that are not there: rows that
+    were renamed or removed, or whose folder is not included."""
+    papers, known = {row.paper for row in rows}, paper_names()
+    ids = {row.id for paper in papers for row in load_paper(paper).rows}
+    found = []
+    for record in store.read():
+        paper = record.id.partition("/")[0]
+        if record.id not in ids and (paper in papers or paper not in known):
+            found.append(record.id)
+    return list(dict.fromkeys(found))

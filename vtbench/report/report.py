@@ -16,12 +16,12 @@ from vtbench.report.columns import in_colour, screen_width
 from vtbench.report.compare import Comparison, compare_rows, variants_measured
 from vtbench.report.counted import counted_cells, is_stale, recorded_costs
 from vtbench.report.differences import difference, leading_metric, order, others_in_band
-from vtbench.report.latex import as_latex
-from vtbench.report.machine import as_csv, as_json
+from vtbench.report.formats.latex import as_latex
+from vtbench.report.formats.machine import as_csv, as_json
+from vtbench.report.formats.text import as_markdown, draw
 from vtbench.report.printing import write
 from vtbench.report.ratios import compare_speeds
 from vtbench.report.statistics import TOLERANCE
-from vtbench.report.text import as_markdown, draw
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import SpeedStore, Store
 from vtbench.scales import Scale, smallest_first
@@ -29,7 +29,7 @@ from vtbench.scales import Scale, smallest_first
 
 def report(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     form: str = "table",
     *,
@@ -48,7 +48,8 @@ def report(
     `table`.
     Raises ResultsError when results.csv or speed.csv is not in order.
     """
-    store, speed_store = Store(results), SpeedStore(results)
+    store = results if isinstance(results, Store) else Store(results)
+    speed_store = SpeedStore(store.folder)
     if variants:
         rows = with_variants(rows, store)
     placed = _placed(rows, rows_outside(rows) if outside else [])
@@ -163,7 +164,7 @@ def _placed(rows: Sequence[Row], under: Sequence[tuple[Row, str]]) -> list[tuple
 
 def print_report(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     form: str = "table",
     *,

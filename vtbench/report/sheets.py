@@ -1,4 +1,4 @@
-"""What a printed table shows at one scale: its cells, and what has to be said below. Drawn by vtbench.report.text."""
+"""What a printed table shows at one scale: its cells, and what is said below it. vtbench.report.formats draws it."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ softmaxes. N videos, C classes, K of them kept.
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
 BEST = 5
 """Classes kept of a video: what top-5 and a list of guesses need."""
 
+CHUNK = 512
+"""Videos whose views are averaged at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class VideoScores:
-    """The test videos of one evaluation, in the order of its split."""
+    """The test videos of one evaluation, in the order in which they were tested."""
 
     video_ids: tuple[str, ...]
     labels: np.ndarray
@@ -57,7 +61,8 @@ def hits(results: Path, record: Record, average: str) -> Mapping[str, bool] | No
     """Id of a test video -> whether its label had the highest score, for the evaluation of a line of results.csv; a
     video that could not be read is a miss. None where the store does not have the scores, or other ones.
 
-    `average`: what the row averages over the views of a video, `logits` or `probabilities`.
+    `average`: what the row averages over the views of a video, `logits` or `probabilities`, where the run folder does
+    not say.
     """
     found = read_scores(results, record, average)
     return None if found is None else dict(zip(found.video_ids, found.right.tolist(), strict=True))
@@ -67,7 +72,7 @@ def read_scores(results: Path, record: Record, average: str | None = None) -> Vi
     """The scores behind a line of results.csv; None where the store does not have them, or other ones: those of other
     weights, of an earlier test, or a damaged file.
 
-    `average`: as in `hits`; None: as the run folder says.
+    `average`: as in `hits`; None: a run folder that does not say has no scores.
     """
     found = _from_run(results, record, average)
     return found if found is not None else _from_export(results, record)
@@ -82,8 +87,9 @@ def _from_run(results: Path, record: Record, average: str | None) -> VideoScores
         return None
     try:
         failures = folders.read_json(folder / folders.DONE).get("failures", {})
-        if average is None:
-            average = folders.read_json(folder / folders.CONFIG)["eval"]["average"]
+        config = folder / folders.CONFIG
+        if average is None or config.exists():
+            average = folders.read_json(config)["eval"]["average"]
         with np.load(folder / folders.SCORES, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("video_ids", "labels", "video", "scores")}
         return _of_views(**arrays, average=average, failures=failures)
@@ -94,13 +100,14 @@ def _from_run(results: Path, record: Record, average: str | None) -> VideoScores
 def _run_of(results: Path, record: Record) -> Path | None:
     """The run folder of a line: the evaluation's, or one that was set aside when the test was repeated."""
     folder = folders.evaluation_folder(results, record.evaluation_key)
-    for one in (folder, *sorted(folder.parent.glob(f"{folder.name}.*"))):
-        try:
-            done = folders.read_json(one / folders.DONE) if folders.is_done(one) else {}
-        except ResultsError:
-            continue
-        if (done.get("weights_sha256"), done.get("finished_at")) == (record.weights_sha256, record.finished_at):
-            return one
+    one, number = folder, 0
+    while one.exists():
+        with contextlib.suppress(ResultsError):
+            done = folders.read_json(one / folders.DONE)
+            if (done.get("weights_sha256"), done.get("finished_at")) == (record.weights_sha256, record.finished_at):
+                return one
+        number += 1
+        one = folder.with_name(f"{folder.name}.{number}")  # as folders.set_aside names it
     return None
 
 
@@ -115,13 +122,8 @@ def _of_views(
     """From the scores of every view (M, C) and the index of its video (M,)."""
     views = np.bincount(video, minlength=len(video_ids))
     seen = views > 0
-    each = scores.astype(np.float64)
-    if average == "probabilities":
-        each = _softmax(each)
-    sums = np.zeros((len(video_ids), each.shape[1]))
-    np.add.at(sums, video, each)
     # In float32, as the evaluation has them when it ranks classes.
-    means = (sums[seen] / views[seen, None]).astype(np.float32)
+    means = _means(video, scores, views, average)[seen]
     order, probabilities = ranked(means, average)
     best = order[:, :BEST]
     of_label = labels[seen, None]
@@ -143,6 +145,23 @@ def _of_views(
     return VideoScores(ids, labels.astype(np.int64), views.astype(np.int32), errors=errors, **made)
 
 
+def _means(video: np.ndarray, scores: np.ndarray, views: np.ndarray, average: str) -> np.ndarray:
+    """The mean over the views of each video, float32 (N, C), summed in float64; 0 for a video without any."""
+    order, ends = np.argsort(video, kind="stable"), np.cumsum(views)
+    means = np.zeros((len(views), scores.shape[1]), np.float32)
+    for first in range(0, len(views), CHUNK):  # of all views at once, those of Kinetics take gigabytes
+        of = np.arange(first, min(first + CHUNK, len(views)))
+        of = of[views[of] > 0]
+        if not len(of):
+            continue
+        starts = ends[of] - views[of]
+        each = scores[order[starts[0] : ends[of[-1]]]].astype(np.float64)
+        if average == "probabilities":
+            each = _softmax(each)
+        means[of] = np.add.reduceat(each, starts - starts[0], axis=0) / views[of, None]
+    return means
+
+
 def ranked(means: np.ndarray, average: str) -> tuple[np.ndarray, np.ndarray]:
     """What an evaluation averaged over the views of each video, float32 (N, C), as the classes from the best to the
     last, of equals the lower number first, and as probabilities float32 (N, C). `average`: as in `hits`."""
@@ -151,7 +170,7 @@ def ranked(means: np.ndarray, average: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
     return shares
 

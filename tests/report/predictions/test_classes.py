@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from vtbench.papers import Row, select
 from vtbench.papers.datasets import load_dataset
 from vtbench.report.predictions.classes import confusion, per_class
 from vtbench.report.predictions.curves import curves
+from vtbench.results.export import export_scores
 from vtbench.results.store import Store
 
 KV, VIT = "msca/table2:msca-kv", "msca/table2:vit"
@@ -91,6 +93,15 @@ def test_a_row_without_scores_says_how_to_get_them(store: Store, capsys: pytest.
         assert f"{VIT} (mini), cycle, seed 0" in text
         assert f"{KV} (mini): {store.folder} has no scores of the videos of seed 0; bring its run folder or" in text
         assert f"`vtbench run {KV} --scale mini --seeds 0 --test-again`" in text
+
+
+def test_an_exported_file_of_another_test_is_said(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    record = write_right(store, KV, [True, False])
+    (path,) = export_scores(store.folder, [record]).written
+    shutil.rmtree(store.folder / "runs")
+    store.append(dataclasses.replace(record, finished_at="2026-03-01T00:00:00Z"))
+    assert main(["report", KV, "--per-class", "--results", str(store.folder)]) == 0
+    assert f"({path.name} is damaged or of another test)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_by_class_in_json_and_csv_is_the_same(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

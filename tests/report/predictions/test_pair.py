@@ -75,13 +75,25 @@ def test_the_interval_is_that_of_the_report(store: Store) -> None:
 
 
 def test_the_order_of_the_videos_does_not_matter(store: Store) -> None:
+    """A test that was resumed has its videos in another order, also beside other seeds of its row."""
     write_right(store, KV, [True, False, True, False], ids=["a", "b", "c", "d"])
+    write_right(store, KV, [True, False, True, False], ids=["a", "b", "c", "d"], seed=1)
+    write_right(store, VIT, [True, False, True, True], ids=["a", "b", "c", "d"])
     scores = np.zeros((4, 1, 4))
-    scores[[0, 1, 2, 3], 0, [3, 2, 2, 0]] = 1.0  # d, c, b, a: all but b are right
-    write_scores(store, VIT, scores, [3, 2, 1, 0], ids=["d", "c", "b", "a"])
+    scores[[0, 1, 2, 3], 0, [3, 2, 2, 0]] = 1.0  # all but b are right
+    write_scores(store, VIT, scores, [3, 2, 1, 0], ids=["d", "c", "b", "a"], seed=1)
     found = against(store)
-    assert [(v.video, v.outcome, v.b) for v in found.videos] == [("d", "lost", (NAMES[3],))]
-    assert found.seeds[0].both == 2 and found.seeds[0].neither == 1
+    assert [(v.video, v.outcome, v.b) for v in found.videos] == [("d", "lost", (NAMES[3], NAMES[3]))]
+    assert [(one.both, one.lost, one.neither) for one in found.seeds] == [(2, 1, 1), (2, 1, 1)]
+
+
+def test_no_difference_in_a_few_videos_is_not_certainty(store: Store) -> None:
+    for row in (KV, VIT):
+        write_right(store, row, [True, False] * 15)
+    found = against(store)
+    assert found.interval == (0, 0) and found.seeds[0].p == 1 and found.videos == ()
+    (note,) = found.notes
+    assert note.startswith("no video of 30 was won or lost: that alone bounds the difference to about 10 points")
 
 
 def test_classes_with_the_largest_difference_come_first(store: Store) -> None:
@@ -167,6 +179,7 @@ def test_a_row_at_a_commit_is_compared_with_what_it_is_now(store: Store, compare
     found = compare(KV, "--commit", "aaaa")
     assert found["a"]["evaluation_keys"] == [old.evaluation_key] and found["a"]["commits"] == ["aaaa1111"]
     assert found["b"]["commits"] == ["bbbb2222"] and found["seeds"][0]["lost"] == 1
+    assert found["notes"][0].startswith("A was measured by an older spec; `vtbench diff` shows what changed")
     assert compare(KV, "--commit", "aaaa", "--commit", "bbbb")["b"]["commits"] == ["bbbb2222"]
     assert "by commit cccc" in compare(KV, "--commit", "cccc")
 
@@ -237,3 +250,11 @@ def test_a_table_lists_the_first_videos_and_says_that_there_are_more(store: Stor
     assert "25 videos won by A (the first 10; --videos lists all 25)" in short
     assert short.count("\nv") == 11  # ten and the heading
     assert compare(KV, VIT, "--videos", form="table").count("\nv") == 26
+
+
+def test_classes_that_the_data_set_no_longer_has_are_numbers(store: Store, compare: Callable[..., Any]) -> None:
+    write_right(store, KV, [True] * 6, classes=6, evaluation_key="0123456789ab", commit="aaaa1111")
+    write_right(store, KV, [False] * 6, classes=4, commit="bbbb2222")
+    found = compare(KV, "--commit", "aaaa")
+    assert found["unpaired"] == "the test videos have other labels" and found["classes"] == []
+    assert compare(KV, "--commit", "aaaa", "--commit", "aaaa")["classes"][5]["name"] == "5"

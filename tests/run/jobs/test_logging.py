@@ -83,7 +83,7 @@ def only_record(results: Path) -> Record:
 
 def test_nothing_of_wandb_is_on_the_terminal(first: tuple[Path, Any]) -> None:
     results, done = first
-    assert done.stdout == f"1 results written to {results}/results.csv, 0 already there, 0 failed\n"
+    assert done.stdout == f"smoke scale: 1 results written to {results}/results.csv, 0 already there, 0 failed\n"
     lines = done.stderr.splitlines()
     assert lines[0] == "2 to do"
     assert [line[:5] for line in lines[1:]] == ["[1/2]", "[2/2]"], done.stderr
@@ -200,7 +200,7 @@ def test_without_a_server_the_result_is_written_and_sync_makes_up_for_it(
         command = f"run {THIRD}@main --scale smoke --wandb offline --results {results}"
         assert main(command.split()) == 1
     captured = capsys.readouterr()
-    assert captured.out == f"1 results written to {results}/results.csv, 0 already there, 0 failed\n"
+    assert captured.out == f"smoke scale: 1 results written to {results}/results.csv, 0 already there, 0 failed\n"
     assert captured.err == (
         f"vtbench: {THIRD} (main, smoke, seed 0): the result is written, but not logged: W&B vtbench (offline) cannot "
         "start a run: no such host; `vtbench wandb sync` does\n"

@@ -18,7 +18,7 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError
-from vtbench.report.printing import print_json, print_rows
+from vtbench.report.printing import print_json, print_rows, print_text
 
 if TYPE_CHECKING:
     from vtbench.report.predictions.pair import Pair
@@ -120,12 +120,15 @@ def _both(given: Sequence[Any], default: Any) -> tuple[Any, Any]:
 
 
 def _print(found: Pair, form: str, most: int | None) -> None:
+    first = "- " if form == "md" else ""
     for name, one in (("A", found.a), ("B", found.b)):
         seeds = ", ".join(str(record.seed) for record in one.records)
-        print(f"{name}: {one.title}, seed {seeds}" + ("" if form == "table" else "\n"))
+        print_text(f"{name}: {one.title}, seed {seeds}", first=first)
     low, high = found.interval
     how = "paired over the videos" if found.unpaired is None else f"unpaired: {found.unpaired}"
-    print(f"\nA - B: {found.difference:+.2f} points top-1, 95 % interval {low:+.2f} to {high:+.2f}, {how}\n")
+    print()
+    print_text(f"A - B: {found.difference:+.2f} points top-1, 95 % interval {low:+.2f} to {high:+.2f}, {how}")
+    print()
     by_seed = [
         {
             "seed": str(one.seed_a) if one.seed_a == one.seed_b else f"{one.seed_a} / {one.seed_b}",
@@ -141,7 +144,7 @@ def _print(found: Pair, form: str, most: int | None) -> None:
         for one in found.seeds
     ]
     columns = tuple(by_seed[0])
-    print_rows(by_seed, columns if found.unpaired is None else columns[:4], form)
+    print_rows(by_seed, columns if found.unpaired is None else columns[:4], form, hide=("both wrong", "both right"))
     if found.classes:
         print(f"\nBy class, largest difference first{_more(len(found.classes), most)}\n")
         by_class = [
@@ -171,13 +174,13 @@ def _print(found: Pair, form: str, most: int | None) -> None:
             }
             for one in videos[:most]
         ]
-        print_rows(by_video, tuple(by_video[0]), form)
+        print_rows(by_video, tuple(by_video[0]), form, hide=("A right", "B right"))
     notes = list(found.notes)
     if found.unpaired is None:
         notes.append("p: McNemar's exact test, of each seed alone; the interval is over seeds and videos")
     print()
     for note in notes:
-        print(f"- {note}" if form == "md" else note)
+        print_text(note, first=first)
 
 
 def _said(guesses: Sequence[str | None]) -> str:

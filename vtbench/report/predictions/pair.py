@@ -8,7 +8,7 @@ unpaired, and `unpaired` says why.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,16 @@ class Side:
     def records(self) -> list[Record]:
         """Its lines, seed by seed."""
         return [seed.record for seed in self.tested.seeds]
+
+    @property
+    def of_older_spec(self) -> bool:
+        """Whether any of its lines is of another evaluation than the row asks for today."""
+        row, scale = self.tested.row, self.tested.scale
+        return any(
+            record.evaluation_key.partition("-")[0]
+            not in {found.evaluation.key for found in measurements(row, scale, record.seed)}
+            for record in self.records
+        )
 
     @property
     def top1(self) -> list[float]:
@@ -143,7 +153,7 @@ class Pair:
     def interval(self) -> Interval:
         """At 95 %."""
         if self.unpaired is None:
-            return paired_interval([PairedTest(1.0, self._right[0].astype(np.int8) - self._right[1])])[0]
+            return paired_interval([PairedTest(1.0, self._right[0] - self._right[1])])[0]
         ours, theirs = self.a.records, self.b.records
         return unpaired_interval(self.a.top1, ours[0].videos_expected, self.b.top1, theirs[0].videos_expected)
 
@@ -186,50 +196,32 @@ class Pair:
         """The videos that were won, then those that were lost, those of most seeds first; none where unpaired."""
         if self.unpaired is not None:
             return ()
-        ours, theirs = (side.sum(axis=0) for side in self._right)
-        balance = ours.astype(int) - theirs
-        first, order = self.a.tested.scores[0], self._orders[0].tolist()
+        ours, theirs = (right.sum(axis=0) for right in self._right)
+        balance = ours - theirs
+        guesses = self._of_videos(lambda scores: scores.classes[:, 0])
+        ids, labels = sorted(self.a.tested.scores[0].video_ids), self._of_videos(lambda scores: scores.labels)[0][0]
         found = []
         for index in sorted(np.flatnonzero(balance).tolist(), key=lambda i: -abs(balance[i])):  # of equals by id
-            taken_for = [
-                tuple(_named(side.tested, int(of_seed[index])) for of_seed in guesses)
-                for side, guesses in zip((self.a, self.b), self._guesses, strict=True)
-            ]
-            found.append(
-                VideoPair(
-                    first.video_ids[order[index]],
-                    self.a.tested.class_names[int(first.labels[order[index]])],
-                    "won" if balance[index] > 0 else "lost",
-                    int(ours[index]),
-                    int(theirs[index]),
-                    *taken_for,
-                )
+            a, b = (
+                tuple(_named(side.tested, label) for label in taken_for[:, index].tolist())
+                for side, taken_for in zip((self.a, self.b), guesses, strict=True)
             )
+            name, outcome = self.a.tested.class_names[int(labels[index])], "won" if balance[index] > 0 else "lost"
+            found.append(VideoPair(ids[index], name, outcome, int(ours[index]), int(theirs[index]), a, b))
         return tuple(sorted(found, key=lambda one: one.outcome == "lost"))
 
     @cached_property
     def _right(self) -> tuple[np.ndarray, np.ndarray]:
-        """int8 (seeds, videos) of each side, in the order of the ids."""
-        a, b = self._orders
-        return (
-            np.stack([scores.right for scores in self.a.tested.scores]).astype(np.int8)[:, a],
-            np.stack([scores.right for scores in self.b.tested.scores]).astype(np.int8)[:, b],
-        )
+        return self._of_videos(lambda scores: scores.right.astype(np.int8))
 
-    @cached_property
-    def _guesses(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """The class that each seed of each side puts first, in the order of the ids; -1 where not read."""
-        a, b = self._orders
-        return (
-            [scores.classes[a, 0] for scores in self.a.tested.scores],
-            [scores.classes[b, 0] for scores in self.b.tested.scores],
+    def _of_videos(self, values: Callable[[VideoScores], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Of each side what `values` gives, (seeds, videos), in the order of the ids: a test that was resumed has its
+        videos in another one."""
+        a, b = (
+            np.stack([values(scores)[np.argsort(np.array(scores.video_ids))] for scores in one.tested.scores])
+            for one in (self.a, self.b)
         )
-
-    @cached_property
-    def _orders(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where each side has the videos, in the order of their ids."""
-        first, second = (np.argsort(np.array(side.tested.scores[0].video_ids)) for side in (self.a, self.b))
-        return first, second
+        return a, b
 
     def entry(self) -> dict[str, Any]:
         """The object of `vtbench compare --format json`."""
@@ -330,8 +322,18 @@ def pair(a: Side, b: Side, *, matched: bool = False) -> Pair:
             f"A and B were tested on different videos or copies of them: {a.tested.dataset} {a.tested.fingerprint}, "
             f"{b.tested.dataset} {b.tested.fingerprint}"
         )
+    for name, one in (("A", a), ("B", b)):
+        if one.of_older_spec:
+            notes.append(
+                f"{name} was measured by an older spec; `vtbench diff` shows what changed, classes are today's"
+            )
     notes += [line for one in (a, b) for line in one.tested.lacking(one.results)]
-    return Pair(a, b, _why_unpaired(a, b), tuple(notes))
+    made = Pair(a, b, _why_unpaired(a, b), tuple(notes))
+    if made.unpaired is None and not any((one.won or 0) + (one.lost or 0) for one in made.seeds):
+        videos = a.records[0].videos_expected
+        bound = f"that alone bounds the difference to about {min(100.0, 300 / videos):.2g} points (rule of three)"
+        made = dataclasses.replace(made, notes=(*notes, f"no video of {videos} was won or lost: {bound}"))
+    return made
 
 
 def _common_seeds(a: Side, b: Side, notes: list[str]) -> tuple[Side, Side]:

@@ -12,7 +12,7 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import compare_rows
 from vtbench.results.record import Record
-from vtbench.results.scores import VideoScores, read_scores
+from vtbench.results.scores import VideoScores, exported_file, read_scores
 from vtbench.results.store import Store
 from vtbench.scales import Scale
 
@@ -68,10 +68,12 @@ class Tested:
         seeds = ",".join(str(record.seed) for record in lacking)
         again = f"vtbench run {self.row.id} --scale {self.scale} --seeds {seeds} --test-again"
         how = "test the weights with `vtbench eval` again" if lacking[0].init == "given" else f"`{again}`"
-        keys = few(f"{record.evaluation_key}.parquet" for record in lacking)
+        files = [exported_file(results, record.evaluation_key) for record in lacking]
+        there = [path.name for path in files if path.exists()]
+        other = f" ({few(there)} is damaged or of another test)" if there else ""
         return [
-            f"{self.title}: {results} has no scores of the videos of seed {seeds}; bring its run folder or "
-            f"scores/{keys}, or {how}"
+            f"{self.title}: {results} has no scores of the videos of seed {seeds}{other}; bring its run folder or "
+            f"scores/{few(path.name for path in files)}, or {how}"
         ]
 
 
@@ -110,11 +112,21 @@ def tested_lines(row: Row, scale: Scale, records: Sequence[Record], results: Pat
         for fingerprint, of_copy in copies.items():
             of_copy.sort(key=lambda record: record.seed)
             seeds = tuple(Seed(record, read_scores(results, record)) for record in of_copy)
+            classes = _names(dataset, seeds)
             name = ", ".join(names)
-            found.append(Tested(row, scale, name, dataset.name, class_names(dataset), fingerprint, len(copies), seeds))
+            found.append(Tested(row, scale, name, dataset.name, classes, fingerprint, len(copies), seeds))
     return found
 
 
 def class_names(dataset: Dataset) -> tuple[str, ...]:
     """The classes of a data set by label; numbers where their names come with the user's own lists."""
     return dataset.classes or tuple(str(label) for label in range(dataset.num_classes))
+
+
+def _names(dataset: Dataset, seeds: Sequence[Seed]) -> tuple[str, ...]:
+    """The classes, and numbers for those that only an older version of the data set had."""
+    names = class_names(dataset)
+    highest = max(
+        (int(array.max()) for s in seeds if s.scores for array in (s.scores.labels, s.scores.classes)), default=0
+    )
+    return (*names, *map(str, range(len(names), highest + 1)))

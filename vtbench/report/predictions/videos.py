@@ -17,8 +17,8 @@ COLUMNS = (
 
 
 def video_lines(one: Tested, seed: Seed) -> list[dict[str, Any]]:
-    """A line per test video, in the order of the split, with COLUMNS as keys; None for what is not there: the classes
-    of a video that could not be read, and those beyond the number of classes."""
+    """A line per test video, in the order in which they were tested, with COLUMNS as keys; None for what is not there:
+    the classes of a video that could not be read, and those beyond the number of classes."""
     assert seed.scores is not None
     found, names, record = seed.scores, one.class_names, seed.record
     origin = {"row": record.id, "scale": record.scale, "seed": record.seed, "evaluation_key": record.evaluation_key}
