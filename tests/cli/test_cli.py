@@ -21,6 +21,7 @@ from vtbench.cli import main
 from vtbench.cli.commands import COMMANDS
 from vtbench.errors import ResultsError
 from vtbench.papers.claims import load_claims
+from vtbench.report.wandb.target import Target
 from vtbench.run.jobs import launch
 
 Edit = Callable[[str, str, str], int]
@@ -282,7 +283,10 @@ class Calls(list[dict[str, Any]]):
 def test_run_is_given_rows_scale_seeds_and_settings(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Calls(launch.Outcome(already=2))
     monkeypatch.setattr(launch, "run", run)
-    arguments = "run msca/table2:vit --seeds 0-1,5 msca/table1:vit --again --wandb offline --workers 2 --results out"
+    arguments = (
+        "run msca/table2:vit --seeds 0-1,5 msca/table1:vit --again --workers 2 --results out --wandb offline "
+        "--wandb-project p --wandb-entity e --wandb-tags a,b, --wandb-artifacts scores --logger csv --log-every 3"
+    )
     assert main([*arguments.split(), "--data", "cycle=/c", "--batch-size", "7"]) == 0
     (call,) = run
     assert call["rows"] == ["msca/table1:vit", "msca/table2:vit"]
@@ -290,8 +294,28 @@ def test_run_is_given_rows_scale_seeds_and_settings(capsys: Capture, monkeypatch
     assert not call["test_again"]
     settings = call["settings"]
     assert (settings.results, settings.data, settings.batch_size) == (Path("out"), {"cycle": Path("/c")}, 7)
-    assert settings.wandb == "offline"
+    assert settings.wandb == Target("offline", "p", "e", ("a", "b"), "scores")
+    assert (settings.loggers, settings.log_every) == (("csv",), 3)
     assert "0 results written to out/results.csv, 2 already there, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        ("", None),
+        ("--logger csv", None),
+        ("--logger wandb --wandb-project p", Target("offline", "p", results=False)),
+        ("--logger wandb --wandb online", Target("online")),
+    ],
+)
+def test_the_logger_wandb_is_of_training_runs_alone(
+    words: str, target: Target | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Calls(launch.Outcome())
+    monkeypatch.setattr(launch, "run", run)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert main(["run", "msca/table2:vit", *words.split()]) == 0
+    assert run[0]["settings"].wandb == target
 
 
 def test_a_training_that_failed_ends_with_1_and_a_line_each(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ VIT = "vit_base_patch16_224.orig_in21k"
 def test_without_options_or_file_the_defaults_hold(tmp_path: Path) -> None:
     settings = load_settings(folder=tmp_path)
     assert (settings.results, settings.data, settings.weights) == (Path("results"), {}, {})
-    assert (settings.wandb, settings.batch_size) == ("off", None)
+    assert (settings.wandb, settings.loggers, settings.batch_size) == (None, (), None)
 
 
 def test_the_file_gives_folders_relative_to_itself(tmp_path: Path) -> None:

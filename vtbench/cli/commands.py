@@ -71,6 +71,7 @@ COMMANDS = {
     "predict": "vtbench.cli.reading.predict",
     "results": "vtbench.cli.results",
     "data": "vtbench.cli.data",
+    "wandb": "vtbench.cli.wandb",
 }
 """Verb -> the module that defines it, in the order of `vtbench --help`."""
 

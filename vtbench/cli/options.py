@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import FORMATS
@@ -15,6 +15,7 @@ from vtbench.scales import smallest_first
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
+    from vtbench.report.wandb.target import Artifacts, Mode, Target
     from vtbench.run.settings import Settings
 
 MAX_SEED = 2**32 - 1
@@ -173,6 +174,32 @@ def add_machine(parser: Parser) -> None:
     )
 
 
+def add_wandb_place(parser: Parser) -> None:
+    """--wandb-project, --wandb-entity, --wandb-tags."""
+    parser.add_argument("--wandb-project", metavar="NAME", help="project on W&B; default: $WANDB_PROJECT, else vtbench")
+    parser.add_argument(
+        "--wandb-entity", metavar="NAME", help="user or team on W&B; default: $WANDB_ENTITY, else that of the login"
+    )
+    parser.add_argument(
+        "--wandb-tags", type=words, default=[], metavar="TAG,TAG", help="tags that every run gets, besides its own"
+    )
+
+
+def add_wandb_artifacts(parser: Parser) -> None:
+    """--wandb-artifacts."""
+    parser.add_argument(
+        "--wandb-artifacts",
+        **one_of("kind of artifacts", ("all", "scores", "none")),
+        default="all",
+        help="files that go to W&B with each result: weights and scores, scores alone, or none; default: all",
+    )
+
+
+def words(text: str) -> list[str]:
+    """The distinct words of "a,b", as an argparse type."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
 def one_of(kind: str, choices: Iterable[str]) -> dict[str, Any]:
     """What add_argument needs for an option with these choices; another word is an unknown name of this kind."""
     known = tuple(choices)
@@ -290,7 +317,25 @@ def settings_of(args: argparse.Namespace) -> Settings:
         batch_size=options.get("batch_size"),
         num_workers=options.get("data_workers"),
         missing=options.get("missing"),
-        wandb=options.get("wandb", "off"),
+        wandb=_wandb_of_run(args),
+        loggers=options.get("logger", ()),
+        log_every=options.get("log_every"),
     )
     given = dict(_starts(args).values())
     return dataclasses.replace(made, weights={**made.weights, **given}) if given else made
+
+
+def _wandb_of_run(args: argparse.Namespace) -> Target | None:
+    """Where --wandb and --logger wandb, of training runs alone, say that `run` logs."""
+    mode: Literal["off", "offline", "online"] = getattr(args, "wandb", "off")
+    if mode == "off":
+        return wandb_target(args, None, results=False) if "wandb" in getattr(args, "logger", ()) else None
+    return wandb_target(args, mode)
+
+
+def wandb_target(args: argparse.Namespace, mode: Mode | None, *, results: bool = True) -> Target:
+    """Where --wandb-... and the environment say that runs go; without a `mode`, $WANDB_MODE, else online."""
+    from vtbench.report.wandb.target import target
+
+    artifacts: Artifacts = getattr(args, "wandb_artifacts", "all")
+    return target(mode, args.wandb_project, args.wandb_entity, args.wandb_tags, artifacts, results)

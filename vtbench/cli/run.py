@@ -17,6 +17,8 @@ from vtbench.cli.options import (
     add_scale,
     add_seeds,
     add_selectors,
+    add_wandb_artifacts,
+    add_wandb_place,
     one_of,
     positive,
     selected_rows,
@@ -32,12 +34,13 @@ SUMMARY = "Train and test what has no result yet; resumes if interrupted"
 EXAMPLES = (
     "vtbench run msca/table2 --seeds 0,1,2",
     "vtbench run all --scale smoke",
+    "vtbench run msca/table2 --wandb online --wandb-project ablations",
     "vtbench run pst/table3@sthv2 --scale paper --data sthv2=/datasets/something-v2 --limit 8",
 )
 
 
 def options(parser: Parser) -> None:
-    """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --wandb."""
+    """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --wandb, --logger."""
     add_selectors(parser, "without, a terminal is asked")
     add_scale(parser, "mini")
     parser.set_defaults(scale=None)  # a config of --spec has its own
@@ -67,7 +70,23 @@ def options(parser: Parser) -> None:
         "--wandb",
         **one_of("mode", ("off", "offline", "online")),
         default="off",
-        help="log to Weights & Biases; default: off",
+        help="log training runs and results to Weights & Biases; default: off",
+    )
+    add_wandb_place(parser)
+    add_wandb_artifacts(parser)
+    parser.add_argument(
+        "--logger",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="log training runs elsewhere: csv, tensorboard, mlflow, wandb, or a Lightning logger as module:Class; may "
+        "be repeated",
+    )
+    parser.add_argument(
+        "--log-every",
+        type=positive,
+        metavar="N",
+        help="steps of the optimiser between two points that a training run logs; default: 10",
     )
 
 
@@ -94,9 +113,11 @@ def call(args: argparse.Namespace) -> int:
     )
     for failure in outcome.failed:
         print_message(f"{failure.title}: {failure.reason}")
+    for one in outcome.unlogged:
+        print_message(f"{one.title}: the result is written, but not logged: {one.reason}; `vtbench wandb sync` does")
     written = f"{len(outcome.written)} results written to {settings.results / 'results.csv'}"
     print(f"{args.scale} scale: {written}, {outcome.already} already there, {len(outcome.failed)} failed")
-    return max((failure.exit_code for failure in outcome.failed), default=0)
+    return max((failure.exit_code for failure in (*outcome.failed, *outcome.unlogged)), default=0)
 
 
 def _everything_is_meant(rows: list[Row], settings: Settings, args: argparse.Namespace) -> bool:
@@ -116,8 +137,8 @@ def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings) -> int:
     for option in ("again", "test_again"):
         if getattr(args, option):
             raise UsageError(f"--limit writes no result; leave out --{option.replace('_', '-')}")
-    if args.wandb != "off":
-        raise UsageError("--limit writes no result; leave out --wandb")
+    if args.wandb != "off" or args.logger:
+        raise UsageError("--limit writes no result; leave out --wandb and --logger")
     if len(args.seeds) > 1:
         raise UsageError(f"--limit tries one seed, not {len(args.seeds)}")
     from vtbench.run.jobs.dry import DryRun, dry_run

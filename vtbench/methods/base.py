@@ -109,6 +109,7 @@ class VideoClassifier(L.LightningModule):
         self.average = average
         self.metrics = tuple(metrics)
         self.views_per_forward = views_per_forward
+        self.last_step: dict[str, Tensor] = {}  # loss and top1 (percent) of the last training batch, on its device
         self._tested: dict[str, ScoredVideo] = {}
 
     @property
@@ -161,9 +162,9 @@ class VideoClassifier(L.LightningModule):
             return torch.stack([0 * p.sum() for p in self.parameters() if p.requires_grad]).sum()
         logits = self._logits(clips)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        correct = (logits.detach().argmax(dim=1) == labels).float().mean()
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
-        self.log("train_top1", 100 * correct, on_step=False, on_epoch=True, batch_size=len(labels))
+        self.last_step = {"loss": loss.detach(), "top1": 100 * (logits.detach().argmax(dim=1) == labels).float().mean()}
+        self.log("train_loss", self.last_step["loss"], on_step=False, on_epoch=True, batch_size=len(labels))
+        self.log("train_top1", self.last_step["top1"], on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
     # ---- validation, test, prediction --------------------------------------------------------------------------------

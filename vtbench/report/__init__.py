@@ -11,5 +11,5 @@
 - `claims/`: what the numbers say of the papers' claims
 - `page/`: all of it as one HTML page
 - `printing`: plain tables, for other commands
-- `wandb`: one run on Weights & Biases for each line of results.csv
+- `wandb`: runs on Weights & Biases for lines of results.csv and training runs, and a dashboard of them
 """

@@ -165,6 +165,11 @@ def compare_rows(rows: Sequence[Row], store: Store, scale: Scale, tolerance: flo
     return [_compare(row, scale, _lines_of(row, scale, by_row.get(row.id, [])), tolerance) for row in rows]
 
 
+def compare_record(row: Row, record: Record, tolerance: float = TOLERANCE) -> Comparison:
+    """One line of results.csv, as if it were the only one of its row."""
+    return _compare(row, record.scale, [record], tolerance)
+
+
 def rows_measured(rows: Sequence[Row], store: Store, scale: Scale) -> set[str]:
     """The ids of the rows that a line of results.csv counts for at a scale. Quicker than comparing them."""
     by_row: dict[str, list[Record]] = {}

@@ -104,7 +104,8 @@ class EpochCheckpoint(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write metrics.csv and the checkpoint. Raises RunError for a loss that is missing or not finite."""
         self.elapsed_s += time.monotonic() - self._started
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # `epoch` is there only with a logger, see vtbench.run.metering.
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "epoch"}
         if "train_loss" not in metrics:
             raise RunError(
                 f"{self.folder}: the method logged no train_loss; log it in training_step, as VideoClassifier does"

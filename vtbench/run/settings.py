@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from vtbench.errors import UsageError, unknown
 from vtbench.fields import key
@@ -14,9 +13,9 @@ from vtbench.papers.datasets import dataset_names
 from vtbench.papers.resolve import weight_names
 from vtbench.papers.roots import include
 from vtbench.papers.spec.document import Node, build, read_yaml
+from vtbench.report.wandb.target import Target
 
 FILE = "vtbench.yaml"
-Wandb = Literal["off", "offline", "online"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,12 @@ class Settings:
     """Share of the listed videos of a split that may be missing or unreadable."""
     scans: Path | None = None
     """Folder of what `data check --decode` found; None: data/ in `results`."""
-    wandb: Wandb = "off"
+    wandb: Target | None = None
+    """Where training runs and results are logged on Weights & Biases; None: nowhere."""
+    loggers: tuple[str, ...] = ()
+    """Further loggers of training runs, by name: see vtbench.run.tracking."""
+    log_every: int = 10
+    """Optimiser steps between two points that a training run logs."""
 
     def quarantine(self, dataset: str) -> Path:
         """The file of videos of a data set that are not to be used; it need not be there."""
@@ -90,7 +94,9 @@ def load_settings(
     batch_size: int | None = None,
     num_workers: int | None = None,
     missing: float | None = None,
-    wandb: Wandb = "off",
+    wandb: Target | None = None,
+    loggers: Sequence[str] = (),
+    log_every: int | None = None,
     folder: Path | None = None,
 ) -> Settings:
     """Settings from options as written ("NAME=PATH"), else from vtbench.yaml in `folder` (the working folder).
@@ -110,6 +116,8 @@ def load_settings(
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         missing=next((share for share in (missing, file.missing) if share is not None), Settings.missing),
         wandb=wandb,
+        loggers=tuple(dict.fromkeys(loggers)),
+        log_every=Settings.log_every if log_every is None else log_every,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import lightning as L
 import torch
@@ -16,9 +16,13 @@ from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble
 from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
+from vtbench.run.metering import Metering
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, save_network, sha256_of
+
+if TYPE_CHECKING:
+    from vtbench.run.tracking import Tracking
 
 
 def train(training: Training, settings: Settings, progress: Progress = no_progress, notice: Notice = no_notice) -> Path:
@@ -55,17 +59,22 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     keeps_best = method.validation is not None and method.validation.keep_best
     best = BestWeights(folder, data.fingerprint("test")) if keeps_best else None
     last = folder / folders.CHECKPOINT
-    logger = _logger(training, settings, folder)
-    callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
-    trainer = L.Trainer(callbacks=callbacks, logger=logger, default_root_dir=folder, **parts.trainer)
     _refuse_damaged(last)
+    callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
     folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
+    tracking = _tracking(training, settings, folder, notice)
+    loggers = tracking.loggers if tracking else []
+    if loggers:
+        callbacks.append(Metering(settings.log_every))
+    trainer = L.Trainer(callbacks=callbacks, logger=loggers or False, default_root_dir=folder, **parts.trainer)
+    whole = False
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        whole = not trainer.interrupted
     finally:
         _write_left_out(folder, data)
-        if logger:
-            logger.experiment.finish()  # the next training of this process is a run of its own
+        if tracking:
+            tracking.close(whole)
     if data.unreadable:
         notice(f"trained without {len(data.unreadable)} videos that cannot be read: {few(data.unreadable)}")
     if trainer.interrupted or trainer.current_epoch < training.train.epochs:
@@ -100,6 +109,8 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             **environment(),
         },
     )
+    if tracking:
+        tracking.done()
     last.unlink(missing_ok=True)  # optimiser state: needed to resume, and there is nothing left to resume
     (folder / folders.BEST).unlink(missing_ok=True)
 
@@ -139,9 +150,9 @@ def _refuse_damaged(checkpoint: Path) -> None:
         ) from error
 
 
-def _logger(training: Training, settings: Settings, folder: Path) -> Any:
-    if settings.wandb == "off":
-        return False
-    from vtbench.run.tracking import train_logger
+def _tracking(training: Training, settings: Settings, folder: Path, notice: Notice) -> Tracking | None:
+    if settings.wandb is None and not settings.loggers:
+        return None
+    from vtbench.run.tracking import Tracking
 
-    return train_logger(training, settings.wandb, folder)
+    return Tracking(training, settings, folder, notice)

@@ -4,8 +4,6 @@ how much memory it needs. Nothing of it is kept."""
 from __future__ import annotations
 
 import dataclasses
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +21,7 @@ from vtbench.papers.trainings import Evaluation, Start, Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble, assemble_test
 from vtbench.run.jobs.plan import graph, require_work
+from vtbench.run.metering import memory_gb
 from vtbench.run.network import impossible
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
@@ -48,8 +47,7 @@ class DryRun:
     """In percent, on these few videos: no result."""
     seconds: float
     memory_gb: float
-    """The most in use in this process so far: on a GPU of what torch allocated, elsewhere of the resident set. GB =
-    1e9 bytes."""
+    """The most in use in this process so far, as vtbench.run.metering measures it."""
     precision: str
 
 
@@ -144,7 +142,7 @@ def _train(parts: Assembly, title: str) -> DryRun:
         loss=logged.get("train_loss"),
         top1=logged.get("train_top1", 0.0),
         seconds=seconds,
-        memory_gb=_memory_gb(),
+        memory_gb=memory_gb(),
         precision=_precision(parts),
     )
 
@@ -166,12 +164,6 @@ def _test(evaluation: Evaluation, settings: Settings, title: str) -> DryRun:
         loss=None,
         top1=float(logged.get("test_top1", 0.0)),
         seconds=time.monotonic() - started,
-        memory_gb=_memory_gb(),
+        memory_gb=memory_gb(),
         precision=_precision(parts),
     )
-
-
-def _memory_gb() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, VtbenchError, in_one_line
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Measurement
 from vtbench.results import folders, provenance
@@ -44,6 +44,8 @@ class Outcome:
     written: list[Record] = field(default_factory=list)
     already: int = 0
     failed: list[Failure] = field(default_factory=list)
+    unlogged: list[Failure] = field(default_factory=list)
+    """Results that were written but could not be logged to W&B."""
 
 
 def run(
@@ -65,16 +67,21 @@ def run(
       numbers do not depend on it.
 
     A failure is reported in the outcome, and the rest still runs. Raises ResultsError before any training if results
-    could not be written, UsageError if the rows have nothing to run at this scale.
+    could not be written, UsageError if the rows have nothing to run at this scale, or a logger cannot be used.
     """
     display = display or Display()
     store = Store(settings.results)
     store.check()
     require_work(rows, scale)
+    if settings.wandb or settings.loggers:
+        from vtbench.run.tracking import require_loggers
+
+        require_loggers(settings)
     outcome = Outcome()
     wanted = all_measurements(rows, scale, seeds)
     repeat = again or test_again
     jobs = graph(wanted if repeat else _without_result(wanted, store, outcome))
+    _log(outcome.written, rows, settings, outcome)
     for key in [key for key, job in jobs.items() if not job.evaluations and has_weights(job, settings)]:
         del jobs[key]  # a finished pretraining
     if jobs:
@@ -101,6 +108,7 @@ def run(
                 records = []
                 if result.error is None:
                     records = _write(job, result, store, settings, outcome)
+                    _log(records, rows, settings, outcome)
                 else:
                     outcome.failed.append(Failure(job.title, result.error, result.exit_code))
                 display.end_job(job.key, records, result.error)
@@ -156,7 +164,7 @@ def _set_aside(jobs: dict[str, Job], settings: Settings, *, trainings: bool) -> 
 
 
 def _write(job: Job, result: JobResult, store: Store, settings: Settings, outcome: Outcome) -> list[Record]:
-    """Append the lines of a finished job, and log them to W&B if that is on; returns them."""
+    """Append the lines of a finished job; returns them."""
     records = []
     for m in job.measurements:
         record = to_record(m, result.measured[m.evaluation.key], settings)
@@ -166,13 +174,24 @@ def _write(job: Job, result: JobResult, store: Store, settings: Settings, outcom
         store.append(record)
         outcome.written.append(record)
         records.append(record)
-    if settings.wandb != "off":
-        from vtbench.report import wandb as dashboard
-
-        for record in records:
-            folder = folders.evaluation_folder(settings.results, record.evaluation_key)
-            dashboard.log_record(record, settings.wandb, folder)
     return records
+
+
+def _log(records: Sequence[Record], rows: Sequence[Row], settings: Settings, outcome: Outcome) -> None:
+    """Log lines that were written to W&B, if that is on. What fails there is no failure of the result."""
+    if settings.wandb is None or not settings.wandb.results or not records:
+        return
+    from vtbench.report.wandb.runs import log_record
+
+    by_id = {(row.id, row.variant): row for row in rows}
+    for record in records:
+        # Where a variant changes nothing at this scale, its measurement is the row's own.
+        row = by_id.get((record.id, record.variant)) or next(row for row in rows if row.id == record.id)
+        try:
+            log_record(row, record, settings.wandb, settings.results)
+        except Exception as error:  # also a mistake of ours: the result is written, and others are to come
+            reason = str(error) if isinstance(error, VtbenchError) else in_one_line(error)
+            outcome.unlogged.append(Failure(record.title, reason))
 
 
 @contextlib.contextmanager
