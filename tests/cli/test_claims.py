@@ -59,6 +59,7 @@ def test_a_paper_a_scale_and_a_verdict_choose(capsys: Capture) -> None:
 def test_one_claim_is_shown_in_full(capsys: Capture) -> None:
     text = answer(capsys, "claims", "msca/kv-over-vit")
     assert text.startswith("msca/kv-over-vit\n  quote ") and "\n  printed  contradicted; kv - vit = 0.82\n" in text
+    assert "\n  kv       msca/table2:msca-kv.top1\n" in text
     assert len(json.loads(answer(capsys, "claims", "msca/kv-over-vit", "pst/memory-76-less", "--format", "json"))) == 2
 
 

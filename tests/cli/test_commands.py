@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import vtbench
-from vtbench.cli import main
+from vtbench.cli import commands, main
 from vtbench.cli.commands import COMMANDS
 from vtbench.cli.data import ACTIONS
+from vtbench.papers import select
 from vtbench.run.settings import Settings
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(vtbench.__file__).parent.parent)}
@@ -40,6 +43,33 @@ def test_the_file_of_a_verb_defines_a_summary_options_and_a_call(name: str) -> N
         assert callable(one.options) and callable(one.call)
 
 
+def every_verb() -> list[tuple[str, str]]:
+    """The verbs and actions that have a help, each with its module."""
+    found = []
+    for name, place in COMMANDS.items():
+        actions = getattr(importlib.import_module(place), "ACTIONS", {})
+        found += [(f"{name} {action}", module) for action, module in actions.items()] or [(name, place)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "place"), every_verb())
+def test_the_help_of_a_verb_ends_with_examples_that_parse(
+    name: str, place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verb = importlib.import_module(place)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main([*name.split(), "--help"]) == 0
+    _, _, shown = capsys.readouterr().out.partition("\nexample")
+    assert [line.strip() for line in shown.splitlines()[1:]] == list(verb.EXAMPLES) != []
+    for example in verb.EXAMPLES:
+        program, *words = shlex.split(example)
+        length = len(name.split())
+        assert (program, words[:length]) == ("vtbench", name.split())
+        commands.parser_of(name, verb).parse_intermixed_args(words[length:])
+        selectors = [word for word in words[length:] if re.fullmatch(r"\w+/table\w+(:[\w-]+)?(@\w+)?", word)]
+        assert all(select([selector]) for selector in selectors)
+
+
 def test_a_verb_with_actions_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "--help"]) == 0
     out = capsys.readouterr().out
@@ -51,7 +81,8 @@ def test_a_verb_with_actions_lists_them(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_help_imports_the_command_line_alone() -> None:
-    shared = {"vtbench", "vtbench.errors", "vtbench.scales", "vtbench.report", "vtbench.report.printing"}
+    drawing = {"vtbench.report", "vtbench.report.printing", "vtbench.report.columns"}
+    shared = {"vtbench", "vtbench.errors", "vtbench.scales", *drawing}
     assert {name for name in imported_by("--help") if not name.startswith("vtbench.cli")} == shared
 
 
@@ -64,7 +95,7 @@ def test_a_verb_is_one_file_and_one_line_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "greet_verb.py").write_text(
-        'SUMMARY = "Greet somebody"\n'
+        'SUMMARY = "Greet somebody"\nEXAMPLES = ("vtbench greet Ada",)\n'
         "def options(parser):\n    parser.add_argument('name')\n"
         "def call(args):\n    print('hello', args.name)\n    return 3\n"
     )
@@ -73,7 +104,7 @@ def test_a_verb_is_one_file_and_one_line_of_the_table(
     assert main(["greet", "Ada"]) == 3
     assert capsys.readouterr().out == "hello Ada\n"
     assert main(["--help"]) == 0
-    assert "\n  greet     Greet somebody\n" in capsys.readouterr().out
+    assert ["greet", "Greet", "somebody"] in [line.split() for line in capsys.readouterr().out.splitlines()]
     assert main(["greet"]) == 2
     assert capsys.readouterr().err.endswith("arguments are required: name; see vtbench greet --help\n")
 

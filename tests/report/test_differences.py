@@ -14,11 +14,11 @@ from records import record_of
 from vtbench.cli import main
 from vtbench.papers import measurements, select
 from vtbench.report.compare import Comparison, compare_rows
-from vtbench.report.differences import RESAMPLES, _paired, _pairs, _Test, others_in_band
+from vtbench.report.differences import RESAMPLES, PairedTest, _pairs, others_in_band, paired_interval
 from vtbench.report.report import report
-from vtbench.report.scores import hits
 from vtbench.results import folders
 from vtbench.results.record import Record
+from vtbench.results.scores import hits
 from vtbench.results.store import Store
 
 Measure = Callable[..., None]
@@ -123,8 +123,8 @@ def test_seeds_that_disagree_widen_the_interval(store: Store, scored: Callable[.
     assert RESAMPLES >= 2000
 
 
-def made_of(*differences: np.ndarray, weights: tuple[float, ...] = (1.0,)) -> list[_Test]:
-    return [_Test(weight, one.astype(np.int8)) for weight, one in zip(weights, differences, strict=True)]
+def made_of(*differences: np.ndarray, weights: tuple[float, ...] = (1.0,)) -> list[PairedTest]:
+    return [PairedTest(weight, one.astype(np.int8)) for weight, one in zip(weights, differences, strict=True)]
 
 
 @pytest.mark.parametrize(("seed_sd", "video_share"), [(0.10, 0.02), (0.0, 0.3), (0.03, 0.2)])
@@ -138,7 +138,7 @@ def test_the_paired_interval_covers_the_truth_as_often_as_it_says(seed_sd: float
         for shift in draw.normal(0, seed_sd, 3):
             changed = draw.random(300) < abs(shift)
             seeds.append(np.where(changed, np.sign(shift), by_video))
-        (low, high), _ = _paired(made_of(np.stack(seeds)))
+        (low, high), _ = paired_interval(made_of(np.stack(seeds)))
         covered += low <= 0 <= high
     assert covered / runs > 0.9
 
@@ -146,7 +146,7 @@ def test_the_paired_interval_covers_the_truth_as_often_as_it_says(seed_sd: float
 def test_each_split_has_its_share_however_many_videos_it_has() -> None:
     """The printed number is the mean over splits."""
     small, large = np.ones((1, 100)), np.zeros((1, 1000))
-    (low, high), p = _paired(made_of(small, large, weights=(0.5, 0.5)))
+    (low, high), p = paired_interval(made_of(small, large, weights=(0.5, 0.5)))
     assert low == high == 50 and p is None
 
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_selectors, selected_rows
 from vtbench.errors import UsageError, printable, unknown
-from vtbench.report.printing import print_rows, setting_text
+from vtbench.report.printing import plural, print_rows, print_text, setting_text
 from vtbench.scales import SCALES
 
 if TYPE_CHECKING:
     from vtbench.papers import Paper
 
 SUMMARY = "Validate every spec file: keys, values, arguments of networks, sources"
+EXAMPLES = ("vtbench check", "vtbench check msca", "vtbench check mine --include ../my-papers")
+PAGED = True
 
 
 def options(parser: Parser) -> None:
@@ -27,12 +29,15 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.papers import paper_names
     from vtbench.papers.check import check, check_datasets
     from vtbench.papers.datasets import dataset_names
+    from vtbench.papers.select import is_all
     from vtbench.papers.selector import Selector
     from vtbench.report.counted import recorded_costs
     from vtbench.report.hours import over_limits
     from vtbench.run.settings import load_settings
 
-    names = list(dict.fromkeys(Selector.parse(text).paper for text in args.selectors)) or paper_names()
+    selectors = [Selector.parse(text) for text in args.selectors]
+    every = not selectors or any(map(is_all, selectors))
+    names = paper_names() if every else list(dict.fromkeys(selector.paper for selector in selectors))
     for name in names:
         if name not in paper_names():
             raise UsageError(unknown("paper", name, paper_names()))
@@ -43,18 +48,18 @@ def call(args: argparse.Namespace) -> int:
             problems += over_limits(paper, recorded_costs(load_settings().results))
         found = None if problems else paper
         entries.append({"paper": name, **_counts(found), **_official(found), "problems": problems})
-    if not args.selectors:
+    if every:
         entries.append({"paper": None, "data_sets": len(dataset_names()), "problems": check_datasets()})
     elif not any(entry["problems"] for entry in entries):
         selected_rows(args)  # a table or row that does not exist is an error
     if args.format == "table":
         for entry in entries:
             for problem in entry["problems"]:
-                print(printable(problem))
+                print(printable(problem))  # in one line, for editors that jump to file:line
             parts = (entry["paper"], _counts_text(entry), _verdict(entry["problems"]))
-            print(": ".join(part for part in parts if part))
+            print_text(": ".join(part for part in parts if part), "  ", "")
             for line in _official_lines(entry):
-                print(f"  {line}")
+                print_text(line, "      ", "  ")
     else:
         columns = dict.fromkeys(name for entry in entries for name in entry if name not in ("problems", "differences"))
         print_rows(entries, (*columns, "problems"), args.format)
@@ -118,6 +123,8 @@ def _counts_text(entry: dict[str, Any]) -> str:
     ]
     runs = []
     for scale in SCALES if "rows" in entry else ():
+        if not entry[f"trainings_at_{scale}_scale"]:
+            continue
         before = entry.get(f"pretrainings_at_{scale}_scale")
         several = f" (+{before} pretraining)" if before else ""
         runs.append(f"{entry[f'trainings_at_{scale}_scale']}{several} at {scale}")
@@ -125,4 +132,4 @@ def _counts_text(entry: dict[str, Any]) -> str:
 
 
 def _verdict(problems: list[str]) -> str:
-    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "ok"
+    return plural(len(problems), "problem") if problems else "ok"

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale
+from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale, one_row
 from vtbench.errors import UsageError
-from vtbench.report.printing import print_json, print_rows, setting_text
+from vtbench.report.columns import screen_width, takes
+from vtbench.report.printing import plural, print_json, print_rows, print_table, print_text, setting_text, text_column
 from vtbench.scales import Scale
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
 
 SUMMARY = "Show the settings in which two rows differ, or a row and its variant, or two commits"
+EXAMPLES = (
+    "vtbench diff msca/table2:msca-k msca/table2:msca-kv",
+    "vtbench diff laps/table1:laps --variant official-code",
+    "vtbench diff laps/table1:laps --commit HEAD~1",
+)
+PAGED = True
 
 
 def options(parser: Parser) -> None:
@@ -43,17 +51,33 @@ def call(args: argparse.Namespace) -> int:
     if args.format == "json":
         print_json(entry)
         return 0
+    if args.format == "table":
+        _draw(entry)
+        return 0
     lines = [
         {"key": line["key"], entry["a"]: setting_text(line["a"]), entry["b"]: setting_text(line["b"])}
         for line in entry["differences"]
     ]
     print_rows(lines, ("key", entry["a"], entry["b"]), args.format)
-    if args.format == "table":
-        print(
-            f"\n{len(lines)} setting{' differs' if len(lines) == 1 else 's differ'} at {args.scale} scale"
-            + entry["note"]
-        )
     return 0
+
+
+def _draw(entry: dict[str, Any]) -> None:
+    """Print the settings side by side; the names of the sides above the table where they are too long for headings."""
+    found = entry["differences"]
+    sides = [entry["a"], entry["b"]]
+    cells = [[line["key"] for line in found], *([setting_text(line[side]) for line in found] for side in ("a", "b"))]
+    for headings in (["key", *sides], ["key", "A", "B"]):
+        columns = [text_column(name, column, rank=0) for name, column in zip(headings, cells, strict=True)]
+        if takes(columns) <= (screen_width() or math.inf):
+            break
+    if headings[1] != sides[0]:
+        print_text(f"A: {sides[0]}")
+        print_text(f"B: {sides[1]}")
+    print_table(columns, all_in="--format csv")
+    print()
+    verb = "differs" if len(found) == 1 else "differ"
+    print_text(f"{plural(len(found), 'setting')} {verb} at {entry['scale']} scale{entry['note']}")
 
 
 def diff_entry(args: argparse.Namespace) -> dict[str, Any]:
@@ -98,17 +122,9 @@ def _settings(
 
 def _one(selector: str, variants: Sequence[str], settings: Sequence[str]) -> tuple[Row, str]:
     """The row and the measurement that a selector names."""
-    from vtbench.papers import select
-    from vtbench.papers.override import changed_rows
-
-    rows = select([selector])
-    if len(rows) > 1:
-        raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")
-    if not rows[0].recipes:
-        raise UsageError(f"{rows[0].id} only quotes numbers, it has no settings")
-    if variants or settings:
-        rows = changed_rows(rows, variants, settings)
-    (row,) = rows
+    row = one_row(selector, variants, settings)
+    if not row.recipes:
+        raise UsageError(f"{row.id} only quotes numbers, it has no settings")
     names = list(row.asked_recipes)
     return row, names[0]
 

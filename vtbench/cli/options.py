@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +22,7 @@ MAX_SEED = 2**32 - 1
 
 SELECTORS = (
     '"msca", "msca/table2" or "msca/table2:msca-kv", or only one of their measurements, as in '
-    '"pst/table3:pst-t-in1k-1x1@sthv2"; several may be given; default: all rows'
+    '"pst/table3:pst-t-in1k-1x1@sthv2"; several may be given; "all" is every row'
 )
 """How SEL selects rows, for the help."""
 
@@ -38,9 +38,9 @@ class Parser(argparse.ArgumentParser):
 # ---- options ---------------------------------------------------------------------------------------------------------
 
 
-def add_selectors(parser: Parser) -> None:
-    """SEL ... and --include: which rows."""
-    parser.add_argument("selectors", nargs="*", metavar="SEL", help=f"rows: {SELECTORS}")
+def add_selectors(parser: Parser, without: str = "default: all") -> None:
+    """SEL ... and --include: which rows. `without`: what the verb does without SEL, for the help."""
+    parser.add_argument("selectors", nargs="*", metavar="SEL", help=f"rows: {SELECTORS}; {without}")
     add_include(parser)
 
 
@@ -138,6 +138,11 @@ def add_folders(parser: Parser) -> None:
     """--results, --data, --missing and --weights."""
     add_results(parser)
     add_data(parser)
+    add_weights(parser)
+
+
+def add_weights(parser: Parser) -> None:
+    """--weights and --allow-other-weights."""
     parser.add_argument(
         "--weights",
         action="append",
@@ -187,6 +192,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole_number(text: str) -> int:
+    """A whole number from 0, as an argparse type."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
 def share(text: str) -> float:
     """A number from 0 to 1, as an argparse type."""
     try:
@@ -230,6 +242,18 @@ def selected_rows(args: argparse.Namespace) -> list[Row]:
 
         rows = with_starts(rows, {row: name for row, (name, _) in starts.items()}, args.scale)
     return rows
+
+
+def one_row(selector: str, variants: Sequence[str] = (), settings: Sequence[str] = ()) -> Row:
+    """The row that a selector names, with what --variant and --set change. Raises UsageError for a selector of several
+    rows, and as `selected_rows`."""
+    from vtbench.papers import select
+    from vtbench.papers.override import changed_rows
+
+    rows = select([selector])
+    if len(rows) > 1:
+        raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")
+    return changed_rows(rows, variants, settings)[0] if variants or settings else rows[0]
 
 
 def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:

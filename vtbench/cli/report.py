@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
@@ -11,18 +15,25 @@ from vtbench.cli.options import (
     add_results,
     add_selectors,
     one_of,
+    positive,
     selected_rows,
     settings_of,
 )
+from vtbench.errors import UsageError, few
 from vtbench.scales import smallest_first
 
+if TYPE_CHECKING:
+    from vtbench.papers import Row
+
 SUMMARY = "Compare measured numbers with the printed ones"
+EXAMPLES = ("vtbench report laps/table1", "vtbench report pst --scale mini --format md")
+PAGED = True
 
 
 def options(parser: Parser) -> None:
-    """SEL, --format, --scale, --with-outside, --results."""
+    """SEL, --format, --scale, --with-outside, --with-variants, --per-class, --confusion, --results."""
     add_selectors(parser)
-    add_format(parser)
+    add_format(parser, "latex")
     which = "default: every scale for json and csv, every measured one for table and md"
     parser.add_argument("--scale", **one_of("scale", smallest_first()), help=f"only this scale; {which}")
     parser.add_argument(
@@ -35,15 +46,50 @@ def options(parser: Parser) -> None:
         action="store_true",
         help="add, below each row, what was measured of it with --variant or --set",
     )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--per-class", action="store_true", help="in place of the tables, accuracy by class over the seeds of each row"
+    )
+    instead.add_argument(
+        "--confusion",
+        type=positive,
+        nargs="?",
+        const=10,
+        metavar="N",
+        help="in place of the tables, the N pairs of classes that each row confused most; default: 10",
+    )
     add_results(parser)
     add_changes(parser)
 
 
 def call(args: argparse.Namespace) -> int:
     """Print the report."""
+    if (args.per_class or args.confusion) and args.format == "latex":
+        raise UsageError("--format latex is for tables: give table, json, csv or md for classes")
     rows, settings = selected_rows(args), settings_of(args)
+    if args.per_class or args.confusion:
+        return _by_class(rows, settings.results, args)
+    from vtbench.report.origin import of_no_row
     from vtbench.report.report import print_report
+    from vtbench.results.store import Store
 
-    return print_report(
-        rows, settings.results, args.scale, args.format, outside=args.with_outside, variants=args.with_variants
-    )
+    store = Store(settings.results)
+    if unknown := of_no_row(rows, store):
+        print_message(
+            f"{store.path}: has lines of {len(unknown)} rows that no spec has: {few(unknown)}; they "
+            "were renamed or removed, or their folder is not included (--include DIR)"
+        )
+    return print_report(rows, store, args.scale, args.format, outside=args.with_outside, variants=args.with_variants)
+
+
+def _by_class(rows: Sequence[Row], results: Path, args: argparse.Namespace) -> int:
+    """Print --per-class or --confusion."""
+    from vtbench.report.predictions.printed import print_classes, print_confusion
+    from vtbench.report.report import with_variants
+    from vtbench.results.store import Store
+
+    if args.with_variants:
+        rows = with_variants(rows, Store(results))
+    if args.per_class:
+        return print_classes(rows, results, args.scale, args.format)
+    return print_confusion(rows, results, args.scale, args.format, args.confusion)

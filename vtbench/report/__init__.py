@@ -4,8 +4,10 @@
 - `compare`: rows and the lines of results.csv to comparisons
 - `statistics`: intervals, and the rule that makes a verdict of one
 - `ratios`: rows and the lines of speed.csv to ratios of latency, throughput and memory
-- `sheets`: what each printed table shows of both; `text`: drawn for a terminal or in Markdown
-- `machine`: both as JSON and CSV
+- `sheets`: what each printed table shows of both; `formats/`: drawn for a terminal, as Markdown, LaTeX, JSON and CSV
+- `origin`: where the numbers of a row come from
+- `claims/`: the papers' claims against printed and measured numbers
+- `predictions/`: classes, confusion and pairs of results, from scores of single videos
 - `printing`: plain tables, for other commands
 - `wandb`: one run on Weights & Biases for each line of results.csv
 """

@@ -99,6 +99,9 @@ class Comparison:
     costs_stale: bool = False
     claims: tuple[Judged, ...] = ()
     """The claims of the paper about this row."""
+    apart: tuple[Record, ...] = ()
+    """Lines that would count but for their copy of the test videos, which is another one than that of the newest line:
+    not the same test, so no mean is taken over both."""
     under: str | None = None
     """The printed table (paper/table) that a row from outside is shown under."""
 
@@ -162,6 +165,21 @@ def compare_rows(rows: Sequence[Row], store: Store, scale: Scale, tolerance: flo
     return [_compare(row, scale, _lines_of(row, scale, by_row.get(row.id, [])), tolerance) for row in rows]
 
 
+def rows_measured(rows: Sequence[Row], store: Store, scale: Scale) -> set[str]:
+    """The ids of the rows that a line of results.csv counts for at a scale. Quicker than comparing them."""
+    by_row: dict[str, list[Record]] = {}
+    for record in store.read():
+        if record.scale == scale and record.variant is None:
+            by_row.setdefault(record.id, []).append(record)
+    return {row.id for row in rows if any(_is_current(record, row) for record in reversed(by_row.get(row.id, [])))}
+
+
+def _is_current(record: Record, row: Row) -> bool:
+    """Whether a line is of an evaluation that the row asks for today, maybe of given weights."""
+    wanted = {m.evaluation.key for m in measurements(row, record.scale, record.seed) if m.name == record.measurement}
+    return (record.evaluation_key.partition("-")[0] if _is_given(record) else record.evaluation_key) in wanted
+
+
 def _lines_of(row: Row, scale: Scale, records: Sequence[Record]) -> list[Record]:
     """The lines of a row, or of a variant of it; where the variant changes nothing at this scale, the row's own too."""
     own = [record for record in records if record.variant is None]
@@ -191,7 +209,7 @@ def distinct_evaluations(comparisons: Iterable[Comparison]) -> dict[str, list[Co
 
 
 def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float) -> Comparison:
-    counted, stale = _sort_out(row, scale, records)
+    counted, apart, stale = _sort_out(row, scale, records)
     measured: dict[str, Estimate] = {}
     partial: list[str] = []
     shares: list[float] = []
@@ -253,6 +271,7 @@ def _compare(row: Row, scale: Scale, records: Sequence[Record], tolerance: float
         tuple(partial),
         coverage=least if COVERAGE <= least < WHOLE else None,
         copies=copies,
+        apart=tuple(apart),
     )
 
 
@@ -305,8 +324,9 @@ def _partial(records: Sequence[Record], dataset: Dataset, which: str) -> Iterato
             yield f"{which}{min(counts)} of about {of} {split} videos were {verb}"
 
 
-def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
-    """The lines of a row that count, one per measurement and seed, and the stale ones that stand where none counts."""
+def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[Record], list[Record], list[Record]]:
+    """The lines of a row that count, one per measurement and seed; those that would, of another copy of the test videos
+    than the newest of their measurement; and the stale ones that stand where none counts."""
     wanted = {
         (measurement.name, seed): measurement.evaluation.key
         for seed in sorted({record.seed for record in records})
@@ -324,9 +344,12 @@ def _sort_out(row: Row, scale: Scale, records: Sequence[Record]) -> tuple[list[R
         elif not _is_given(record):  # given weights tested by other settings (eval --set) are nobody's old line
             stale[slot] = record
     measured_by_us = {name for name, _ in ours}
-    counted = [ours[slot] for slot in wanted if slot in ours]
+    newest = {r.measurement: r.data_fingerprint for r in records if ours.get((r.measurement, r.seed)) is r}
+    current = [ours[slot] for slot in wanted if slot in ours]
+    counted = [record for record in current if record.data_fingerprint == newest[record.measurement]]
+    apart = [record for record in current if record.data_fingerprint != newest[record.measurement]]
     counted += [record for name, record in given.items() if name not in measured_by_us]
-    return counted, [record for slot, record in stale.items() if slot not in ours]
+    return counted, apart, [record for slot, record in stale.items() if slot not in ours]
 
 
 def _is_given(record: Record) -> bool:

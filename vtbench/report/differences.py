@@ -32,6 +32,7 @@ from vtbench.report.statistics import (
     Order,
     band,
     kendall_interval,
+    mcnemar,
     newcombe_interval,
     t_interval,
     welch_interval,
@@ -72,7 +73,7 @@ def difference(comparison: Comparison, reference: Comparison, results: Path, cac
         measured = ours.mean - theirs.mean
         pairs = _pairs(comparison, reference, metric, results, cache)
         if pairs is not None:
-            interval, p = _paired(pairs)
+            interval, p = paired_interval(pairs)
             paired = True
         else:
             interval = _unpaired(comparison, reference, metric)
@@ -94,7 +95,7 @@ def _measurements(one: Comparison, metric: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class _Test:
+class PairedTest:
     """One test set on which both rows were tested, for each seed."""
 
     weight: float
@@ -109,7 +110,7 @@ def _pairs(
     metric: str,
     results: Path,
     cache: Hits,
-) -> list[_Test] | None:
+) -> list[PairedTest] | None:
     """The tests of both rows, video by video; None where a seed of either is missing in the other, the videos are not
     the same, or the store lacks the scores of one."""
     import numpy as np
@@ -141,7 +142,7 @@ def _pairs(
         difference = rows[together[0]]
         if len({len(one) for one in difference}) > 1:
             return None
-        tests.append(_Test(len(together) / len(names), np.stack(difference)))
+        tests.append(PairedTest(len(together) / len(names), np.stack(difference)))
     return tests
 
 
@@ -155,8 +156,8 @@ def _records(comparison: Comparison, names: Sequence[str]) -> dict[int, dict[str
 
 
 def hits_of(row: Row, record: Record, results: Path, cache: Hits) -> Mapping[str, bool] | None:
-    """`vtbench.report.scores.hits` of a line of a row, read once for each `cache`."""
-    from vtbench.report.scores import hits
+    """`vtbench.results.scores.hits` of a line of a row, read once for each `cache`."""
+    from vtbench.results.scores import hits
 
     key = f"{record.evaluation_key} {record.finished_at}"
     if key not in cache:
@@ -165,8 +166,8 @@ def hits_of(row: Row, record: Record, results: Path, cache: Hits) -> Mapping[str
     return cache[key]
 
 
-def _paired(tests: Sequence[_Test]) -> tuple[Interval, float | None]:
-    """The interval, in percentage points, and McNemar's p for a single test of a single seed."""
+def paired_interval(tests: Sequence[PairedTest]) -> tuple[Interval, float | None]:
+    """The interval of the mean difference, in percentage points, and McNemar's p for a single test of a single seed."""
     import numpy as np
 
     draw = np.random.default_rng(0)
@@ -184,10 +185,7 @@ def _paired(tests: Sequence[_Test]) -> tuple[Interval, float | None]:
         half = t_interval([float(value) for value in by_seed])[1] - mean
         below, above = math.hypot(below, half), math.hypot(above, half)
     elif len(tests) == 1:
-        from scipy.stats import binomtest
-
-        won, lost = int((tests[0].difference > 0).sum()), int((tests[0].difference < 0).sum())
-        p = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+        p = mcnemar(int((tests[0].difference > 0).sum()), int((tests[0].difference < 0).sum()))
     return (100 * max(-1.0, mean - below), 100 * min(1.0, mean + above)), p
 
 
@@ -198,8 +196,11 @@ def _unpaired(comparison: Comparison, reference: Comparison, metric: str) -> Int
     (ours, videos), (theirs, their_videos) = (
         seed_means(one.counted, _measurements(one, metric), "top1") for one in (comparison, reference)
     )
-    if not ours or not theirs:
-        return None
+    return unpaired_interval(ours, videos, theirs, their_videos) if ours and theirs else None
+
+
+def unpaired_interval(ours: Sequence[float], videos: int, theirs: Sequence[float], their_videos: int) -> Interval:
+    """The interval of the difference of two means over seeds, in percentage points; `videos`: of one test."""
     if len(ours) > 1 and len(theirs) > 1 and (len(set(ours)) > 1 or len(set(theirs)) > 1):
         low, high = welch_interval(ours, theirs)
         return max(-100.0, low), min(100.0, high)

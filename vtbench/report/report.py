@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +14,16 @@ from vtbench.papers.selector import Selector
 from vtbench.papers.spec.schema import Row
 from vtbench.report.claims.finding import Judged
 from vtbench.report.claims.judge import judge_claims
+from vtbench.report.columns import in_colour, screen_width
 from vtbench.report.compare import Comparison, compare_rows, variants_measured
 from vtbench.report.counted import counted_cells, is_stale, recorded_costs
 from vtbench.report.differences import Hits, difference, leading_metric, order, others_in_band
-from vtbench.report.machine import as_csv, as_json
+from vtbench.report.formats.latex import as_latex
+from vtbench.report.formats.machine import as_csv, as_json
+from vtbench.report.formats.text import as_markdown, draw
+from vtbench.report.printing import write
 from vtbench.report.ratios import compare_speeds
 from vtbench.report.statistics import TOLERANCE
-from vtbench.report.text import as_markdown, draw
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import SpeedStore, Store
 from vtbench.scales import Scale, smallest_first
@@ -30,25 +31,27 @@ from vtbench.scales import Scale, smallest_first
 
 def report(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     form: str = "table",
     *,
     outside: bool = False,
     variants: bool = False,
     tolerance: float = TOLERANCE,
-    width: int = 100,
+    width: int | None = 100,
     colour: bool = False,
 ) -> str:
-    """Rows against the results folder as text. `form` is `table`, `md`, `csv` or `json`. `outside` adds, below each
-    table, the rows of other folders that are `like` one of its rows; `variants`, below each row, what was measured of
-    it with `--variant` or `--set`.
+    """Rows against the results folder as text. `form` is `table`, `md`, `latex`, `csv` or `json`. `outside` adds, below
+    each table, the rows of other folders that are `like` one of its rows; `variants`, below each row, what was measured
+    of it with `--variant` or `--set`.
 
-    Without a `scale`, `json` and `csv` have every scale, `table` and `md` those with results (mini if there are none;
-    of speed and memory those measured, else the printed ratios). `width` and `colour` are the terminal's, for `table`.
+    Without a `scale`, `json` and `csv` have every scale, the others those with results (mini if there are none;
+    of speed and memory those measured, else the printed ratios). `width` (None: every column) and `colour` are of
+    `table`.
     Raises ResultsError when results.csv or speed.csv is not in order.
     """
-    store, speed_store = Store(results), SpeedStore(results)
+    store = results if isinstance(results, Store) else Store(results)
+    speed_store = SpeedStore(store.folder)
     if variants:
         rows = with_variants(rows, store)
     placed = _placed(rows, rows_outside(rows) if outside else [])
@@ -79,7 +82,7 @@ def report(
         )
         for scale in present(store.read(), "mini")
     }
-    comparisons = _with_claims(comparisons, results, tolerance, hits)
+    comparisons = _with_claims(comparisons, store, tolerance, hits)
     own = rows if form in ("json", "csv") else [row for row in rows if row.variant is None]
     ratios = {scale: compare_speeds(own, speed_store, scale) for scale in present(speed_store.read(), "paper")}
     if form == "json":
@@ -88,6 +91,8 @@ def report(
         return as_csv(comparisons, ratios)
     if form == "md":
         return as_markdown(comparisons, ratios, tolerance=tolerance)
+    if form == "latex":
+        return as_latex(comparisons, ratios, tolerance=tolerance)
     return draw(comparisons, ratios, tolerance=tolerance, width=width, colour=colour)
 
 
@@ -122,12 +127,12 @@ def _against_each_other(
 
 
 def _with_claims(
-    comparisons: Mapping[Scale, list[Comparison]], results: Path, tolerance: float, hits: Hits
+    comparisons: Mapping[Scale, list[Comparison]], store: Store, tolerance: float, hits: Hits
 ) -> dict[Scale, list[Comparison]]:
     """The comparisons with the claims that their papers make about the rows."""
     papers = list(dict.fromkeys(one.row.paper for members in comparisons.values() for one in members))
     by_row: dict[str, list[Judged]] = {}
-    for judged in judge_claims(papers, results, list(comparisons), tolerance, known=comparisons, hits=hits):
+    for judged in judge_claims(papers, store, list(comparisons), tolerance, known=comparisons, hits=hits):
         for row in judged.claim.rows:
             by_row.setdefault(row.id, []).append(judged)
     return {
@@ -178,7 +183,7 @@ def _placed(rows: Sequence[Row], under: Sequence[tuple[Row, str]]) -> list[tuple
 
 def print_report(
     rows: Sequence[Row],
-    results: Path,
+    results: Path | Store,
     scale: Scale | None = None,
     form: str = "table",
     *,
@@ -186,9 +191,7 @@ def print_report(
     variants: bool = False,
 ) -> int:
     """`report`, printed for the terminal at hand; gives the exit code."""
-    on_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size((100, 24)).columns
-    text = report(rows, results, scale, form, outside=outside, variants=variants, width=width, colour=on_terminal)
-    encoding = sys.stdout.encoding or "utf-8"  # a terminal without ± and lines shall show "?", not a traceback
-    sys.stdout.write(text.encode(encoding, errors="replace").decode(encoding))
+    write(
+        report(rows, results, scale, form, outside=outside, variants=variants, width=screen_width(), colour=in_colour())
+    )
     return 0

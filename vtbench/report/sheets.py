@@ -1,10 +1,10 @@
-"""What a printed table shows at one scale: its cells, and what has to be said below. Drawn by vtbench.report.text."""
+"""What a printed table shows at one scale: its cells, and what is said below it. vtbench.report.formats draws it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vtbench.metrics import METRICS, accuracies, always_measured, is_memory, speed_metrics
 from vtbench.papers.datasets import load_dataset
@@ -12,23 +12,13 @@ from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import PrintedColumn
 from vtbench.report.claims.finding import notes as claim_notes
+from vtbench.report.columns import Column
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
+from vtbench.report.origin import cost_notes, decision_notes
 from vtbench.report.ratios import Ratios
 from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
 from vtbench.scales import SCALES, Scale
-
-LABEL = "label"
-
-
-@dataclass
-class Column:
-    """A column of the drawing. In a narrow terminal the columns with the highest `rank` are left out first."""
-
-    header: tuple[str, str]
-    rank: int
-    right: bool = True
-    cells: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -38,7 +28,6 @@ class Sheet:
     title: str
     warning: str | None
     columns: list[Column]
-    chance: list[str]
     verdicts: list[str]
     notes: list[str]
 
@@ -68,9 +57,10 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
     columns = [
         Column(("", "row"), 0, right=False, cells=[c.name for c in comparisons]),
         Column(
-            ("", LABEL),
+            ("", "label"),
             9,
             right=False,
+            wraps=True,
             cells=[c.row.label + (" (outside)" if c.under else "" if c.row.own else " (quoted)") for c in comparisons],
         ),
     ]
@@ -98,16 +88,17 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
                 cells = [_delta_cell(c, name) for c in comparisons]
                 columns.append(Column(("delta", headings.get(name, name)), 2 if name == leading else 6, cells=cells))
         columns.append(Column(("", "verdict"), 1, right=False, cells=[_verdict_cell(c) for c in comparisons]))
-    level = {headings.get(name, name): value for name, value in chance.items()}
+    if chance:
+        level = {headings.get(name, name): _number(value) for name, value in chance.items()}
+        for made in columns:
+            made.footer = level.get(made.header[1], "") if made.header[0] == scale else ""
+        columns[0].footer = "chance"
     return Sheet(
         title=f"{table} at {scale} scale: {about.caption}",
         warning=None if scale == "paper" else _not_comparable(comparisons),
         columns=columns,
-        chance=[_number(level[c.header[1]]) if c.header[0] == scale and c.header[1] in level else "" for c in columns]
-        if chance
-        else [],
         verdicts=[_verdict_cell(c) for c in comparisons],
-        notes=_notes(comparisons)
+        notes=row_notes(comparisons)
         + _table_notes(comparisons)
         + ([f"reconstructed: {about.reconstructed}"] if about.reconstructed else []),
     )
@@ -192,6 +183,7 @@ def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
             )
     made = dict.fromkeys(r.data_encoding for c in comparisons for r in c.counted if r.data_encoding)
     notes += [f"videos re-encoded by data prepare: {text}" for text in made]
+    notes += [*cost_notes(comparisons), *decision_notes(comparisons)]
     if any(c.coverage is not None for c in comparisons):
         notes.append("(%) after a verdict: the share of the data set's videos that was there")
     stale = [c.name for c in comparisons if c.costs_stale]
@@ -225,7 +217,7 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
     names = sorted(set(over.values()))
     columns = [
         Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown]),
-        Column(("", LABEL), 7, right=False, cells=[speed.row.label for speed in shown]),
+        Column(("", "label"), 7, right=False, wraps=True, cells=[speed.row.label for speed in shown]),
     ]
     if len(names) > 1:
         columns.append(Column(("", "over"), 1, right=False, cells=[over[speed] for speed in shown]))
@@ -255,7 +247,6 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
         title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names)}",
         warning=None if SCALES[scale].real else "NOT COMPARABLE with the printed ratios: small networks.",
         columns=columns,
-        chance=[],
         verdicts=["" for _ in shown],
         notes=notes,
     )
@@ -348,7 +339,8 @@ def _number(percent: float) -> str:
     return f"{percent:.2f}"
 
 
-def _notes(comparisons: Sequence[Comparison]) -> list[str]:
+def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
+    """What is to be said of single rows, each line with the name of its row."""
     notes = []
     for comparison in comparisons:
         name = comparison.name
@@ -358,6 +350,13 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
             notes.append(
                 f"{name}: {which} stale, not counted: measured before the spec changed (seed {seeds}); "
                 f"run {comparison.row.id} again"
+            )
+        if comparison.apart:
+            seeds = ", ".join(sorted({str(record.seed) for record in comparison.apart}))
+            copies = ", ".join(dict.fromkeys(record.data_fingerprint for record in comparison.apart))
+            notes.append(
+                f"{name}: seed {seeds} not counted: tested on another copy of the test videos (data_fingerprint "
+                f"{copies}) than the newest line; run {comparison.row.id} again"
             )
         if comparison.given_weights:
             notes.append(f"{name}: measured on given weights, not on a training of ours")

@@ -86,6 +86,14 @@ def newcombe_interval(percent: float, trials: int, their_percent: float, their_t
     )
 
 
+def mcnemar(won: int, lost: int) -> float:
+    """McNemar's exact test, two-sided: p of as uneven a split of the videos that only one of two got right; 1 for
+    none. Psychometrika 12 (1947) 153."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
 def kendall_interval(tau: float, pairs: int, confidence: float = CONFIDENCE) -> Interval:
     """Fieller's interval of Kendall's tau of five or more pairs, for a tau that is neither 1 nor -1 (Biometrika 44
     (1957) 470)."""

@@ -28,6 +28,7 @@ from vtbench.datasets import (
     TestViews,
     VideoData,
     VideoFolder,
+    VideoLists,
     build_data,
 )
 from vtbench.datasets.cache import SHARED
@@ -38,7 +39,7 @@ from vtbench.datasets.synthetic.videos import SyntheticFolder
 from vtbench.errors import DataError, SpecError
 from vtbench.methods import build_method
 from vtbench.methods.base import Validation, VideoClassifier
-from vtbench.papers.datasets import NO_FLIP
+from vtbench.papers.datasets import FOLDER, NO_FLIP
 from vtbench.papers.spec.recipe import Data, set_values
 from vtbench.papers.trainings import Evaluation, Training
 from vtbench.run.network import spec_of
@@ -141,9 +142,15 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
     return Assembly(training, method, data, trainer, batches, audio_weights, settings)
 
 
-def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Module | None = None) -> Assembly:
+def assemble_test(
+    evaluation: Evaluation,
+    settings: Settings,
+    *,
+    network: nn.Module | None = None,
+    videos: VideoLists | None = None,
+) -> Assembly:
     """As `assemble`, for a test: the network in a module that only tests, and the views of the protocol. It starts from
-    nothing; the weights to test are the caller's to load."""
+    nothing; the weights to test are the caller's to load. `videos`: other ones than those of the data set."""
     training, protocol, data = evaluation.training, evaluation.eval, evaluation.data
     seed_everything(training)
     audio_weights = audio_weights_file(data.audio_encoder, settings)
@@ -153,7 +160,7 @@ def assemble_test(evaluation: Evaluation, settings: Settings, *, network: nn.Mod
         **audio_spec(data, audio_weights),
     )
     batches = split_batch(training, settings.batch_size)
-    module = data_module(training, settings, batches, evaluation=evaluation)
+    module = data_module(training, settings, batches, evaluation=evaluation, videos=videos)
     return Assembly(training, method, module, _common(training), batches, audio_weights, settings)
 
 
@@ -196,8 +203,10 @@ def data_module(
     *,
     evaluation: Evaluation | None = None,
     validation: Validation | None = None,
+    videos: VideoLists | None = None,
 ) -> VideoData:
-    """The data module of a training, with what its method validates on, or of one of its evaluations.
+    """The data module of a training, with what its method validates on, or of one of its evaluations, or for `videos`
+    in place of those of the data set.
 
     Raises DataError, with the option to give, for a real data set without a folder, SpecError for videos that must not
     be mirrored, and for a data module of the user's that does not take what it is given.
@@ -209,7 +218,7 @@ def data_module(
     if augment.flip and not facts.flip_allowed:
         raise SpecError(f"augment.flip is {augment.flip}: {NO_FLIP.format(data.dataset)}")
     root = settings.data.get(data.dataset)
-    if root is None and not facts.synthetic:
+    if root is None and not facts.synthetic and videos is None:
         raise DataError(
             f"the data set '{data.dataset}' has no folder: give --data {data.dataset}=PATH, or "
             f"data: {{{data.dataset}: PATH}} in vtbench.yaml"
@@ -234,8 +243,8 @@ def data_module(
         where["quarantine"] = settings.quarantine(data.dataset)
     return build_data(
         data.dataset,
-        module=facts.module,
-        videos=folder(root, **where),  # type: ignore[arg-type]
+        module=facts.module if videos is None else FOLDER,
+        videos=folder(root, **where) if videos is None else videos,  # type: ignore[arg-type]
         frames=CompressedFrames(data.modalities, motion=data.motion, cache=cache)
         if data.modalities
         else DecodedFrames(cache),

@@ -23,6 +23,7 @@ from vtbench.datasets.module import VideoData
 from vtbench.errors import UsageError, unknown
 from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
+from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Measurement
 from vtbench.results import folders
 from vtbench.results.record import Record
@@ -124,7 +125,11 @@ def only_measurement(selector: str, scale: Scale, seed: int) -> Measurement:
     rows = select([selector])
     if len(rows) > 1:
         raise UsageError(f"{selector} names {len(rows)} rows; name one, as {rows[0].id}")
-    (row,) = rows
+    return only_measurement_of(rows[0], scale, seed)
+
+
+def only_measurement_of(row: Row, scale: Scale, seed: int) -> Measurement:
+    """The one measurement of a row at a scale. Raises UsageError as `only_measurement`."""
     found = measurements(row, scale, seed)
     if not found:
         raise UsageError(f"{row.id} has nothing to train or test at {scale} scale ({row.status})")

@@ -1,0 +1,80 @@
+"""Run folders with scores that the test chooses, and their lines of results.csv."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from records import record_of
+
+from vtbench.papers import measurements, select
+from vtbench.results import folders
+from vtbench.results.record import Record
+from vtbench.results.store import Store
+
+
+def write_scores(
+    store: Store,
+    row_id: str,
+    scores: np.ndarray,
+    labels: Sequence[int],
+    *,
+    seed: int = 0,
+    scale: str = "mini",
+    ids: Sequence[str] | None = None,
+    failures: Mapping[str, str] | None = None,
+    average: str = "logits",
+    **changes: Any,
+) -> Record:
+    """A finished evaluation of a row's first measurement, or of `row@measurement`, with its line.
+
+    - scores: (videos that were read, views, classes)
+    - labels: of those, and then of the failures
+    - ids: of those; by default v0, v1, ...
+    - failures: id -> why it could not be read
+    - changes: other values of the line
+    """
+    wanted = measurements(select([row_id])[0], scale, seed)[0]
+    videos, views, classes = scores.shape
+    names = [*(ids or [f"v{i}" for i in range(videos)]), *(failures or {})]
+    mean = scores.mean(axis=1)
+    right = float((mean.argmax(axis=1) == np.array(labels[:videos])).sum())
+    count = {"videos_expected": len(names), "videos_decoded": videos, "videos_failed": len(names) - videos}
+    record = record_of(wanted, 100 * right / len(names), **{**count, **changes})
+    folder = folders.evaluation_folder(store.folder, record.evaluation_key)
+    folder.mkdir(parents=True)
+    np.savez(
+        folder / folders.SCORES,
+        video_ids=np.array(names),
+        labels=np.array(labels, dtype=np.int64),
+        video=np.repeat(np.arange(videos), views),
+        view=np.tile(np.arange(views), videos),
+        scores=scores.reshape(-1, classes).astype(np.float32),
+    )
+    done = {
+        "weights_sha256": record.weights_sha256,
+        "finished_at": record.finished_at,
+        "failures": dict(failures or {}),
+    }
+    (folder / folders.DONE).write_text(json.dumps(done))
+    (folder / folders.CONFIG).write_text(json.dumps({"eval": {"average": average}}))
+    store.append(record)
+    return record
+
+
+def write_right(store: Store, row_id: str, right: Sequence[bool], *, classes: int = 4, **given: Any) -> Record:
+    """As `write_scores`: videos of class 0, 1, ... in turn, one view each; a wrong one is taken for the next class."""
+    labels = np.arange(len(right)) % classes
+    scores = np.zeros((len(right), 1, classes))
+    scores[np.arange(len(right)), 0, (labels + ~np.array(right, bool)) % classes] = 2.0
+    return write_scores(store, row_id, scores, labels.tolist(), **given)
+
+
+def write_curve(store: Store, record: Record, lines: str) -> None:
+    """A finished training run behind a line, with this metrics.csv."""
+    folder = folders.training_folder(store.folder, record.training_key)
+    folder.mkdir(parents=True)
+    (folder / folders.METRICS).write_text(lines)
+    (folder / folders.DONE).write_text(json.dumps({"weights_sha256": record.weights_sha256}))

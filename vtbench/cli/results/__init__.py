@@ -1,0 +1,10 @@
+"""`vtbench results`: what is done with a folder of results. A table of actions, each a file."""
+
+from __future__ import annotations
+
+SUMMARY = "Keep a folder of results: export scores and curves"
+
+ACTIONS = {
+    "export": "vtbench.cli.results.export",
+}
+"""Action -> the module that defines it, in the order of `vtbench results --help`."""
