@@ -110,7 +110,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "printing": {"columns"},
         "hours": {"devices"},
         "sheets": {"columns", "origin", "ratios", "compare", "statistics", "claims"},
-        "claims": {"columns", "compare", "counted", "differences", "ratios", "statistics"},
+        "claims": {"columns", "compare", "counted", "differences", "printing", "ratios", "statistics"},
         "differences": {"compare", "statistics"},
         "origin": {"compare"},
         "compare": {"counted", "statistics"},

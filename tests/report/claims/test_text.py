@@ -53,7 +53,7 @@ def test_every_paper_is_summed_up_in_a_line(judged: list[Judged]) -> None:
 
 
 def test_small_networks_are_never_taken_for_the_papers(judged: list[Judged]) -> None:
-    said = "mini: small networks on synthetic videos; whether the paper is right is not tested"
+    said = "mini: small networks on synthetic videos; no verdict on the paper itself"
     assert said in draw(judged, None, None) and said in as_markdown(judged, None)
 
 

@@ -348,6 +348,8 @@ def _remarks(samples: Mapping[str, Sample], scale: Scale, evidence: Evidence) ->
         remarks.append(f"measured on {' and '.join(devices)}")
     if given := [one.row.id for one in found if one.given_weights]:
         remarks.append(f"given weights: {_listed(given)}")
+    if apart := [one.row.id for one in found if one.apart]:
+        remarks.append(f"seeds on another copy of the test videos are left out: {_listed(apart)}")
     if len({frozenset(sample.values) for sample in measured}) > 1:
         remarks.append("rows have different seeds")
     return partial, remarks

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from vtbench.report.claims.finding import DECIDED, VERDICTS, Finding, Judged
 from vtbench.report.columns import Column, drawing, fitted, hidden_note
+from vtbench.report.printing import plural
 from vtbench.scales import SCALES, Scale, smallest_first
 
 UNLIMITED = 10_000
@@ -46,7 +47,7 @@ def summary(paper: str, judged: Sequence[Judged], names: Sequence[str]) -> str:
     """ "msca: 14 claims; printed: 12 supported, 2 contradicted; mini: 5 supported, ..."."""
     columns = {"printed": [one.printed for one in judged]}
     columns |= {name: [one.measured[name] for one in judged if name in one.measured] for name in names}
-    parts = [f"{paper}: {len(judged)} claim{'' if len(judged) == 1 else 's'}"]
+    parts = [f"{paper}: {plural(len(judged), 'claim')}"]
     for name, found in columns.items():
         counts = Counter(one.verdict for one in found)
         parts.append(f"{name}: {', '.join(f'{counts[v]} {v}' for v in VERDICTS if counts[v])}")
@@ -69,7 +70,7 @@ def reasons(judged: Sequence[Judged], names: Sequence[str]) -> list[str]:
         )
     for name in names:
         if not SCALES[name.partition(" ")[0]].real:
-            lines.append(f"{name}: small networks on synthetic videos; whether the paper is right is not tested")
+            lines.append(f"{name}: small networks on synthetic videos; no verdict on the paper itself")
         found = [one.measured[name] for one in judged if name in one.measured]
         why = Counter(one.why.partition(" (")[0] for one in found if one.verdict == "cannot be tested" and one.why)
         lines += [f"{name}: {count} cannot be tested: {reason}" for reason, count in why.most_common()]
@@ -100,8 +101,8 @@ def draw(judged: Sequence[Judged], scale: Scale | None, width: int | None = 100,
 
 
 def _columns(judged: Sequence[Judged], names: Sequence[str], *, in_full: bool) -> list[Column]:
-    """Names, quotes, and verdicts with their numbers: those of what was measured are hidden before those of the print,
-    quotes before numbers."""
+    """Names, quotes, verdicts and their numbers. Where the width does not suffice, quotes are hidden first, then the
+    numbers of the print, those measured, and verdicts on what was measured."""
     quotes = [
         one.claim.quote if in_full else textwrap.shorten(one.claim.quote, QUOTE, placeholder=" ...") for one in judged
     ]
