@@ -63,6 +63,12 @@ def test_one_claim_is_shown_in_full(capsys: Capture) -> None:
     assert len(json.loads(answer(capsys, "claims", "msca/kv-over-vit", "pst/memory-76-less", "--format", "json"))) == 2
 
 
+def test_the_page_shows_what_is_printed(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text()
+    assert f"$ vtbench claims msca/kv-over-vit\n{answer(capsys, 'claims', 'msca/kv-over-vit').rstrip()}\n```" in page
+
+
 def test_wrong_names_are_one_line_with_the_nearest(capsys: Capture) -> None:
     assert refusal(capsys, "claims", "mcsa") == "vtbench: no paper 'mcsa'; did you mean 'msca'?"
     assert "no claim 'msca/kv-over-vti'; did you mean 'msca/kv-over-vit'?" in refusal(
