@@ -289,6 +289,14 @@ def metrics_of(row: Row) -> list[str]:
     return list(dict.fromkeys([*always_measured(), *map(called, asked)]))
 
 
+def at_chance(records: Sequence[Record], chance: float | None) -> list[Record]:
+    """The lines whose top-1 cannot be told from guessing (`chance`, in percent): it is within Wilson's interval."""
+    measured = [record for record in records if record.top1 is not None]
+    return [
+        r for r in measured if chance is not None and wilson_interval(r.top1 or 0.0, r.videos_expected)[0] <= chance
+    ]
+
+
 def _estimate(metric: str, values: Sequence[float], videos: int, classes: int) -> Estimate:
     """`values`: one per seed; `videos` and `classes`: of the test."""
     known = METRICS.get(metric)  # None for a metric of the user's

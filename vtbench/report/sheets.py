@@ -13,9 +13,9 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import PrintedColumn
 from vtbench.report.claims.finding import notes as claim_notes
 from vtbench.report.columns import Column
-from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
+from vtbench.report.compare import COVERAGE, Comparison, at_chance, distinct_evaluations, metrics_of
 from vtbench.report.origin import cost_notes, decision_notes
-from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
+from vtbench.report.statistics import TOLERANCE, Difference
 from vtbench.results.record import COLUMNS
 from vtbench.scales import SCALES, Scale
 
@@ -307,9 +307,7 @@ def _at_chance(comparison: Comparison) -> list[str]:
     for name, found in comparison.measured.items():
         measurement = name.removesuffix("top1").removesuffix("_") or "main"
         records = [r for r in comparison.counted if r.measurement == measurement and r.top1 is not None]
-        if not name.endswith("top1") or found.chance is None or not records:
-            continue
-        low = [r for r in records if wilson_interval(r.top1 or 0.0, r.videos_expected)[0] <= found.chance]
+        low = at_chance(records, found.chance) if name.endswith("top1") else []
         if not low:
             continue
         trained = [r.train_top1 for r in low if r.train_top1 is not None]

@@ -17,11 +17,19 @@ from vtbench.papers.claims.expression import Condition, conditions
 from vtbench.papers.claims.fillings import is_ordering
 from vtbench.papers.spec.schema import Row
 from vtbench.report.claims.accuracy import Accuracies, Sample, Videos, further_tasks, parts_of
-from vtbench.report.claims.amounts import Amounts, Place, counted, measured_ratios, places_of, refuse_absolute
+from vtbench.report.claims.amounts import (
+    MACHINES,
+    Amounts,
+    Place,
+    counted,
+    measured_ratios,
+    places_of,
+    refuse_absolute,
+)
 from vtbench.report.claims.finding import DECIDED, Finding, Judged, NotRun, Untestable, Verdict, sides_of
 from vtbench.report.claims.printed import judge_printed
 from vtbench.report.claims.statistics import ALPHA, Outcome, holm, joined
-from vtbench.report.compare import Comparison, compare_rows
+from vtbench.report.compare import Comparison, at_chance, compare_rows
 from vtbench.report.counted import METRICS as COSTS
 from vtbench.report.counted import recorded_costs
 from vtbench.report.differences import Hits
@@ -170,7 +178,7 @@ def _at_scale(claim: Claim, scale: Scale, evidence: Evidence) -> Iterator[tuple[
     places: list[Place | None] = [*places_of(evidence.ratios(kinds.speeds))]
     for task in [None, *(further_tasks(list(kinds.accuracies.values()), scale) if kinds.accuracies else ())]:
         found = [_found(claim, scale, kinds, evidence, task, place) for place in places or [None]]
-        yield f"{scale} ({task})" if task else scale, found[0] if len(found) == 1 else of_devices(found, places)
+        yield f"{scale} ({task})" if task else scale, of_devices(found, places) if places else found[0]
 
 
 def _found(
@@ -187,16 +195,19 @@ def _found(
 
 
 def of_devices(found: Sequence[Finding], places: Sequence[Place | None]) -> Finding:
-    """One finding of those on several devices: that of the GPUs, or of the CPU where no GPU has one; inconclusive where
-    they differ."""
+    """One finding of those on several devices: that of the GPUs, inconclusive where they differ. A CPU decides nothing:
+    what is slow or large on it is another thing than on the GPU of the print."""
     decided = [(one, place) for one, place in zip(found, places, strict=True) if place and one.verdict in DECIDED]
     if not decided:
         return found[0]
-    chosen = [(one, place) for one, place in decided if place[0] != "cpu"] or decided
-    others = [f"{one.verdict} on {', '.join(place)}" for one, place in decided if one is not chosen[0][0]]
+    chosen = [(one, place) for one, place in decided if place[0] != "cpu"]
+    if not chosen:
+        return Finding("cannot be tested", f"measured on a CPU alone, printed of a GPU; there {decided[0][0].values}")
+    first = chosen[0][0]
+    others = [f"{one.verdict} on {', '.join(place)}" for one, place in decided if one is not first]
     agree = len({one.verdict for one, _ in chosen}) == 1
-    why = "; ".join([*([chosen[0][0].why] if chosen[0][0].why else []), *others]) or None
-    return replace(chosen[0][0], verdict=chosen[0][0].verdict if agree else "inconclusive", why=why)
+    why = "; ".join([*([first.why] if first.why else []), *others]) or None
+    return replace(first, verdict=first.verdict if agree else "inconclusive", why=why)
 
 
 def _untestable(claim: Claim, scale: Scale, kinds: _Kinds) -> str | None:
@@ -233,6 +244,7 @@ def _judge(
     samples = {name: _sample(cell, scale, task, evidence) for name, cell in kinds.accuracies.items()}
     _refuse_missing(samples, scale, task, evidence)
     _refuse_unlike(samples, scale, task, kinds.conditions["accuracy"], evidence)
+    _refuse_not_converged(samples, scale, task, evidence)
     partial, remarks = _remarks(samples, scale, evidence)
     accuracies = Accuracies(samples, evidence.videos, evidence.tolerance)
 
@@ -249,6 +261,8 @@ def _judge(
         values |= one.values
         decimals |= one.decimals
         remarks += one.remarks
+    if any(condition.kind in ("about", "same") for condition in kinds.conditions["speed"]):
+        remarks.append(f"ratios {MACHINES:.0%} apart count as equal")
     verdict: Verdict = "supported" if holds < fails else "contradicted" if fails < holds else "inconclusive"
     return Finding(
         "inconclusive" if partial else verdict,
@@ -316,6 +330,20 @@ def _refuse_unlike(
         key = cell.row.metric(task, cell.metric) if task else cell.key
         if sample.fixed is None and evidence.comparison(cell.row, scale).chance.get(key) == 100:
             raise Untestable(f"whoever guesses has 100 % {cell.metric} of so few classes")
+
+
+def _refuse_not_converged(samples: Mapping[str, Sample], scale: Scale, task: str | None, evidence: Evidence) -> None:
+    """Raise Untestable for a row at a small scale that learnt nothing in any seed though it can: its number says how
+    long it was trained, not what it is. A row that is blind to the task by construction is what it is."""
+    if scale == "paper":
+        return
+    for sample in samples.values():
+        cell = sample.cell
+        key = cell.row.metric(task, cell.metric) if task else cell.key
+        comparison = evidence.comparison(cell.row, scale)
+        records = [record for of_seed in sample.records.values() for record in of_seed]
+        if cell.row.blind is None and records and at_chance(records, comparison.chance.get(key)) == records:
+            raise Untestable(f"a row did not converge in any seed ({cell.row.id})")
 
 
 def _refuse_copies(samples: Mapping[str, Sample], scale: Scale) -> None:
