@@ -206,7 +206,7 @@ def test_without_a_server_the_result_is_written_and_sync_makes_up_for_it(
         "start a run: no such host; `vtbench wandb sync` does\n"
     )
     assert main(f"wandb sync msca --mode offline --results {results}".split()) == 0
-    assert capsys.readouterr().out == "1 runs pushed to vtbench (offline), 3 already there, 0 failed\n"
+    assert capsys.readouterr().out == "every scale: 1 runs pushed to vtbench (offline), 3 already there, 0 failed\n"
     assert f"{THIRD} seed 0" in {run.name for run in of_kind(results, "eval")}
 
 

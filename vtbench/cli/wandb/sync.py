@@ -69,10 +69,8 @@ def call(args: argparse.Namespace) -> int:
         print_message(line)
     if outcome.stale:
         print_message(f"{outcome.stale} results are of an older spec and stay here")
-    print(
-        f"{len(outcome.pushed)} runs pushed to {target.title}, {outcome.already} already there, "
-        f"{len(outcome.failed)} failed"
-    )
+    pushed = f"{args.scale or 'every'} scale: {len(outcome.pushed)} runs pushed to {target.title}"
+    print(f"{pushed}, {outcome.already} already there, {len(outcome.failed)} failed")
     return 1 if outcome.failed else 0
 
 
