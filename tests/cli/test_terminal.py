@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pty
 import re
-import selectors
 import struct
+import subprocess
 import sys
 import termios
 from fcntl import ioctl
@@ -229,30 +230,20 @@ def test_every_output_says_its_scale_in_its_first_or_last_lines(capsys: Capture,
 
 def on_terminal(*command: str, width: int = 80, height: int = 24, typed: bytes = b"", **variables: str) -> str:
     """What a command writes to a terminal of this size."""
-    process, terminal = pty.fork()
-    if process == 0:  # pragma: no cover
-        environment = {
-            name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")
-        }
-        environment |= {"TERM": "xterm", "PYTHONPATH": str(REPOSITORY), **variables}
-        ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-        os.execve(sys.executable, [sys.executable, "-m", "vtbench", *command], environment)
-    written = b""
-    if typed:
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+    environment |= {"TERM": "xterm", "PYTHONPATH": str(REPOSITORY), **variables}
+    terminal, inside = pty.openpty()
+    ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+    arguments = [sys.executable, "-m", "vtbench", *command]
+    with subprocess.Popen(arguments, env=environment, stdin=inside, stdout=inside, stderr=inside) as process:
+        os.close(inside)
         os.write(terminal, typed)
-    selector = selectors.DefaultSelector()
-    selector.register(terminal, selectors.EVENT_READ)
-    while selector.select(timeout=60):
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:  # the other side is closed
-            break
-        if not part:
-            break
-        written += part
+        written = b""
+        with contextlib.suppress(OSError):  # the other side is closed
+            while part := os.read(terminal, 4096):
+                written += part
     os.close(terminal)
-    _, status = os.waitpid(process, 0)
-    return f"{written.decode().replace(chr(13), '')}[exit {os.waitstatus_to_exitcode(status)}]"
+    return f"{written.decode().replace(chr(13), '')}[exit {process.returncode}]"
 
 
 def test_a_terminal_has_its_own_width_and_colours() -> None:

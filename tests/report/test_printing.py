@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from vtbench.report.printing import cell_text, print_rows
+from vtbench.report.printing import aligned, cell_text, print_rows
 
 ROWS = [{"id": "a", "cells": {"top1": "76.40"}, "n": None}, {"id": "b|c", "cells": ["x, y", 2], "n": 0.123456789}]
 
@@ -39,3 +39,39 @@ def test_columns_of_a_table_are_aligned(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (None, ""), (3, "3"), (2.0, "2"), ((1, 2), "1 2")])
 def test_values_are_written_plainly(value: object, text: str) -> None:
     assert cell_text(value) == text
+
+
+def test_on_a_terminal_a_column_of_nothing_has_no_place(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    print_rows([{"id": "a", "n": 1}, {"id": "b"}], ("id", "empty", "n"), "table")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[::2]] == [["id", "n"], ["a", "1"]]
+    for rows in ([], [{"id": None}]):
+        print_rows(rows, ("id", "empty", "n"), "table")
+        assert capsys.readouterr().out.startswith("id")
+
+
+def test_the_columns_to_hide_first_are_hidden_in_that_order(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {name: 8 * name for name in "abcde"}
+    for width, hidden in (("60", ""), ("50", "1 column hidden: c; --format md"), ("40", "2 columns hidden: b, c; ")):
+        monkeypatch.setenv("COLUMNS", width)
+        print_rows([row], list("abcde"), "table", hide=["c", "b"], all_in="--format md")
+        out = capsys.readouterr().out
+        assert (hidden in out) and ("hidden" in out) == bool(hidden)
+
+
+def test_lines_of_texts_are_in_columns_and_never_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [("a.key", 40 * "v", "where it is from"), ("another.key", "v", "elsewhere")]
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert aligned(lines, "  ") == [
+        f"  a.key        {40 * 'v'}  where it is from",
+        f"  another.key  {'v':<36}  elsewhere",
+    ]
+    monkeypatch.setenv("COLUMNS", "60")
+    assert aligned(lines, "  ") == [
+        f"  a.key        {40 * 'v'}\n{28 * ' '}where it is from",
+        f"  another.key  {'v':<11}  elsewhere",
+    ]

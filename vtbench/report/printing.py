@@ -79,7 +79,7 @@ def print_table(columns: Sequence[Column], *, all_in: str) -> None:
             print(line)
         return
     # A column of nothing is not worth its place.
-    shown = [column for column in columns if any(column.cells) or not column.cells]
+    shown = [column for column in columns if column.rank == 0 or any(column.cells) or not column.cells]
     table, hidden = fitted(shown, width)
     console, out = drawing(width, colour=in_colour())
     console.print(table)
