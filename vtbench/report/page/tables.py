@@ -169,9 +169,7 @@ def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison]
     ]
     chance = [chance_cell(column, members) for column in kept] if any(column.footer for column in kept) else None
     origin = (table, scale)
-    of_claims = claim_notes(
-        [judged for comparison in members for judged in comparison.claims], scale
-    )  # in a list below
+    of_claims = claim_notes([judged for comparison in members for judged in comparison.claims], scale)
     return SheetPart(
         f"{table}@{scale}",
         Fact(sheet.title.partition(":")[0], call("title", *origin)),
