@@ -57,7 +57,7 @@ def _page(rows: Sequence[Row], results: Path, scale: Scale | None) -> str:
         drawings = {
             "order": {name: _orders(name, comparisons) for name in _tables(papers)},
             "curves": {name: figure for name in _tables(papers) if (figure := _curve(name, comparisons))},
-            "published": [f for n in names if (f := published_figure(n, _of(n, comparisons.get("paper", ()))))],
+            "published": _published(names, comparisons.get("paper", ())),
             "costs": cost_figures(rows, recorded_costs(results)),
             "learning": _learning(comparisons, results),
         }
@@ -77,6 +77,7 @@ def _page(rows: Sequence[Row], results: Path, scale: Scale | None) -> str:
         scales={at: scale_in_words(at) for at in comparisons},
         empty=not any(c.measured for members in comparisons.values() for c in members),
         record_columns=RECORD_COLUMNS,
+        whole=len(rows) == sum(len(load_paper(name).rows) for name in names),
         counts={
             "rows": Fact(str(len(rows)), call("rows")),
             "agree": Fact(str(sum(line.agrees == "yes" for line in ledger)), call("costs", "yes")),
@@ -99,8 +100,9 @@ def _tables(papers: Sequence[PaperPart]) -> list[str]:
     return [table.id for paper in papers for table in paper.tables]
 
 
-def _of(paper: str, members: Sequence[Comparison]) -> list[Comparison]:
-    return [c for c in members if c.row.paper == paper]
+def _published(papers: Sequence[str], members: Sequence[Comparison]) -> list[Figure]:
+    found = [published_figure(name, [c for c in members if c.row.paper == name], n) for n, name in enumerate(papers)]
+    return [figure for figure in found if figure is not None]
 
 
 def _orders(name: str, comparisons: Mapping[Scale, Sequence[Comparison]]) -> list[Figure]:

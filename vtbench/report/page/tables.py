@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from vtbench.papers.decisions import decisions_of, unsaid
@@ -97,8 +97,6 @@ class TablePart:
     sheets: list[SheetPart]
     speeds: list[SheetPart]
     provenance: list[Provenance]
-    figures: list[object] = field(default_factory=list)
-    claims: list[object] = field(default_factory=list)
 
 
 RECORD_COLUMNS = (
@@ -269,11 +267,3 @@ def shared_rows(comparisons: Sequence[Comparison]) -> dict[str, list[str]]:
         for one in ids:
             found.setdefault(one, {}).update(dict.fromkeys(other for other in ids if other != one))
     return {row: list(others) for row, others in found.items() if others}
-
-
-def lines_of(tables: Sequence[TablePart]) -> Iterator[tuple[TablePart, SheetPart, Line]]:
-    """Every line of accuracies."""
-    for table in tables:
-        for sheet in table.sheets:
-            for line in sheet.lines:
-                yield table, sheet, line
