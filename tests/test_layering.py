@@ -107,7 +107,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "report": {"formats", "printing", "columns", "ratios", "compare", "counted", "differences", "claims",
                    "statistics"},
         "formats": {"columns", "origin", "ratios", "compare", "sheets", "speed_sheets", "statistics"},
-        "claims": {"compare", "counted", "differences", "ratios", "statistics"},
+        "claims": {"columns", "compare", "counted", "differences", "printing", "ratios", "statistics"},
         "page": {"claims", "columns", "compare", "counted", "predictions", "ratios", "report", "sheets",
                  "speed_sheets", "statistics"},
         "printing": {"columns"},

@@ -59,7 +59,14 @@ def test_a_paper_a_scale_and_a_verdict_choose(capsys: Capture) -> None:
 def test_one_claim_is_shown_in_full(capsys: Capture) -> None:
     text = answer(capsys, "claims", "msca/kv-over-vit")
     assert text.startswith("msca/kv-over-vit\n  quote ") and "\n  printed  contradicted; kv - vit = 0.82\n" in text
+    assert "\n  kv       msca/table2:msca-kv.top1\n" in text
     assert len(json.loads(answer(capsys, "claims", "msca/kv-over-vit", "pst/memory-76-less", "--format", "json"))) == 2
+
+
+def test_the_page_shows_what_is_printed(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text()
+    assert f"$ vtbench claims msca/kv-over-vit\n{answer(capsys, 'claims', 'msca/kv-over-vit').rstrip()}\n```" in page
 
 
 def test_wrong_names_are_one_line_with_the_nearest(capsys: Capture) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 from typing import TYPE_CHECKING
 
 from vtbench.cli.options import Parser, add_format, add_include, add_results, one_of, settings_of
 from vtbench.errors import UsageError, unknown
+from vtbench.report.columns import in_colour, screen_width
+from vtbench.report.printing import aligned, print_json, write
 from vtbench.scales import smallest_first
 
 if TYPE_CHECKING:
     from vtbench.report.claims.finding import Judged
 
 SUMMARY = "Judge the papers' claims by their printed numbers and by measured ones"
-EXAMPLES = ("vtbench claims msca", "vtbench claims --verdict contradicted")
+EXAMPLES = ("vtbench claims", "vtbench claims msca --scale mini", "vtbench claims msca/kv-over-vit")
 PAGED = True
 VERDICTS = ("supported", "contradicted", "inconclusive", "cannot be tested", "not run", "not printed")
 
@@ -55,19 +55,22 @@ def call(args: argparse.Namespace) -> int:
     judged = [one for one in judged if one.claim.paper in whole or one.claim.id in named]
     if args.verdict:
         judged = [one for one in judged if args.verdict in _verdicts(one)]
-    width = shutil.get_terminal_size((100, 24)).columns
     if args.format == "json":
-        drawn = text.as_json(judged)
+        print_json([one.entry() for one in judged])
+    elif args.format == "table" and named and not whole:
+        for one in judged:
+            print(one.claim.id)
+            for line in aligned(text.draw_one(one), "  "):
+                print(line)
+            print()
+    elif not judged:
+        print("no claims")
     elif args.format == "csv":
-        drawn = text.as_csv(judged)
+        write(text.as_csv(judged))
     elif args.format == "md":
-        drawn = text.as_markdown(judged, args.scale)
-    elif named and not whole:
-        drawn = "\n".join(text.draw_one(one, min(width, 140)) for one in judged)
+        write(text.as_markdown(judged, args.scale))
     else:
-        on_terminal = sys.stdout.isatty()
-        drawn = text.draw(judged, args.scale, width if on_terminal else None, colour=on_terminal)
-    sys.stdout.write(drawn or "no claims\n")
+        write(text.draw(judged, args.scale, screen_width(), colour=in_colour()))
     return 0
 
 

@@ -7,6 +7,7 @@
 - `sheets`, `speed_sheets`: what each printed table shows of both
 - `formats/`: that drawn for a terminal, as Markdown, LaTeX, JSON and CSV
 - `origin`: where the numbers of a row come from
+- `claims/`: the papers' claims against printed and measured numbers
 - `predictions/`: classes, confusion and pairs of results, from scores of single videos
 - `claims/`: what the numbers say of the papers' claims
 - `page/`: all of it as one HTML page

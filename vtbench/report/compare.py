@@ -97,11 +97,11 @@ class Comparison:
     counted_costs: Mapping[str, Counted] = field(default_factory=dict)
     """Name of a printed cost -> what was counted of the paper's network."""
     costs_stale: bool = False
+    claims: tuple[Judged, ...] = ()
+    """The claims of the paper about this row."""
     apart: tuple[Record, ...] = ()
     """Lines that would count but for their copy of the test videos, which is another one than that of the newest line:
     not the same test, so no mean is taken over both."""
-    claims: tuple[Judged, ...] = ()
-    """The claims of the paper about this row."""
     under: str | None = None
     """The printed table (paper/table) that a row from outside is shown under."""
 

@@ -114,7 +114,7 @@ def compared(
         for scale in present(store.read(), "mini")
     }
     judged_at = list(dict.fromkeys([*comparisons, *claims_at]))
-    comparisons = _with_claims(comparisons, judged_at, store.folder, tolerance, hits)
+    comparisons = _with_claims(comparisons, judged_at, store, tolerance, hits)
     own = rows if every else [row for row in rows if row.variant is None]
     ratios = {scale: compare_speeds(own, speed_store, scale) for scale in present(speed_store.read(), "paper")}
     return comparisons, ratios
@@ -150,12 +150,12 @@ def _against_each_other(
 
 
 def _with_claims(
-    comparisons: Mapping[Scale, list[Comparison]], scales: Sequence[Scale], results: Path, tolerance: float, hits: Hits
+    comparisons: Mapping[Scale, list[Comparison]], scales: Sequence[Scale], store: Store, tolerance: float, hits: Hits
 ) -> dict[Scale, list[Comparison]]:
     """The comparisons with the claims that their papers make about the rows."""
     papers = list(dict.fromkeys(one.row.paper for members in comparisons.values() for one in members))
     by_row: dict[str, list[Judged]] = {}
-    for judged in judge_claims(papers, results, scales, tolerance, known=comparisons, hits=hits):
+    for judged in judge_claims(papers, store, scales, tolerance, known=comparisons, hits=hits):
         for row in judged.claim.rows:
             by_row.setdefault(row.id, []).append(judged)
     return {

@@ -197,6 +197,15 @@ def test_different_copies_of_the_data_are_not_compared(judge: Judge, measure: Me
     assert found.why == "rows were tested on 2 different copies of cycle (aaaa, bbbb)"
 
 
+def test_seeds_on_another_copy_are_left_out_and_said(judge: Judge, measure: Measure) -> None:
+    measure(ROWS["vit"], "mini", 50.0, 50.2, data_fingerprint="aaaa")
+    measure(ROWS["kv"], "mini", 10.0, 10.2, 10.1, data_fingerprint="bbbb")
+    measure(ROWS["kv"], "mini", 90.0, 90.2, data_fingerprint="aaaa")
+    found = at(judge, "mini", "kv > vit", kv=KV, vit=VIT)
+    assert found.verdict == "supported" and found.value == pytest.approx(40.0)
+    assert "seeds on another copy of the test videos are left out: msca/table2:msca-kv" in (found.why or "")
+
+
 def test_what_differs_between_rows_is_said(judge: Judge, measure: Measure) -> None:
     measure(ROWS["vit"], "mini", 50.0, 51.0)
     measure(ROWS["kv"], "mini", 90.0, 91.0, 90.5, device="NVIDIA H100")

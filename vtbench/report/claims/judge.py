@@ -37,7 +37,7 @@ ONLY_WIRING = "smoke"
 
 def judge_claims(
     papers: Sequence[str],
-    results: Path,
+    results: Path | Store,
     scales: Sequence[Scale] | None = None,
     tolerance: float = TOLERANCE,
     *,
@@ -53,7 +53,8 @@ def judge_claims(
 
     Raises SpecError for a claims.yaml that is not in order, ResultsError for such a store.
     """
-    evidence = Evidence(results, tolerance, known or {}, {} if hits is None else hits)
+    store = results if isinstance(results, Store) else Store(results)
+    evidence = Evidence(store, tolerance, known or {}, {} if hits is None else hits)
     judged: list[Judged] = []
     for paper in papers:
         claims = load_claims(paper)
@@ -70,12 +71,10 @@ def judge_claims(
 class Evidence:
     """What a results folder holds, each part read when it is first asked for."""
 
-    def __init__(
-        self, results: Path, tolerance: float, known: Mapping[Scale, Sequence[Comparison]], hits: Hits
-    ) -> None:
-        self.results, self.tolerance = results, tolerance
-        self.videos = Videos(results, hits)
-        self._store, self._speeds = Store(results), SpeedStore(results)
+    def __init__(self, store: Store, tolerance: float, known: Mapping[Scale, Sequence[Comparison]], hits: Hits) -> None:
+        self.tolerance = tolerance
+        self.videos = Videos(store.folder, hits)
+        self._store, self._speeds = store, SpeedStore(store.folder)
         self._rows: dict[str, Row] = {}
         self._comparisons: dict[Scale, dict[str, Comparison]] = {
             scale: {one.row.id: one for one in members if one.row.variant is None and one.row.asked is None}
@@ -108,7 +107,7 @@ class Evidence:
     def book(self) -> CostBook:
         """The recorded costs."""
         if self._book is None:
-            self._book = recorded_costs(self.results)
+            self._book = recorded_costs(self._store.folder)
         return self._book
 
 
@@ -349,6 +348,8 @@ def _remarks(samples: Mapping[str, Sample], scale: Scale, evidence: Evidence) ->
         remarks.append(f"measured on {' and '.join(devices)}")
     if given := [one.row.id for one in found if one.given_weights]:
         remarks.append(f"given weights: {_listed(given)}")
+    if apart := [one.row.id for one in found if one.apart]:
+        remarks.append(f"seeds on another copy of the test videos are left out: {_listed(apart)}")
     if len({frozenset(sample.values) for sample in measured}) > 1:
         remarks.append("rows have different seeds")
     return partial, remarks

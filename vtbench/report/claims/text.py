@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from vtbench.report.claims.finding import DECIDED, VERDICTS, Finding, Judged
+from vtbench.report.columns import Column, drawing, fitted, hidden_note
+from vtbench.report.printing import plural
 from vtbench.scales import SCALES, Scale, smallest_first
 
+UNLIMITED = 10_000
+"""Characters in a line of a drawing without a width."""
 STYLES = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
-BETWEEN = 3
-"""Blanks between two columns."""
-LEAST = 72
-NARROW = 24
-"""The least width of quotes."""
+QUOTE = 120
+"""Characters of a quote on a terminal."""
 
 CSV_COLUMNS = (
     *("id", "quote", "section", "page", "holds", "at", "verdict", "values", "what", "value", "low", "high"),
@@ -48,7 +47,7 @@ def summary(paper: str, judged: Sequence[Judged], names: Sequence[str]) -> str:
     """ "msca: 14 claims; printed: 12 supported, 2 contradicted; mini: 5 supported, ..."."""
     columns = {"printed": [one.printed for one in judged]}
     columns |= {name: [one.measured[name] for one in judged if name in one.measured] for name in names}
-    parts = [f"{paper}: {len(judged)} claim{'' if len(judged) == 1 else 's'}"]
+    parts = [f"{paper}: {plural(len(judged), 'claim')}"]
     for name, found in columns.items():
         counts = Counter(one.verdict for one in found)
         parts.append(f"{name}: {', '.join(f'{counts[v]} {v}' for v in VERDICTS if counts[v])}")
@@ -71,7 +70,7 @@ def reasons(judged: Sequence[Judged], names: Sequence[str]) -> list[str]:
         )
     for name in names:
         if not SCALES[name.partition(" ")[0]].real:
-            lines.append(f"{name}: small networks on synthetic videos; whether the paper is right is not tested")
+            lines.append(f"{name}: small networks on synthetic videos; no verdict on the paper itself")
         found = [one.measured[name] for one in judged if name in one.measured]
         why = Counter(one.why.partition(" (")[0] for one in found if one.verdict == "cannot be tested" and one.why)
         lines += [f"{name}: {count} cannot be tested: {reason}" for reason, count in why.most_common()]
@@ -81,96 +80,57 @@ def reasons(judged: Sequence[Judged], names: Sequence[str]) -> list[str]:
 # ---- terminal --------------------------------------------------------------------------------------------------------
 
 
-def draw(judged: Sequence[Judged], scale: Scale | None, width: int | None, colour: bool = False) -> str:
-    """A table for each paper, with a line that sums it up. At a `width`, quotes are shortened to three lines, and where
-    little is left for them the verdicts stand without numbers. No table is narrower than `LEAST` columns."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def draw(judged: Sequence[Judged], scale: Scale | None, width: int | None = 100, *, colour: bool = False) -> str:
+    """A table for each paper that fits into `width`, with lines that sum it up. Without a width every quote is there in
+    full, and what is said is in lines of any length."""
     from rich.text import Text
 
-    out = io.StringIO()
-    wide = max(width, LEAST) if width else 10_000
-    console = Console(
-        file=out,
-        width=wide,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        highlight=False,
-        legacy_windows=False,
-    )
+    console, out = drawing(width or UNLIMITED, colour=colour)
     for paper, members in by_paper(judged).items():
         names = shown_at(members, scale)
-        headings = ["claim", "quote", "printed", *names]
-        cells = [[one.printed.text, *(_cell(one, name) for name in names)] for one in members]
-        layout = _layout(wide, headings[2:], cells, max(len(one.claim.name) for one in members))
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        table.add_column(headings[0], overflow="fold", max_width=layout.name)
-        if layout.quote:
-            table.add_column(headings[1], overflow="fold", max_width=layout.quote)
-        for heading, needed in zip(headings[2:], layout.verdicts, strict=True):
-            table.add_column(heading, overflow="fold", width=needed)
-        for one, texts in zip(members, layout.cells, strict=True):
-            verdicts = [Text(text, style=STYLES.get(text.partition("\n")[0], "dim")) for text in texts]
-            quote = one.claim.quote
-            if width:
-                quote = textwrap.shorten(quote, max(8, 3 * layout.quote - 10), placeholder=" ...")
-            table.add_row(one.claim.name, *([quote] if layout.quote else []), *verdicts)
+        table, hidden = fitted(_columns(members, names, in_full=width is None), width or UNLIMITED, style_of=_style)
         console.print(table)
+        if hidden:
+            console.print(Text(hidden_note(hidden, "--format csv"), style="dim"))
         console.print()
         console.print(Text(summary(paper, members, names)))
-        for line in [*layout.left_out, *reasons(members, names)]:
+        for line in reasons(members, names):
             console.print(Text(line, style="dim"))
         console.print()
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n" if judged else ""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """What a table shows at a width: the widths of its columns, 0 for no quotes, and the cells of its verdicts."""
-
-    name: int
-    quote: int
-    verdicts: Sequence[int]
-    cells: Sequence[Sequence[str]]
-    left_out: tuple[str, ...] = ()
-
-
-def _layout(width: int, headings: Sequence[str], cells: Sequence[Sequence[str]], name: int) -> _Layout:
-    """With numbers below the verdicts if `NARROW` columns are left for quotes, else without; at last without quotes.
-    `name`: the width of the longest name."""
-    below = [[text.replace(": ", "\n", 1) for text in texts] for texts in cells]
-    bare = [[text.partition(": ")[0] for text in texts] for texts in cells]
-    for shown, at_blanks in ((below, False), (bare, False), (bare, True)):
-        columns = ["\n".join([heading, *column]) for heading, *column in zip(headings, *shown, strict=True)]
-        widths = [max(map(len, column.split(None if at_blanks else "\n"))) for column in columns]
-        of_name = name if shown is below else min(name, 24)
-        left = width - sum(widths) - BETWEEN * (len(headings) + 1)
-        if left - of_name >= NARROW:
-            numbers = () if shown is below else ("numbers left out at this width; --format csv has them",)
-            return _Layout(of_name, left - of_name, widths, shown, numbers)
-    left_out = ("numbers and quotes left out at this width; --format csv has them",)
-    return _Layout(max(8, min(name, left + BETWEEN)), 0, widths, bare, left_out)
+def _columns(judged: Sequence[Judged], names: Sequence[str], *, in_full: bool) -> list[Column]:
+    """Names, quotes, verdicts and their numbers. Where the width does not suffice, quotes are hidden first, then the
+    numbers of the print, those measured, and verdicts on what was measured."""
+    quotes = [
+        one.claim.quote if in_full else textwrap.shorten(one.claim.quote, QUOTE, placeholder=" ...") for one in judged
+    ]
+    made = [
+        Column(("", "claim"), 0, right=False, cells=[one.claim.name for one in judged]),
+        Column(("", "quote"), 4, right=False, wraps=True, cells=quotes),
+    ]
+    for name in ("printed", *names):
+        found = [one.printed if name == "printed" else one.measured.get(name) for one in judged]
+        verdicts = [one.verdict if one else "" for one in found]
+        numbers = [one.numbers if one else "" for one in found]
+        made.append(Column((name, "verdict"), 0 if name == "printed" else 1, right=False, cells=verdicts))
+        if any(numbers):
+            made.append(Column((name, "numbers"), 3 if name == "printed" else 2, right=False, cells=numbers))
+    return made
 
 
-def draw_one(one: Judged, width: int) -> str:
-    """A claim in full."""
+def _style(_: int, text: str) -> str:
+    return STYLES.get(text, "dim" if text in VERDICTS else "")
+
+
+def draw_one(one: Judged) -> list[tuple[str, str]]:
+    """A claim in full: names of what is said, and the texts."""
     claim = one.claim
-    lines = {
-        "quote": f'"{claim.quote}" ({claim.source})',
-        "holds": claim.expression.text,
-        **{name: f"{cell.row.paper}/{cell.id}" for name, cell in claim.cells.items()},
-    }
-    if claim.note:
-        lines["note"] = claim.note
-    lines["printed"] = _in_full(one.printed)
-    lines |= {name: _in_full(found) for name, found in one.measured.items()}
-    wide = max(map(len, lines))
-    drawn = [claim.id]
-    for name, text in lines.items():
-        first, below = f"  {name:<{wide}}  ", " " * (wide + 4)
-        drawn.append(textwrap.fill(text, max(width, wide + 30), initial_indent=first, subsequent_indent=below))
-    return "\n".join(drawn) + "\n"
+    lines = [("quote", f'"{claim.quote}" ({claim.source})'), ("holds", claim.expression.text)]
+    lines += [(name, f"{cell.row.paper}/{cell.id}") for name, cell in claim.cells.items()]
+    lines += [("note", claim.note)] if claim.note else []
+    return [*lines, *((name, _in_full(found)) for name, found in {"printed": one.printed, **one.measured}.items())]
 
 
 def _in_full(found: Finding) -> str:
@@ -185,11 +145,6 @@ def _in_full(found: Finding) -> str:
 
 
 # ---- for programs ----------------------------------------------------------------------------------------------------
-
-
-def as_json(judged: Sequence[Judged]) -> str:
-    """An array with one entry per claim."""
-    return json.dumps([one.entry() for one in judged], indent=2, ensure_ascii=False) + "\n"
 
 
 def as_csv(judged: Sequence[Judged]) -> str:
