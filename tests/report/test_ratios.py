@@ -203,7 +203,7 @@ def test_what_the_paper_prints_stays_longest_in_a_narrow_terminal(printed: None,
         speed_store.append(line(KV, metric, 1.5))
     (drawn,) = sections(speed_store, width=60)
     assert "latency" in drawn and "memory" in drawn
-    assert "train step" not in drawn.partition("measured on")[0]
+    assert "train step" not in drawn.partition("hidden:")[0]
 
 
 def test_a_baseline_of_nothing_has_no_ratio(edit: Edit, speed_store: SpeedStore) -> None:

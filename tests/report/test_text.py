@@ -147,7 +147,7 @@ def test_on_a_narrow_terminal_what_is_printed_goes_before_what_is_not(store: Sto
     narrow = text(store, "mmvit/table1", width=72)
     head = next(line for line in narrow.splitlines() if line.startswith("row"))
     assert head.split() == ["row", *2 * ["UCF-101", "SSv2"], "seeds"]
-    assert "left out at this width: label, printed Params, printed TFLOPs, counted Params" in " ".join(narrow.split())
+    assert "hidden: label, printed Params, printed TFLOPs, counted Params" in " ".join(narrow.split())
 
 
 def test_json_has_one_entry_per_row_and_scale_in_printed_order(store: Store, measure: Measure) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +12,12 @@ from vtbench.papers.load import load_paper, paper_names, read_paper
 from vtbench.papers.override import changed_rows, split_title
 from vtbench.papers.selector import Selector
 from vtbench.papers.spec.schema import Row
+from vtbench.report.columns import in_colour, screen_width
 from vtbench.report.compare import Comparison, compare_rows, variants_measured
 from vtbench.report.counted import counted_cells, is_stale, recorded_costs
 from vtbench.report.differences import difference, leading_metric, order, others_in_band
 from vtbench.report.machine import as_csv, as_json
+from vtbench.report.printing import write
 from vtbench.report.ratios import compare_speeds
 from vtbench.report.statistics import TOLERANCE
 from vtbench.report.text import as_markdown, draw
@@ -35,7 +35,7 @@ def report(
     outside: bool = False,
     variants: bool = False,
     tolerance: float = TOLERANCE,
-    width: int = 100,
+    width: int | None = 100,
     colour: bool = False,
 ) -> str:
     """Rows against the results folder as text. `form` is `table`, `md`, `csv` or `json`. `outside` adds, below each
@@ -43,7 +43,8 @@ def report(
     it with `--variant` or `--set`.
 
     Without a `scale`, `json` and `csv` have every scale, `table` and `md` those with results (mini if there are none;
-    of speed and memory those measured, else the printed ratios). `width` and `colour` are the terminal's, for `table`.
+    of speed and memory those measured, else the printed ratios). `width` (None: every column) and `colour` are of
+    `table`.
     Raises ResultsError when results.csv or speed.csv is not in order.
     """
     store, speed_store = Store(results), SpeedStore(results)
@@ -167,9 +168,7 @@ def print_report(
     variants: bool = False,
 ) -> int:
     """`report`, printed for the terminal at hand; gives the exit code."""
-    on_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size((100, 24)).columns
-    text = report(rows, results, scale, form, outside=outside, variants=variants, width=width, colour=on_terminal)
-    encoding = sys.stdout.encoding or "utf-8"  # a terminal without ± and lines shall show "?", not a traceback
-    sys.stdout.write(text.encode(encoding, errors="replace").decode(encoding))
+    write(
+        report(rows, results, scale, form, outside=outside, variants=variants, width=screen_width(), colour=in_colour())
+    )
     return 0

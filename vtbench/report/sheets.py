@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vtbench.metrics import METRICS, accuracies, always_measured, is_memory, speed_metrics
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import PrintedColumn
+from vtbench.report.columns import Column
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
 from vtbench.report.ratios import Ratios
 from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
 from vtbench.scales import SCALES, Scale
-
-LABEL = "label"
-
-
-@dataclass
-class Column:
-    """A column of the drawing. In a narrow terminal the columns with the highest `rank` are left out first."""
-
-    header: tuple[str, str]
-    rank: int
-    right: bool = True
-    cells: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -37,7 +26,6 @@ class Sheet:
     title: str
     warning: str | None
     columns: list[Column]
-    chance: list[str]
     verdicts: list[str]
     notes: list[str]
 
@@ -67,9 +55,10 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
     columns = [
         Column(("", "row"), 0, right=False, cells=[c.name for c in comparisons]),
         Column(
-            ("", LABEL),
+            ("", "label"),
             9,
             right=False,
+            wraps=True,
             cells=[c.row.label + (" (outside)" if c.under else "" if c.row.own else " (quoted)") for c in comparisons],
         ),
     ]
@@ -97,14 +86,15 @@ def _accuracy_sheet(table: str, comparisons: list[Comparison]) -> Sheet:
                 cells = [_delta_cell(c, name) for c in comparisons]
                 columns.append(Column(("delta", headings.get(name, name)), 2 if name == leading else 6, cells=cells))
         columns.append(Column(("", "verdict"), 1, right=False, cells=[_verdict_cell(c) for c in comparisons]))
-    level = {headings.get(name, name): value for name, value in chance.items()}
+    if chance:
+        level = {headings.get(name, name): _number(value) for name, value in chance.items()}
+        for made in columns:
+            made.footer = level.get(made.header[1], "") if made.header[0] == scale else ""
+        columns[0].footer = "chance"
     return Sheet(
         title=f"{table} at {scale} scale: {about.caption}",
         warning=None if scale == "paper" else _not_comparable(comparisons),
         columns=columns,
-        chance=[_number(level[c.header[1]]) if c.header[0] == scale and c.header[1] in level else "" for c in columns]
-        if chance
-        else [],
         verdicts=[_verdict_cell(c) for c in comparisons],
         notes=_notes(comparisons)
         + _table_notes(comparisons)
@@ -224,7 +214,7 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
     names = sorted(set(over.values()))
     columns = [
         Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown]),
-        Column(("", LABEL), 7, right=False, cells=[speed.row.label for speed in shown]),
+        Column(("", "label"), 7, right=False, wraps=True, cells=[speed.row.label for speed in shown]),
     ]
     if len(names) > 1:
         columns.append(Column(("", "over"), 1, right=False, cells=[over[speed] for speed in shown]))
@@ -254,7 +244,6 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
         title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names)}",
         warning=None if SCALES[scale].real else "NOT COMPARABLE with the printed ratios: small networks.",
         columns=columns,
-        chance=[],
         verdicts=["" for _ in shown],
         notes=notes,
     )
