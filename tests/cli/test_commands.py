@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import vtbench
-from vtbench.cli import main
+from vtbench.cli import commands, main
 from vtbench.cli.commands import COMMANDS
 from vtbench.cli.data import ACTIONS
+from vtbench.papers import select
 from vtbench.run.settings import Settings
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(vtbench.__file__).parent.parent)}
@@ -38,6 +41,33 @@ def test_the_file_of_a_verb_defines_a_summary_options_and_a_call(name: str) -> N
         assert one.SUMMARY[0].isupper() and not one.SUMMARY.endswith(".") and len(one.SUMMARY) < 90
     for one in actions or [verb]:
         assert callable(one.options) and callable(one.call)
+
+
+def every_verb() -> list[tuple[str, str]]:
+    """The verbs and actions that have a help, each with its module."""
+    found = []
+    for name, place in COMMANDS.items():
+        actions = getattr(importlib.import_module(place), "ACTIONS", {})
+        found += [(f"{name} {action}", module) for action, module in actions.items()] or [(name, place)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "place"), every_verb())
+def test_the_help_of_a_verb_ends_with_examples_that_parse(
+    name: str, place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verb = importlib.import_module(place)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main([*name.split(), "--help"]) == 0
+    _, _, shown = capsys.readouterr().out.partition("\nexample")
+    assert [line.strip() for line in shown.splitlines()[1:]] == list(verb.EXAMPLES) != []
+    for example in verb.EXAMPLES:
+        program, *words = shlex.split(example)
+        length = len(name.split())
+        assert (program, words[:length]) == ("vtbench", name.split())
+        commands.parser_of(name, verb).parse_intermixed_args(words[length:])
+        selectors = [word for word in words[length:] if re.fullmatch(r"\w+/table\w+(:[\w-]+)?(@\w+)?", word)]
+        assert all(select([selector]) for selector in selectors)
 
 
 def test_a_verb_with_actions_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +95,7 @@ def test_a_verb_is_one_file_and_one_line_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "greet_verb.py").write_text(
-        'SUMMARY = "Greet somebody"\n'
+        'SUMMARY = "Greet somebody"\nEXAMPLES = ("vtbench greet Ada",)\n'
         "def options(parser):\n    parser.add_argument('name')\n"
         "def call(args):\n    print('hello', args.name)\n    return 3\n"
     )

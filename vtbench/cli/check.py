@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vtbench.papers import Paper
 
 SUMMARY = "Validate every spec file: keys, values, arguments of networks, sources"
+EXAMPLES = ("vtbench check", "vtbench check msca", "vtbench check mine --include ../my-papers")
+PAGED = True
 
 
 def options(parser: Parser) -> None:
@@ -27,12 +29,15 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.papers import paper_names
     from vtbench.papers.check import check, check_datasets
     from vtbench.papers.datasets import dataset_names
+    from vtbench.papers.select import is_all
     from vtbench.papers.selector import Selector
     from vtbench.report.counted import recorded_costs
     from vtbench.report.hours import over_limits
     from vtbench.run.settings import load_settings
 
-    names = list(dict.fromkeys(Selector.parse(text).paper for text in args.selectors)) or paper_names()
+    selectors = [Selector.parse(text) for text in args.selectors]
+    every = not selectors or any(map(is_all, selectors))
+    names = paper_names() if every else list(dict.fromkeys(selector.paper for selector in selectors))
     for name in names:
         if name not in paper_names():
             raise UsageError(unknown("paper", name, paper_names()))
@@ -43,7 +48,7 @@ def call(args: argparse.Namespace) -> int:
             problems += over_limits(paper, recorded_costs(load_settings().results))
         found = None if problems else paper
         entries.append({"paper": name, **_counts(found), **_official(found), "problems": problems})
-    if not args.selectors:
+    if every:
         entries.append({"paper": None, "data_sets": len(dataset_names()), "problems": check_datasets()})
     elif not any(entry["problems"] for entry in entries):
         selected_rows(args)  # a table or row that does not exist is an error

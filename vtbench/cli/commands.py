@@ -10,6 +10,7 @@ import argparse
 import importlib
 import io
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -18,14 +19,22 @@ from typing import Protocol, cast
 from vtbench import __version__
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import SELECTORS, Parser
+from vtbench.cli.pager import paged
 from vtbench.errors import UsageError, VtbenchError, unknown
 
 
 class Verb(Protocol):
-    """What the file of a verb defines. It imports at its head only what is quick to import."""
+    """What the file of a verb defines. It imports at its head only what is quick to import.
+
+    One that prints what a person reads also has PAGED = True: on a terminal, what is longer than the screen goes
+    through the pager.
+    """
 
     SUMMARY: str
     """One line for `vtbench --help`, an imperative without a full stop."""
+
+    EXAMPLES: Sequence[str]
+    """Commands for the help, each as a user types it."""
 
     def options(self, parser: Parser) -> None:
         """Add the verb's options."""
@@ -94,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help())
+        with paged():
+            print(_help())
         return 0 if arguments else 2
     if arguments[0] == "--version":
         print(f"vtbench {__version__}")
@@ -114,17 +124,33 @@ def _dispatch(arguments: list[str]) -> int:
         name, verb, words = f"{name} {words[0]}", _module(actions[words[0]]), words[1:]
         # Videos may be called after YouTube ids, of which many begin with "-".
         words = [f"./{word}" if word.startswith("-") and os.path.isfile(word) else word for word in words]  # noqa: PTH113
-    parser = Parser(prog=f"vtbench {name}", description=f"{verb.SUMMARY}.", allow_abbrev=False)
-    verb.options(parser)
-    try:
-        args = parser.parse_intermixed_args(words)
-    except SystemExit as end:  # --help has printed itself
-        return int(end.code or 0)
+    parser = parser_of(name, verb)
+    with paged(bool({"-h", "--help"} & set(words))):
+        try:
+            args = parser.parse_intermixed_args(words)
+        except SystemExit as end:  # --help has printed itself
+            return int(end.code or 0)
     if "include" in args:
         from vtbench.run.settings import include_folders
 
         include_folders(args.include)
-    return verb.call(args)
+    with paged(not getattr(args, "no_pager", True)):
+        return verb.call(args)
+
+
+def parser_of(name: str, verb: Verb) -> Parser:
+    """The parser of a verb, or of an action by both names ("data lists"); its help ends with the examples."""
+    parser = Parser(
+        prog=f"vtbench {name}",
+        description=f"{verb.SUMMARY}.",
+        epilog="\n  ".join(["examples:" if len(verb.EXAMPLES) > 1 else "example:", *verb.EXAMPLES]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verb.options(parser)
+    if getattr(verb, "PAGED", False):
+        parser.add_argument("--no-pager", action="store_true", help="print everything at once, also on a terminal")
+    return parser
 
 
 def _module(place: str) -> Verb:
@@ -155,7 +181,12 @@ def _help() -> str:
             "",
             *verbs,
             "",
-            *textwrap.wrap(f"SEL selects rows: {SELECTORS}.", 100, subsequent_indent="    ", break_on_hyphens=False),
+            *textwrap.wrap(
+                f"SEL selects rows: {SELECTORS}.",
+                min(shutil.get_terminal_size((100, 24)).columns, 100),
+                subsequent_indent="    ",
+                break_on_hyphens=False,
+            ),
             "Options of a command: vtbench COMMAND --help. Version: vtbench --version.",
             "Exit codes: 0 done; 1 something failed to run; 2 wrong usage or wrong input.",
         ]

@@ -19,6 +19,8 @@ from vtbench.errors import UsageError
 from vtbench.report.printing import print_json, print_rows
 
 SUMMARY = "Count parameters and multiply-adds of each row's network"
+EXAMPLES = ("vtbench cost laps/table1", "vtbench cost pst --scale mini --format csv", "vtbench cost --record")
+PAGED = True
 
 
 def options(parser: Parser) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vtbench.papers import Paper
 
 SUMMARY = "Print the decisions: where a paper is silent or contradicts itself, and what is done"
+EXAMPLES = ("vtbench decisions laps", "vtbench decisions laps-gpus", "vtbench decisions laps/table1:laps")
+PAGED = True
 
 
 def options(parser: Parser) -> None:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from vtbench.papers import Row
 
 SUMMARY = "Show the settings in which two rows differ, or a row and its variant, or two commits"
+EXAMPLES = (
+    "vtbench diff msca/table2:msca-k msca/table2:msca-kv",
+    "vtbench diff laps/table1:laps --variant official-code",
+    "vtbench diff laps/table1:laps --commit HEAD~1",
+)
+PAGED = True
 
 
 def options(parser: Parser) -> None:

@@ -20,6 +20,7 @@ from vtbench.errors import UsageError
 from vtbench.report.printing import print_rows
 
 SUMMARY = "Apply a row's test protocol to given weights"
+EXAMPLES = ("vtbench eval pst/table4:pst-t --checkpoint swin_tiny_tps.pth --data kinetics400=/datasets/k400",)
 
 
 def options(parser: Parser) -> None:

@@ -22,7 +22,7 @@ MAX_SEED = 2**32 - 1
 
 SELECTORS = (
     '"msca", "msca/table2" or "msca/table2:msca-kv", or only one of their measurements, as in '
-    '"pst/table3:pst-t-in1k-1x1@sthv2"; several may be given; default: all rows'
+    '"pst/table3:pst-t-in1k-1x1@sthv2"; several may be given; "all" is every row'
 )
 """How SEL selects rows, for the help."""
 
@@ -38,9 +38,9 @@ class Parser(argparse.ArgumentParser):
 # ---- options ---------------------------------------------------------------------------------------------------------
 
 
-def add_selectors(parser: Parser) -> None:
-    """SEL ... and --include: which rows."""
-    parser.add_argument("selectors", nargs="*", metavar="SEL", help=f"rows: {SELECTORS}")
+def add_selectors(parser: Parser, without: str = "default: all") -> None:
+    """SEL ... and --include: which rows. `without`: what the verb does without SEL, for the help."""
+    parser.add_argument("selectors", nargs="*", metavar="SEL", help=f"rows: {SELECTORS}; {without}")
     add_include(parser)
 
 

@@ -21,6 +21,12 @@ from vtbench.report.printing import print_json, print_rows
 from vtbench.scales import SCALES
 
 SUMMARY = "Show which training runs are done, to do or blocked, and how much work is left"
+EXAMPLES = (
+    "vtbench plan msca/table2 --seeds 0-2",
+    "vtbench plan pst/table2a --device a100",
+    "vtbench plan pst/table3@sthv2 --scale paper --data sthv2=/datasets/something-v2",
+)
+PAGED = True
 
 
 def options(parser: Parser) -> None:

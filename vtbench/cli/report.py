@@ -17,6 +17,8 @@ from vtbench.cli.options import (
 from vtbench.scales import smallest_first
 
 SUMMARY = "Compare measured numbers with the printed ones"
+EXAMPLES = ("vtbench report laps/table1", "vtbench report pst --scale mini --format md")
+PAGED = True
 
 
 def options(parser: Parser) -> None:

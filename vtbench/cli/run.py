@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from vtbench.run.settings import Settings
 
 SUMMARY = "Train and test what has no result yet; resumes if interrupted"
+EXAMPLES = (
+    "vtbench run msca/table2 --seeds 0,1,2",
+    "vtbench run all --scale smoke",
+    "vtbench run pst/table3@sthv2 --scale paper --data sthv2=/datasets/something-v2 --limit 8",
+)
 
 
 def options(parser: Parser) -> None:

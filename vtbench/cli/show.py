@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from vtbench.papers.resolve import Change
 
 SUMMARY = "Show every setting of a row: value, source, and value at a smaller scale"
+EXAMPLES = (
+    "vtbench show msca/table2:msca-kv",
+    "vtbench show pst/table3:pst-t-in1k-1x1@sthv2 --scale lab",
+    "vtbench show msca/table2:msca-kv --resolved",
+)
+PAGED = True
 
 
 def options(parser: Parser) -> None:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from vtbench.results.record import SpeedRecord
 
 SUMMARY = "Measure latency, throughput and memory of each row's network"
+EXAMPLES = (
+    "vtbench speed pst/table6 --only latency,memory",
+    "vtbench speed laps/table1:laps --against laps/table1:base2d --device cuda --precision bf16-mixed",
+)
 
 METRICS = {
     "latency": ("latency_ms",),

@@ -1,4 +1,5 @@
-"""Selectors to rows: "msca", "msca/table2", "msca/table2:msca-kv", each maybe with "@measurement"; none means all."""
+"""Selectors to rows: "msca", "msca/table2", "msca/table2:msca-kv", "all", each maybe with "@measurement"; none means
+all."""
 
 from __future__ import annotations
 
@@ -9,40 +10,48 @@ from vtbench.errors import UsageError, unknown
 from vtbench.metrics import accuracies
 from vtbench.papers.load import load_all, load_paper, paper_names
 from vtbench.papers.selector import Selector
-from vtbench.papers.spec.schema import Row, Table
+from vtbench.papers.spec.schema import Row
+
+ALL = "all"
+"""The selector of every row."""
 
 
 def select(selectors: Sequence[str] = ()) -> list[Row]:
     """The rows that any of the selectors names, each once, in printed order.
 
-    `@split1` behind a paper, a table or a row keeps that measurement of the rows that have it; a row that is named
-    twice keeps all that is asked of it. Raises UsageError, with the nearest name, for a selector that names nothing.
+    `@split1` behind a paper, a table, a row or "all" keeps that measurement of the rows that have it; a row that is
+    named twice keeps all that is asked of it. Raises UsageError, with the nearest name, for a selector that names
+    nothing.
     """
-    if not selectors:
-        return [row for paper in load_all() for row in paper.rows]
     asked: dict[str, frozenset[str] | None] = {}
-    papers = []
-    for text in selectors:
+    names: set[str] = set()
+    for text in selectors or [ALL]:
         selector = Selector.parse(text)
-        if selector.paper not in paper_names():
-            within = "" if text == selector.paper else f" (in '{text}')"
-            raise UsageError(unknown("paper", selector.paper, paper_names()) + within)
-        paper = load_paper(selector.paper)
-        if paper not in papers:
-            papers.append(paper)
-        for row in _measured(_named(selector, paper.rows, paper.tables), selector):
+        for row in _measured(_named(selector, text), selector):
             wanted = None if selector.measurement is None else frozenset([selector.measurement])
             before = asked.get(row.id, frozenset())
             asked[row.id] = None if wanted is None or before is None else wanted | before
-    papers.sort(key=lambda paper: paper.name)
+            names.add(row.paper)
+    papers = [load_paper(name) for name in sorted(names)]
     return [_restricted(row, asked[row.id]) for paper in papers for row in paper.rows if row.id in asked]
 
 
-def _named(selector: Selector, rows: Sequence[Row], tables: Sequence[Table]) -> Sequence[Row]:
-    """The rows of a selector's paper, table or row."""
+def is_all(selector: Selector) -> bool:
+    """Whether it is of all papers."""
+    return selector.paper == ALL and selector.table is None
+
+
+def _named(selector: Selector, text: str) -> Sequence[Row]:
+    """The rows of all papers, or of a selector's paper, table or row."""
+    if is_all(selector):
+        return [row for paper in load_all() for row in paper.rows]
+    if selector.paper not in paper_names():
+        within = "" if text == selector.paper else f" (in '{text}')"
+        raise UsageError(unknown("paper", selector.paper, paper_names()) + within)
+    paper = load_paper(selector.paper)
     if selector.table is None:
-        return rows
-    by_name = {table.name: table for table in tables}
+        return paper.rows
+    by_name = {table.name: table for table in paper.tables}
     if selector.table not in by_name:
         raise UsageError(unknown("table", selector.table, by_name, before=f"{selector.paper}/"))
     rows = by_name[selector.table].rows

@@ -60,7 +60,7 @@ def text_column(name: str, cells: Sequence[str], *, rank: int, group: str = "") 
 
 
 def print_table(columns: Sequence[Column], *, all_in: str) -> None:
-    """Print columns: on a terminal those that fit, with a note on the others; elsewhere all of them, a line per row."""
+    """Print columns: on a terminal those that fit, and a note on the others; elsewhere all of them, a line per row."""
     width = screen_width()
     if width is None:
         for line in plain_lines(columns):
@@ -75,8 +75,8 @@ def print_table(columns: Sequence[Column], *, all_in: str) -> None:
 
 
 def print_text(text: str, indent: str = "", first: str | None = None) -> None:
-    """Print a text in the terminal's width, in lines of at most 120 characters behind `indent`, the first of them behind
-    `first` where that is given."""
+    """Print a text in the terminal's width, in lines of at most 120 characters, all of them behind `indent` but the
+    first, which is behind `first` where that is given."""
     width = max(min(screen_width() or 120, 120), len(indent) + 10)
     lead = indent if first is None else first
     print(textwrap.fill(text, width, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=False))

@@ -5,9 +5,9 @@ from __future__ import annotations
 SUMMARY = "Look at folders of videos and at files, check them, re-encode them"
 
 ACTIONS = {
-    "lists": "vtbench.cli.data_lists",
-    "check": "vtbench.cli.data_check",
-    "prepare": "vtbench.cli.data_prepare",
-    "info": "vtbench.cli.data_info",
+    "lists": "vtbench.cli.data.lists",
+    "check": "vtbench.cli.data.check",
+    "prepare": "vtbench.cli.data.prepare",
+    "info": "vtbench.cli.data.info",
 }
 """Action -> the module that defines it, in the order of `vtbench data --help`."""

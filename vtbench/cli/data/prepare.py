@@ -9,6 +9,10 @@ from vtbench.cli.options import Parser, one_of, positive
 from vtbench.errors import UsageError
 
 SUMMARY = "Re-encode the videos of a folder for quick and exact reading"
+EXAMPLES = (
+    "vtbench data prepare /datasets/k400 /datasets/k400-256 --short-side 256 --workers 8",
+    "vtbench data prepare /datasets/ucf101 /datasets/ucf101-mpeg4 --encoding mpeg4",
+)
 
 
 def options(parser: Parser) -> None:

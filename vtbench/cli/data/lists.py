@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vtbench.run.settings import Settings
 
 SUMMARY = "Show what is understood of a data set's lists, official ones or your own"
+EXAMPLES = ("vtbench data lists sthv2 /datasets/something-v2", "vtbench data lists ucf101 --split 1 --write lists")
+PAGED = True
 
 
 def options(parser: Parser) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from vtbench.datasets.check.info import VideoInfo
 
 SUMMARY = "Say what video files are and how they will be read"
+EXAMPLES = ("vtbench data info video.mp4 --format json",)
+PAGED = True
 
 
 def options(parser: Parser) -> None:

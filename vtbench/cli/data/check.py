@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vtbench.cli.data_lists import add_folder, dataset_of, folders, reports, several_files
+from vtbench.cli.data.lists import add_folder, dataset_of, folders, reports, several_files
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import Parser, add_include, add_missing, add_results, one_of, positive, settings_of
 from vtbench.errors import few
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vtbench.run.settings import Settings
 
 SUMMARY = "Hold a data set's lists against its folder; with --decode, decode every file"
+EXAMPLES = ("vtbench data check ucf101 /datasets/ucf101", "vtbench data check ucf101 --decode --workers 4")
 
 FEW = 5
 """Names that are shown of many."""
