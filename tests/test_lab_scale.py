@@ -249,8 +249,8 @@ def test_hours_are_multiply_adds_over_the_median_of_what_was_measured() -> None:
     )
     middle = len(rates) // 2
     expected = rates[middle] if len(rates) % 2 else (rates[middle - 1] + rates[middle]) / 2
-    assert Rates(book).per_second("mmvit", "bf16-mixed") == pytest.approx(expected)
-    assert Rates(book).per_second("mmvit", "16-mixed") == pytest.approx(expected)
+    assert Rates(book).find("mmvit", "bf16-mixed").per_second == pytest.approx(expected)
+    assert Rates(book).find("mmvit", "16-mixed").per_second == pytest.approx(expected)
     (m,) = measurements(select(["mmvit/table1:mm-vit-iii-merged"])[0], "lab")
     training = m.evaluation.training
     one = book.find(training.network.key).macs["matmul"]  # type: ignore[union-attr]

@@ -105,6 +105,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "report": {"text", "machine", "printing", "columns", "ratios", "compare", "counted", "differences",
                    "statistics"},
         "printing": {"columns"},
+        "hours": {"devices"},
         "text": {"columns", "sheets", "ratios", "compare", "statistics"},
         "machine": {"ratios", "compare"},
         "sheets": {"columns", "ratios", "compare", "statistics"},

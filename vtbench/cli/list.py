@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_results, add_scale, add_selectors, selected_rows, settings_of
 from vtbench.report.columns import Column
-from vtbench.report.printing import print_rows, print_table, print_text, text_column
+from vtbench.report.printing import plural, print_rows, print_table, print_text, text_column
 from vtbench.scales import Scale, smallest_first
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def call(args: argparse.Namespace) -> int:
             print()
         trainings = {key for entry in entries for key in entry["trainings"]}
         print_text(
-            f"{counted_noun(len(entries), 'row')}, {counted_noun(len(trainings), 'distinct training run')} at "
-            f"{args.scale} scale"
+            f"{plural(len(entries), 'row')}, {plural(len(trainings), 'distinct training run')} at {args.scale} scale"
         )
     else:
         print_rows(entries, ("id", "label", "own", "status", "printed", "counted", "trainings"), args.format)
@@ -90,7 +89,7 @@ def _list_tables(rows: Sequence[Row], args: argparse.Namespace) -> int:
         results = f"{', '.join(measured)}: rows with results, of those that train" if measured else "no results yet"
         print()
         print_text(
-            f"{counted_noun(len(entries), 'table')}, {counted_noun(len(rows), 'row')}; runs: distinct training runs at "
+            f"{plural(len(entries), 'table')}, {plural(len(rows), 'row')}; runs: distinct training runs at "
             f"{args.scale} scale, {len(every)} in all; {results}"
         )
         print_text("vtbench list TABLE shows the rows of a table, vtbench list all those of every table")
@@ -102,11 +101,6 @@ def measured_scales(rows: Iterable[Row], store: Store) -> list[Scale]:
     ids = {row.id for row in rows}
     found = {record.scale for record in store.read() if record.id in ids}
     return [scale for scale in smallest_first() if scale in found]
-
-
-def counted_noun(count: int, noun: str) -> str:
-    """ "1 row", "2 rows"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from vtbench.cli.options import (
     Parser,
@@ -17,7 +16,8 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
-from vtbench.report.printing import print_json, print_rows
+from vtbench.errors import UsageError
+from vtbench.report.printing import cell_text, print_json, print_rows, print_text
 from vtbench.scales import SCALES
 
 SUMMARY = "Show which training runs are done, to do or blocked, and how much work is left"
@@ -28,13 +28,23 @@ EXAMPLES = (
 )
 PAGED = True
 
+HIDDEN_FIRST = ("downloads", "blocked_by", "needs", "training", "seconds", "gmacs", "seed")
+"""Columns that a narrow terminal loses first; what the first two say is also said below the table."""
+
 
 def options(parser: Parser) -> None:
-    """SEL, --format, --scale, --seeds, --results, --data, --weights."""
+    """SEL, --format, --scale, --seeds, --device, --results, --data, --weights."""
     add_selectors(parser)
     add_format(parser)
     add_scale(parser, "mini")
     add_seeds(parser)
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="the GPU of the hours, as h100, a100, v100, rtx4090; h100@0.4 at 40 %% of its peak; 400tflops@0.3 for one "
+        "that has no name here; default: h200. Without --scale, at paper scale",
+    )
+    parser.set_defaults(scale=None)
     add_folders(parser)
     add_changes(parser)
     add_init(parser)
@@ -42,53 +52,40 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print one line per distinct training run."""
-    rows, settings = selected_rows(args), settings_of(args)
-    from vtbench.run.jobs.plan import plan
+    from vtbench.report.devices import find_device
 
-    entries = plan(rows, settings, args.scale, args.seeds)
+    args.scale = args.scale or ("paper" if args.device else "mini")
+    device = find_device(args.device or "h200")
+    if args.device and not SCALES[args.scale].real:
+        real = " or ".join(scale for scale, about in SCALES.items() if about.real)
+        raise UsageError(
+            f"--device gives hours at {real} scale; at {args.scale} scale the networks are small, and plan gives the "
+            "seconds that others took"
+        )
+    rows, settings = selected_rows(args), settings_of(args)
+    from vtbench.run.jobs.plan import nothing_to_do, plan, summary
+
+    entries = plan(rows, settings, args.scale, args.seeds, device)
     if args.format == "json":
         print_json(entries)
         return 0
-    lines = [{**entry, "gmacs": None if entry["macs"] is None else entry["macs"] / 1e9} for entry in entries]
+    if args.format == "table" and not entries:
+        print_text(nothing_to_do(rows, args.scale))
+        return 0
+    lines = [{**entry, "gmacs": _gmacs(entry["macs"], args.format)} for entry in entries]
     hours = ("hours",) if SCALES[args.scale].real else ()
     downloads = ("downloads",) if any(entry["downloads"] for entry in entries) else ()
     columns = ("state", "training", "title", "seed", "needs", "gmacs", *hours, "seconds", *downloads, "blocked_by")
-    print_rows(lines, columns, args.format)
+    print_rows(lines, columns, args.format, hide=HIDDEN_FIRST)
     if args.format == "table":
-        print(f"\n{_summary(entries, args.scale)}")
-        for line in _hours_by_table(entries):
-            print(line)
+        print()
+        for line in summary(entries, args.scale):
+            print_text(line)
     return 0
 
 
-def _summary(entries: list[dict[str, Any]], scale: str) -> str:
-    states = [entry["state"] for entry in entries]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "to do", "blocked"))
-    left = [entry for entry in entries if entry["state"] == "to do"]
-    work = f"{sum(entry['macs'] or 0 for entry in left):.3g} MACs to do"
-    seconds = [entry["seconds"] for entry in left if entry["seconds"] is not None]
-    time = f", about {sum(seconds) / 60:.0f} min on one process" if seconds else ""
-    return f"{len(entries)} distinct training runs at {scale} scale: {counts}; {work}{time}"
-
-
-def _hours_by_table(entries: list[dict[str, Any]]) -> list[str]:
-    """One line per table with what all its training runs take, those that they start from included; none where it was
-    not estimated."""
-    from vtbench.report.hours import GPU
-
-    by_key = {entry["training"]: entry for entry in entries}
-    tables: dict[str, set[str]] = {}
-    for entry in entries:
-        chain: list[str] = []
-        key: str | None = entry["training"]
-        while key is not None:
-            chain.append(key)
-            key = by_key[key]["needs"]
-        for row in entry["rows"]:
-            tables.setdefault(row.partition(":")[0], set()).update(chain)
-    lines = []
-    for table, keys in tables.items():
-        hours = [by_key[key]["hours"] for key in keys]
-        if all(one is not None for one in hours):
-            lines.append(f"{table}: about {sum(hours):.0f} hours on one {GPU}")
-    return lines
+def _gmacs(macs: int | None, form: str) -> str:
+    """In 1e9, for readers without an exponent."""
+    if macs is None:
+        return ""
+    return f"{macs / 1e9:,.0f}" if form in ("table", "md") and macs >= 1e13 else cell_text(macs / 1e9)

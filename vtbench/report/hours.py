@@ -1,17 +1,20 @@
-"""How long trainings take on one GPU, as an estimate: multiply-adds over a measured rate.
+"""How long trainings take on one GPU, as an estimate: multiply-adds over a rate.
 
 - Work: 3 forward passes per training clip, as the backward pass costs two, and one per view of a test.
-- Rate: multiply-adds a second in the lines of vtbench's own speed.csv for `throughput_vps` on `GPU`, at the training's
-  precision (16 bit of either kind counts as one): the median over the networks of the same builder, where some were
-  measured, else over all.
+- Rate, where the GPU was measured at the training's precision (16 bit of either kind counts as one): multiply-adds a
+  second in the lines of speed.csv, of vtbench's own and of the results folder, for `throughput_vps`; the median over
+  the networks of the same builder, where some were measured, else over all. Measured passes have 2 to 4 clips, which
+  leaves the smaller networks below what larger batches reach.
+- Rate, elsewhere: a stated share of the GPU's peak (vtbench.report.devices).
 
-Reading and augmenting videos is not in it: with too few processes (`--data-workers`) a GPU waits for them. The measured
-passes have 2 to 4 clips, which leaves the smaller networks below what larger batches reach.
+Reading and augmenting videos is not in it: with too few processes (`--data-workers`) a GPU waits for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from vtbench.papers.datasets import load_dataset
@@ -19,12 +22,13 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.roots import own_root
 from vtbench.papers.spec.schema import Paper
 from vtbench.papers.trainings import Evaluation, Measurement, Training
+from vtbench.report.devices import DEVICES, Device
 from vtbench.results.costs import CostBook
 from vtbench.results.store import SpeedStore
 from vtbench.scales import SCALES, Scale
 
 GPU = "NVIDIA H200"
-"""The GPU of the estimates."""
+"""The GPU of the estimates if no other is asked for, and of the limits of a scale."""
 
 
 def multiply_adds(training: Training, evaluations: Iterable[Evaluation], one: int) -> int:
@@ -37,28 +41,52 @@ def multiply_adds(training: Training, evaluations: Iterable[Evaluation], one: in
     return one * clips
 
 
+@dataclass(frozen=True)
+class Rate:
+    """How quick a device is."""
+
+    per_second: float
+    """Multiply-adds a second."""
+    origin: str
+    """Where it is from, in words."""
+
+
 class Rates:
-    """Multiply-adds a second on `GPU`, by precision and by the networks' builders."""
+    """Multiply-adds a second on a device, by precision and by the networks' builders."""
 
-    def __init__(self, book: CostBook) -> None:
-        self._found: dict[tuple[str | None, str], list[float]] = {}
-        for line in SpeedStore(own_root().folder / "results").read():
-            cost = book.find(line.network)
-            if line.device == GPU and line.metric == "throughput_vps" and cost is not None:
-                rate = line.value * cost.macs["matmul"]
-                for builder in (book.builder(line.network), None):
-                    self._found.setdefault((builder, _arithmetic(line.precision)), []).append(rate)
+    def __init__(self, book: CostBook, device: Device = DEVICES["h200"], results: Path | None = None) -> None:
+        """`results`: a results folder whose speed.csv is read besides vtbench's own."""
+        self.device = device
+        self._found: dict[tuple[str | None, str], list[tuple[str, float]]] = {}
+        own = own_root().folder / "results"
+        for folder in dict.fromkeys(path.resolve() for path in (own, results) if path is not None):
+            for line in SpeedStore(folder).read():
+                cost = book.find(line.network)
+                if (
+                    device.is_called(line.device)
+                    and line.metric == "throughput_vps"
+                    and SCALES[line.scale].real
+                    and cost is not None
+                ):
+                    rate = line.device, line.value * cost.macs["matmul"]
+                    for builder in (book.builder(line.network), None):
+                        self._found.setdefault((builder, _arithmetic(line.precision)), []).append(rate)
 
-    def per_second(self, builder: str, precision: str) -> float | None:
-        """The rate of a builder's networks; None if nothing was measured at this precision."""
+    def find(self, builder: str, precision: str) -> Rate:
+        """The rate of a builder's networks at a precision."""
         kind = _arithmetic(precision)
-        rates = self._found.get((builder, kind)) or self._found.get((None, kind))
-        return median(rates) if rates else None
+        found = self._found.get((builder, kind)) or self._found.get((None, kind))
+        if found:
+            names = " and ".join(dict.fromkeys(name for name, _ in found))
+            return Rate(median(rate for _, rate in found), f"the speed measured on {names} (speed.csv)")
+        per_second = self.device.peak(precision) * 1e12 / 2 * self.device.share(precision)
+        return Rate(per_second, self.device.words(precision))
 
     def hours(self, training: Training, macs: int | None) -> float | None:
-        """Of a training and its tests with so many multiply-adds; None if these or the rate are not known."""
-        rate = self.per_second(training.model.name, training.train.precision)
-        return macs / rate / 3600 if macs is not None and rate else None
+        """Of a training and its tests with so many multiply-adds; None if these are not known."""
+        if macs is None:
+            return None
+        return macs / self.find(training.model.name, training.train.precision).per_second / 3600
 
 
 def _arithmetic(precision: str) -> str:

@@ -66,7 +66,9 @@ def print_table(columns: Sequence[Column], *, all_in: str) -> None:
         for line in plain_lines(columns):
             print(line)
         return
-    table, hidden = fitted(columns, width)
+    # A column of nothing is not worth its place.
+    shown = [column for column in columns if any(column.cells) or not column.cells]
+    table, hidden = fitted(shown, width)
     console, out = drawing(width, colour=in_colour())
     console.print(table)
     if hidden:
@@ -86,6 +88,11 @@ def write(text: str) -> None:
     """Write text to stdout. What the terminal's encoding lacks, as ± or lines, is a "?"."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, errors="replace").decode(encoding))
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 row", "2 rows"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def print_json(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Evaluation, Measurement, Training
 from vtbench.report.counted import recorded_costs
+from vtbench.report.devices import DEVICES, Device
 from vtbench.report.hours import Rates, multiply_adds
 from vtbench.results import folders
 from vtbench.results.costs import CostBook
@@ -84,8 +86,12 @@ def all_measurements(rows: Sequence[Row], scale: Scale, seeds: Sequence[int]) ->
 
 def require_work(rows: Sequence[Row], scale: Scale) -> None:
     """Raise UsageError, saying why, if none of the rows has anything to train and test at this scale."""
-    if any(scale in spec.scales for row in rows if row.status == "runnable" for spec in row.asked_recipes.values()):
-        return
+    if not any(scale in spec.scales for row in rows if row.status == "runnable" for spec in row.asked_recipes.values()):
+        raise UsageError(nothing_to_do(rows, scale))
+
+
+def nothing_to_do(rows: Sequence[Row], scale: Scale) -> str:
+    """Why rows have nothing to train and test at a scale."""
     reasons = {
         "published-only": "numbers quoted from other work",
         "analytic": "nothing to train",
@@ -95,7 +101,7 @@ def require_work(rows: Sequence[Row], scale: Scale) -> None:
     for row in rows:
         by_status.setdefault(row.status, []).append(row.id)
     why = "; ".join(f"{_few(ids)}: {reasons[status]}" for status, ids in by_status.items())
-    raise UsageError(f"nothing to run at {scale} scale: {why}")
+    return f"nothing to run at {scale} scale: {why}"
 
 
 def _scales_of(rows: Sequence[Row]) -> str:
@@ -110,7 +116,13 @@ def _few(ids: Sequence[str]) -> str:
 # ---- plan ------------------------------------------------------------------------------------------------------------
 
 
-def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def plan(
+    rows: Sequence[Row],
+    settings: Settings,
+    scale: Scale,
+    seeds: Sequence[int],
+    device: Device = DEVICES["h200"],
+) -> list[dict[str, Any]]:
     """One entry per distinct training, each after the one that it starts from.
 
     - `training`, `needs`: its key, and the key of the training that it starts from
@@ -119,7 +131,9 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     - `state`: `done` (every evaluation is recorded, or the weights exist and nothing is left to evaluate), `to do`, or
       `blocked`, with the reasons in `blocked_by`
     - `macs`: an estimate, 3 forward passes per training clip plus the test views; None if it cannot be counted
-    - `hours`: an estimate for one GPU (vtbench.report.hours); None at the scales of small networks, and where `macs` is
+    - `hours`: an estimate for one `device` (vtbench.report.hours); None at the scales of small networks, and where
+      `macs` is
+    - `hours_from`: the device, and the rate that the estimate takes; None where `hours` is
     - `seconds`: an estimate from `macs` and the records of trainings of this selection and scale; None without any
     """
     store = Store(settings.results)
@@ -128,13 +142,15 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
     jobs = graph(all_measurements(rows, scale, seeds))
     book = recorded_costs(settings.results)
     work = {key: _macs(job, book) for key, job in jobs.items()}
-    rates = Rates(book)
+    rates = Rates(book, device, settings.results)
     speed = _measured_speed(records, jobs, work, scale)
     needed, inputs = _needed(jobs, recorded, settings), Inputs(settings)
     entries: list[dict[str, Any]] = []
     blocked: set[str] = set()
     for key, job in jobs.items():
         macs, reasons = work[key], blockers(job, inputs, book) if key in needed else []
+        hours = rates.hours(job.training, macs) if SCALES[scale].real else None
+        rate = rates.find(job.training.model.name, job.training.train.precision)
         if job.needs in blocked:
             reasons.append(f"training {job.needs}")
         if reasons:
@@ -154,11 +170,58 @@ def plan(rows: Sequence[Row], settings: Settings, scale: Scale, seeds: Sequence[
                 "downloads": inputs.downloads(job.training.weights) if key in needed else [],
                 "evaluations": sorted(job.evaluations),
                 "macs": macs,
-                "hours": _rounded(rates.hours(job.training, work[key])) if SCALES[scale].real else None,
+                "hours": None if hours is None else float(f"{hours:.3g}"),
+                "hours_from": None if hours is None else {"device": device.title, "rate": rate.origin},
                 "seconds": round(macs / speed, 1) if speed and macs is not None else None,
             }
         )
     return entries
+
+
+def summary(entries: Sequence[dict[str, Any]], scale: Scale) -> list[str]:
+    """What `plan` found, in words: how much is left, what is in the way, and the hours of each table."""
+    states = [entry["state"] for entry in entries]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "to do", "blocked"))
+    left = [entry for entry in entries if entry["state"] == "to do"]
+    work = f"{sum(entry['macs'] or 0 for entry in left):.3g} MACs to do"
+    seconds = [entry["seconds"] for entry in left if entry["seconds"] is not None]
+    time = f", about {sum(seconds) / 60:.0f} min on one process" if seconds else ""
+    runs = "distinct training run" + ("" if len(entries) == 1 else "s")
+    lines = [f"{len(entries)} {runs} at {scale} scale: {counts}; {work}{time}"]
+    reasons = Counter(reason for entry in entries for reason in entry["blocked_by"])
+    lines += [f"blocked, {count} of them: {reason}" for reason, count in reasons.items()]
+    lines += dict.fromkeys(download for entry in entries for download in entry["downloads"])
+    return [*lines, *_hours_by_table(entries)]
+
+
+def _hours_by_table(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """One line per table with what all its training runs take, those that they start from included, then all of them
+    together and where the estimate is from; none where there is none."""
+    by_key = {entry["training"]: entry for entry in entries}
+    tables: dict[str, set[str]] = {}
+    for entry in entries:
+        chain: list[str] = []
+        key: str | None = entry["training"]
+        while key is not None:
+            chain.append(key)
+            key = by_key[key]["needs"]
+        for row in entry["rows"]:
+            tables.setdefault(row.partition(":")[0], set()).update(chain)
+    if len(tables) > 1:
+        tables["all of them, each training run once"] = set(by_key)
+    lines = []
+    for table, keys in tables.items():
+        hours = [by_key[key]["hours"] for key in keys]
+        if all(one is not None for one in hours):
+            device = by_key[next(iter(keys))]["hours_from"]["device"]
+            lines.append(f"{table}: about {sum(hours):.0f} hours on one {device}")
+    rates = dict.fromkeys(entry["hours_from"]["rate"] for entry in entries if entry["hours_from"])
+    if rates:
+        lines.append(
+            f"hours: multiply-adds (3 passes per training clip, one per view of a test) over {' or '.join(rates)}; "
+            "reading videos is not in them"
+        )
+    return lines
 
 
 def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set[str]:
@@ -215,10 +278,6 @@ def _macs(job: Job, book: CostBook) -> int | None:
         except SpecError:
             return None
     return multiply_adds(training, job.evaluations.values(), one)
-
-
-def _rounded(hours: float | None) -> float | None:
-    return None if hours is None else float(f"{hours:.3g}")
 
 
 def _measured_speed(
