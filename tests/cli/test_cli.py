@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,11 +107,28 @@ def test_show_gives_every_value_its_source_and_its_mini_value(capsys: Capture) -
 
 
 def test_show_prints_the_mapping_to_the_scale_asked_for(capsys: Capture) -> None:
-    text = answer(capsys, "show", "msca/table4:msca-pkv-8")
-    assert "model.backward_patches      4 -> 1  (the same share of the patches)" in text
-    assert "init.pretraining            not set -> vit on stills" in text
-    assert "data.limit_train            not set -> 8" in answer(capsys, "show", "msca/table2:vit", "--scale", "smoke")
+    text = " ".join(answer(capsys, "show", "msca/table4:msca-pkv-8").split())
+    assert "(own, runnable; paper scale, and what differs at mini scale)" in text
+    assert "model.backward_patches 4 -> 1 (the same share of the patches)" in text
+    assert "init.pretraining not set -> vit on stills" in text
+    smoke = " ".join(answer(capsys, "show", "msca/table2:vit", "--scale", "smoke").split())
+    assert "data.limit_train not set -> 8" in smoke
     assert "->" not in answer(capsys, "show", "msca/table2:vit", "--scale", "paper")
+
+
+def test_show_separates_its_columns(capsys: Capture) -> None:
+    text = answer(capsys, "show", "pst/table3:pst-t-in1k-1x1@sthv1", "--scale", "paper")
+    assert re.search(r"^    init\.weights +swin_tiny_patch4_window7_224\.ms_in1k  decision: pst-weights", text, re.M)
+    lines = text[text.index("    data.dataset") : text.index("  at paper scale")].splitlines()
+    settings = [line for line in lines if not line.lstrip().startswith("https://")]
+    assert len(settings) > 40
+    for line in settings:
+        key, value, source = re.split(r" {2,}", line.strip(), maxsplit=2)
+        assert (
+            re.fullmatch(r"[a-z_]+\.[a-z_0-9]+", key)
+            and value
+            and source.startswith(("paper", "code", "decision", "not"))
+        )
 
 
 def test_show_says_what_was_reconstructed_and_decided(capsys: Capture) -> None:

@@ -232,7 +232,7 @@ def test_another_scale_is_one_line_of_python(
     made = at("lab/table1:one", "week")
     assert made.train is not None and (made.train.epochs, made.data.size) == (12, 224)
     assert main(["show", "lab/table1:one", "--scale", "week"]) == 0
-    assert "train.epochs                50 -> 12  (days)" in capsys.readouterr().out
+    assert "train.epochs  50 -> 12  (days)" in capsys.readouterr().out
     assert main(["plan", "lab/table1:one", "--scale", "week"]) == 0
     assert "1 distinct training runs at week scale" in capsys.readouterr().out
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_selectors, selected_rows
 from vtbench.errors import UsageError, printable, unknown
-from vtbench.report.printing import print_rows, setting_text
+from vtbench.report.printing import plural, print_rows, print_text, setting_text
 from vtbench.scales import SCALES
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def call(args: argparse.Namespace) -> int:
     if args.format == "table":
         for entry in entries:
             for problem in entry["problems"]:
-                print(printable(problem))
+                print(printable(problem))  # in one line, for editors that jump to file:line
             parts = (entry["paper"], _counts_text(entry), _verdict(entry["problems"]))
-            print(": ".join(part for part in parts if part))
+            print_text(": ".join(part for part in parts if part), "  ", "")
             for line in _official_lines(entry):
-                print(f"  {line}")
+                print_text(line, "      ", "  ")
     else:
         columns = dict.fromkeys(name for entry in entries for name in entry if name not in ("problems", "differences"))
         print_rows(entries, (*columns, "problems"), args.format)
@@ -120,6 +120,8 @@ def _counts_text(entry: dict[str, Any]) -> str:
     words = [f"{entry[name]} {name.replace('_', ' ')}" for name in ("data_sets", "tables", "rows") if name in entry]
     runs = []
     for scale in SCALES if "rows" in entry else ():
+        if not entry[f"trainings_at_{scale}_scale"]:
+            continue
         before = entry.get(f"pretrainings_at_{scale}_scale")
         several = f" (+{before} pretraining)" if before else ""
         runs.append(f"{entry[f'trainings_at_{scale}_scale']}{several} at {scale}")
@@ -127,4 +129,4 @@ def _counts_text(entry: dict[str, Any]) -> str:
 
 
 def _verdict(problems: list[str]) -> str:
-    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "ok"
+    return plural(len(problems), "problem") if problems else "ok"

@@ -16,7 +16,7 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError
-from vtbench.report.printing import print_json, print_rows
+from vtbench.report.printing import plural, print_json, print_rows, print_text
 
 SUMMARY = "Count parameters and multiply-adds of each row's network"
 EXAMPLES = ("vtbench cost laps/table1", "vtbench cost pst --scale mini --format csv", "vtbench cost --record")
@@ -55,16 +55,19 @@ def call(args: argparse.Namespace) -> int:
         return 0
     if entries or not growths:
         columns = ("id", "params_m", "gmacs fvcore", "gmacs matmul", "gmacs thop", "printed")
-        print_rows([_line(entry) for entry in entries], columns, args.format)
+        print_rows([_line(entry) for entry in entries], columns, args.format, hide=("gmacs thop", "gmacs matmul"))
     if growths:
         if args.format == "table":
-            print(
-                "\n" * bool(entries)
-                + "pairs of tokens that attend to each other, N places in T frames, fitted to counted MACs:"
-            )
+            print("\n" * bool(entries), end="")
+            print_text("pairs of tokens that attend to each other, N places in T frames, fitted to counted MACs:")
         print_rows(growths, ("id", "attention", "measured", "printed"), args.format)
-    if args.set and args.format == "table":
-        print(f"\ncounted with --set {' '.join(args.set)}; the printed cells are those of the rows as they are")
+    if args.format == "table":
+        print()
+        changed = f", with --set {' '.join(args.set)}; the printed cells are those of the rows as they are"
+        print_text(
+            f"{plural(len(entries), 'network')} counted at {args.scale} scale; params_m: millions; gmacs: 1e9 "
+            f"multiply-adds of one clip{changed if args.set else ''}"
+        )
     return 0
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_include
 from vtbench.errors import UsageError, unknown
-from vtbench.report.printing import print_json, print_rows
+from vtbench.report.printing import plural, print_json, print_rows, print_text
 
 if TYPE_CHECKING:
     from vtbench.papers import Paper
@@ -33,10 +31,9 @@ def call(args: argparse.Namespace) -> int:
     if args.format == "json":
         print_json(entries)
     elif args.format == "table":
-        width = min(shutil.get_terminal_size((100, 24)).columns, 120)
         for entry in entries:
-            print_entry(entry, width)
-        print(f"{len(entries)} decision{'' if len(entries) == 1 else 's'}")
+            print_entry(entry)
+        print(plural(len(entries), "decision"))
     else:
         print_rows(entries, ("id", "where", "what", "decision", "why", "variants", "rows"), args.format)
     return 0
@@ -48,9 +45,10 @@ def decision_entries(selectors: list[str]) -> list[dict[str, Any]]:
     nothing."""
     from vtbench.papers import load_paper, paper_names, select
     from vtbench.papers.decisions import cited, in_short, rows_touched, variants_of_decision
+    from vtbench.papers.select import ALL
 
     wanted: dict[str, set[str]] = {}
-    for text in selectors or paper_names():
+    for text in paper_names() if ALL in selectors or not selectors else selectors:
         if text in paper_names():
             wanted.setdefault(text, set()).update(load_paper(text).about.decisions)
         elif "/" in text:
@@ -91,7 +89,7 @@ def _paper_of(name: str) -> Paper:
     raise UsageError(unknown("paper or decision", name, known))
 
 
-def print_entry(entry: dict[str, Any], width: int) -> None:
+def print_entry(entry: dict[str, Any]) -> None:
     """Print one decision for a reader."""
     print(entry["id"])
     lines = {name: entry[name] for name in ("where", "what", "decision", "why")}
@@ -99,5 +97,5 @@ def print_entry(entry: dict[str, Any], width: int) -> None:
         lines["variant"] = ", ".join(f"--variant {name}" for name in entry["variants"])
     lines["rows"] = ", ".join(entry["rows"]) or "none"
     for name, text in lines.items():
-        print(textwrap.fill(text.strip(), width, initial_indent=f"  {name:<9} ", subsequent_indent=12 * " "))
+        print_text(text.strip(), 12 * " ", f"  {name:<8}  ")
     print()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale
 from vtbench.errors import UsageError
-from vtbench.report.printing import print_json, print_rows, setting_text
+from vtbench.report.columns import screen_width, takes
+from vtbench.report.printing import plural, print_json, print_rows, print_table, print_text, setting_text, text_column
 from vtbench.scales import Scale
 
 if TYPE_CHECKING:
@@ -49,17 +51,33 @@ def call(args: argparse.Namespace) -> int:
     if args.format == "json":
         print_json(entry)
         return 0
+    if args.format == "table":
+        _draw(entry)
+        return 0
     lines = [
         {"key": line["key"], entry["a"]: setting_text(line["a"]), entry["b"]: setting_text(line["b"])}
         for line in entry["differences"]
     ]
     print_rows(lines, ("key", entry["a"], entry["b"]), args.format)
-    if args.format == "table":
-        print(
-            f"\n{len(lines)} setting{' differs' if len(lines) == 1 else 's differ'} at {args.scale} scale"
-            + entry["note"]
-        )
     return 0
+
+
+def _draw(entry: dict[str, Any]) -> None:
+    """Print the settings side by side; the names of the sides above the table where they are too long for headings."""
+    found = entry["differences"]
+    sides = [entry["a"], entry["b"]]
+    cells = [[line["key"] for line in found], *([setting_text(line[side]) for line in found] for side in ("a", "b"))]
+    for headings in (["key", *sides], ["key", "A", "B"]):
+        columns = [text_column(name, column, rank=0) for name, column in zip(headings, cells, strict=True)]
+        if takes(columns) <= (screen_width() or math.inf):
+            break
+    if headings[1] != sides[0]:
+        print_text(f"A: {sides[0]}")
+        print_text(f"B: {sides[1]}")
+    print_table(columns, all_in="--format csv")
+    print()
+    verb = "differs" if len(found) == 1 else "differ"
+    print_text(f"{plural(len(found), 'setting')} {verb} at {entry['scale']} scale{entry['note']}")
 
 
 def diff_entry(args: argparse.Namespace) -> dict[str, Any]:

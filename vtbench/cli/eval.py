@@ -17,7 +17,7 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError
-from vtbench.report.printing import print_rows
+from vtbench.report.printing import print_rows, print_text
 
 SUMMARY = "Apply a row's test protocol to given weights"
 EXAMPLES = ("vtbench eval pst/table4:pst-t --checkpoint swin_tiny_tps.pth --data kinetics400=/datasets/k400",)
@@ -56,5 +56,8 @@ def call(args: argparse.Namespace) -> int:
     if args.format == "table":
         done = [folders.evaluation_folder(settings.results, r.evaluation_key) / folders.DONE for r in records]
         for loaded in sorted({folders.read_json(path).get("loaded", "") for path in done} - {""}):
-            print(f"\n{args.checkpoint}: {loaded}")
+            print()
+            print_text(f"{args.checkpoint}: {loaded}")
+        print()
+        print_text(f"tested by the protocol of {args.scale} scale")
     return 0

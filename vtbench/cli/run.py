@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ EXAMPLES = (
 
 def options(parser: Parser) -> None:
     """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --wandb."""
-    add_selectors(parser)
+    add_selectors(parser, "without, a terminal is asked")
     add_scale(parser, "mini")
     parser.set_defaults(scale=None)  # a config of --spec has its own
     add_seeds(parser)
@@ -73,6 +74,9 @@ def options(parser: Parser) -> None:
 def call(args: argparse.Namespace) -> int:
     """Run, show progress on stderr, and print how many results were written."""
     rows, settings = _rows(args), settings_of(args)
+    if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
+        print_message("nothing was run")
+        return 0
     if args.limit is not None:
         return _dry(args, rows, settings)
     from vtbench.cli.progress import TerminalDisplay
@@ -91,8 +95,20 @@ def call(args: argparse.Namespace) -> int:
     for failure in outcome.failed:
         print_message(f"{failure.title}: {failure.reason}")
     written = f"{len(outcome.written)} results written to {settings.results / 'results.csv'}"
-    print(f"{written}, {outcome.already} already there, {len(outcome.failed)} failed")
+    print(f"{args.scale} scale: {written}, {outcome.already} already there, {len(outcome.failed)} failed")
     return max((failure.exit_code for failure in outcome.failed), default=0)
+
+
+def _everything_is_meant(rows: list[Row], settings: Settings, args: argparse.Namespace) -> bool:
+    """Whether the user answers yes to running every row. Raises UsageError where nobody can be asked."""
+    from vtbench.run.jobs.plan import plan, summary
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"run needs a selector: which rows; `all` is every row, {len(rows)} of them")
+    for line in summary(plan(rows, settings, args.scale, args.seeds), args.scale):
+        print_message(line)
+    print(f"Run all {len(rows)} rows? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings) -> int:
@@ -116,7 +132,7 @@ def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings) -> int:
         )
 
     done = dry_run(rows, settings, args.scale, args.seeds[0], args.limit, show)
-    print(f"{len(done)} parts ran on {args.limit} videos each; no result was written")
+    print(f"{len(done)} parts ran at {args.scale} scale on {args.limit} videos each; no result was written")
     return 0
 
 

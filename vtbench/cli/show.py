@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import textwrap
+import math
 from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.list import list_entry
 from vtbench.cli.options import Parser, add_changes, add_format, add_scale, add_selectors, selected_rows
 from vtbench.errors import UsageError
-from vtbench.report.printing import print_json, print_rows, setting_text
+from vtbench.report.columns import screen_width
+from vtbench.report.printing import aligned, plural, print_json, print_rows, print_text, setting_text
 from vtbench.scales import Scale
 
 if TYPE_CHECKING:
@@ -151,44 +152,64 @@ def plain(value: Any) -> Any:
 
 def print_entry(entry: dict[str, Any]) -> None:
     """Print what `show_entry` returned, for a reader."""
-    print(f"{entry['id']}  {entry['label']}  ({'own' if entry['own'] else 'quoted'}, {entry['status']})")
-    print(f"  {entry['title']}, {entry['table']}: {entry['caption']}")
-    if entry["table_reconstructed"]:
-        print(f"  reconstructed: {entry['table_reconstructed']}")
-    for heading, text in entry["printed"].items():
-        print(f"  printed {heading}: {text}")
-    for name, origin in entry["reconstructed"].items():
-        print(f"  printed {name} {entry['published'][name]} is reconstructed from: {origin}")
-    for name, value in entry["counted"].items():
-        print(f"  counted {name} {value}")
-    for name, parts in entry["means"].items():
-        print(f"  published {'accuracies' if name == 'main' else name} are means over {', '.join(parts)}")
+    scale = "" if entry["scale"] == "paper" else f", and what differs at {entry['scale']} scale"
+    kind = f"{'own' if entry['own'] else 'quoted'}, {entry['status']}"
+    print_text(f"{entry['id']}  {entry['label']}  ({kind}; paper scale{scale})")
+    print_text(f"{entry['title']}, {entry['table']}: {entry['caption']}", "  ")
+    said = [f"reconstructed: {entry['table_reconstructed']}"] if entry["table_reconstructed"] else []
+    said += [f"printed {heading}: {text}" for heading, text in entry["printed"].items()]
+    said += [
+        f"printed {name} {entry['published'][name]} is reconstructed from: {origin}"
+        for name, origin in entry["reconstructed"].items()
+    ]
+    said += [f"counted {name} {value}" for name, value in entry["counted"].items()]
+    said += [
+        f"published {'accuracies' if name == 'main' else name} are means over {', '.join(parts)}"
+        for name, parts in entry["means"].items()
+    ]
     if entry["like"]:
-        print(f"  like {entry['like']}, except for the network")
+        said.append(f"like {entry['like']}, except for the network")
     if entry["baseline"]:
-        print(f"  baseline {entry['baseline']} (for latency, throughput and memory)")
+        said.append(f"baseline {entry['baseline']} (for latency, throughput and memory)")
     if entry["variant"]:
-        print(f"  changed by {entry['variant']}: not the row's own recipe")
-    for measurement in entry["measurements"]:
-        print(f"\n  measurement {measurement['name']}, at paper scale" + _only(measurement["scales"]))
-        for key, leaf in measurement["recipe"].items():
-            print(f"    {key:<28}{setting_text(leaf['value']):<35} {leaf['source'] or ''}".rstrip())
-            if leaf["url"] and (leaf["source"] or "").startswith("code"):
-                print(f"{'':<32}{leaf['url']}")
-        if measurement["training"] is None:
-            continue
-        print(
-            f"  at {entry['scale']} scale: training {measurement['training']}, evaluation {measurement['evaluation']}"
-        )
-        for change in measurement["changes"]:
-            before, now = setting_text(change["paper"]), setting_text(change["now"])
-            print(f"    {change['key']:<28}{before} -> {now}  ({change['why']})")
-        for start in measurement["starts_from"]:
-            print(f"    starts from training {start['training']}, seed {start['seed']}:")
-            for key, value in start["recipe"].items():
-                print(f"      {key:<26}{setting_text(value)}")
+        said.append(f"changed by {entry['variant']}: not the row's own recipe")
+    for text in said:
+        print_text(text, "  ")
+    hidden = sum(_print_measurement(measurement, entry["scale"]) for measurement in entry["measurements"])
     _print_decisions(entry)
+    if hidden:
+        print()
+        print_text(f"{plural(hidden, 'URL')} of public code hidden: longer than a line; --format json has all", "  ")
     print()
+
+
+def _print_measurement(measurement: dict[str, Any], scale: Scale) -> int:
+    """Print the settings of a measurement; gives how many URLs are longer than a line."""
+    print()
+    print_text(f"measurement {measurement['name']}, at paper scale{_only(measurement['scales'])}", "  ")
+    leaves, hidden = measurement["recipe"], 0
+    lines = [(key, setting_text(leaf["value"]), leaf["source"] or "") for key, leaf in leaves.items()]
+    for line, leaf in zip(aligned(lines, "    "), leaves.values(), strict=True):
+        print(line)
+        if leaf["url"] and (leaf["source"] or "").startswith("code"):
+            if len(leaf["url"]) + 6 <= (screen_width() or math.inf):
+                print(f"      {leaf['url']}")
+            else:
+                hidden += 1
+    if measurement["training"] is None:
+        return hidden
+    print_text(f"at {scale} scale: training {measurement['training']}, evaluation {measurement['evaluation']}", "  ")
+    changes = [
+        (change["key"], f"{setting_text(change['paper'])} -> {setting_text(change['now'])}", f"({change['why']})")
+        for change in measurement["changes"]
+    ]
+    for line in aligned(changes, "    "):
+        print(line)
+    for start in measurement["starts_from"]:
+        print_text(f"starts from training {start['training']}, seed {start['seed']}:", "    ")
+        for line in aligned([(key, setting_text(value)) for key, value in start["recipe"].items()], "      "):
+            print(line)
+    return hidden
 
 
 def _print_decisions(entry: dict[str, Any]) -> None:
@@ -200,7 +221,7 @@ def _print_decisions(entry: dict[str, Any]) -> None:
         if texts:
             print(f"\n  {title}")
         for name, text in texts.items():
-            print(textwrap.fill(f"{name}: {text}", 120, initial_indent="    ", subsequent_indent="      "))
+            print_text(f"{name}: {text}", "      ", "    ")
 
 
 def _decision_text(found: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError, unknown
-from vtbench.report.printing import print_rows
+from vtbench.report.printing import plural, print_rows, print_text
 from vtbench.scales import SCALES
 
 if TYPE_CHECKING:
@@ -97,10 +97,14 @@ def call(args: argparse.Namespace) -> int:
         print_rows([line.as_dict() for line in outcome.written], store.record.columns(), args.format)
     elif outcome.written:
         entries = side_by_side(outcome.written)
-        print_rows(entries, list(dict.fromkeys(name for entry in entries for name in entry)), args.format)
+        columns = list(dict.fromkeys(name for entry in entries for name in entry))
+        values = [name for name in reversed(columns) if name in speed_metrics()]
+        hide = ("against", *values) if "against" in columns else ()  # ratios are what another machine can repeat
+        print_rows(entries, columns, args.format, hide=hide, all_in="--format md")
         if args.format == "table":
-            print(f"\n{conditions(outcome.written)}")
-            print(f"{len(outcome.written)} lines written to {store.path}")
+            print()
+            print_text(conditions(outcome.written))
+            print_text(f"{args.scale} scale: {plural(len(outcome.written), 'line')} written to {store.path}")
     for line in (*outcome.notes, *outcome.failed):
         print_message(line)
     return 1 if outcome.failed else 0

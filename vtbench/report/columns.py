@@ -94,7 +94,7 @@ def fitted(
     by_rank = sorted(range(len(columns)), key=lambda number: (columns[number].rank, number))
 
     def fits(numbers: Sequence[int]) -> bool:
-        return sum(columns[number].least for number in numbers) + len(BETWEEN) * (len(numbers) - 1) <= width
+        return takes([columns[number] for number in numbers]) <= width
 
     kept = list(by_rank)
     while columns[kept[-1]].rank and not fits(kept):
@@ -107,8 +107,9 @@ def fitted(
     return _table([columns[number] for number in kept], fits(kept), style_of), hidden
 
 
-BETWEEN = "   "
-"""What stands between two columns."""
+def takes(columns: Sequence[Column]) -> int:
+    """The fewest characters in which columns fit, three blanks apart."""
+    return sum(column.least for column in columns) + 3 * (len(columns) - 1)
 
 
 def _table(columns: Sequence[Column], fits: bool, style_of: Callable[[int, str], str]) -> Table:

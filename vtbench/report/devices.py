@@ -45,8 +45,8 @@ class Device:
 UTILISATION = {"16": 0.3, "32": 0.45}
 """The share of the peak that training reaches, where nothing was measured. On NVIDIA H200, vtbench's own speed.csv has
 0.40 to 0.67 at 32 bit, and at 16 bit, with 2 to 4 clips a pass, 0.13 to 0.31 for ViT-B (0.02 to 0.04 for Visformer,
-which such passes leave far below a training batch). PaLM (arXiv:2204.02311, Table 3) lists 0.21 to 0.46 for the training
-of large language models at 16 bit."""
+which such passes leave far below a training batch). PaLM (arXiv:2204.02311, Table 3) lists 0.21 to 0.46 for the
+training of large language models at 16 bit."""
 
 
 def _gpu(title: str, tflops_16: float, tflops_32: float, pattern: str) -> Device:

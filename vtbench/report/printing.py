@@ -9,9 +9,21 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vtbench.report.columns import Column, drawing, fitted, hidden_note, in_colour, plain_lines, screen_width
+from vtbench.report.columns import (
+    LEAST_TEXT,
+    Column,
+    drawing,
+    fitted,
+    hidden_note,
+    in_colour,
+    plain_lines,
+    screen_width,
+)
 
 FORMATS = ("table", "json", "csv", "md")
+
+MOST = 120
+"""Characters in a line of text on a terminal that has room for more."""
 
 
 def print_rows(
@@ -77,11 +89,50 @@ def print_table(columns: Sequence[Column], *, all_in: str) -> None:
 
 
 def print_text(text: str, indent: str = "", first: str | None = None) -> None:
-    """Print a text in the terminal's width, in lines of at most 120 characters, all of them behind `indent` but the
-    first, which is behind `first` where that is given."""
-    width = max(min(screen_width() or 120, 120), len(indent) + 10)
-    lead = indent if first is None else first
-    print(textwrap.fill(text, width, initial_indent=lead, subsequent_indent=indent, break_on_hyphens=False))
+    """Print a text: on a terminal in lines of its width, at most MOST characters, all of them behind `indent` but the
+    first, which is behind `first` where that is given. Elsewhere a text is one line."""
+    first = indent if first is None else first
+    room = _room()
+    if room is not None and room - max(len(indent), len(first)) < LEAST_TEXT:  # too narrow for it
+        text, first, indent = f"{first.strip()} {text}", "", "  "
+    print(_wrapped(text, first, indent, room))
+
+
+def aligned(lines: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Lines of equally many texts in columns, two blanks or more apart. On a terminal the last text takes more lines in
+    its column; elsewhere a line stays one. A text that is longer than its column moves what is behind it."""
+    room = _room()
+    widths = [min(max(map(len, column)), 36) for column in list(zip(*lines, strict=True))[:-1]]
+    if room is not None and len(widths) > 1:  # a long value has less need of its place than a long source
+        others = len(indent) + 2 * len(widths) + sum(widths[:-1])
+        widths[-1] = min(widths[-1], max(room - others - 2 * LEAST_TEXT, LEAST_TEXT // 2))
+    hanging = " " * (len(indent) + sum(width + 2 for width in widths))
+    made = []
+    for *texts, last in lines:
+        lead = indent + "".join(f"{text:<{width}}  " for text, width in zip(texts, widths, strict=True))
+        if room is None or len(f"{lead}{last}".rstrip()) <= room:
+            made.append(f"{lead}{last}".rstrip())
+        elif room - len(hanging) < LEAST_TEXT:
+            made.append(_wrapped(" ".join([*texts, last]), indent, f"{indent}    ", room))
+        elif room - len(lead) < LEAST_TEXT:
+            made += [_wrapped(" ".join(texts), indent, f"{indent}    ", room)]
+            made[-1] += "\n" + _wrapped(last, hanging, hanging, room)
+        else:
+            made.append(_wrapped(last, lead, hanging, room))
+    return made
+
+
+def _room() -> int | None:
+    """Characters in a line of text; None where it is not a terminal's."""
+    width = screen_width()
+    return None if width is None else min(width, MOST)
+
+
+def _wrapped(text: str, first: str, indent: str, room: int | None) -> str:
+    text = " ".join(text.split())
+    if room is None:
+        return first + text
+    return textwrap.fill(text, room, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def write(text: str) -> None:

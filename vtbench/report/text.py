@@ -13,6 +13,9 @@ from vtbench.report.sheets import Sheet, accuracy_sheets, speed_sheets, summary
 from vtbench.report.statistics import TOLERANCE
 from vtbench.scales import Scale
 
+UNLIMITED = 10_000
+"""Characters in a line of a drawing without a width."""
+
 VERDICT_STYLES = {"within": "green", "outside": "red", "inconclusive": "yellow", "not-run": "dim"}
 
 
@@ -25,17 +28,17 @@ def draw(
     colour: bool = False,
 ) -> str:
     """All tables as text that fits into `width` columns, with ANSI colours if `colour`. Without a width every column
-    is there, and what is said below the tables takes lines of 100."""
-    console, out = drawing(width or 100, colour=colour)
+    is there, and what is said is in lines of any length."""
+    room = width or UNLIMITED
+    console, out = drawing(room, colour=colour)
 
     def print_sheets(made: Iterable[Sheet]) -> None:
         for sheet in made:
             console.print(Text(sheet.title, style="bold"))
             if sheet.warning:
                 console.print(Text(sheet.warning, style="bold yellow"))
-            room = width or sum(column.natural + 3 for column in sheet.columns)
             table, hidden = fitted(sheet.columns, room, style_of=_styles(sheet))
-            console.print(table, width=room, crop=False)
+            console.print(table)
             if hidden:
                 console.print(Text(hidden_note(hidden, "--format md"), style="dim"))
             for note in sheet.notes:

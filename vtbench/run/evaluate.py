@@ -21,7 +21,7 @@ from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module, split_batch
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
-from vtbench.run.session import ERROR, environment, errors_in_one_line
+from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, sha256_of
 
@@ -125,7 +125,6 @@ def measure_network(
     }
     folders.write_json(folder / folders.DONE, done)
     parts_of_scores.remove()
-    (folder / ERROR).unlink(missing_ok=True)
 
 
 def given_weights_key(evaluation: Evaluation, sha256: str) -> str:

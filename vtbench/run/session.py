@@ -28,7 +28,8 @@ def environment() -> dict[str, Any]:
 @contextlib.contextmanager
 def errors_in_one_line(folder: Path | None) -> Iterator[None]:
     """Keep Lightning's notices out of the display; report an unexpected error as one line, with its traceback kept in
-    the folder; without a folder, as what it was raised from. Ctrl-C and SIGTERM come out as KeyboardInterrupt."""
+    ERROR of the folder until the same succeeds; without a folder, as what it was raised from. Ctrl-C and SIGTERM come
+    out as KeyboardInterrupt."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -41,6 +42,8 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
                 message=r".*(does not have many workers|LeafSpec|GPU available but not used|create .* worker).*",
             )
             yield
+        if folder is not None:
+            (folder / ERROR).unlink(missing_ok=True)
     except VtbenchError:
         raise
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble
 from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
-from vtbench.run.session import ERROR, environment, errors_in_one_line
+from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, save_network, sha256_of
 
@@ -102,7 +102,6 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     )
     last.unlink(missing_ok=True)  # optimiser state: needed to resume, and there is nothing left to resume
     (folder / folders.BEST).unlink(missing_ok=True)
-    (folder / ERROR).unlink(missing_ok=True)
 
 
 def _say_what_is_lacking(data: VideoData, folder: Path, notice: Notice) -> None:
