@@ -58,8 +58,8 @@ def test_a_fifth_paper_is_a_folder(capsys: Capture, working_folder: Path) -> Non
         ("frameflip/table1:one", "runnable", "51.2"),
         ("frameflip/table1:two", "runnable", "63.9"),
     ]
-    shown = answer(capsys, "show", "frameflip/table1:two")
-    assert "model.width                 64 -> 32  (a network that trains in minutes on two cores)" in shown
+    shown = " ".join(answer(capsys, "show", "frameflip/table1:two").split())
+    assert "model.width 64 -> 32 (a network that trains in minutes on two cores)" in shown
     costs = json.loads(answer(capsys, "cost", "frameflip", "--format", "json"))
     assert [entry["params_m"] for entry in costs] == pytest.approx([0.270864, 0.273936])
     assert "blocked" in answer(capsys, "plan", "frameflip", "--scale", "paper")

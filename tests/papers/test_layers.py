@@ -234,7 +234,7 @@ def test_another_scale_is_one_line_of_python(
     assert main(["show", "lab/table1:one", "--scale", "week"]) == 0
     assert "train.epochs  50 -> 12  (days)" in capsys.readouterr().out
     assert main(["plan", "lab/table1:one", "--scale", "week"]) == 0
-    assert "1 distinct training runs at week scale" in capsys.readouterr().out
+    assert "1 distinct training run at week scale" in capsys.readouterr().out
 
 
 def test_a_measurement_can_be_limited_to_scales(own_paper: OwnPaper) -> None:

@@ -15,7 +15,7 @@ from vtbench.metrics import speed_metrics
 from vtbench.papers import select
 from vtbench.papers.resolve import network_of
 from vtbench.papers.spec.cells import Published
-from vtbench.report.ratios import compare_speeds, printed_ratio
+from vtbench.report.ratios import compare_speeds, printed_on, printed_ratio
 from vtbench.report.report import report
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore, Store
@@ -117,7 +117,7 @@ def test_the_drawing_is_this(printed: None, speed_store: SpeedStore) -> None:
     (drawn,) = sections(speed_store)
     lines = drawn.splitlines()
     assert lines[:6] == [
-        "msca/table2 at paper scale: speed and memory, as ratios to vit",
+        "msca/table2 at paper scale: speed and memory, as ratios to vit, on NVIDIA H200, 32-true",
         "                          printed              paper   printed    paper              paper",
         "row          label        latency            latency    memory   memory         train step",
         "──────────────────────────────────────────────────────────────────────────────────────────",
@@ -150,6 +150,22 @@ def test_every_device_and_precision_has_a_section_of_its_own(printed: None, spee
         *("NVIDIA H200, 32-true", "NVIDIA H200, 16-mixed", "cpu, 32-true"),
     ]
     assert [f"1.{number}0 (" in text for number, text in enumerate(drawn, start=1)] == [True] * 3
+
+
+def test_ratios_of_a_cpu_say_so_above_the_table(printed: None, speed_store: SpeedStore) -> None:
+    speed_store.append(line(SHIFT, "latency_ms", 1.1, device="cpu"))
+    speed_store.append(line(SHIFT, "latency_ms", 1.2))
+    cpu, gpu = sections(speed_store)
+    assert cpu.splitlines()[:2] == [
+        "msca/table2 at paper scale: speed and memory, as ratios to vit, on cpu, 32-true",
+        "MEASURED ON A CPU, printed of the paper's own machine: ratios may differ between kinds of machines.",
+    ]
+    assert "MEASURED" not in gpu
+
+
+def test_the_device_of_the_print_is_named_where_the_paper_does() -> None:
+    assert printed_on("pst/table6") == "NVIDIA Tesla V100"
+    assert printed_on("pst/table2e") == "the paper's own machine"
 
 
 def test_small_networks_are_not_comparable(printed: None, speed_store: SpeedStore) -> None:

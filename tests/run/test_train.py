@@ -542,3 +542,28 @@ def test_a_training_is_not_continued_with_another_batch_size(tmp_path: Path) -> 
     with pytest.raises(RunError, match="--batch-size 4"):
         train(training, Settings(results=tmp_path, batch_size=2))
     train(training, Settings(results=tmp_path))
+
+
+def test_the_traceback_of_a_failure_goes_with_the_next_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training, settings = smoke(epochs=1), Settings(results=tmp_path)
+    evaluation = test_of(training)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("out of luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lightning.Trainer.fit", fail)
+        with pytest.raises(RunError, match="ValueError: out of luck"):
+            train(training, settings)
+    log = folders.training_folder(tmp_path, training.key) / "error.txt"
+    assert "out of luck" in log.read_text()
+    train(training, settings)
+    assert not log.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("lightning.Trainer.test", fail)
+        with pytest.raises(RunError, match="ValueError: out of luck"):
+            evaluate(evaluation, settings)
+    log = folders.evaluation_folder(tmp_path, evaluation.key) / "error.txt"
+    assert "out of luck" in log.read_text()
+    evaluate(evaluation, settings)
+    assert not log.exists()

@@ -58,8 +58,8 @@ def call(args: argparse.Namespace) -> int:
                 print(printable(problem))  # in one line, for editors that jump to file:line
             parts = (entry["paper"], _counts_text(entry), _verdict(entry["problems"]))
             print_text(": ".join(part for part in parts if part), "  ", "")
-            for line in _official_lines(entry):
-                print_text(line, "      ", "  ")
+            for number, line in enumerate(_official_lines(entry)):
+                print_text(line, "      ", "    " if number else "  ")
     else:
         columns = dict.fromkeys(name for entry in entries for name in entry if name not in ("problems", "differences"))
         print_rows(entries, (*columns, "problems"), args.format)
@@ -112,7 +112,7 @@ def _official_lines(entry: dict[str, Any]) -> list[str]:
     for one in found:
         rows = f"{len(one['rows'])} rows" if len(one["rows"]) > 1 else one["rows"][0]
         code, ours = setting_text(one["code"]), setting_text(one["ours"])
-        lines.append(f"  {one['key']}: {code} there, {ours} in {rows}: {one['decision']}")
+        lines.append(f"{one['key']}: {code} there, {ours} in {rows}: {one['decision']}")
     return lines
 
 

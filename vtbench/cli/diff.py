@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from vtbench.cli.options import Parser, add_changes, add_format, add_include, add_scale, one_row
 from vtbench.errors import UsageError
 from vtbench.report.columns import screen_width, takes
-from vtbench.report.printing import plural, print_json, print_rows, print_table, print_text, setting_text, text_column
+from vtbench.report.printing import (
+    aligned,
+    plural,
+    print_json,
+    print_rows,
+    print_table,
+    print_text,
+    setting_text,
+    text_column,
+)
 from vtbench.scales import Scale
 
 if TYPE_CHECKING:
@@ -63,18 +72,23 @@ def call(args: argparse.Namespace) -> int:
 
 
 def _draw(entry: dict[str, Any]) -> None:
-    """Print the settings side by side; the names of the sides above the table where they are too long for headings."""
-    found = entry["differences"]
-    sides = [entry["a"], entry["b"]]
-    cells = [[line["key"] for line in found], *([setting_text(line[side]) for line in found] for side in ("a", "b"))]
-    for headings in (["key", *sides], ["key", "A", "B"]):
-        columns = [text_column(name, column, rank=0) for name, column in zip(headings, cells, strict=True)]
-        if takes(columns) <= (screen_width() or math.inf):
+    """Print the settings side by side under the names of the sides; where a line is too short, one below the other."""
+    found = [(line["key"], setting_text(line["a"]), setting_text(line["b"])) for line in entry["differences"]]
+    width = screen_width() or math.inf
+    for headings in (("key", entry["a"], entry["b"]), ("key", "A", "B")):
+        cells = zip(*found, strict=True) if found else ([], [], [])
+        columns = [text_column(name, list(column), rank=0) for name, column in zip(headings, cells, strict=True)]
+        if takes(columns) <= width:
             break
-    if headings[1] != sides[0]:
-        print_text(f"A: {sides[0]}")
-        print_text(f"B: {sides[1]}")
-    print_table(columns, all_in="--format csv")
+    if headings[1] == "A":
+        print_text(f"A: {entry['a']}")
+        print_text(f"B: {entry['b']}")
+    if takes(columns) <= width:
+        print_table(columns, all_in="--format csv")
+    else:
+        for key, *values in found:
+            print(key)
+            print("\n".join(aligned(list(zip("AB", values, strict=True)), "  ")))
     print()
     verb = "differs" if len(found) == 1 else "differ"
     print_text(f"{plural(len(found), 'setting')} {verb} at {entry['scale']} scale{entry['note']}")

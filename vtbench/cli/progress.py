@@ -12,24 +12,27 @@ from vtbench.results.record import Record
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.plan import Job
 
+ROOM_FOR_BARS = 90
+"""Characters of a line from which on bars have a place beside the names of jobs, counts and losses."""
+
 LINE_EVERY = 30.0
 """Seconds between two lines about one job, if output goes to a file."""
 
 
 class TerminalDisplay(Display):
-    """Bars on a terminal. In a file, lines: twice a minute how far a job is, and how it ended."""
+    """Bars on a terminal. In a file or on a dumb terminal, lines: twice a minute how far a job is, and how it ended."""
 
     def __init__(self, console: Console | None = None) -> None:
         """`console` is where everything is drawn; by default stderr."""
         self.console = console or Console(stderr=True, highlight=False)
         self.bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            *([BarColumn(bar_width=24)] if self.console.width >= ROOM_FOR_BARS else []),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not self.console.is_interactive,
         )
         self.tasks: dict[str, TaskID] = {}
         self.titles: dict[str, str] = {}
@@ -48,7 +51,7 @@ class TerminalDisplay(Display):
     def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
         """Move the bar of one job: epochs while it trains, videos while it is tested."""
         note = phase if loss is None else f"{phase}, loss {loss:.3f}"
-        if not self.console.is_terminal:
+        if not self.console.is_interactive:
             self._print_throttled(key, f"{done}/{total} {note}")
             return
         if key not in self.tasks:

@@ -114,9 +114,10 @@ def aligned(lines: Sequence[Sequence[str]], indent: str = "") -> list[str]:
             made.append(f"{lead}{last}".rstrip())
         elif room - len(hanging) < LEAST_TEXT:
             made.append(_wrapped(" ".join([*texts, last]), indent, f"{indent}    ", room))
-        elif room - len(lead) < LEAST_TEXT:
-            made += [_wrapped(" ".join(texts), indent, f"{indent}    ", room)]
-            made[-1] += "\n" + _wrapped(last, hanging, hanging, room)
+        elif room - len(lead) < LEAST_TEXT or max(map(len, last.split())) > room - len(hanging):
+            below = hanging if max(map(len, last.split())) <= room - len(hanging) else f"{indent}    "
+            made.append(lead.rstrip() if len(lead.rstrip()) <= room else _wrapped(lead, indent, f"{indent}    ", room))
+            made[-1] += "\n" + _wrapped(last, below, below, room)
         else:
             made.append(_wrapped(last, lead, hanging, room))
     return made

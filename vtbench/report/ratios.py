@@ -51,6 +51,13 @@ def printed_ratio(cell: Published, baseline: Published) -> PrintedRatio:
     )
 
 
+def printed_on(table: str) -> str:
+    """What the paper measured a table (paper/table) on, in words."""
+    paper, _, name = table.partition("/")
+    source = next(one for one in load_paper(paper).tables if one.name == name).source
+    return source.device if source and source.device else "the paper's own machine"
+
+
 @dataclass(frozen=True, eq=False)
 class Ratios:
     """One row at one scale: its printed ratios, and what was measured of it on each device at each precision."""

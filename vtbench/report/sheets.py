@@ -13,8 +13,8 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import PrintedColumn
 from vtbench.report.columns import Column
 from vtbench.report.compare import COVERAGE, Comparison, distinct_evaluations, metrics_of
-from vtbench.report.origin import cost_notes, decision_notes
-from vtbench.report.ratios import Ratios
+from vtbench.report.origin import cost_notes, decision_notes, same_evaluation
+from vtbench.report.ratios import Ratios, printed_on
 from vtbench.report.statistics import TOLERANCE, Difference, wilson_interval
 from vtbench.results.record import COLUMNS, SpeedRecord
 from vtbench.scales import SCALES, Scale
@@ -231,7 +231,15 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
             columns.append(Column(("printed", name), rank, cells=cells))
         if any(line.metric == metric and line.ratio is not None for line in lines):
             columns.append(Column((scale, name), rank, cells=[_ratio_cell(found[s].get(metric)) for s in shown]))
-    notes = [f"measured on {_conditions(lines)}" if lines else f"not measured: vtbench speed {table} --scale {scale}"]
+    machine = printed_on(table)
+    notes = [
+        f"measured on {_conditions(lines)}; the printed ratios are of {machine}"
+        if lines
+        else f"not measured: vtbench speed {table} --scale {scale}"
+    ]
+    warning = None if SCALES[scale].real else "NOT COMPARABLE with the printed ratios: small networks."
+    if warning is None and printed and lines and lines[0].device == "cpu":
+        warning = f"MEASURED ON A CPU, printed of {machine}: ratios may differ between kinds of machines."
     metrics = [name for name in speed_metrics() if name in {*printed, *(line.metric for line in lines)}]
     if higher := [_without_unit(name) for name in metrics if METRICS[name].higher_is_better]:
         notes.append(f"lower is better; of {' and '.join(higher)}, higher")
@@ -243,8 +251,9 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
                 f"measure {speed.row.id} again"
             )
     return Sheet(
-        title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names)}",
-        warning=None if SCALES[scale].real else "NOT COMPARABLE with the printed ratios: small networks.",
+        title=f"{table} at {scale} scale: speed and memory, as ratios to {' or '.join(names)}"
+        + (f", on {', '.join(place)}" if place else ""),
+        warning=warning,
         columns=columns,
         verdicts=["" for _ in shown],
         notes=notes,
@@ -273,10 +282,8 @@ def _conditions(lines: Sequence[SpeedRecord]) -> str:
         for metric in speed_metrics()
         if any(line.metric == metric for line in lines)
     )
-    return (
-        f"{lines[0].device}, {lines[0].precision}, threads {threads}, clips per pass: {batches}"
-        + (f", rounds {rounds}: median (quartiles) of the ratios within a round" if rounds else "")
-        + "; the printed ratios are of the paper's own machine"
+    return f"{lines[0].device}, {lines[0].precision}, threads {threads}, clips per pass: {batches}" + (
+        f", rounds {rounds}: median (quartiles) of the ratios within a round" if rounds else ""
     )
 
 
@@ -363,7 +370,7 @@ def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
         notes += [f"{name}: {said}" for said in _at_chance(comparison)]
         held = dict.fromkeys(r.selection for r in comparison.counted if "held out" in r.selection)
         notes += [f"{name}: {text}" for text in held]
-        notes += [f"{name}: {said}" for said in _one_training(comparison)]
+        notes += [f"{name}: {said}" for said in same_evaluation(comparison)]
         failed = max((record.videos_failed for record in comparison.counted), default=0)
         if failed:
             expected = comparison.counted[0].videos_expected
@@ -406,17 +413,6 @@ def _at_chance(comparison: Comparison) -> list[str]:
         verb = "is" if len(blind) == 1 else "are"
         said.insert(0, f"{' and '.join(blind)} {verb} at chance, blind by construction: {comparison.row.blind}")
     return said
-
-
-def _one_training(comparison: Comparison) -> list[str]:
-    """Measurements of the row that are one evaluation at this scale."""
-    together: dict[str, list[str]] = {}
-    for record in comparison.counted:
-        names = together.setdefault(record.evaluation_key, [])
-        if record.measurement not in names:
-            names.append(record.measurement)
-    groups = dict.fromkeys(tuple(names) for names in together.values() if len(names) > 1)
-    return [f"{', '.join(names)} are one and the same evaluation at this scale" for names in groups]
 
 
 def summary(comparisons: Sequence[Comparison], tolerance: float = TOLERANCE) -> list[str]:

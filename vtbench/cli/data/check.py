@@ -10,7 +10,7 @@ from vtbench.cli.data.lists import add_folder, dataset_of, folders, reports, sev
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import Parser, add_include, add_missing, add_results, one_of, positive, settings_of
 from vtbench.errors import few
-from vtbench.report.printing import print_json
+from vtbench.report.printing import print_json, print_text
 
 if TYPE_CHECKING:
     from vtbench.datasets.check.verify import SplitReport
@@ -57,7 +57,7 @@ def call(args: argparse.Namespace) -> int:
     else:
         for one in checked:
             _show(one, facts)
-        print(f"in the folder and in no list: {len(extra)} videos{_few(extra)}")
+        print_text(f"in the folder and in no list: {len(extra)} videos{_few(extra)}")
         if scanned:
             _show_scan(scanned)
         print("nothing keeps it from being used" if not refused else f"{refused} things keep it from being used")
@@ -157,32 +157,34 @@ def _show(one: dict[str, Any], facts: Dataset) -> None:
     from vtbench.report.compare import COVERAGE
 
     if one["official_split"]:
-        print(f"official split {one['official_split']}")
+        print_text(f"official split {one['official_split']}")
     for split in ("train", "test"):
         part = one[split]
         lists = several_files(part["lists"])
-        print(f"{split}: {part['videos']} videos in {lists} ({part['how']}); the data set has about {part['known']}")
+        print_text(
+            f"{split}: {part['videos']} videos in {lists} ({part['how']}); the data set has about {part['known']}"
+        )
         usable = part["there"] - len(part["quarantined"])
         short = ", too few for a comparison with print" if usable < COVERAGE * part["known"] else ""
-        print(f"  there: {part['there']}; missing: {len(part['missing'])}{_few(part['missing'])}{short}")
+        print_text(f"there: {part['there']}; missing: {len(part['missing'])}{_few(part['missing'])}{short}", "  ")
         if part["quarantined"]:
-            print(f"  in quarantine: {len(part['quarantined'])}{_few(list(part['quarantined']))}")
+            print_text(f"in quarantine: {len(part['quarantined'])}{_few(list(part['quarantined']))}", "  ")
         empty = part["classes_without_videos"]
         lacking = f"; none of {len(empty)}{_few(empty)}" if empty else ""
-        print(f"  classes with videos: {facts.num_classes - len(empty)} of {facts.num_classes}{lacking}")
+        print_text(f"classes with videos: {facts.num_classes - len(empty)} of {facts.num_classes}{lacking}", "  ")
         for key, text in (
             ("listed_twice", "listed twice"),
             ("with_two_labels", "with two labels"),
         ):
             if part[key]:
-                print(f"  {text}: {len(part[key])}{_few(part[key])}")
-    print(f"in both lists: {len(one['in_both'])}{_few(one['in_both'])}")
+                print_text(f"{text}: {len(part[key])}{_few(part[key])}", "  ")
+    print_text(f"in both lists: {len(one['in_both'])}{_few(one['in_both'])}")
     for reason in one["refused"]:
-        print(f"refused: {reason}")
+        print_text(f"refused: {reason}")
 
 
 def _show_scan(found: dict[str, Any]) -> None:
-    print(f"decoded: {found['videos']} videos, {found['frames']} frames; broken: {len(found['broken'])}")
+    print_text(f"decoded: {found['videos']} videos, {found['frames']} frames; broken: {len(found['broken'])}")
     for coding, count in list(found["codings"].items())[:FEW]:
-        print(f"  {count} x {coding}")
-    print(f"quarantine file: {found['quarantine']}")
+        print_text(f"{count} x {coding}", "  ")
+    print_text(f"quarantine file: {found['quarantine']}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import Parser, one_of
 from vtbench.errors import VideoError, printable
-from vtbench.report.printing import print_json
+from vtbench.report.printing import aligned, print_json
 
 if TYPE_CHECKING:
     from vtbench.datasets.check.info import VideoInfo
@@ -53,7 +53,7 @@ def call(args: argparse.Namespace) -> int:
 def info_lines(info: VideoInfo) -> Iterator[str]:
     """What `vtbench data info` prints of one file."""
     yield printable(info.file)
-    for name, text in (
+    lines = (
         ("container", _container(info)),
         ("video", _video(info)),
         ("frames", f"{info.num_frames}, all decoded"),
@@ -62,8 +62,8 @@ def info_lines(info: VideoInfo) -> Iterator[str]:
         ("compressed", "can be read" if info.compressed.readable else f"no: {info.compressed.why_not}"),
         ("audio", _audio(info)),
         ("prepared", _prepared(info)),
-    ):
-        yield f"  {name:<12}{printable(text)}"
+    )
+    yield from aligned([(name, printable(text)) for name, text in lines], "  ")
 
 
 def _container(info: VideoInfo) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_include, positive, settings_of
 from vtbench.errors import DataError, UsageError, unknown
-from vtbench.report.printing import print_json, print_rows
+from vtbench.report.printing import print_json, print_rows, print_text
 
 if TYPE_CHECKING:
     from vtbench.datasets.check.verify import SplitReport
@@ -62,9 +62,10 @@ def call(args: argparse.Namespace) -> int:
     if args.format == "table":
         example = next((line["example"] for line in lines if line["example"]), None)
         if example:
-            print(f"\nfor example {example['id']}: {example['path']}, label {example['label']}, {example['class']}")
+            print()
+            print_text(f"for example {example['id']}: {example['path']}, label {example['label']}, {example['class']}")
         if args.write:
-            print(f"written to {args.write}")
+            print_text(f"written to {args.write}")
     return 0
 
 

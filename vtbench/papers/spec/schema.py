@@ -97,6 +97,7 @@ class PrintedAt:
 
     table: int = key("number of the printed table", at_least=1)
     page: int | None = key("page of the PDF, counted from 1", default=None, at_least=1)
+    device: str | None = key("what its times and its memory were measured on, as printed", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
