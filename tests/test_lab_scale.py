@@ -224,6 +224,51 @@ def test_plan_gives_hours_of_rows_and_tables(capsys: pytest.CaptureFixture[str],
     assert {entry["hours"] for entry in json.loads(capsys.readouterr().out)} == {None}
 
 
+def test_plan_gives_hours_on_the_device_that_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    command = ("plan", "pst/table2a", "--results", str(tmp_path))
+    found = {}
+    for device in ("v100", "v100@0.15", "h200"):
+        assert main((*command, "--device", device, "--format", "json")) == 0
+        entries = json.loads(capsys.readouterr().out)
+        assert {entry["scale"] for entry in entries} == {"paper"}
+        found[device] = entries[0]
+    v100 = found["v100"]
+    assert v100["hours"] == pytest.approx(v100["macs"] * 2 / (125e12 * 0.3) / 3600, rel=0.01)
+    assert v100["hours_from"] == {
+        "device": "NVIDIA V100 (SXM2)",
+        "rate": "30% of 125 Tflop/s, the peak of NVIDIA V100 (SXM2) at 16 bit",
+    }
+    assert found["v100@0.15"]["hours"] == pytest.approx(2 * v100["hours"], rel=0.01)
+    assert found["h200"]["hours_from"]["rate"] == f"the speed measured on {GPU} (speed.csv)"
+    assert main((*command, "--device", "v100")) == 0
+    out = capsys.readouterr().out
+    assert f"pst/table2a: about {5 * v100['hours']:.0f} hours on one NVIDIA V100 (SXM2)\n" in out
+    assert "hours: multiply-adds (3 passes per training clip, one per view of a test) over 30% of 125 Tflop/s" in out
+    assert "blocked, 5 of them: data folder of sthv1 (--data sthv1=PATH)\n" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--device", "h100", "--scale", "mini"), "--device gives hours at paper or lab scale; at mini scale the"),
+        (("--device", "v10"), "no device 'v10'; did you mean 'v100'?"),
+    ],
+)
+def test_a_device_that_gives_no_hours_is_refused(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+) -> None:
+    assert main(("plan", "msca/table1", *options)) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+
+
+def test_plan_says_why_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("plan", "laps/table3", "--scale", "lab")) == 0
+    assert capsys.readouterr().out.startswith("nothing to run at lab scale: laps/table3:")
+    assert main(("plan", "laps/table3", "--scale", "lab", "--format", "json")) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
 def test_the_hours_in_the_docs_are_those_of_plan() -> None:
     text = (own_root().folder / "docs" / "lab.md").read_text()
     lines = re.findall(r"^\| `(\w+/\w+)` \| (\d+) \| (\d+), at most ([\d.]+) a run \|$", text, flags=re.M)

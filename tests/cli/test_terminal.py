@@ -20,6 +20,7 @@ import vtbench
 from vtbench.cli import main
 from vtbench.papers import roots, select
 from vtbench.papers.check import check
+from vtbench.report.devices import DEVICES
 from vtbench.results.store import SpeedStore
 from vtbench.run import cost, speed
 
@@ -327,3 +328,42 @@ def test_run_without_rows_runs_all_after_a_yes(capsys: Capture, monkeypatch: pyt
     assert main(["run", "--scale", "smoke"]) == 0
     assert [len(rows) for rows in asked] == [253]
     assert roots.own_root().folder == REPOSITORY
+
+
+# ---- the pages -------------------------------------------------------------------------------------------------------
+
+
+def examples() -> list[tuple[str, str]]:
+    """The commands whose output README.md and docs/running.md show, with it; not those that train, or measure time."""
+    found = []
+    for page in ("README.md", "docs/running.md"):
+        for block in re.findall(r"^```\n(\$ vtbench .*?)^```$", (REPOSITORY / page).read_text(), re.M | re.S):
+            for part in block.removeprefix("$ vtbench ").split("\n$ vtbench "):
+                command, _, shown = part.partition("\n")
+                if shown.strip() and command.split()[0] not in ("run", "speed"):
+                    found.append((command, shown))
+    return found
+
+
+@pytest.mark.parametrize(("command", "shown"), examples(), ids=[command for command, _ in examples()])
+def test_a_page_shows_what_the_command_prints(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, command: str, shown: str
+) -> None:
+    """In a pipe, or in a terminal of 120 columns."""
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(cost, "complexity", lambda rows: [])
+    printed = []
+    for columns in ("", "120"):
+        monkeypatch.setenv("COLUMNS", columns)
+        printed.append(output(capsys, *command.split()).rstrip("\n"))
+    assert shown.rstrip("\n") in printed
+
+
+def test_the_pages_show_commands() -> None:
+    assert {command.split()[0] for command, _ in examples()} == {"list", "report", "cost", "plan", "diff"}
+
+
+def test_the_pages_list_the_devices() -> None:
+    text = (REPOSITORY / "docs" / "running.md").read_text()
+    (listed,) = re.findall(r"^- `--device NAME`: (.*?);", text, re.M | re.S)
+    assert re.findall(r"`(\w+)`", listed) == list(DEVICES)

@@ -13,7 +13,7 @@ verdict is `inconclusive` whatever the numbers are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from vtbench.metrics import METRICS, always_measured
@@ -176,8 +176,9 @@ def rows_measured(rows: Sequence[Row], store: Store, scale: Scale) -> set[str]:
 
 def _is_current(record: Record, row: Row) -> bool:
     """Whether a line is of an evaluation that the row asks for today, maybe of given weights."""
-    wanted = {m.evaluation.key for m in measurements(row, record.scale, record.seed) if m.name == record.measurement}
-    return (record.evaluation_key.partition("-")[0] if _is_given(record) else record.evaluation_key) in wanted
+    key = record.evaluation_key.partition("-")[0] if _is_given(record) else record.evaluation_key
+    only = replace(row, asked=frozenset([record.measurement]))
+    return any(m.evaluation.key == key for m in measurements(only, record.scale, record.seed))
 
 
 def _lines_of(row: Row, scale: Scale, records: Sequence[Record]) -> list[Record]:
