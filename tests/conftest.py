@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ import pytest
 from vtbench.papers import roots
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+os.environ.pop("COLUMNS", None)  # pytest-xdist gives its workers 80; what commands print goes into a pipe
 
 
 @pytest.fixture

@@ -63,6 +63,17 @@ def cost_notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
         yield f"counted: {', '.join(said)} (docs/conventions.md)"
 
 
+def same_evaluation(comparison: Comparison) -> list[str]:
+    """What to say of measurements of the row that are one evaluation at this scale."""
+    together: dict[str, list[str]] = {}
+    for record in comparison.counted:
+        names = together.setdefault(record.evaluation_key, [])
+        if record.measurement not in names:
+            names.append(record.measurement)
+    groups = dict.fromkeys(tuple(names) for names in together.values() if len(names) > 1)
+    return [f"{', '.join(names)} are one and the same evaluation at this scale" for names in groups]
+
+
 def of_no_row(rows: Sequence[Row], store: Store) -> list[str]:
     """The ids in results.csv that no spec has, of the papers of these rows and of papers that are not there: rows that
     were renamed or removed, or whose folder is not included."""

@@ -74,9 +74,11 @@ def compared(
     outside: bool = False,
     variants: bool = False,
     tolerance: float = TOLERANCE,
+    claims_at: Sequence[Scale] = (),
 ) -> tuple[dict[Scale, list[Comparison]], dict[Scale, list[Ratios]]]:
     """What `report` draws, by scale: rows against results.csv, and against speed.csv. `every`: every scale and each row
-    once, else the scales with results and each row below its table."""
+    once, else the scales with results and each row below its table. Claims are judged at these scales and at
+    `claims_at`."""
     store = results if isinstance(results, Store) else Store(results)
     speed_store = SpeedStore(store.folder)
     if variants:
@@ -111,7 +113,8 @@ def compared(
         )
         for scale in present(store.read(), "mini")
     }
-    comparisons = _with_claims(comparisons, store, tolerance, hits)
+    judged_at = list(dict.fromkeys([*comparisons, *claims_at]))
+    comparisons = _with_claims(comparisons, judged_at, store, tolerance, hits)
     own = rows if every else [row for row in rows if row.variant is None]
     ratios = {scale: compare_speeds(own, speed_store, scale) for scale in present(speed_store.read(), "paper")}
     return comparisons, ratios
@@ -147,12 +150,12 @@ def _against_each_other(
 
 
 def _with_claims(
-    comparisons: Mapping[Scale, list[Comparison]], store: Store, tolerance: float, hits: Hits
+    comparisons: Mapping[Scale, list[Comparison]], scales: Sequence[Scale], store: Store, tolerance: float, hits: Hits
 ) -> dict[Scale, list[Comparison]]:
     """The comparisons with the claims that their papers make about the rows."""
     papers = list(dict.fromkeys(one.row.paper for members in comparisons.values() for one in members))
     by_row: dict[str, list[Judged]] = {}
-    for judged in judge_claims(papers, store, list(comparisons), tolerance, known=comparisons, hits=hits):
+    for judged in judge_claims(papers, store, scales, tolerance, known=comparisons, hits=hits):
         for row in judged.claim.rows:
             by_row.setdefault(row.id, []).append(judged)
     return {

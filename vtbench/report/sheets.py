@@ -14,7 +14,7 @@ from vtbench.papers.spec.schema import PrintedColumn
 from vtbench.report.claims.finding import notes as claim_notes
 from vtbench.report.columns import Column
 from vtbench.report.compare import COVERAGE, Comparison, at_chance, distinct_evaluations, metrics_of
-from vtbench.report.origin import cost_notes, decision_notes
+from vtbench.report.origin import cost_notes, decision_notes, same_evaluation
 from vtbench.report.statistics import TOLERANCE, Difference
 from vtbench.results.record import COLUMNS
 from vtbench.scales import SCALES, Scale
@@ -281,7 +281,7 @@ def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
         notes += [f"{name}: {said}" for said in _at_chance(comparison)]
         held = dict.fromkeys(r.selection for r in comparison.counted if "held out" in r.selection)
         notes += [f"{name}: {text}" for text in held]
-        notes += [f"{name}: {said}" for said in _one_training(comparison)]
+        notes += [f"{name}: {said}" for said in same_evaluation(comparison)]
         failed = max((record.videos_failed for record in comparison.counted), default=0)
         if failed:
             expected = comparison.counted[0].videos_expected
@@ -322,17 +322,6 @@ def _at_chance(comparison: Comparison) -> list[str]:
         verb = "is" if len(blind) == 1 else "are"
         said.insert(0, f"{' and '.join(blind)} {verb} at chance, blind by construction: {comparison.row.blind}")
     return said
-
-
-def _one_training(comparison: Comparison) -> list[str]:
-    """Measurements of the row that are one evaluation at this scale."""
-    together: dict[str, list[str]] = {}
-    for record in comparison.counted:
-        names = together.setdefault(record.evaluation_key, [])
-        if record.measurement not in names:
-            names.append(record.measurement)
-    groups = dict.fromkeys(tuple(names) for names in together.values() if len(names) > 1)
-    return [f"{', '.join(names)} are one and the same evaluation at this scale" for names in groups]
 
 
 def summary(comparisons: Sequence[Comparison], tolerance: float = TOLERANCE) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vtbench.papers.claims import load_claims
 from vtbench.report.claims.finding import DECIDED, VERDICTS, Finding, Judged
+from vtbench.report.compare import Comparison
 from vtbench.report.page.facts import Fact, call
 
 PRINTED = "printed"
@@ -51,9 +53,10 @@ class Share:
     """Of its claims, for the width of a bar."""
 
 
-def claims_of(judged: Sequence[Judged], rows: Set[str]) -> list[ClaimPart]:
-    """The claims about any of the rows, in the order of their files."""
-    return [_part(one) for one in judged if rows & {row.id for row in one.claim.rows}]
+def claims_of(papers: Sequence[str], comparisons: Sequence[Comparison]) -> list[ClaimPart]:
+    """The claims of papers about any of the rows, in the order of their files."""
+    judged = {one.claim.id: one for comparison in comparisons for one in comparison.claims}
+    return [_part(judged[claim.id]) for paper in papers for claim in load_claims(paper) if claim.id in judged]
 
 
 def _part(judged: Judged) -> ClaimPart:

@@ -99,8 +99,9 @@ def order_figure(table: str, members: Sequence[Comparison]) -> Figure | None:
 # ---- published against measured --------------------------------------------------------------------------------------
 
 
-def published_figure(paper: str, members: Sequence[Comparison]) -> Figure | None:
-    """Printed against measured top-1 at paper scale, of one paper; None where nothing was measured."""
+def published_figure(paper: str, members: Sequence[Comparison], kind: int) -> Figure | None:
+    """Printed against measured top-1 at paper scale, of one paper; None where nothing was measured. `kind`: its number
+    among KINDS."""
     top = always_measured()[0]
     found = [
         (c, name)
@@ -127,15 +128,16 @@ def published_figure(paper: str, members: Sequence[Comparison]) -> Figure | None
     for comparison, name in found:
         cell, ours = comparison.row.published[name], comparison.measured[name]
         if ours.interval:
-            axes.plot([cell.value] * 2, ours.interval, color=COLOURS["accent"], linewidth=1)
+            axes.plot([cell.value] * 2, ours.interval, color=COLOURS[KINDS[kind % len(KINDS)][0]], linewidth=1)
         said = f"printed {cell.text}, measured {ours.mean:.2f}"
         x = Fact(cell.text, call("spec", comparison.row.id, name))
         point = Point(
             comparison.row.id, comparison.row.label, said, x, Fact(f"{ours.mean:.2f}", mean_of(comparison, name))
         )
-        drawing.point(point, (cell.value, ours.mean), **_kind(0))
+        drawing.point(point, (cell.value, ours.mean), **_kind(kind))
     tolerance = Fact(f"{TOLERANCE:g}", call("tolerance"))
-    caption = ("Printed and measured top-1 at paper scale, with their intervals. The band is ± ", tolerance, " point.")
+    said = f"{paper}: printed and measured top-1 at paper scale, with intervals. The band is ± "
+    caption = (said, tolerance, " point.")
     return Figure(drawing.name, drawing.svg(f"Printed and measured top-1 of {paper}"), caption)
 
 
@@ -262,13 +264,13 @@ def curve_figure(table: Table, name: str, at: Mapping[Scale, Sequence[Comparison
         for (row, value, y), spot in zip(found, spots, strict=True):
             x = Fact(f"{spot:g}", call("printed", row.id, table.curve) if numeric else "")
             over = f"{table.curve} {spot:g}, " if numeric else ""
-            said = f"{over}{title} {top_in_words()} {y.text}"
+            said = f"{over}{title} top-1 {y.text}"
             drawing.point(Point(row.id, row.label, said, x, y), (spot, value), number, **_kind(min(number, 1)))
         if numeric:
             axes.set_xticks(spots, [f"{spot:g}" for spot in spots])
         else:
             axes.set_xticks(spots, [row.label for row, _, _ in found], rotation=25, ha="right", fontsize=9)
-        axes.set(xlabel=table.curve if numeric else "", ylabel=f"{top_in_words()} (%)" if number == 0 else "")
+        axes.set(xlabel=table.curve if numeric else "", ylabel="top-1 (%)" if number == 0 else "")
         axes.set_title(
             title if number == 0 else f"{title}, not comparable" if "paper" not in title else title, fontsize=11
         )
@@ -277,11 +279,6 @@ def curve_figure(table: Table, name: str, at: Mapping[Scale, Sequence[Comparison
     over = table.curve if numeric else "the rows in printed order"
     caption = (f"Top-1 over {over}: printed, and as measured on axes of its own.",)
     return Figure(drawing.name, drawing.svg(f"Top-1 of {name} over {over}"), caption)
-
-
-def top_in_words() -> str:
-    """The leading metric as papers write it."""
-    return "top-1"
 
 
 # ---- learning curves -------------------------------------------------------------------------------------------------

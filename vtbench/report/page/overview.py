@@ -101,12 +101,7 @@ def paper_part(name: str, comparisons: Mapping[Scale, Sequence[Comparison]], tab
     return PaperPart(
         name,
         about,
-        Fact(
-            " ".join(
-                filter(None, [about.venue, "" if str(about.year) in (about.venue or "") else str(about.year or "")])
-            ),
-            call("venue", name),
-        ),
+        Fact(_venue(about), call("venue", name)),
         Fact(str(len(rows)), call("rows", name)),
         Fact(str(sum(row.own for row in rows)), call("own_rows", name)),
         Fact(str(sum(row.status == "runnable" for row in rows)), call("runnable_rows", name)),
@@ -114,6 +109,12 @@ def paper_part(name: str, comparisons: Mapping[Scale, Sequence[Comparison]], tab
         verdicts if any(c.measured for c in of_paper.get("paper", ())) else [],
         tables,
     )
+
+
+def _venue(about: PaperFile) -> str:
+    """Venue and year, once where the venue names the year."""
+    venue, year = about.venue or "", str(about.year or "")
+    return venue if year in venue else f"{venue} {year}".strip()
 
 
 def index_of(comparisons: Mapping[Scale, Sequence[Comparison]]) -> list[IndexLine]:

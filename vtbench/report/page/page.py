@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 from vtbench.errors import ResultsError
 from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Row
-from vtbench.report.claims.judge import judge_claims
 from vtbench.report.compare import Comparison
 from vtbench.report.counted import recorded_costs
 from vtbench.report.page.claims import claims_of, kinds_of, shares
@@ -34,21 +34,30 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
 
     The same rows and results give the same bytes. Raises ResultsError when a file of the store is not in order.
     """
-    comparisons, ratios = compared(rows, results, scale)
+    collecting = gc.isenabled()
+    gc.disable()  # of many small objects nearly all live until the end; to look for others takes a seventh of the time
+    try:
+        return _page(rows, results, scale)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _page(rows: Sequence[Row], results: Path, scale: Scale | None) -> str:
+    # Costs are of paper scale, whatever was measured.
+    comparisons, ratios = compared(rows, results, scale, claims_at=() if scale else ("paper",))
     records = Store(results).read()
     names = list(dict.fromkeys(row.paper for row in rows))
     papers = [paper_part(name, comparisons, tables_of(load_paper(name), comparisons, ratios)) for name in names]
     shared = shared_rows([c for members in comparisons.values() for c in members])
-    scales = [*comparisons, *(["paper"] if scale is None and "paper" not in comparisons else [])]  # costs are of it
-    judged = judge_claims(names, results, scales, known=comparisons)
-    claims = claims_of(judged, {row.id for row in rows})
+    claims = claims_of(names, [c for members in comparisons.values() for c in members])
     index = index_of(comparisons)
     ledger = ledger_of(next(iter(comparisons.values())))
     with settings():
         drawings = {
             "order": {name: _orders(name, comparisons) for name in _tables(papers)},
             "curves": {name: figure for name in _tables(papers) if (figure := _curve(name, comparisons))},
-            "published": [f for n in names if (f := published_figure(n, _of(n, comparisons.get("paper", ()))))],
+            "published": _published(names, comparisons.get("paper", ())),
             "costs": cost_figures(rows, recorded_costs(results)),
             "learning": _learning(comparisons, results),
         }
@@ -68,6 +77,7 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
         scales={at: scale_in_words(at) for at in comparisons},
         empty=not any(c.measured for members in comparisons.values() for c in members),
         record_columns=RECORD_COLUMNS,
+        whole=len(rows) == sum(len(load_paper(name).rows) for name in names),
         counts={
             "rows": Fact(str(len(rows)), call("rows")),
             "agree": Fact(str(sum(line.agrees == "yes" for line in ledger)), call("costs", "yes")),
@@ -90,8 +100,9 @@ def _tables(papers: Sequence[PaperPart]) -> list[str]:
     return [table.id for paper in papers for table in paper.tables]
 
 
-def _of(paper: str, members: Sequence[Comparison]) -> list[Comparison]:
-    return [c for c in members if c.row.paper == paper]
+def _published(papers: Sequence[str], members: Sequence[Comparison]) -> list[Figure]:
+    found = [published_figure(name, [c for c in members if c.row.paper == name], n) for n, name in enumerate(papers)]
+    return [figure for figure in found if figure is not None]
 
 
 def _orders(name: str, comparisons: Mapping[Scale, Sequence[Comparison]]) -> list[Figure]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from vtbench.papers.decisions import decisions_of, unsaid
@@ -97,8 +97,6 @@ class TablePart:
     sheets: list[SheetPart]
     speeds: list[SheetPart]
     provenance: list[Provenance]
-    figures: list[object] = field(default_factory=list)
-    claims: list[object] = field(default_factory=list)
 
 
 RECORD_COLUMNS = (
@@ -128,17 +126,19 @@ def tables_of(
 def _table(
     name: str, table: Table, at: Mapping[Scale, list[Comparison]], speeds: Mapping[Scale, list[Ratios]]
 ) -> TablePart:
-    largest_first = sorted(at, key=lambda scale: -sum(bool(c.measured or c.stale) for c in at[scale]))
+    filled = {scale: sum(bool(c.measured or c.stale) for c in members) for scale, members in at.items()}
+    # What may be compared with the print comes first, else what has most results.
+    in_order = sorted(at, key=lambda scale: (scale != "paper" or not filled[scale], -filled[scale]))
     sheets, seen = [], set[str]()
-    for scale in largest_first:
+    for scale in in_order:
         (sheet,) = accuracy_sheets(at[scale])
         sheets.append(_sheet(name, sheet, scale, at[scale], seen))
     drawn: list[SheetPart] = []
     for scale, members in speeds.items():
-        drawn += [_speeds(name, sheet, scale, members, len(drawn) + i) for i, sheet in enumerate(speed_sheets(members))]
+        drawn += [_speeds(name, sheet, scale, members, number) for number, sheet in enumerate(speed_sheets(members))]
     source = table.source
     place = Fact(f"Table {table.name.removeprefix('table')}" if source else name, call("place", name))
-    every = [c for scale in largest_first for c in at[scale]]
+    every = [c for scale in in_order for c in at[scale]]
     return TablePart(name, place, Fact(table.caption, call("caption", name)), sheets, drawn, _provenance(every))
 
 
@@ -148,9 +148,8 @@ def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison]
     lines = []
     for number, comparison in enumerate(members):
         row = comparison.row
-        own = row.id if row.variant is None else f"{row.id}+{row.variant}"
-        anchor = own if own not in seen else f"{own}@{scale}"
-        seen.add(own)
+        anchor = row.id if row.id not in seen else f"{row.id}@{scale}"
+        seen.add(row.id)
         lines.append(
             Line(
                 anchor,
@@ -169,9 +168,7 @@ def _sheet(table: str, sheet: Sheet, scale: Scale, members: Sequence[Comparison]
     ]
     chance = [chance_cell(column, members) for column in kept] if any(column.footer for column in kept) else None
     origin = (table, scale)
-    of_claims = claim_notes(
-        [judged for comparison in members for judged in comparison.claims], scale
-    )  # in a list below
+    of_claims = claim_notes([judged for comparison in members for judged in comparison.claims], scale)
     return SheetPart(
         f"{table}@{scale}",
         Fact(sheet.title.partition(":")[0], call("title", *origin)),
@@ -201,7 +198,7 @@ def _speeds(table: str, sheet: Sheet, scale: Scale, members: Sequence[Ratios], n
         cells = [speed_cell(column, line, by_name[name], sheet) for column in kept]
         lines.append(Line("", row.id, name, label_of(row), kind_of(row), True, "", cells))
     return SheetPart(
-        f"{table}@speed{number + 1 if number else ''}",
+        f"{table}@{scale}/speed{number + 1}",
         Fact(sheet.title, call("speed_title", table, scale, number)),
         scale,
         Fact(sheet.warning, call("speed_warning", table, scale, number)) if sheet.warning else None,
@@ -271,11 +268,3 @@ def shared_rows(comparisons: Sequence[Comparison]) -> dict[str, list[str]]:
         for one in ids:
             found.setdefault(one, {}).update(dict.fromkeys(other for other in ids if other != one))
     return {row: list(others) for row, others in found.items() if others}
-
-
-def lines_of(tables: Sequence[TablePart]) -> Iterator[tuple[TablePart, SheetPart, Line]]:
-    """Every line of accuracies."""
-    for table in tables:
-        for sheet in table.sheets:
-            for line in sheet.lines:
-                yield table, sheet, line
