@@ -334,7 +334,7 @@ def test_the_table_has_a_line_per_row_and_says_under_what_it_was_measured(
     assert said.startswith(
         "cpu, 32-true, threads 1, rounds 2, 2 processes for memory; median (quartiles); GB = 1e9 bytes; clips per pass:"
     )
-    assert written == "3 lines written to results/speed.csv"
+    assert written == "smoke scale: 3 lines written to results/speed.csv"
     complaints = [line for line in captured.err.splitlines() if line.startswith("vtbench: ")]
     assert complaints == [
         f"vtbench: {SHIFT}: memory_gb: no ratio to {VIT}, which could not be measured",

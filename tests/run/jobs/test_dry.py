@@ -116,7 +116,7 @@ def test_nothing_is_written_and_each_phase_is_a_line(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[1] for line in lines[:-1]] == ["train", "train", "test"]
     assert lines[1].startswith("msca/table2:vit: train: 2 videos, 2 clips, 1 step, loss ")
-    assert lines[-1] == "3 parts ran on 2 videos each; no result was written"
+    assert lines[-1] == "3 parts ran at smoke scale on 2 videos each; no result was written"
     assert not (tmp_path / "results").exists()
 
 
