@@ -9,7 +9,6 @@ import pandas as pd
 from vtbench.results.record import read_metrics
 from vtbench.results.store import Store
 
-
 SLOT = ["id", "variant", "measurement", "scale", "seed"]
 """What two lines share of which the later one replaces the earlier."""
 
