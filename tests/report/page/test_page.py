@@ -134,11 +134,24 @@ def test_speeds_stand_by_scale_and_device(store: Store) -> None:
         SpeedStore(store.folder).append(
             SpeedRecord(
                 **{name: COMMON[name] for name in ("commit", "dirty", "finished_at")},
-                id=row.id, scale=scale, metric="latency_ms", batch=1, value=9.0, q1=8.0, q3=10.0,
-                against=baseline.id, ratio=ratio, ratio_q1=ratio - 0.02, ratio_q3=ratio + 0.02, rounds=3,
+                id=row.id,
+                scale=scale,
+                metric="latency_ms",
+                batch=1,
+                value=9.0,
+                q1=8.0,
+                q3=10.0,
+                against=baseline.id,
+                ratio=ratio,
+                ratio_q1=ratio - 0.02,
+                ratio_q3=ratio + 0.02,
+                rounds=3,
                 network=networks[0].key if networks[0] else "",
                 against_network=networks[1].key if networks[1] else "",
-                precision="32-true", device=device, threads=2, versions="torch=2.8.0",
+                precision="32-true",
+                device=device,
+                threads=2,
+                versions="torch=2.8.0",
             )
         )
     found = made(store, "pst/table6")
