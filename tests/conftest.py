@@ -19,12 +19,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ.pop("COLUMNS", None)  # pytest-xdist gives its workers 80; what commands print goes into a pipe
 
 
-@pytest.fixture(autouse=True)
-def no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipe gets everything; pytest-xdist sets the width of a terminal in its workers."""
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-
 @pytest.fixture
 def benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of benchmarks/ (with data_manifests/ beside it) that the paper side reads instead of the real one."""

@@ -18,11 +18,7 @@ from vtbench.models import MODELS
 from vtbench.papers.roots import own_root
 
 PACKAGE = Path(vtbench.__file__).parent
-# Without the width of a terminal, which pytest-xdist sets.
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
-    "PYTHONPATH": str(PACKAGE.parent),
-}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 # Each room of vtbench and the rooms it may import, besides itself. OPEN to all are those that import no other room.
 OPEN = {"errors", "fields", "metrics", "scales"}
