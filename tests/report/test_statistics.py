@@ -4,10 +4,15 @@ import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from vtbench.report.statistics import (
     compare_to_print,
+    kendall_tau,
+    mcnemar,
+    mcnemar_sides,
     mean_and_sd,
     strictest,
     t_interval,
@@ -69,6 +74,27 @@ def test_coarser_print_and_wider_tolerance_accept_more() -> None:
     assert compare_to_print(measured, 76.5, decimals=1, tolerance=0.5) == "inconclusive"
     assert compare_to_print(measured, 77.0, decimals=0, tolerance=0.5) == "within"
     assert compare_to_print(measured, 76.5, decimals=1, tolerance=1.0) == "within"
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (0, 7), (10, 3), (25, 25), (180, 140)])
+def test_mcnemars_test_is_that_of_a_fair_coin(won: int, lost: int) -> None:
+    above, below = mcnemar_sides(won, lost)
+    if won + lost == 0:
+        assert (above, below, mcnemar(won, lost)) == (1, 1, 1)
+        return
+    assert above == pytest.approx(scipy.stats.binomtest(won, won + lost, alternative="greater").pvalue)
+    assert below == pytest.approx(scipy.stats.binomtest(won, won + lost, alternative="less").pvalue)
+    assert mcnemar(won, lost) == pytest.approx(scipy.stats.binomtest(won, won + lost).pvalue)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_kendalls_tau_is_that_of_scipy(ties: bool) -> None:
+    rng = np.random.default_rng(0)
+    for size in (3, 5, 9, 20):
+        first, second = rng.integers(0, 4 if ties else 1000, (2, size))
+        first[:2], second[:2] = (0, 1), (1, 0)  # not the same for all
+        assert kendall_tau(first, second) == pytest.approx(scipy.stats.kendalltau(first, second).statistic)
+    assert kendall_tau([1, 2, 3], [10, 20, 30]) == 1 and kendall_tau([1, 2, 3], [3, 2, 1]) == -1
 
 
 def test_one_number_outside_decides_over_all_others() -> None:

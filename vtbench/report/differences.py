@@ -32,6 +32,7 @@ from vtbench.report.statistics import (
     Order,
     band,
     kendall_interval,
+    kendall_tau,
     mcnemar,
     newcombe_interval,
     t_interval,
@@ -220,9 +221,7 @@ def order(comparisons: Sequence[Comparison], metric: str) -> Order | None:
     ]
     if len(both) < 3 or any(len(set(side)) == 1 for side in zip(*both, strict=True)):
         return None
-    from scipy.stats import kendalltau
-
-    tau = float(kendalltau(*zip(*both, strict=True)).statistic)
+    tau = kendall_tau(*zip(*both, strict=True))
     interval = kendall_interval(tau, len(both)) if len(both) >= 5 and abs(tau) < 1 else None
     return Order(metric, tau, interval, len(both))
 

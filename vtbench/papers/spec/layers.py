@@ -410,6 +410,7 @@ class RowRecipe:
     """What `--variant` changes of the paper's scale: a value that a small scale has of its own stays."""
     changed: Layer | None = None
     """What `--set` or a spec file of the user's lays on top, at every scale."""
+    _read: dict[Scale, Recipe] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def layers_at(self, scale: Scale) -> list[Layer]:
         """The layers of a scale, the paper's first, with what was changed."""
@@ -422,9 +423,11 @@ class RowRecipe:
         """The recipe at a scale. Raises SpecError for what does not fit."""
         if scale == "paper" and self.variant is None and self.changed is None:
             return self.recipe
-        return read_recipe(
-            self.layers_at(scale), self.row, complete=self.complete, builders=self.builders, at=at_scale(scale)
-        )
+        if scale not in self._read:  # a report asks for the recipe of each row many times
+            self._read[scale] = read_recipe(
+                self.layers_at(scale), self.row, complete=self.complete, builders=self.builders, at=at_scale(scale)
+            )
+        return self._read[scale]
 
 
 def layers_at(layers: Sequence[Layer], scale: Scale) -> list[Layer]:

@@ -24,12 +24,12 @@ from vtbench.report.claims.statistics import (
     Spread,
     certain,
     estimated,
-    mcnemar,
     share_variance,
     videos_variance,
 )
 from vtbench.report.compare import Comparison
 from vtbench.report.differences import Hits, hits_of
+from vtbench.report.statistics import mcnemar_sides
 from vtbench.results.record import Record
 from vtbench.scales import Scale
 
@@ -283,7 +283,7 @@ class Accuracies:
             return None
         first, second = pair
         won, lost = int((first.right > second.right).sum()), int((first.right < second.right).sum())
-        above, below = mcnemar(won, lost)
+        above, below = mcnemar_sides(won, lost)
         spread = Spread(
             0.0, 1.0, videos_variance(100 * (first.right - second.right), [100.0, -100.0]), len(first.videos) - 1
         )

@@ -82,15 +82,6 @@ def certain(what: str, value: float, holds: bool) -> Outcome:
     return Outcome(what, value, None, *((0.0, 1.0) if holds else (1.0, 0.0)))
 
 
-def mcnemar(won: int, lost: int) -> tuple[float, float]:
-    """One-sided p that the first row is better, and that it is worse: McNemar's exact test. `won`, `lost`: videos that
-    only the first row got right, and only the second."""
-    from scipy.special import bdtr
-
-    both = won + lost
-    return (float(bdtr(lost, both, 0.5)), float(bdtr(won, both, 0.5))) if both else (1.0, 1.0)
-
-
 def videos_variance(influence: np.ndarray, weights: Sequence[float]) -> float:
     """The variance that a test set's finite size gives an estimate, never 0.
 

@@ -45,8 +45,9 @@ def page(rows: Sequence[Row], results: Path, scale: Scale | None = None) -> str:
 
 def _page(rows: Sequence[Row], results: Path, scale: Scale | None) -> str:
     # Costs are of paper scale, whatever was measured.
-    comparisons, ratios = compared(rows, results, scale, claims_at=() if scale else ("paper",))
-    records = Store(results).read()
+    store = Store(results)
+    comparisons, ratios = compared(rows, store, scale, claims_at=() if scale else ("paper",))
+    records = store.read()
     names = list(dict.fromkeys(row.paper for row in rows))
     papers = [paper_part(name, comparisons, tables_of(load_paper(name), comparisons, ratios)) for name in names]
     shared = shared_rows([c for members in comparisons.values() for c in members])
