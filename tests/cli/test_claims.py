@@ -16,6 +16,7 @@ from vtbench.papers import paper_names
 from vtbench.papers.claims import load_claims
 from vtbench.report.claims import finding
 
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
 Capture = pytest.CaptureFixture[str]
 Edit = Callable[[str, str, str], int]
 
@@ -44,6 +45,14 @@ def test_all_claims_of_all_papers_are_judged(capsys: Capture) -> None:
     assert {next(iter(entry["measured"])) for entry in entries} == {"smoke"}
     text = answer(capsys, "claims")
     assert all(f"\n{name}: {len(load_claims(name))} claims; printed: " in text for name in paper_names())
+
+
+def test_the_readme_counts_the_claims_and_those_that_the_papers_contradict(capsys: Capture) -> None:
+    entries = json.loads(answer(capsys, "claims", "--format", "json"))
+    contradicted = sum(entry["printed"]["verdict"] == "contradicted" for entry in entries)
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    assert f"about their numbers, {len(entries)} sentences as expressions" in readme
+    assert f"{contradicted} are not true of the numbers that their own paper prints" in readme
 
 
 def test_a_paper_a_scale_and_a_verdict_choose(capsys: Capture) -> None:
