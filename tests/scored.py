@@ -55,7 +55,7 @@ def write_scores(
     )
     done = {
         "weights_sha256": record.weights_sha256,
-        "finished_at": record.finished_at,
+        "data_fingerprint": record.data_fingerprint,
         "failures": dict(failures or {}),
     }
     (folder / folders.DONE).write_text(json.dumps(done))

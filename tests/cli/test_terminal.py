@@ -351,7 +351,7 @@ def test_a_page_shows_what_the_command_prints(
 
 
 def test_the_pages_show_commands() -> None:
-    assert {command.split()[0] for command, _ in examples()} == {"list", "report", "cost", "plan", "diff"}
+    assert {command.split()[0] for command, _ in examples()} == {"list", "report", "claims", "cost", "plan", "diff"}
 
 
 def test_the_pages_list_the_devices() -> None:

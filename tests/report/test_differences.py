@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from records import record_of
 from vtbench.cli import main
 from vtbench.papers import measurements, select
 from vtbench.report.compare import Comparison, compare_rows
-from vtbench.report.differences import RESAMPLES, PairedTest, _pairs, others_in_band, paired_interval
+from vtbench.report.differences import PairedTest, _pairs, others_in_band, paired_interval
 from vtbench.report.report import report
 from vtbench.results import folders
 from vtbench.results.record import Record
@@ -45,7 +46,7 @@ def scored(store: Store) -> Callable[..., None]:
             scores=scores,
         )
         record = record_of(wanted, 100 * sum(right) / len(right), videos_expected=len(right), videos_decoded=len(right))
-        done = {"weights_sha256": record.weights_sha256, "finished_at": record.finished_at, **changes}
+        done = {"weights_sha256": record.weights_sha256, "data_fingerprint": record.data_fingerprint, **changes}
         (folder / folders.DONE).write_text(json.dumps(done))
         store.append(record)
 
@@ -72,18 +73,39 @@ def test_an_unpaired_interval_of_one_seed_is_that_of_two_shares(store: Store, me
     measure(VIT, "paper", 75.0, videos_expected=400, videos_decoded=400)
     measure(KV, "paper", 80.0, videos_expected=400, videos_decoded=400)
     low, high = reference_of(store, KV, "paper")["interval"]
-    # Newcombe's method 10, written out from Wilson's two intervals.
-    ours, theirs = (scipy.stats.binomtest(k, 400).proportion_ci(method="wilson") for k in (320, 300))
-    assert low == pytest.approx(5 - 100 * np.hypot(0.8 - ours.low, theirs.high - 0.75))
-    assert high == pytest.approx(5 + 100 * np.hypot(ours.high - 0.8, 0.75 - theirs.low))
+    # A hit and a miss added to either share (Agresti and Coull), with Student's quantile.
+    ours, theirs = 321 / 402, 301 / 402
+    half = scipy.stats.t.ppf(0.975, 399) * 100 * np.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / 402)
+    assert (low, high) == (pytest.approx(5 - half), pytest.approx(5 + half))
 
 
-def test_an_unpaired_interval_of_several_seeds_is_welchs(store: Store, measure: Measure) -> None:
+def test_an_unpaired_interval_of_several_seeds_is_welchs_and_of_the_videos(store: Store, measure: Measure) -> None:
     ours, theirs = [76.4, 76.5, 76.9], [75.1, 75.9]
     measure(VIT, "paper", *theirs)
     measure(KV, "paper", *ours)
-    expected = scipy.stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
-    assert reference_of(store, KV, "paper")["interval"] == pytest.approx([expected.low, expected.high])
+    seeds = scipy.stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+    shares = [(200 * np.mean(values) + 1) / 20_002 for values in (ours, theirs)]
+    videos = scipy.stats.t.ppf(0.975, 19_999) * 100 * np.sqrt(sum(p * (1 - p) for p in shares) / 20_002)
+    half = np.hypot((seeds.high - seeds.low) / 2, videos)
+    middle = np.mean(ours) - np.mean(theirs)
+    assert reference_of(store, KV, "paper")["interval"] == pytest.approx([middle - half, middle + half])
+
+
+def test_what_is_known_of_single_videos_never_widens_the_interval_of_like_rows(
+    store: Store, scored: Callable[..., None]
+) -> None:
+    """Rows that get mostly the same videos right."""
+    draw = np.random.default_rng(5)
+    for seed in range(3):
+        right = draw.random(300) < 0.6
+        scored(VIT, list(right), seed)
+        scored(KV, list(right | (draw.random(300) < 0.1)), seed)
+    paired = reference_of(store, KV)
+    shutil.rmtree(store.folder / "runs")
+    unpaired = reference_of(store, KV)
+    assert paired["paired"] is True and unpaired["paired"] is False
+    wide, narrow = (one["interval"][1] - one["interval"][0] for one in (unpaired, paired))
+    assert narrow < wide
 
 
 def test_scores_of_the_same_videos_are_compared_video_by_video(store: Store, scored: Callable[..., None]) -> None:
@@ -120,7 +142,6 @@ def test_seeds_that_disagree_widen_the_interval(store: Store, scored: Callable[.
     found = reference_of(store, KV)
     assert found["measured"] == 25 and found["interval"][0] < 0 and found["interval"][1] == 100
     assert found["p"] is None  # the pairs of several seeds are not independent
-    assert RESAMPLES >= 2000
 
 
 def made_of(*differences: np.ndarray, weights: tuple[float, ...] = (1.0,)) -> list[PairedTest]:
@@ -147,7 +168,18 @@ def test_each_split_has_its_share_however_many_videos_it_has() -> None:
     """The printed number is the mean over splits."""
     small, large = np.ones((1, 100)), np.zeros((1, 1000))
     (low, high), p = paired_interval(made_of(small, large, weights=(0.5, 0.5)))
-    assert low == high == 50 and p is None
+    assert (low + high) / 2 == pytest.approx(50) and p is None
+    assert 0 < high - low < 5  # of few videos, none that differs: not certain
+
+
+def test_seeds_that_agree_by_chance_are_not_certain(store: Store, scored: Callable[..., None]) -> None:
+    draw = np.random.default_rng(6)
+    for seed in (0, 1):
+        scored(VIT, list(draw.permutation([True] * 50 + [False] * 50)), seed)
+        scored(KV, list(draw.permutation([True] * 60 + [False] * 40)), seed)
+    low, high = reference_of(store, KV)["interval"]
+    rounding = scipy.stats.t.ppf(0.975, 1) * np.sqrt(2 / 12 / 2)  # of either row to one of 100 videos, two seeds
+    assert high - low > 2 * rounding
 
 
 def test_splits_that_are_one_evaluation_count_once(store: Store, measure: Measure) -> None:
@@ -164,7 +196,7 @@ def test_splits_that_are_one_evaluation_count_once(store: Store, measure: Measur
                 np.savez(folder / folders.SCORES, video_ids=np.array([str(i) for i in range(64)]),
                          labels=np.zeros(64, int), video=np.arange(64), view=np.zeros(64, int),
                          scores=scores)  # fmt: skip
-                done = {"weights_sha256": record.weights_sha256, "finished_at": record.finished_at}
+                done = {"weights_sha256": record.weights_sha256, "data_fingerprint": record.data_fingerprint}
                 (folder / folders.DONE).write_text(json.dumps(done))
             store.append(record)
     ours, theirs = (
@@ -235,7 +267,7 @@ def test_hits_are_those_of_the_mean_over_views_and_a_lost_video_is_a_miss(store:
         view=np.array([0, 1, 2, 0]),
         scores=scores,
     )
-    done = {"weights_sha256": record.weights_sha256, "finished_at": record.finished_at}
+    done = {"weights_sha256": record.weights_sha256, "data_fingerprint": record.data_fingerprint}
     (folder / folders.DONE).write_text(json.dumps(done))
     assert hits(store.folder, record, "logits") == {"a": False, "b": True, "lost": False}
     assert hits(store.folder, record, "probabilities") == {"a": True, "b": True, "lost": False}

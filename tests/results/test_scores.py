@@ -7,8 +7,10 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.special
 import torch
@@ -150,14 +152,57 @@ def test_scores_of_a_test_that_was_repeated_are_still_found(store: Store) -> Non
         assert found is not None and found.right.tolist() == right
 
 
-@pytest.mark.parametrize("changes", [{"weights_sha256": "other"}, {"finished_at": "2025-01-01T00:00:00Z"}])
-def test_scores_of_another_test_are_not_those_of_the_line(store: Store, changes: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights_sha256": "other"},
+        {"data_fingerprint": "other"},
+        {"top1": 0.0},
+        {"videos_expected": 3, "videos_decoded": 3},
+        {"videos_decoded": 1, "videos_failed": 1},
+    ],
+)
+def test_scores_of_another_test_are_not_those_of_the_line(store: Store, changes: dict[str, Any]) -> None:
     record = write_right(store, KV, [True, False])
     export_scores(store.folder, [record])
     other = dataclasses.replace(record, **changes)
     assert read_scores(store.folder, other) is None
     shutil.rmtree(store.folder / "runs")
     assert read_scores(store.folder, other) is None and read_scores(store.folder, record) is not None
+
+
+def test_a_line_of_another_time_has_the_scores_of_the_evaluation_that_it_shares(store: Store) -> None:
+    record = write_right(store, KV, [True, False])
+    export_scores(store.folder, [record])
+    shared = dataclasses.replace(record, id="msca/table1:msca-kv-2", finished_at="2025-01-01T00:00:00Z")
+    assert read_scores(store.folder, shared) is not None
+    shutil.rmtree(store.folder / "runs")
+    assert read_scores(store.folder, shared) is not None
+
+
+@pytest.mark.parametrize("change", ["cut", "ranks", "twice", "labels"])
+def test_an_export_that_does_not_give_what_the_line_says_has_no_scores(store: Store, change: str) -> None:
+    record = write_right(store, KV, [True, False, True, True])
+    (path,) = export_scores(store.folder, [record]).written
+    shutil.rmtree(store.folder / "runs")
+    assert read_scores(store.folder, record) is not None
+    frame = pd.read_parquet(path)
+    if change == "cut":
+        frame = frame[:3]
+    elif change == "ranks":
+        frame["label_rank"] = frame["label_rank"] * 0 + 2
+    elif change == "twice":
+        frame["video_id"] = "v0"
+    else:
+        frame["label"] = 99
+    frame.to_parquet(path)
+    assert read_scores(store.folder, record) is None
+
+
+def test_of_equal_scores_the_evaluation_may_have_taken_the_other_class(store: Store) -> None:
+    record = write_scores(store, KV, np.array([[[1.0, 1.0]], [[2.0, 0.0]]]), [1, 0], top1=100.0)
+    assert read_scores(store.folder, record) is not None
+    assert read_scores(store.folder, dataclasses.replace(record, top1=0.0)) is None
 
 
 def damage_scores(folder: Path) -> None:

@@ -1,14 +1,11 @@
 """What tells the rows of a table apart: each row's difference to the table's reference row, measured against printed;
 the order of the rows; and how many rows a tolerance around a printed number cannot tell from it.
 
-The measured difference is that of the means over the seeds. Where the store has the scores of every test video of
-both rows for the same seeds, its interval is paired. Test videos are drawn, each with the results of all seeds
-(`RESAMPLES` times, with a fixed generator; Efron and Tibshirani, An Introduction to the Bootstrap, 1993). With two or
-more seeds Student's interval of the differences seed by seed is added in quadrature: a draw of few seeds would say too
-little of what another one gives. With one seed the interval is of the test videos alone, and two rows with one test set
-are also compared by McNemar's exact test; over several seeds its pairs are not independent. Otherwise the interval is
-unpaired, and says so: Welch's over two or more seeds of each row, else, or where no seed differs, Newcombe's for two
-shares of the videos (Stat. Med. 17 (1998) 873, method 10).
+The measured difference is that of the means over the seeds, its interval that of vtbench.report.spread, as for claims:
+seeds and test videos in quadrature, with one seed of each row the videos alone. Where the store has the scores of every
+test video of both rows for the same seeds, it is paired: seed by seed, and video by video. Two rows with one seed and
+one test set are also compared by McNemar's exact test; over several seeds its pairs are not independent. Otherwise the
+interval is unpaired, and says so: Welch's over two or more seeds of each row, and two independent shares of the videos.
 
 The order is compared by Kendall's tau-b of printed and measured numbers, with Fieller's interval (Biometrika 44 (1957)
 470) for five rows or more.
@@ -25,7 +22,9 @@ from typing import TYPE_CHECKING
 
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import Comparison, Estimate, seed_means
+from vtbench.report.spread import Spread, seeds_variance, share_variance, videos_variance
 from vtbench.report.statistics import (
+    CONFIDENCE,
     TOLERANCE,
     Difference,
     Interval,
@@ -34,19 +33,14 @@ from vtbench.report.statistics import (
     kendall_interval,
     kendall_tau,
     mcnemar,
-    newcombe_interval,
-    t_interval,
-    welch_interval,
 )
 from vtbench.results.record import Record
 
 if TYPE_CHECKING:
     import numpy as np
 
-RESAMPLES = 2000
-
 Hits = dict[str, Mapping[str, bool] | None]
-"""What was read of the scores in a store, by evaluation and when it ended: see `hits_of`."""
+"""What was read of the scores in a store, by evaluation, weights, videos and outcome: see `hits_of`."""
 
 
 def leading_metric(row: Row, measured: Mapping[str, Estimate]) -> str | None:
@@ -160,7 +154,7 @@ def hits_of(row: Row, record: Record, results: Path, cache: Hits) -> Mapping[str
     """`vtbench.results.scores.hits` of a line of a row, read once for each `cache`."""
     from vtbench.results.scores import hits
 
-    key = f"{record.evaluation_key} {record.finished_at}"
+    key = f"{record.evaluation_key} {record.weights_sha256} {record.data_fingerprint} {record.top1}"
     if key not in cache:
         recipe = row.recipes[record.measurement].recipe
         cache[key] = hits(results, record, recipe.eval.average if recipe.eval else "logits")
@@ -169,25 +163,27 @@ def hits_of(row: Row, record: Record, results: Path, cache: Hits) -> Mapping[str
 
 def paired_interval(tests: Sequence[PairedTest]) -> tuple[Interval, float | None]:
     """The interval of the mean difference, in percentage points, and McNemar's p for a single test of a single seed."""
-    import numpy as np
-
-    draw = np.random.default_rng(0)
-    means = np.zeros(RESAMPLES)
-    for test in tests:
-        by_video = test.difference.mean(axis=0)
-        videos = len(by_video)
-        means += test.weight * np.array([by_video[draw.integers(videos, size=videos)].mean() for _ in range(RESAMPLES)])
-    by_seed = sum(test.weight * test.difference.mean(axis=1) for test in tests)
-    mean = float(np.mean(by_seed))
-    low, high = (float(end) for end in np.quantile(means, [0.025, 0.975]))
-    below, above = mean - low, high - mean
-    p = None
+    over_videos = sum(
+        videos_variance(100 * t.weight * t.difference.mean(axis=0), [100 * t.weight, -100 * t.weight]) for t in tests
+    )
+    by_seed = [float(value) for value in sum(100 * t.weight * t.difference.mean(axis=1) for t in tests)]
+    fewest = min(t.difference.shape[1] for t in tests)
+    over_seeds, p = 0.0, None
     if len(by_seed) > 1:
-        half = t_interval([float(value) for value in by_seed])[1] - mean
-        below, above = math.hypot(below, half), math.hypot(above, half)
+        over_seeds = seeds_variance(by_seed, math.hypot(*(math.sqrt(2) * _step(t) for t in tests)))
     elif len(tests) == 1:
         p = mcnemar(int((tests[0].difference > 0).sum()), int((tests[0].difference < 0).sum()))
-    return (100 * max(-1.0, mean - below), 100 * min(1.0, mean + above)), p
+    return _around(fmean(by_seed), Spread(over_seeds, max(1, len(by_seed) - 1), over_videos, max(1, fewest - 1))), p
+
+
+def _step(test: PairedTest) -> float:
+    """What one video more of one row is in the mean, in percentage points."""
+    return 100 * test.weight / test.difference.shape[1]
+
+
+def _around(difference: float, spread: Spread) -> Interval:
+    half = spread.half(1 - CONFIDENCE)
+    return max(-100.0, difference - half), min(100.0, difference + half)
 
 
 # ---- unpaired --------------------------------------------------------------------------------------------------------
@@ -202,10 +198,15 @@ def _unpaired(comparison: Comparison, reference: Comparison, metric: str) -> Int
 
 def unpaired_interval(ours: Sequence[float], videos: int, theirs: Sequence[float], their_videos: int) -> Interval:
     """The interval of the difference of two means over seeds, in percentage points; `videos`: of one test."""
-    if len(ours) > 1 and len(theirs) > 1 and (len(set(ours)) > 1 or len(set(theirs)) > 1):
-        low, high = welch_interval(ours, theirs)
-        return max(-100.0, low), min(100.0, high)
-    return newcombe_interval(fmean(ours), videos, fmean(theirs), their_videos)
+    sides = ((ours, videos), (theirs, their_videos))
+    over_videos = sum(100**2 * share_variance(fmean(values) / 100, number) for values, number in sides)
+    over_seeds, freedom = 0.0, 1.0
+    if len(ours) > 1 and len(theirs) > 1:
+        parts = [(seeds_variance(values, 100 / number), len(values) - 1) for values, number in sides]
+        over_seeds = sum(part for part, _ in parts)
+        freedom = over_seeds**2 / sum(part**2 / of for part, of in parts)
+    spread = Spread(over_seeds, freedom, over_videos, max(1, min(videos, their_videos) - 1))
+    return _around(fmean(ours) - fmean(theirs), spread)
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------

@@ -44,23 +44,6 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
     return mean - half, mean + half
 
 
-def welch_interval(ours: Sequence[float], theirs: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """Welch's t interval of the difference of two means of two or more independent values each, in their unit.
-    Raises ValueError where no side has any spread: that says nothing of how far the next seed would be."""
-    from scipy.special import stdtrit
-
-    (mean, sd), (their_mean, their_sd) = mean_and_sd(ours), mean_and_sd(theirs)
-    if sd is None or their_sd is None:
-        raise ValueError("a Welch interval needs two values on either side")
-    parts = sd * sd / len(ours), their_sd * their_sd / len(theirs)
-    gap, variance = mean - their_mean, sum(parts)
-    if variance == 0:
-        raise ValueError("a Welch interval needs values that differ")
-    freedom = variance**2 / (parts[0] ** 2 / (len(ours) - 1) + parts[1] ** 2 / (len(theirs) - 1))
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
-    return gap - half, gap + half
-
-
 def wilson_interval(percent: float, trials: int, confidence: float = CONFIDENCE) -> Interval:
     """Wilson's score interval, in percent, of a share of `percent` hits among `trials`; all of [0, 100] for no trial.
 
@@ -73,17 +56,6 @@ def wilson_interval(percent: float, trials: int, confidence: float = CONFIDENCE)
     centre = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
     return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
-
-
-def newcombe_interval(percent: float, trials: int, their_percent: float, their_trials: int) -> Interval:
-    """Newcombe's interval, in percentage points, of the difference of two independent shares (Stat. Med. 17 (1998) 873,
-    method 10): the ends of Wilson's two intervals."""
-    gap = percent - their_percent
-    low, high = wilson_interval(percent, trials)
-    their_low, their_high = wilson_interval(their_percent, their_trials)
-    return gap - math.hypot(percent - low, their_high - their_percent), gap + math.hypot(
-        high - percent, their_percent - their_low
-    )
 
 
 def mcnemar_sides(won: int, lost: int) -> tuple[float, float]:

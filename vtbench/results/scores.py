@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,9 @@ from vtbench.results.record import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+SAME = ("weights_sha256", "data_fingerprint")
+"""What scores have to have in common with a line besides its evaluation."""
 
 BEST = 5
 """Classes kept of a video: what top-5 and a list of guesses need."""
@@ -70,12 +73,29 @@ def hits(results: Path, record: Record, average: str) -> Mapping[str, bool] | No
 
 def read_scores(results: Path, record: Record, average: str | None = None) -> VideoScores | None:
     """The scores behind a line of results.csv; None where the store does not have them, or other ones: those of other
-    weights, of an earlier test, or a damaged file.
+    weights or videos, of a test with another outcome, or a damaged file. A line may be of another time than the test:
+    rows share evaluations.
 
     `average`: as in `hits`; None: a run folder that does not say has no scores.
     """
-    found = _from_run(results, record, average)
-    return found if found is not None else _from_export(results, record)
+    for folder in _runs_of(results, record):
+        if (found := _from_run(folder, average)) is not None and _fits(found, record):
+            return found
+    found = _from_export(results, record)
+    return found if found is not None and _fits(found, record) else None
+
+
+def _fits(found: VideoScores, record: Record) -> bool:
+    """Whether scores give what a line says: its videos, each once, those that could be read, and its top-1."""
+    read, names = found.views > 0, found.video_ids
+    if (len(names), len(set(names)), int(read.sum())) != (record.videos_expected, len(names), record.videos_decoded):
+        return False
+    first = (found.classes[:, 0] == found.labels)[read]
+    if bool((found.labels < 0).any()) or not np.array_equal(first, found.right[read]):
+        return False
+    # Of two classes with the very same score, the evaluation may have taken the other one.
+    tied = int((found.scores[read, 0] == found.scores[read, 1]).sum()) if found.scores.shape[1] > 1 else 0
+    return record.top1 is None or abs(int(found.right.sum()) - record.top1 * len(names) / 100) < tied + 0.5
 
 
 def may_have_scores(results: Path, record: Record) -> bool:
@@ -87,10 +107,7 @@ def may_have_scores(results: Path, record: Record) -> bool:
 # ---- the run folder --------------------------------------------------------------------------------------------------
 
 
-def _from_run(results: Path, record: Record, average: str | None) -> VideoScores | None:
-    folder = _run_of(results, record)
-    if folder is None:
-        return None
+def _from_run(folder: Path, average: str | None) -> VideoScores | None:
     try:
         failures = folders.read_json(folder / folders.DONE).get("failures", {})
         config = folder / folders.CONFIG
@@ -103,18 +120,18 @@ def _from_run(results: Path, record: Record, average: str | None) -> VideoScores
         return None
 
 
-def _run_of(results: Path, record: Record) -> Path | None:
-    """The run folder of a line: the evaluation's, or one that was set aside when the test was repeated."""
+def _runs_of(results: Path, record: Record) -> Iterator[Path]:
+    """The run folders of a line's weights and videos: the evaluation's, and those that were set aside when the test was
+    repeated."""
     folder = folders.evaluation_folder(results, record.evaluation_key)
     one, number = folder, 0
     while one.exists():
         with contextlib.suppress(ResultsError):
             done = folders.read_json(one / folders.DONE)
-            if (done.get("weights_sha256"), done.get("finished_at")) == (record.weights_sha256, record.finished_at):
-                return one
+            if all(done.get(name) == getattr(record, name) for name in SAME):
+                yield one
         number += 1
         one = folder.with_name(f"{folder.name}.{number}")  # as folders.set_aside names it
-    return None
 
 
 def _of_views(
@@ -201,7 +218,7 @@ def to_table(record: Record, found: VideoScores) -> pa.Table:
 
     columns: dict[str, Any] = {
         name: pa.array([getattr(record, name)] * count, pa.string())
-        for name in ("evaluation_key", "training_key", "weights_sha256", "finished_at")
+        for name in ("evaluation_key", "training_key", *SAME)
     }
     columns["video_id"] = pa.array(found.video_ids, pa.string())
     columns["label"] = pa.array(found.labels, pa.int32())
@@ -228,7 +245,7 @@ def _from_export(results: Path, record: Record) -> VideoScores | None:
     try:
         table = pq.ParquetFile(path).read(use_threads=False)
         columns = {name: table[name].combine_chunks() for name in table.column_names}
-        for name in ("weights_sha256", "finished_at"):
+        for name in SAME:
             if columns[name].unique().to_pylist() != [getattr(record, name)]:
                 return None
         kept = [k for k in range(1, BEST + 1) if columns[f"class{k}"].null_count < len(table)]

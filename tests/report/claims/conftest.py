@@ -82,7 +82,7 @@ def scored(store: Store) -> Scored:
         )
         top1 = 100 * float(np.mean(right))
         record = record_of(wanted, top1, videos_expected=len(right), videos_decoded=len(right))
-        done = {"weights_sha256": record.weights_sha256, "finished_at": record.finished_at}
+        done = {"weights_sha256": record.weights_sha256, "data_fingerprint": record.data_fingerprint}
         (folder / folders.DONE).write_text(json.dumps(done))
         store.append(record)
 

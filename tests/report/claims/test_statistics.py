@@ -18,14 +18,12 @@ from vtbench.report.claims.accuracy import Accuracies, Sample
 from vtbench.report.claims.statistics import (
     ALPHA,
     Outcome,
-    Spread,
     certain,
     estimated,
     holm,
     joined,
-    share_variance,
-    videos_variance,
 )
+from vtbench.report.spread import Spread, share_variance, videos_variance
 
 # ---- known values ----------------------------------------------------------------------------------------------------
 

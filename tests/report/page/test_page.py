@@ -214,7 +214,10 @@ def run_folders(store: Store) -> Callable[[str], None]:
             record = record_of(wanted, 50.0, videos_expected=8, videos_decoded=8, weights_sha256=f"beef{seed}")
             store.append(record)
             runs = store.folder / "runs"
-            done: dict[str, Any] = {"weights_sha256": record.weights_sha256, "finished_at": record.finished_at}
+            done: dict[str, Any] = {
+                "weights_sha256": record.weights_sha256,
+                "data_fingerprint": record.data_fingerprint,
+            }
             train = runs / f"train-{record.training_key}"
             train.mkdir(parents=True)
             (train / "metrics.csv").write_text("epoch,train_loss,train_top1\n1,1.2,40.0\n2,0.8,71.5\n")

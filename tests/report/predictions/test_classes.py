@@ -99,7 +99,7 @@ def test_an_exported_file_of_another_test_is_said(store: Store, capsys: pytest.C
     record = write_right(store, KV, [True, False])
     (path,) = export_scores(store.folder, [record]).written
     shutil.rmtree(store.folder / "runs")
-    store.append(dataclasses.replace(record, finished_at="2026-03-01T00:00:00Z"))
+    store.append(dataclasses.replace(record, weights_sha256="other"))
     assert main(["report", KV, "--per-class", "--results", str(store.folder)]) == 0
     assert f"({path.name} is damaged or of another test)" in " ".join(capsys.readouterr().out.split())
 

@@ -91,9 +91,9 @@ def test_no_difference_in_a_few_videos_is_not_certainty(store: Store) -> None:
     for row in (KV, VIT):
         write_right(store, row, [True, False] * 15)
     found = against(store)
-    assert found.interval == (0, 0) and found.seeds[0].p == 1 and found.videos == ()
-    (note,) = found.notes
-    assert note.startswith("no video of 30 was won or lost: that alone bounds the difference to about 10 points")
+    low, high = found.interval
+    assert -10 < low < -3 and high == -low and found.seeds[0].p == 1 and found.videos == ()
+    assert found.notes == ("no video of 30 was won or lost",)
 
 
 def test_classes_with_the_largest_difference_come_first(store: Store) -> None:

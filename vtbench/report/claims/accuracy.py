@@ -8,10 +8,11 @@ ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, variance
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from vtbench.metrics import METRICS, always_measured
@@ -19,16 +20,10 @@ from vtbench.papers.claims import Cell
 from vtbench.papers.claims.expression import Condition, evaluate
 from vtbench.report.claims.finding import NotRun
 from vtbench.report.claims.printed import printed_holds
-from vtbench.report.claims.statistics import (
-    Outcome,
-    Spread,
-    certain,
-    estimated,
-    share_variance,
-    videos_variance,
-)
+from vtbench.report.claims.statistics import Outcome, certain, estimated
 from vtbench.report.compare import Comparison
 from vtbench.report.differences import Hits, hits_of
+from vtbench.report.spread import Spread, seeds_variance, share_variance, videos_variance
 from vtbench.report.statistics import mcnemar_sides
 from vtbench.results.record import Record
 from vtbench.scales import Scale
@@ -81,6 +76,16 @@ class Sample:
     def keys(self) -> frozenset[str]:
         """Keys of its evaluations."""
         return frozenset(record.evaluation_key for found in self.records.values() for record in found)
+
+    def videos(self, seeds: Sequence[int]) -> int:
+        """Of its tests, each once."""
+        records = {record.evaluation_key: record for record in self.records[seeds[0]]}
+        return sum(record.videos_expected for record in records.values())
+
+    def step(self, seeds: Sequence[int]) -> float:
+        """What one video more is in the accuracy; 0 for a metric that is no share of the videos."""
+        known = METRICS.get(self.cell.metric)
+        return 100 / self.videos(seeds) if known is not None and known.of_videos else 0.0
 
     @classmethod
     def of(cls, cell: Cell, parts: Parts, comparison: Comparison) -> Sample:
@@ -187,11 +192,13 @@ class Accuracies:
                 condition.value({n: s.values[seed] if s.fixed is None else s.fixed for n, s in samples.items()})
                 for seed in first
             ]
-            return variance(values) / len(values), len(values) - 1
+            steps = (slopes[name] * sample.step(first) for name, sample in measured.items())
+            return seeds_variance(values, math.hypot(*steps)), len(values) - 1
         self.methods["seeds unpaired (Welch)"] = None
         parts = [
             (
-                slopes[name] ** 2 * variance([sample.values[seed] for seed in chosen[name]]) / len(chosen[name]),
+                slopes[name] ** 2
+                * seeds_variance([sample.values[seed] for seed in chosen[name]], sample.step(chosen[name])),
                 len(chosen[name]) - 1,
             )
             for name, sample in measured.items()
@@ -246,10 +253,7 @@ class Accuracies:
                     weights.setdefault(test.videos, []).append(weight)
             elif known is not None and known.of_videos:
                 alone.append(name)
-                records = {
-                    record.evaluation_key: record for record in sample.records[seeds[sample.cell.id][0]]
-                }.values()
-                videos = sum(record.videos_expected for record in records)
+                videos = sample.videos(seeds[sample.cell.id])
                 share = fmean(sample.values[seed] for seed in seeds[sample.cell.id]) / 100
                 total += (100 * slopes[name]) ** 2 * share_variance(share, videos)
                 fewest = min(fewest, videos)

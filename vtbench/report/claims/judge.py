@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vtbench.metrics import METRICS
+from vtbench.metrics import METRICS, always_measured
 from vtbench.papers.claims import Cell, Claim, load_claims
 from vtbench.papers.claims.expression import Condition, conditions
 from vtbench.papers.claims.fillings import is_ordering
@@ -338,11 +338,11 @@ def _refuse_not_converged(samples: Mapping[str, Sample], scale: Scale, task: str
     if scale == "paper":
         return
     for sample in samples.values():
-        cell = sample.cell
-        key = cell.row.metric(task, cell.metric) if task else cell.key
-        comparison = evidence.comparison(cell.row, scale)
+        cell, top = sample.cell, always_measured()[0]
+        key = cell.row.metric(task, top) if task else cell.key.removesuffix(cell.metric) + top
+        chance = evidence.comparison(cell.row, scale).chance.get(key)
         records = [record for of_seed in sample.records.values() for record in of_seed]
-        if cell.row.blind is None and records and at_chance(records, comparison.chance.get(key)) == records:
+        if cell.row.blind is None and records and at_chance(records, chance) == records:
             raise Untestable(f"a row did not converge in any seed ({cell.row.id})")
 
 

@@ -21,7 +21,7 @@ from vtbench.report.predictions.tested import Seed, Tested, class_names
 from vtbench.report.wandb.target import Artifacts
 from vtbench.results import folders
 from vtbench.results.record import Record
-from vtbench.results.scores import VideoScores, exported_file, read_scores
+from vtbench.results.scores import SAME, VideoScores, exported_file, read_scores
 
 VIDEOS = ("video", "class", "predicted", "score", "score_of_class", "rank_of_class", "right", "error")
 CONFUSION = ("Actual", "Predicted", "nPredictions")
@@ -191,7 +191,7 @@ def _files(record: Record, results: Path, scores: VideoScores | None, *, weights
     belongs = {"evaluation_key": record.evaluation_key, "training_key": record.training_key}
     if scores is not None:
         folder = folders.evaluation_folder(results, record.evaluation_key)
-        ours = _done(folder).get("finished_at") == record.finished_at
+        ours = all(_done(folder).get(name) == getattr(record, name) for name in SAME)
         path = folder / folders.SCORES if ours else exported_file(results, record.evaluation_key)
         if path.is_file():
             metadata = {**belongs, "sha256": _sha256(path), "weights_sha256": record.weights_sha256}
