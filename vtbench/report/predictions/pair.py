@@ -124,7 +124,7 @@ class ClassPair:
     videos: int
     """Of the class in A's test videos; of the seed with most of them, where seeds differ."""
     a: float
-    """Top-1 in percent."""
+    """Top-1 in percent, the mean over the seeds."""
     b: float
     difference: float
 
@@ -193,10 +193,11 @@ class Pair:
         names = sides[0].class_names
         counts, shares = [], []
         for one in sides:
-            of_seeds = [np.bincount(scores.labels, minlength=len(names)) for scores in one.scores]
-            right = [np.bincount(scores.labels[scores.right], minlength=len(names)) for scores in one.scores]
-            counts.append(np.array(of_seeds))
-            shares.append(100 * np.sum(right, axis=0) / np.maximum(np.sum(of_seeds, axis=0), 1))
+            count = np.array([np.bincount(of.labels, minlength=len(names)) for of in one.scores])  # (seeds, classes)
+            right = np.array([np.bincount(of.labels[of.right], minlength=len(names)) for of in one.scores])
+            counts.append(count)
+            seeds_with = np.maximum((count > 0).sum(axis=0), 1)
+            shares.append(100 * (right / np.maximum(count, 1)).sum(axis=0) / seeds_with)
         made = []
         for label in np.flatnonzero(counts[0].any(axis=0) & counts[1].any(axis=0)).tolist():
             ours, theirs = (float(share[label]) for share in shares)
