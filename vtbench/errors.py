@@ -70,14 +70,16 @@ class WeightsError(VtbenchError):
 class VideoError(VtbenchError):
     """One video that cannot be read whole.
 
-    `path` is the file, `reason` says what is wrong with it, `frames_decoded` counts the frames that did come out.
+    `path` is the file, `reason` says what is wrong with it, `frames_decoded` counts the frames that did come out; the
+    message names them where there are any.
     """
 
     def __init__(self, path: str | Path, reason: str, frames_decoded: int = 0) -> None:
         self.path = Path(path)
         self.reason = reason
         self.frames_decoded = frames_decoded
-        super().__init__(f"{path}: {reason} ({frames_decoded} frames decoded)")
+        decoded = f" ({frames_decoded} frame{'' if frames_decoded == 1 else 's'} decoded)" if frames_decoded else ""
+        super().__init__(f"{path}: {reason}{decoded}")
 
     def __reduce__(self) -> tuple[type[VideoError], tuple[Path, str, int]]:
         # The default pickles the message as the only argument, which would break errors raised in a worker process.

@@ -178,7 +178,7 @@ def test_what_may_never_end_is_not_opened(kind: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     why = "is a pipe, a socket or a device, not a video file; copy it into one"
-    assert lines == [*[why] * 4, f"{path}: {why} (0 frames decoded)"]
+    assert lines == [*[why] * 4, f"{path}: {why}"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from vtbench.cli.options import Parser, add_format, add_include, add_results, one_of, settings_of
+from vtbench.cli.options import Parser, add_format, add_include, add_results, one_of, results_of
 from vtbench.errors import UsageError, unknown
 from vtbench.report.columns import in_colour, screen_width
 from vtbench.report.printing import aligned, print_json, write
@@ -47,7 +47,7 @@ def call(args: argparse.Namespace) -> int:
     for paper in papers:
         if paper not in paper_names():
             raise UsageError(unknown("paper", paper, paper_names()))
-    judged = judge_claims(papers, settings_of(args).results, [args.scale] if args.scale else None)
+    judged = judge_claims(papers, results_of(args), [args.scale] if args.scale else None)
     named = {f"{paper}/{name}" for paper, slash, name in asked if slash}
     if wrong := sorted(named - {one.claim.id for one in judged}):
         raise UsageError(unknown("claim", wrong[0], [one.claim.id for one in judged]))

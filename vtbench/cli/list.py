@@ -8,7 +8,7 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from vtbench.cli.options import Parser, add_format, add_results, add_scale, add_selectors, selected_rows, settings_of
+from vtbench.cli.options import Parser, add_format, add_results, add_scale, add_selectors, results_of, selected_rows
 from vtbench.report.columns import Column
 from vtbench.report.printing import plural, print_rows, print_table, print_text, text_column
 from vtbench.scales import Scale, smallest_first
@@ -61,7 +61,7 @@ def _list_tables(rows: Sequence[Row], args: argparse.Namespace) -> int:
     from vtbench.report.compare import rows_measured
     from vtbench.results.store import Store
 
-    store = Store(settings_of(args).results)
+    store = Store(results_of(args))
     measured = {scale: rows_measured(rows, store, scale) for scale in measured_scales(rows, store)}
     entries: list[dict[str, Any]] = []
     every: set[str] = set()

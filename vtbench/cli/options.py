@@ -239,6 +239,18 @@ def share(text: str) -> float:
 
 def seed_list(text: str) -> list[int]:
     """The distinct seeds of "0,1,2" or "0-2", as an argparse type."""
+    return list(dict.fromkeys(_seeds(text)))
+
+
+def different_seeds(text: str) -> list[int]:
+    """As `seed_list`, for seeds that are paired with others: none may be named twice."""
+    seeds = _seeds(text)
+    if twice := [seed for seed in dict.fromkeys(seeds) if seeds.count(seed) > 1]:
+        raise argparse.ArgumentTypeError(f"{text!r} names seed {twice[0]} more than once; name each seed once")
+    return seeds
+
+
+def _seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -247,7 +259,7 @@ def seed_list(text: str) -> list[int]:
         if int(last or first) > MAX_SEED:
             raise argparse.ArgumentTypeError(f"{text!r}: the highest seed is {MAX_SEED}")
         seeds.extend(range(int(first), int(last or first) + 1))
-    return list(dict.fromkeys(seeds))
+    return seeds
 
 
 # ---- what they stand for ---------------------------------------------------------------------------------------------
@@ -323,6 +335,16 @@ def settings_of(args: argparse.Namespace) -> Settings:
     )
     given = dict(_starts(args).values())
     return dataclasses.replace(made, weights={**made.weights, **given}) if given else made
+
+
+def results_of(args: argparse.Namespace) -> Path:
+    """The results folder, for a verb that only reads it. Raises UsageError for a folder given as --results that is not
+    there; the folder of vtbench.yaml or of the default may not be made yet, which is no results."""
+    folder, given = settings_of(args).results, args.results
+    if given is not None and not (given and folder.is_dir()):
+        what = "is not a folder" if given and folder.exists() else "no such folder"
+        raise UsageError(f"--results {given or repr(given)}: {what}; give the folder of a results.csv")
+    return folder
 
 
 def _wandb_of_run(args: argparse.Namespace) -> Target | None:

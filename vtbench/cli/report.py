@@ -16,8 +16,8 @@ from vtbench.cli.options import (
     add_selectors,
     one_of,
     positive,
+    results_of,
     selected_rows,
-    settings_of,
 )
 from vtbench.errors import UsageError, few
 from vtbench.scales import smallest_first
@@ -29,6 +29,7 @@ SUMMARY = "Compare measured numbers with the printed ones"
 EXAMPLES = (
     "vtbench report laps/table1",
     "vtbench report pst --scale mini --format md",
+    "vtbench report msca/table2 --confusion 5",
     "vtbench report --html report.html --open",
 )
 PAGED = True
@@ -56,7 +57,7 @@ def options(parser: Parser) -> None:
     )
     instead.add_argument(
         "--confusion",
-        type=positive,
+        type=_pairs,
         nargs="?",
         const=10,
         metavar="N",
@@ -73,22 +74,30 @@ def options(parser: Parser) -> None:
     add_changes(parser)
 
 
+def _pairs(text: str) -> int:
+    """The N of --confusion, as an argparse type: as `positive`, for which a row behind the option is taken."""
+    if text[:1].isalpha():
+        remedy = f"give the rows before --confusion, as `vtbench report {text} --confusion`"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pairs; {remedy}")
+    return positive(text)
+
+
 def call(args: argparse.Namespace) -> int:
     """Print the report."""
     if args.open and args.html is None:
         raise UsageError("--open shows a page; name its file, as --html report.html --open")
     if (args.per_class or args.confusion) and args.format == "latex":
         raise UsageError("--format latex is for tables: give table, json, csv or md for classes")
-    rows, settings = selected_rows(args), settings_of(args)
+    rows, results = selected_rows(args), results_of(args)
     if args.html is not None:
-        return _page(args, rows, settings.results)
+        return _page(args, rows, results)
     if args.per_class or args.confusion:
-        return _by_class(rows, settings.results, args)
+        return _by_class(rows, results, args)
     from vtbench.report.origin import of_no_row
     from vtbench.report.report import print_report
     from vtbench.results.store import Store
 
-    store = Store(settings.results)
+    store = Store(results)
     if unknown := of_no_row(rows, store):
         print_message(
             f"{store.path}: has lines of {len(unknown)} rows that no spec has: {few(unknown)}; they "

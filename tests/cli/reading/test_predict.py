@@ -84,6 +84,7 @@ def test_an_unreadable_file_is_one_line_and_the_others_are_predicted(
     lines = list(csv.DictReader(io.StringIO(out)))
     assert [bool(line["error"]) for line in lines] == [True, False, True] and lines[1]["name1"]
     assert err.splitlines()[0].startswith("vtbench: bad.mp4: ") and err.count("\n") == 2
+    assert err.splitlines()[1] == "vtbench: gone.mp4: no such file or directory"
     assert main(command) == 1
     drawn = capsys.readouterr().out
     assert str(two_second_clip) in drawn and "bad.mp4" not in drawn

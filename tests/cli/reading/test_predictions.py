@@ -13,7 +13,9 @@ import pytest
 from scored import write_scores
 
 from vtbench.cli import main
+from vtbench.papers import measurements, select
 from vtbench.papers.datasets import load_dataset
+from vtbench.papers.override import changed_rows
 from vtbench.report.predictions.videos import COLUMNS
 from vtbench.results.store import Store
 
@@ -73,10 +75,38 @@ def test_what_cannot_be_written_is_one_line(store: Store, tmp_path: Path, capsys
         assert "none" in error and error.count("\n") == 1 and "Traceback" not in error
 
 
+def test_a_variant_that_changes_nothing_is_said_and_its_lines_are_the_rows_own(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A short side of 224 is for real videos: no small scale has it."""
+    assert run(store, KV) == 0
+    own = capsys.readouterr()
+    assert run(store, KV, "--variant", "msca-short-side") == 0
+    out, err = capsys.readouterr()
+    assert own.err == "" and out == own.out
+    assert err == f"vtbench: msca-short-side changes nothing in {KV} at mini scale; this is the row's own result\n"
+
+
+def test_the_last_column_is_the_variant_that_was_measured(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = changed_rows(select([KV]), (), ("train.lr=0.05",))
+    wanted = measurements(row, "mini")[0]
+    changed = {"evaluation_key": wanted.evaluation.key, "variant": row.variant}
+    write_scores(store, KV, np.zeros((1, 1, 4)), [0], **changed)
+    assert run(store, KV, "--set", "train.lr=0.05") == 0
+    out, err = capsys.readouterr()
+    (line,) = csv.DictReader(io.StringIO(out))
+    assert err == "" and list(line.items())[-1] == ("variant", "train.lr=0.05")
+
+
 def test_a_row_without_scores_is_one_line_with_the_remedy(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(store.folder / "runs")
     assert run(store, KV) == 1
     error = capsys.readouterr().err
     assert f"`vtbench run {KV} --scale mini --seeds 0 --test-again`" in error and error.count("\n") == 1
     assert run(store, KV, "--seed", "3") == 2
-    assert "has no result of msca/table2:msca-kv at mini scale for seed 3" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "has no result of msca/table2:msca-kv at mini scale for seed 3" in error
+    assert f"`vtbench run {KV} --scale mini --seeds 3` measures it" in error
+    assert run(store, KV, "--seed", "3", "--set", "train.lr=0.05", "--variant", "msca-window") == 2
+    again = f"`vtbench run {KV} --scale mini --seeds 3 --variant msca-window --set train.lr=0.05` measures it"
+    assert again in capsys.readouterr().err

@@ -117,6 +117,22 @@ def test_by_class_in_json_and_csv_is_the_same(store: Store, capsys: pytest.Captu
     assert lines[2] == f"{KV},,main,mini,f00d,1,{NAMES[1]},1,1,0,"
 
 
+def test_the_lowest_classes_are_named_where_classes_differ(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    write_right(store, KV, [True, False, True, True])
+    write_right(store, VIT, [True] * 4)
+    assert main(["report", KV, VIT, "--per-class", "--results", str(store.folder)]) == 0
+    summaries = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mean over")]
+    assert summaries == ["mean over 4 classes 100.00", f"mean over 4 classes 75.00; lowest: {NAMES[1]} 0.0"]
+
+
+def test_rows_behind_confusion_are_not_taken_for_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--confusion", "msca/table2"]) == 2
+    error = capsys.readouterr().err
+    assert "give the rows before --confusion, as `vtbench report msca/table2 --confusion`" in error
+    assert main(["report", "--confusion", "0"]) == 2
+    assert "'0' is not a whole number above 0; see" in capsys.readouterr().err
+
+
 def test_confusion_takes_the_number_of_pairs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     write_right(store, KV, [False] * 8)
     command = ["report", KV, "--results", str(store.folder), "--format", "json", "--confusion"]

@@ -148,7 +148,9 @@ def test_two_seeds_of_one_row_are_compared(store: Store, compare: Callable[..., 
     found = compare(KV, "--seeds", "0", "--seeds", "1")
     assert (found["a"]["seeds"], found["b"]["seeds"]) == ([0], [1])
     assert (found["seeds"][0]["won"], found["seeds"][0]["lost"]) == (1, 0)
-    assert "give as many of each" in compare(KV, "--seeds", "0,1", "--seeds", "1")
+    assert "A has 2 seeds and B 1; give as many of each" in compare(KV, "--seeds", "0,1", "--seeds", "1")
+    assert "A has 1 seed and B 2; give" in compare(KV, "--seeds", "1", "--seeds", "0,1")
+    assert "'0,1,0' names seed 0 more than once" in compare(KV, "--seeds", "0,1,0", "--seeds", "0,1")
 
 
 def test_seeds_without_one_in_common_are_not_paired_by_themselves(store: Store, compare: Callable[..., Any]) -> None:
@@ -181,7 +183,30 @@ def test_a_row_at_a_commit_is_compared_with_what_it_is_now(store: Store, compare
     assert found["b"]["commits"] == ["bbbb2222"] and found["seeds"][0]["lost"] == 1
     assert found["notes"][0].startswith("A was measured by an older spec; `vtbench diff` shows what changed")
     assert compare(KV, "--commit", "aaaa", "--commit", "bbbb")["b"]["commits"] == ["bbbb2222"]
-    assert "by commit cccc" in compare(KV, "--commit", "cccc")
+    assert "by commit cccc; its lines are of commit bbbb222, aaaa111\n" in compare(KV, "--commit", "cccc")
+    assert "for seed 9 by commit aaaa; that commit measured seed 0\n" in compare(KV, "--commit", "aaaa", "--seeds", "9")
+    assert "of msca/table2:vit at mini scale by commit aaaa; `vtbench run" in compare(VIT, "--commit", "aaaa")
+    assert "--commit '': names no commit" in compare(KV, "--commit", "")
+
+
+def test_a_variant_that_changes_nothing_is_said(store: Store, compare: Callable[..., Any]) -> None:
+    write_right(store, KV, [True, True])
+    found = compare(KV, "--variant", "msca-short-side")
+    said = f"msca-short-side changes nothing in {KV} at mini scale; this is the row's own result"
+    assert found["notes"][:2] == ["A and B are one and the same evaluation", f"B: {said}"]
+
+
+def test_seeds_of_other_videos_are_unpaired_and_each_is_counted_by_its_own(
+    store: Store, compare: Callable[..., Any]
+) -> None:
+    write_right(store, KV, [True] * 4)
+    write_right(store, KV, [True] * 8 + [False] * 4, seed=1)
+    for seed in (0, 1):
+        write_right(store, VIT, [False] * 4, seed=seed)
+    found = compare(KV, VIT)
+    assert found["unpaired"] == "the test videos are not the same: 4 and 12, 4 in common"
+    assert [(c["videos"], c["b"]) for c in found["classes"]] == [(3, 0)] * 4
+    assert [c["a"] for c in found["classes"]] == pytest.approx([(100 + 200 / 3) / 2] * 4)
 
 
 def test_seeds_on_different_copies_are_refused(store: Store, compare: Callable[..., Any]) -> None:

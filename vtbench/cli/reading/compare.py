@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import (
@@ -13,9 +12,9 @@ from vtbench.cli.options import (
     add_format,
     add_include,
     add_scale,
+    different_seeds,
     one_row,
-    seed_list,
-    settings_of,
+    results_of,
 )
 from vtbench.errors import UsageError
 from vtbench.report.printing import print_json, print_rows, print_text
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 SUMMARY = "Compare two results video by video: won and lost, McNemar, interval, classes"
 EXAMPLES = (
     "vtbench compare msca/table2:msca-kv msca/table2:vit",
-    "vtbench compare laps/table1:laps --variant official-code",
+    "vtbench compare msca/table2:msca-kv msca/table2:vit --seeds 0-2 --videos",
     "vtbench compare pst/table3:pst-t-in1k-1x1@sthv2 --results here --results there",
     "vtbench compare msca/table2:msca-kv --commit 2c4df54",
     "vtbench compare msca/table2:msca-kv --seeds 0 --seeds 1",
@@ -47,7 +46,7 @@ def options(parser: Parser) -> None:
     twice = "given twice, the first is A's and the second B's"
     parser.add_argument(
         "--seeds",
-        type=seed_list,
+        type=different_seeds,
         action="append",
         default=[],
         metavar="N,N,...",
@@ -88,6 +87,8 @@ def _pair(args: argparse.Namespace) -> Pair:
     for option in ("seeds", "results", "commit"):
         if len(getattr(args, option)) > 2:
             raise UsageError(f"--{option}: at most two, of A and of B")
+    if not all(args.commit):
+        raise UsageError("--commit '': names no commit; give the beginning of one, as 2c4df54")
     changed = bool(args.variant or args.set)
     if args.b is None and not (changed or args.commit or len(args.results) > 1 or len(args.seeds) > 1):
         raise UsageError(
@@ -98,10 +99,7 @@ def _pair(args: argparse.Namespace) -> Pair:
 
     a, b = one_row(args.a), one_row(args.b or args.a, args.variant, args.set)
     first, second = _both(args.results, None)
-    folders = [settings_of(argparse.Namespace(results=folder)).results for folder in (first, second)]
-    for folder in args.results:
-        if not Path(folder).is_dir():
-            raise UsageError(f"--results {folder}: no such folder")
+    folders = [results_of(argparse.Namespace(results=folder)) for folder in (first, second)]
     seeds = _both(args.seeds, None)
     commits = [*args.commit, None, None][:2]
     sides = [

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
@@ -16,7 +17,7 @@ from vtbench.cli.options import (
     add_results,
     add_scale,
     one_row,
-    settings_of,
+    results_of,
     whole_number,
 )
 from vtbench.errors import ResultsError, UsageError
@@ -47,8 +48,11 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.report.predictions.pair import side
     from vtbench.report.predictions.videos import COLUMNS, video_lines, write_parquet
 
-    results = settings_of(args).results
-    found = side(one_row(args.row, args.variant, args.set), args.scale, results, seeds=[args.seed]).tested
+    results = results_of(args)
+    asked = side(one_row(args.row, args.variant, args.set), args.scale, results, seeds=[args.seed])
+    if asked.unchanged:
+        print_message(asked.unchanged)
+    found = asked.tested
     if lacking := found.lacking(results):
         raise ResultsError(lacking[0])
     lines = video_lines(found, found.seeds[0])

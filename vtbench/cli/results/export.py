@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from vtbench.cli.messages import print_message
-from vtbench.cli.options import Parser, add_results, add_selectors, one_of, seed_list, selected_rows, settings_of
-from vtbench.errors import ResultsError, UsageError, few
+from vtbench.cli.options import Parser, add_results, add_selectors, one_of, results_of, seed_list, selected_rows
+from vtbench.errors import UsageError, few
 from vtbench.scales import smallest_first
 
 SUMMARY = "Write scores of videos and training curves as parquet beside results.csv"
@@ -31,7 +31,7 @@ def call(args: argparse.Namespace) -> int:
     """Write the files and say how many there are."""
     if not args.scores:
         raise UsageError("results export needs --scores: what is to be exported")
-    rows, results = selected_rows(args), settings_of(args).results
+    rows, results = selected_rows(args), results_of(args)
     from vtbench.results.export import export_scores
     from vtbench.results.store import Store
 
@@ -42,7 +42,7 @@ def call(args: argparse.Namespace) -> int:
         if record.id in ids and args.scale in (None, record.scale) and (args.seeds is None or record.seed in args.seeds)
     ]
     if not records:
-        raise ResultsError(f"{results / Store.name}: has no lines of these rows; `vtbench run` measures them")
+        raise UsageError(f"{results / Store.name}: has no lines of these rows; `vtbench run` measures them")
     found = export_scores(results, records)
     if found.without_scores:
         titles = few((record.title for record in found.without_scores), between="; ")

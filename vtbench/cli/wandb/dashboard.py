@@ -12,8 +12,8 @@ from vtbench.cli.options import (
     add_scale,
     add_selectors,
     add_wandb_place,
+    results_of,
     selected_rows,
-    settings_of,
     wandb_target,
 )
 
@@ -37,7 +37,7 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print where they are."""
-    rows, results = selected_rows(args), settings_of(args).results
+    rows, results = selected_rows(args), results_of(args)
     from vtbench.report.wandb.dashboard import publish, sections, specification
     from vtbench.results.folders import replace_file
 

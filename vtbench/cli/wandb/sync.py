@@ -15,8 +15,8 @@ from vtbench.cli.options import (
     add_wandb_artifacts,
     add_wandb_place,
     one_of,
+    results_of,
     selected_rows,
-    settings_of,
     wandb_target,
 )
 from vtbench.scales import smallest_first
@@ -52,7 +52,7 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Push, and print how many runs were."""
-    rows, results = selected_rows(args), settings_of(args).results
+    rows, results = selected_rows(args), results_of(args)
     from vtbench.report.wandb.session import require_login
     from vtbench.report.wandb.sync import sync
 

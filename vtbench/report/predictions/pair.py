@@ -16,16 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from vtbench.errors import UsageError
+from vtbench.errors import MOST_LISTED, UsageError, few
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.report.differences import PairedTest, paired_interval, unpaired_interval
-from vtbench.report.predictions.tested import Tested, tested, tested_lines
+from vtbench.report.predictions.tested import Tested, run_command, tested, tested_lines
+from vtbench.report.printing import plural
 from vtbench.report.statistics import Interval, mcnemar, mean_and_sd
 from vtbench.results.record import Record
 from vtbench.results.scores import VideoScores
 from vtbench.results.store import Store
 from vtbench.scales import Scale
+
+SHORT = 7
+"""Digits of a commit in a message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,14 @@ class Side:
             not in {found.evaluation.key for found in measurements(row, scale, record.seed)}
             for record in self.records
         )
+
+    @property
+    def unchanged(self) -> str | None:
+        """What is to be said where the lines are the row's own, as its variant changes nothing at this scale."""
+        row, scale = self.tested.row, self.tested.scale
+        if row.variant is None or any(record.variant is not None for record in self.records):
+            return None
+        return f"{row.variant} changes nothing in {row.id} at {scale} scale; this is the row's own result"
 
     @property
     def top1(self) -> list[float]:
@@ -110,9 +122,9 @@ class ClassPair:
     label: int
     name: str
     videos: int
-    """Of the class in A's test videos."""
+    """Of the class in A's test videos; of the seed with most of them, where seeds differ."""
     a: float
-    """Top-1 in percent."""
+    """Top-1 in percent, the mean over the seeds."""
     b: float
     difference: float
 
@@ -179,16 +191,17 @@ class Pair:
         if sides[0].class_names != sides[1].class_names or not all(map(_complete, sides)):
             return ()
         names = sides[0].class_names
-        counts = [np.bincount(side.scores[0].labels, minlength=len(names)) for side in sides]
-        right = [
-            sum(np.bincount(scores.labels[scores.right], minlength=len(names)) for scores in side.scores)
-            / (np.maximum(count, 1) * len(side.scores))
-            for side, count in zip(sides, counts, strict=True)
-        ]
+        counts, shares = [], []
+        for one in sides:
+            count = np.array([np.bincount(of.labels, minlength=len(names)) for of in one.scores])  # (seeds, classes)
+            right = np.array([np.bincount(of.labels[of.right], minlength=len(names)) for of in one.scores])
+            counts.append(count)
+            seeds_with = np.maximum((count > 0).sum(axis=0), 1)
+            shares.append(100 * (right / np.maximum(count, 1)).sum(axis=0) / seeds_with)
         made = []
-        for label in np.flatnonzero((counts[0] > 0) & (counts[1] > 0)).tolist():
-            ours, theirs = (100 * float(shares[label]) for shares in right)
-            made.append(ClassPair(label, names[label], int(counts[0][label]), ours, theirs, ours - theirs))
+        for label in np.flatnonzero(counts[0].any(axis=0) & counts[1].any(axis=0)).tolist():
+            ours, theirs = (float(share[label]) for share in shares)
+            made.append(ClassPair(label, names[label], int(counts[0][:, label].max()), ours, theirs, ours - theirs))
         return tuple(sorted(made, key=lambda one: (-abs(one.difference), one.label)))
 
     @cached_property
@@ -271,7 +284,8 @@ def side(
     if commit is None:
         groups = tested([row], scale, results, seeds)
     else:
-        groups = tested_lines(row, scale, _of_commit(row, scale, Store(results), commit, seeds), results)
+        lines = _lines_by(commit, _lines_of(row, scale, Store(results)))
+        groups = tested_lines(row, scale, [one for one in lines if seeds is None or one.seed in seeds], results)
     there = {seed.record.seed: seed for group in groups for seed in group.seeds}
     missing = [seed for seed in seeds or () if seed not in there]
     if not there or missing:
@@ -280,7 +294,7 @@ def side(
         changed = f" + {row.variant}" if row.variant else ""
         raise UsageError(
             f"{Path(results) / Store.name}: has no result of {row.id}{changed} at {scale} scale{of_seeds}{by}; "
-            f"`vtbench run {row.id} --scale {scale}` measures it"
+            f"{_instead(row, scale, Store(results), commit, missing)}"
         )
     if len(groups) > 1:
         copies = "; ".join(f"{g.fingerprint}: seed {', '.join(str(s.record.seed) for s in g.seeds)}" for g in groups)
@@ -292,17 +306,28 @@ def side(
     return Side(dataclasses.replace(groups[0], seeds=tuple(there[seed] for seed in order)), Path(results), commit)
 
 
-def _of_commit(row: Row, scale: Scale, store: Store, commit: str, seeds: Sequence[int] | None) -> list[Record]:
+def _lines_of(row: Row, scale: Scale, store: Store) -> list[Record]:
+    """All lines of a row, or of a variant of it, of an older spec too."""
     names = {m.name for m in measurements(row, scale)}
-    newest = {
-        (record.measurement, record.seed): record
-        for record in store.read()
-        if (record.id, record.scale, record.variant) == (row.id, scale, row.variant)
-        and record.measurement in names
-        and (record.commit or "").startswith(commit)
-        and (seeds is None or record.seed in seeds)
-    }
-    return list(newest.values())
+    wanted = row.id, scale, row.variant
+    return [r for r in store.read() if (r.id, r.scale, r.variant) == wanted and r.measurement in names]
+
+
+def _lines_by(commit: str, lines: Sequence[Record]) -> list[Record]:
+    """Those that a commit wrote, of each measurement and seed the newest."""
+    written = (record for record in lines if (record.commit or "").startswith(commit))
+    return list({(record.measurement, record.seed): record for record in written}.values())
+
+
+def _instead(row: Row, scale: Scale, store: Store, commit: str | None, missing: Sequence[int]) -> str:
+    """The remedy where lines of seeds, or of a commit, are not there."""
+    if commit is not None:
+        lines = _lines_of(row, scale, store)
+        if seeds := sorted({record.seed for record in _lines_by(commit, lines)}):
+            return f"that commit measured seed {', '.join(map(str, seeds))}"
+        if commits := list(dict.fromkeys(record.commit[:SHORT] for record in reversed(lines) if record.commit)):
+            return f"its lines are of commit {few(commits, most=MOST_LISTED)}"
+    return f"`{run_command(row, scale, missing)}` measures it"
 
 
 def pair(a: Side, b: Side, *, matched: bool = False) -> Pair:
@@ -311,7 +336,8 @@ def pair(a: Side, b: Side, *, matched: bool = False) -> Pair:
     notes: list[str] = []
     if matched:
         if len(a.records) != len(b.records):
-            raise UsageError(f"A has {len(a.records)} seeds and B {len(b.records)}; give as many of each with --seeds")
+            count = plural(len(a.records), "seed")
+            raise UsageError(f"A has {count} and B {len(b.records)}; give as many of each with --seeds")
     else:
         a, b = _common_seeds(a, b, notes)
     keys = [[record.evaluation_key for record in one.records] for one in (a, b)]
@@ -323,6 +349,8 @@ def pair(a: Side, b: Side, *, matched: bool = False) -> Pair:
             f"{b.tested.dataset} {b.tested.fingerprint}"
         )
     for name, one in (("A", a), ("B", b)):
+        if one.unchanged:
+            notes.append(f"{name}: {one.unchanged}")
         if one.of_older_spec:
             notes.append(
                 f"{name} was measured by an older spec; `vtbench diff` shows what changed, classes are today's"
@@ -357,13 +385,12 @@ def _with(one: Side, seeds: Sequence[int]) -> Side:
 def _why_unpaired(a: Side, b: Side) -> str | None:
     if not (_complete(a.tested) and _complete(b.tested)):
         return "the scores of some seeds are not there"
-    videos = [_labels(one.tested.scores[0]) for one in (a, b)]
-    shared = len(videos[0].keys() & videos[1].keys())
-    if videos[0].keys() != videos[1].keys():
-        return f"the test videos are not the same: {len(videos[0])} and {len(videos[1])}, {shared} in common"
-    if videos[0] != videos[1]:
-        return "the test videos have other labels"
-    return None
+    first, *others = (_labels(scores) for one in (a, b) for scores in one.tested.scores)
+    for other in others:
+        if first.keys() != other.keys():
+            shared = len(first.keys() & other.keys())
+            return f"the test videos are not the same: {len(first)} and {len(other)}, {shared} in common"
+    return None if all(first == other for other in others) else "the test videos have other labels"
 
 
 def _labels(scores: VideoScores) -> dict[str, int]:

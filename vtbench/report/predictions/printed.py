@@ -40,10 +40,11 @@ def print_classes(rows: Sequence[Row], results: Path, scale: Scale | None, form:
 
     def summary(entry: dict[str, Any]) -> str:
         found = [ClassAccuracy(**one) for one in entry["classes"]]
-        lowest = sorted(found, key=lambda one: one.accuracy)[:3]
         mean = sum(one.accuracy for one in found) / len(found)
-        named = ", ".join(f"{one.name} {one.accuracy:.1f}" for one in lowest)
-        return f"mean over {len(found)} classes {mean:.2f}; lowest: {named}"
+        highest = max(one.accuracy for one in found)
+        lower = sorted((one for one in found if one.accuracy < highest), key=lambda one: one.accuracy)
+        named = ", ".join(f"{one.name} {one.accuracy:.1f}" for one in lower[:3])
+        return f"mean over {len(found)} classes {mean:.2f}" + (f"; lowest: {named}" if lower else "")
 
     return _print(rows, results, scale, form, part, lines, ("class", "label", "videos", "top1", "sd"), summary)
 

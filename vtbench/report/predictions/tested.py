@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vtbench.errors import few
 from vtbench.papers.datasets import Dataset, load_dataset
+from vtbench.papers.override import split_title
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import compare_rows
@@ -66,7 +68,7 @@ class Tested:
         if not lacking:
             return []
         seeds = ",".join(str(record.seed) for record in lacking)
-        again = f"vtbench run {self.row.id} --scale {self.scale} --seeds {seeds} --test-again"
+        again = f"{run_command(self.row, self.scale, [record.seed for record in lacking])} --test-again"
         how = "test the weights with `vtbench eval` again" if lacking[0].init == "given" else f"`{again}`"
         files = [exported_file(results, record.evaluation_key) for record in lacking]
         there = [path.name for path in files if path.exists()]
@@ -116,6 +118,17 @@ def tested_lines(row: Row, scale: Scale, records: Sequence[Record], results: Pat
             name = ", ".join(names)
             found.append(Tested(row, scale, name, dataset.name, classes, fingerprint, len(copies), seeds))
     return found
+
+
+def run_command(row: Row, scale: Scale, seeds: Sequence[int] = ()) -> str:
+    """The `vtbench run` that measures a row, or a variant of it; without seeds, those that `run` takes by itself."""
+    changes = [
+        f"{'--set' if '=' in part else '--variant'} {shlex.quote(part)}"
+        for part in split_title(row.variant or "")
+        if part
+    ]
+    of = [f"--seeds {','.join(map(str, seeds))}"] if seeds else []
+    return " ".join(["vtbench run", row.id, "--scale", scale, *of, *changes])
 
 
 def class_names(dataset: Dataset) -> tuple[str, ...]:

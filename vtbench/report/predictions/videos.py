@@ -12,7 +12,7 @@ from vtbench.results.scores import BEST
 COLUMNS = (
     *("video", "label", "label_name", "right", "label_rank", "label_score"),
     *(f"{what}{k}" for k in range(1, BEST + 1) for what in ("class", "name", "score")),
-    *("views", "error", "row", "scale", "seed", "evaluation_key"),
+    *("views", "error", "row", "scale", "seed", "evaluation_key", "variant"),
 )
 
 
@@ -21,7 +21,8 @@ def video_lines(one: Tested, seed: Seed) -> list[dict[str, Any]]:
     the classes of a video that could not be read, and those beyond the number of classes."""
     assert seed.scores is not None
     found, names, record = seed.scores, one.class_names, seed.record
-    origin = {"row": record.id, "scale": record.scale, "seed": record.seed, "evaluation_key": record.evaluation_key}
+    origin = {name: getattr(record, name) for name in ("scale", "seed", "evaluation_key", "variant")}
+    origin["row"] = record.id
     kept = found.classes.shape[1]
     lines = []
     for number, video in enumerate(found.video_ids):
