@@ -72,6 +72,28 @@ def test_one_claim_is_shown_in_full(capsys: Capture) -> None:
     assert len(json.loads(answer(capsys, "claims", "msca/kv-over-vit", "pst/memory-76-less", "--format", "json"))) == 2
 
 
+@pytest.mark.parametrize("name", ["msca/table2", "msca/table2:vit"])
+def test_a_table_or_a_row_chooses_the_claims_about_it(capsys: Capture, name: str) -> None:
+    entries = json.loads(answer(capsys, "claims", name, "--format", "json"))
+    about = {one.id for one in load_claims("msca") if any(f"{row.id}:".startswith(f"{name}:") for row in one.rows)}
+    assert {entry["id"] for entry in entries} == about
+    assert 0 < len(about) < len(load_claims("msca"))
+
+
+def test_claims_of_a_table_and_by_name_are_shown_together_once(capsys: Capture) -> None:
+    entries = json.loads(answer(capsys, "claims", "msca/table2", "msca/kv-over-vit", "pst/v1-gain", "--format", "json"))
+    ids = [entry["id"] for entry in entries]
+    assert len(set(ids)) == len(ids) and {"msca/kv-over-vit", "msca/kv-margin", "pst/v1-gain"} <= set(ids)
+    assert [name for name in ids if name.startswith("pst")] == ["pst/v1-gain"]
+
+
+def test_a_cell_that_is_not_read_off_the_print_is_said(capsys: Capture) -> None:
+    origin = "table1:vit.top1 reconstructed: blank in the text at hand; Table 2, row ViT"
+    assert origin in " ".join(answer(capsys, "claims", "msca/two-heads-best").split())
+    (entry,) = json.loads(answer(capsys, "claims", "msca/two-heads-best", "--format", "json"))
+    assert entry["printed"]["why"] == origin
+
+
 def test_the_page_shows_what_is_printed(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text()
@@ -80,9 +102,14 @@ def test_the_page_shows_what_is_printed(capsys: Capture, monkeypatch: pytest.Mon
 
 def test_wrong_names_are_one_line_with_the_nearest(capsys: Capture) -> None:
     assert refusal(capsys, "claims", "mcsa") == "vtbench: no paper 'mcsa'; did you mean 'msca'?"
-    assert "no claim 'msca/kv-over-vti'; did you mean 'msca/kv-over-vit'?" in refusal(
-        capsys, "claims", "msca/kv-over-vti"
-    )
+    for given, said in (
+        ("msca/kv-over-vti", "no claim or table 'msca/kv-over-vti'; did you mean 'msca/kv-over-vit'?"),
+        ("msca/tabel2", "no claim or table 'msca/tabel2'; did you mean 'msca/table2'?"),
+        ("msca/table2:vti", "no row 'msca/table2:vti'; did you mean 'msca/table2:vit'?"),
+        ("mcsa/table2", "no paper 'mcsa'; did you mean 'msca'? (in 'mcsa/table2')"),
+        ("msca/table2@main", "claims are about rows; leave out '@main' of 'msca/table2@main'"),
+    ):
+        assert refusal(capsys, "claims", given) == f"vtbench: {said}"
     assert "no verdict 'suported'; did you mean 'supported'?" in refusal(capsys, "claims", "--verdict", "suported")
 
 

@@ -3,6 +3,7 @@
 # ruff: noqa: RUF009 (key() makes a dataclasses.field)
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,3 +93,6 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
         read_yaml(tmp_path / "binary.yaml")
     with pytest.raises(SpecError, match=r"is a folder, a YAML file is wanted"):
         read_yaml(tmp_path)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(SpecError, match=r"pipe\.yaml: is a named pipe, a YAML file is wanted"):
+        read_yaml(tmp_path / "pipe.yaml")

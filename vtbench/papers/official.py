@@ -17,6 +17,7 @@ one, the entry names the decision.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -109,7 +110,7 @@ def official_settings(name: str) -> tuple[Setting, ...]:
     """What official.yaml of a paper holds; nothing where there is none. Raises SpecError for what does not fit."""
     paper = load_paper(name)
     path = paper.root.benchmarks / name / FILE
-    return tuple(_read(paper, path)) if path.is_file() else ()
+    return tuple(_read(paper, path)) if os.path.lexists(path) else ()
 
 
 def _read(paper: Paper, path: Path) -> Iterator[Setting]:

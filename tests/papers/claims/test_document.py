@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from vtbench.papers.roots import Root
 
 GOOD = """\
 - id: kv-over-vit
-  quote: "improves the performance by 1.2% over ViT"
+  quote: "is better than TokenShift by 0.1% and then ViT by 1.2%"
   source: {section: abstract, page: 1}
   cells: {kv: table2:msca-kv.top1, vit: table2:vit.top1}
   holds: about(kv - vit, 1.2)
@@ -89,8 +90,15 @@ def test_a_cell_may_be_of_what_is_measured_and_not_printed(claims: Claims) -> No
         ("about(kv - vit, 1.2)", "kv + vit >= 0", "holds: is always true, whatever the cells hold"),
         ("about(kv - vit, 1.2)", "kv - vit > 100", "1: claim kv-over-vit: holds: is always false, whatever the cells"),
         ("about(kv - vit, 1.2)", "kv > kv and vit > 1", "holds: is always false"),
+        ("about(kv - vit, 1.2)", "kv + vit > vit", "holds: 'vit' cannot change whether kv + vit > vit is"),
+        ("vit.top1}\n  holds: about(kv - vit, 1.2)", "vit.gflops}\n  holds: kv > vit",
+         "5: claim kv-over-vit: holds: puts accuracy and gflops into one number (kv - vit); compare each with its"),
+        ("msca-kv.top1, vit: table2:vit.top1}\n  holds: about(kv - vit, 1.2)",
+         "msca-kv.params_m, vit: table2:vit.gflops}\n  holds: about(kv / vit, 1.2)",
+         "holds: puts params_m and gflops into one number (kv / vit)"),
+        ("about(kv - vit, 1.2)", '"' + 600 * "-" + 'kv > vit"', "5: claim kv-over-vit: holds: has numbers within each"),
         ("quote:", "qoute:", "2: claim kv-over-vit: qoute: no key 'qoute'; did you mean 'quote'?"),
-        ('"improves the performance by 1.2% over ViT"', '""', "2: claim kv-over-vit: quote: is empty; write what the"),
+        ('"is better than TokenShift by 0.1% and then ViT by 1.2%"', '""', "2: claim kv-over-vit: quote: is empty;"),
         ("section: abstract", "section: 4.3", "3: claim kv-over-vit: source.section: must be text, not 4.3"),
         ("section: abstract, ", "", "3: claim kv-over-vit: source.section: missing; it is the section"),
         ("page: 1", "page: 0", "source.page: is 0, must be at least 1"),
@@ -152,6 +160,38 @@ def test_an_expression_may_take_several_lines(claims: Claims) -> None:
     assert claims.read()[0].expression.text == "kv > vit and kv - vit < 1"
 
 
+def test_numbers_of_two_kinds_may_stand_beside_each_other(claims: Claims) -> None:
+    more = "vit: table2:vit.top1, kv_cost: table2:msca-kv.gflops, vit_cost: table2:vit.gflops}"
+    text = GOOD.replace("vit: table2:vit.top1}", more)
+    claims.write(text.replace("about(kv - vit, 1.2)", "kv > vit and same(kv_cost, vit_cost)"))
+    assert claims.problems() == []
+    claims.write(text.replace("about(kv - vit, 1.2)", "kv > vit and kv_cost > vit_cost and vit > vit_cost"))
+    assert "puts accuracy and gflops into one number (vit - vit_cost)" in claims.problems()[0]
+
+
+def test_a_place_that_cannot_be_read_is_a_problem_and_not_a_paper_without_claims(claims: Claims) -> None:
+    claims.path.mkdir()
+    assert said(claims) == "is a folder, a YAML file is wanted; rename or remove it"
+    claims.path.rmdir()
+    os.mkfifo(claims.path)
+    assert said(claims) == "is a named pipe, a YAML file is wanted; rename or remove it"
+    claims.path.unlink()
+    claims.path.symlink_to("nowhere.yaml")
+    assert said(claims).startswith("cannot be read: No such file or directory; ")
+    claims.path.unlink()
+    claims.write(GOOD)
+    claims.path.chmod(0)
+    if not os.access(claims.path, os.R_OK):  # root reads everything
+        assert said(claims) == "cannot be read: Permission denied; check its permissions"
+
+
+def said(claims: Claims) -> str:
+    """The one problem that `check` and whatever else reads the claims have with the file."""
+    (line,) = check_claims(claims.paper)
+    assert read_claims(claims.paper) == ([], [line])
+    return line.removeprefix(f"{claims.path}: ")
+
+
 def test_a_paper_without_claims_has_none(benchmarks: Path) -> None:
     (benchmarks / "msca" / "claims.yaml").unlink()
     assert load_claims("msca") == () and check("msca")[1] == []
@@ -186,6 +226,17 @@ def test_the_claims_of_every_paper_are_clean(name: str) -> None:
     assert len({claim.name for claim in claims}) == len(claims)
     said = {(claim.quote, claim.expression.text, tuple(cell.id for cell in claim.cells.values())) for claim in claims}
     assert len(said) == len(claims), "a claim stands there twice"
+
+
+@pytest.mark.parametrize("name", paper_names())
+def test_no_claim_is_about_being_near_a_row_that_sees_nothing_of_a_small_scales_label(name: str) -> None:
+    """Near a row that is at chance by construction is near chance: `abs(blind - a) < ...` would praise what fails."""
+    for claim in load_claims(name):
+        blind = [short for short, cell in claim.cells.items() if cell.row.blind and cell.kind == "accuracy"]
+        near = [
+            side for side in re.findall(r"abs\(([^()]*)\)", claim.expression.text) if set(blind) & set(side.split())
+        ]
+        assert not near or "mini" in claim.untestable, claim.id
 
 
 @pytest.mark.parametrize("name", paper_names())

@@ -96,11 +96,30 @@ def test_an_expression_says_of_numbers_what_it_reads_like(text: str, expected: b
         ("a > b and 1 < 2", "compares constants with each other"),
         ("a > " + "b + " * 400 + "b", "at most 1000 are read"),
         ("(" * 400 + "a" + ")" * 400 + " > b", "is no expression"),
+        ("-" * 600 + "a > b", "has numbers within each other more than 50 levels deep; make two claims of it"),
+        ("+".join("a" * 400) + " > b", "more than 50 levels deep"),
+        ("abs(" * 150 + "a" + ")" * 150 + " > b", "more than 50 levels deep"),
+        ("about(a, " + "-" * 900 + "1)", "more than 50 levels deep"),
+        ("(a > b) and " * 50 + "not " * 60 + "a > b", "more than 50 levels deep"),
+        ("abs(" * 45 + "a" + ")" * 45 + " > b", "makes more than 300 conditions; make two claims of it"),
+        ("+".join(["abs(a)"] * 40) + " > b", "makes more than 300 conditions"),
+        ("same(" + ", ".join("a" * 200) + ")", "makes more than 300 conditions"),
     ],
 )
 def test_what_is_no_claim_is_refused_with_the_reason(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         parse(text)
+
+
+def test_what_is_as_deep_as_may_be_is_read() -> None:
+    text = "-" * 48 + "a > b"
+    assert parse(text).holds({"a": 2.0, "b": 1.0}) and len(parse(text).sides) == 2
+    assert parse("+".join("a" * 48) + " > b").holds({"a": 1.0, "b": 47.0})
+
+
+def test_a_statement_is_what_is_written_between_and_and_or() -> None:
+    written = [one.text for one in parse("a < b < c and (max(a, b) > c or about(a - d, 1.2))").statements]
+    assert written == ["a < b < c", "max(a, b) > c", "about(a - d, 1.2)"]
 
 
 def test_names_stand_in_the_order_in_which_they_are_written() -> None:

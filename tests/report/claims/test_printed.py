@@ -66,6 +66,25 @@ def test_a_number_that_is_not_printed_is_named(read: Read) -> None:
     assert found.why == "no printed table2:msca-kv.params_m or table2:vit.params_m"
 
 
+def test_a_number_that_is_not_read_off_the_print_says_where_it_is_from(read: Read) -> None:
+    cells = {"vit": "table1:vit.top1", "two": "table1:msca-kv-2.top1"}
+    found = printed(read, "two > vit", **cells)
+    assert found.verdict == "supported"
+    assert found.why == found.entry()["why"]
+    assert found.why == "table1:vit.top1 reconstructed: blank in the text at hand; Table 2, row ViT"
+    assert printed(read, "kv > vit", kv=KV, vit=VIT).why is None
+
+
+def test_numbers_from_one_place_are_named_together(read: Read) -> None:
+    rows = {"v1": "table3:pst-t-in1k-1x1", "v2": "table3:pst-t-in1k-3x1", "b": "table3:pst-b-k400-3x1"}
+    found = printed(read, "b > max(v1, v2)", "pst", **{name: f"{row}.params_m" for name, row in rows.items()})
+    assert found.why == (
+        "table3:pst-t-in1k-1x1.params_m, table3:pst-t-in1k-3x1.params_m reconstructed: one cell for the four rows of "
+        "PST-T and the one of PST-T†; table3:pst-b-k400-3x1.params_m reconstructed: one cell for the four rows of "
+        "PST-B and the one of PST-B†"
+    )
+
+
 def test_each_side_is_shown_in_digits_that_the_print_vouches_for(read: Read) -> None:
     cells = {"kv": KV, "vit": VIT, "ts": TOKENSHIFT}
     found = printed(read, "kv > max(vit, ts) and percent(kv, vit) > 1 and mean(kv, vit) > 76", **cells)

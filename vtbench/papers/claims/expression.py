@@ -26,6 +26,10 @@ from vtbench.errors import unknown
 
 LONGEST = 1000
 """Characters of an expression."""
+DEEPEST = 50
+"""Levels of an expression: what walks over it calls itself once or more for each."""
+MOST_CONDITIONS = 300
+"""Conditions of an expression. Each `abs` that is added to others doubles them."""
 
 Kind = Literal["order", "within", "about", "same"]
 """What a condition came from. An order is of the printed numbers as they stand; the others allow for what a printed
@@ -97,19 +101,26 @@ Formula = Condition | Joined
 
 
 @dataclass(frozen=True)
-class Expression:
-    """A parsed `holds`."""
+class Statement:
+    """One comparison as it is written, a chain `a < b < c` included, or one call such as about(a, 1.2)."""
 
     text: str
     formula: Formula
     names: tuple[str, ...]
-    """The cells in it, in the order in which they first stand."""
-    sides: tuple[ast.expr, ...]
-    """The numbers that it compares, without constants, each once."""
+    """The cells in it, each once."""
 
     def holds(self, cells: Mapping[str, float]) -> bool:
         """Whether it is true of these numbers. Raises ZeroDivisionError."""
         return decide(self.formula, lambda condition: condition.holds(cells))
+
+
+@dataclass(frozen=True)
+class Expression(Statement):
+    """A parsed `holds`: statements that are joined by and / or."""
+
+    statements: tuple[Statement, ...]
+    sides: tuple[ast.expr, ...]
+    """The numbers that it compares, without constants, each once."""
 
 
 def decide(formula: Formula, holds: Callable[[Condition], bool]) -> bool:
@@ -166,6 +177,8 @@ def parse(text: str) -> Expression:
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ValueError(f"{text!r} is no expression: {reason}; write it like a - b > 0.5") from error
+    if _is_deep(tree):
+        raise ValueError(f"has numbers within each other more than {DEEPEST} levels deep; make two claims of it")
     parser = _Parser(text)
     formula = parser.formula(tree)
     names = names_in(tree)
@@ -174,29 +187,43 @@ def parse(text: str) -> Expression:
     if any(not condition.names for condition in conditions(formula)):
         raise ValueError("compares constants with each other; remove that")
     sides = {ast.unparse(side): side for side in parser.sides if names_in(side)}
-    return Expression(text, formula, names, tuple(sides.values()))
+    return Expression(text, formula, names, tuple(parser.statements), tuple(sides.values()))
+
+
+def _is_deep(tree: ast.expr) -> bool:
+    """Whether a tree has more than DEEPEST levels."""
+    level: list[ast.AST] = [tree]
+    for _ in range(DEEPEST):
+        level = [below for node in level for below in ast.iter_child_nodes(node) if isinstance(below, ast.expr)]
+    return bool(level)
 
 
 class _Parser:
-    """Keeps the numbers that are compared, as they are found."""
+    """Keeps the numbers that are compared, and the statements that compare them, as they are found."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.sides: list[ast.expr] = []
+        self.statements: list[Statement] = []
+        self._conditions = 0
 
     def formula(self, node: ast.expr) -> Formula:
         match node:
             case ast.BoolOp():
                 return Joined(isinstance(node.op, ast.And), tuple(self.formula(part) for part in node.values))
             case ast.Compare():
-                return self._comparison(node)
+                return self._statement(node, self._comparison(node))
             case ast.Call(func=ast.Name(id=name)) if name in _CONDITIONS:
-                return self._condition(name, self._arguments(name, node))
+                return self._statement(node, self._condition(name, self._arguments(name, node)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in _NUMBERS:
             raise ValueError(unknown("function", node.func.id, FUNCTIONS))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             raise ValueError("`not` is not known; turn the comparison round")
         raise ValueError(f"{self._shown(node)} is a number, not a statement; compare it with something")
+
+    def _statement(self, node: ast.expr, formula: Formula) -> Formula:
+        self.statements.append(Statement(self._shown(node), formula, names_in(node)))
+        return formula
 
     def _comparison(self, node: ast.Compare) -> Formula:
         terms = [self._number(term) for term in (node.left, *node.comparators)]
@@ -208,7 +235,7 @@ class _Parser:
             left_is_larger, strict = _COMPARISONS[type(operator)]
             number = _minus(left, right) if left_is_larger else _minus(right, left)
             shown = left if _constant(right) is not None else right if _constant(left) is not None else number
-            found.append(_split(number, strict, "order", shown))
+            found.append(self._split(number, strict, "order", shown))
         return found[0] if len(found) == 1 else Joined(True, tuple(found))
 
     def _condition(self, name: str, arguments: Sequence[ast.expr]) -> Formula:
@@ -216,21 +243,45 @@ class _Parser:
             number, literal = arguments
             value, half = self._written(literal)
             self.sides.append(self._number(number))
-            return _both_sides(number, ast.Constant(value), ast.Constant(half), number, "about")
+            return self._both_sides(number, ast.Constant(value), ast.Constant(half), number, "about")
         terms = [self._number(term) for term in arguments]
         if name == "within":
             self.sides += terms[:2]
-            return _both_sides(terms[0], terms[1], terms[2], _minus(terms[0], terms[1]), "within")
+            return self._both_sides(terms[0], terms[1], terms[2], _minus(terms[0], terms[1]), "within")
         self.sides += terms
         if name == "same":
             pairs = [(a, b) for i, a in enumerate(terms) for b in terms[i + 1 :]]
-            parts = [_split(_minus(*pair), False, "same", _minus(a, b)) for a, b in pairs for pair in ((a, b), (b, a))]
+            parts = [
+                self._split(_minus(*pair), False, "same", _minus(a, b)) for a, b in pairs for pair in ((a, b), (b, a))
+            ]
         else:
             pairs = list(pairwise(terms))
             up = name == "increasing"
             numbers = [_minus(b, a) if up else _minus(a, b) for a, b in pairs]
-            parts = [_split(number, True, "order", number) for number in numbers]
+            parts = [self._split(number, True, "order", number) for number in numbers]
         return parts[0] if len(parts) == 1 else Joined(True, tuple(parts))
+
+    def _both_sides(self, number: ast.expr, centre: ast.expr, reach: ast.expr, shown: ast.expr, kind: Kind) -> Formula:
+        """centre - reach <= number <= centre + reach."""
+        above, below = _minus(number, centre), _minus(centre, number)
+        return Joined(True, tuple(self._split(_plus(one, reach), False, kind, shown) for one in (above, below)))
+
+    def _split(self, number: ast.expr, strict: bool, kind: Kind, shown: ast.expr) -> Formula:
+        """`number` > 0 without a max, min or abs that is only added or subtracted."""
+        found = _extreme(number, positive=True)
+        if found is None:
+            self._conditions += 1
+            if self._conditions > MOST_CONDITIONS:
+                raise ValueError(f"makes more than {MOST_CONDITIONS} conditions; make two claims of it")
+            return Condition(number, strict, kind, shown, names_in(number))
+        node, positive = found
+        assert isinstance(node.func, ast.Name)
+        options: Iterable[ast.expr] = node.args
+        if node.func.id == "abs":  # the larger of x and -x
+            options = (node.args[0], ast.UnaryOp(ast.USub(), node.args[0]))
+        every = (node.func.id == "min") == positive
+        parts = [(_replaced(number, node, option), _replaced(shown, node, option)) for option in options]
+        return Joined(every, tuple(self._split(part, strict, kind, part_shown) for part, part_shown in parts))
 
     def _written(self, node: ast.expr) -> tuple[float, float]:
         """A literal number and half of its last digit."""
@@ -297,27 +348,6 @@ def _minus(left: ast.expr, right: ast.expr) -> ast.expr:
 
 def _plus(left: ast.expr, right: ast.expr) -> ast.expr:
     return ast.BinOp(left, ast.Add(), right)
-
-
-def _both_sides(number: ast.expr, centre: ast.expr, reach: ast.expr, shown: ast.expr, kind: Kind) -> Formula:
-    """centre - reach <= number <= centre + reach."""
-    above, below = _minus(number, centre), _minus(centre, number)
-    return Joined(True, tuple(_split(_plus(one, reach), False, kind, shown) for one in (above, below)))
-
-
-def _split(number: ast.expr, strict: bool, kind: Kind, shown: ast.expr) -> Formula:
-    """`number` > 0 without a max, min or abs that is only added or subtracted."""
-    found = _extreme(number, positive=True)
-    if found is None:
-        return Condition(number, strict, kind, shown, names_in(number))
-    node, positive = found
-    assert isinstance(node.func, ast.Name)
-    options: Iterable[ast.expr] = node.args
-    if node.func.id == "abs":  # the larger of x and -x
-        options = (node.args[0], ast.UnaryOp(ast.USub(), node.args[0]))
-    every = (node.func.id == "min") == positive
-    parts = [(_replaced(number, node, option), _replaced(shown, node, option)) for option in options]
-    return Joined(every, tuple(_split(part, strict, kind, part_shown) for part, part_shown in parts))
 
 
 def _extreme(number: ast.expr, positive: bool) -> tuple[ast.Call, bool] | None:

@@ -1,5 +1,5 @@
 """Does an expression say anything? It is evaluated on made-up numbers: one that is true or false of all of them says
-nothing of a paper.
+nothing of a paper, and neither does a statement in it of a cell that never changes whether it is true.
 
 Independent uniform numbers would almost never satisfy `about(a - b, 1.2)` or put ten rows in order. So the `FILLINGS`
 numbers of a claim are, in turn:
@@ -17,10 +17,10 @@ A percentage is between 0 and 100; another metric between `LEAST` and `MOST`, ev
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 
-from vtbench.papers.claims.expression import Condition, Expression, Formula
+from vtbench.papers.claims.expression import Condition, Expression, Formula, Statement
 
 FILLINGS = 200
 LEAST, MOST = 0.1, 10_000.0
@@ -31,20 +31,57 @@ AMOUNT: Range = (LEAST, MOST)
 
 
 def says_nothing(expression: Expression, ranges: Mapping[str, Range], seed: str) -> str | None:
-    """What is wrong with an expression that is always true or always false; None if it is neither. `ranges`: of each
-    cell, by its short name."""
-    draw = random.Random(seed)
+    """What is wrong with an expression that is always true or always false, or in which a cell changes nothing, as
+    `base` in `base - a < base - b`; None if all is well. `ranges`: of each cell, by its short name."""
     found = set()
-    for number in range(FILLINGS):
+    for _, holds in _filled(expression, ranges, random.Random(seed)):
+        found.add(holds)
+        if len(found) == 2:
+            break
+    if not found:
+        return "divides by zero whatever the cells hold; it says nothing of the paper"
+    if len(found) == 1:
+        return f"is always {'true' if found.pop() else 'false'}, whatever the cells hold; it says nothing of the paper"
+    for statement in expression.statements:
+        if idle := _idle(statement, ranges, random.Random(seed)):
+            names = " and ".join(f"'{name}'" for name in idle)
+            return f"{names} cannot change whether {statement.text} is true; rewrite it, or leave the cell out of it"
+    return None
+
+
+def _idle(statement: Statement, ranges: Mapping[str, Range], draw: random.Random) -> tuple[str, ...]:
+    """The cells of a statement that never decide whether it is true, however far each is moved alone."""
+    idle = statement.names
+    for cells, holds in _filled(statement, ranges, draw):
+        idle = tuple(name for name in idle if not _decides(name, statement, cells, holds, ranges[name], draw))
+        if not idle:
+            break
+    return idle
+
+
+def _decides(
+    name: str, statement: Statement, cells: Mapping[str, float], holds: bool, of: Range, draw: random.Random
+) -> bool:
+    for value in (*of, _one(of, draw)):
         try:
-            found.add(expression.holds(_filling(number % 6, expression, ranges, draw)))
+            if statement.holds({**cells, name: value}) != holds:
+                return True
         except ZeroDivisionError:
             continue
-        if len(found) == 2:
-            return None
-    if not found:
-        return "divides by zero whatever the cells hold"
-    return f"is always {'true' if found.pop() else 'false'}, whatever the cells hold"
+    return False
+
+
+def _filled(
+    statement: Statement, ranges: Mapping[str, Range], draw: random.Random
+) -> Iterator[tuple[dict[str, float], bool]]:
+    """The fillings of the cells, each with whether the statement is true of it; without those that divide by zero."""
+    for number in range(FILLINGS):
+        try:
+            cells = _filling(number % 6, statement, ranges, draw)
+            holds = statement.holds(cells)
+        except ZeroDivisionError:
+            continue
+        yield cells, holds
 
 
 @cache
@@ -78,8 +115,8 @@ def _unchanged(condition: Condition, most_shift: float) -> bool:
     return True
 
 
-def _filling(kind: int, expression: Expression, ranges: Mapping[str, Range], draw: random.Random) -> dict[str, float]:
-    names = expression.names
+def _filling(kind: int, statement: Statement, ranges: Mapping[str, Range], draw: random.Random) -> dict[str, float]:
+    names = statement.names
     cells = {name: _one(ranges[name], draw) for name in names}
     if kind == 1:
         base, reach = _one(ranges[names[0]], draw), 10 ** draw.uniform(-2, 1)
@@ -94,7 +131,7 @@ def _filling(kind: int, expression: Expression, ranges: Mapping[str, Range], dra
         near = draw.random() < 0.5  # else cells may have to go far beyond their range
         base = cells[names[0]]
         cells = {name: base * draw.uniform(0.95, 1.05) if near else value for name, value in cells.items()}
-        _move(expression.formula, cells, ranges, draw, wanted=kind == 4)
+        _move(statement.formula, cells, ranges, draw, wanted=kind == 4)
     return {name: _within(value, ranges[name]) for name, value in cells.items()}
 
 

@@ -98,6 +98,8 @@ def read_yaml(path: Path, *, a_list: bool = False) -> Node:
     holds anything but keys and values at the top; or, if `a_list` is wanted, anything but a list."""
     file = shown(path)
     try:
+        if path.is_fifo():  # reading would wait for a writer
+            raise SpecError(f"{file}: is a named pipe, a YAML file is wanted; rename or remove it")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise SpecError(f"{file}: is not text in UTF-8 (byte {error.start}); save it as UTF-8") from error

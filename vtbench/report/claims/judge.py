@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vtbench.metrics import METRICS, always_measured
+from vtbench.metrics import always_measured
 from vtbench.papers.claims import Cell, Claim, load_claims
 from vtbench.papers.claims.expression import Condition, conditions
 from vtbench.papers.claims.fillings import is_ordering
@@ -30,7 +30,6 @@ from vtbench.report.claims.finding import DECIDED, Finding, Judged, NotRun, Unte
 from vtbench.report.claims.printed import judge_printed
 from vtbench.report.claims.statistics import ALPHA, Outcome, holm, joined
 from vtbench.report.compare import Comparison, at_chance, compare_rows
-from vtbench.report.counted import METRICS as COSTS
 from vtbench.report.counted import recorded_costs
 from vtbench.report.differences import Hits
 from vtbench.report.ratios import Ratios, compare_speeds
@@ -138,34 +137,20 @@ def corrected(found: Mapping[str, Mapping[str, Finding]]) -> dict[str, dict[str,
 
 @dataclass(frozen=True)
 class _Kinds:
-    """The cells of a claim by what they are, and its conditions likewise."""
+    """The cells of a claim by what they are, and its conditions likewise: each condition has cells of one kind."""
 
     accuracies: Mapping[str, Cell]
     costs: Mapping[str, Cell]
     speeds: Mapping[str, Cell]
     conditions: Mapping[str, Sequence[Condition]]
-    mixed: bool
-    """Whether a condition has cells of more than one kind or, of costs and speeds, of more than one metric."""
 
     @classmethod
     def of(cls, claim: Claim) -> _Kinds:
-        kinds = {name: kind_of(cell.metric) for name, cell in claim.cells.items()}
         found: dict[str, list[Condition]] = {"accuracy": [], "cost": [], "speed": []}
-        mixed = False
         for condition in conditions(claim.expression.formula):
-            within = {kinds[name] for name in condition.names}
-            metrics = {claim.cells[name].metric for name in condition.names if kinds[name] != "accuracy"}
-            mixed = mixed or len(within) > 1 or len(metrics) > 1
-            found[kinds[condition.names[0]]].append(condition)
-        by_kind = {kind: {n: c for n, c in claim.cells.items() if kinds[n] == kind} for kind in found}
-        return cls(by_kind["accuracy"], by_kind["cost"], by_kind["speed"], found, mixed)
-
-
-def kind_of(metric: str) -> str:
-    """What a metric is: accuracy, cost, speed."""
-    if metric in COSTS:
-        return "cost"
-    return "speed" if metric in METRICS and METRICS[metric].work else "accuracy"
+            found[claim.cells[condition.names[0]].kind].append(condition)
+        by_kind = {kind: {n: c for n, c in claim.cells.items() if c.kind == kind} for kind in found}
+        return cls(by_kind["accuracy"], by_kind["cost"], by_kind["speed"], found)
 
 
 def _at_scale(claim: Claim, scale: Scale, evidence: Evidence) -> Iterator[tuple[str, Finding]]:
@@ -218,8 +203,6 @@ def _untestable(claim: Claim, scale: Scale, kinds: _Kinds) -> str | None:
         return claim.untestable[scale]
     if not kinds.accuracies and scale != "paper":
         return "costs and speeds are of the paper's own networks: see paper scale"
-    if kinds.mixed:
-        return "puts numbers of different kinds into one"
     if quoted := [cell for cell in kinds.accuracies.values() if _is_quoted(cell)]:
         if scale != "paper" or len(quoted) == len(kinds.accuracies):
             return f"compares with quoted rows, which are never run ({_listed([cell.row.id for cell in quoted])})"
@@ -249,10 +232,11 @@ def _judge(
     accuracies = Accuracies(samples, evidence.videos, evidence.tolerance)
 
     def test(condition: Condition) -> Outcome:
-        metric = claim.cells[condition.names[0]].metric
-        if metric not in amounts:
+        cell = claim.cells[condition.names[0]]
+        if cell.kind == "accuracy":
             return accuracies.test(condition)
-        return amounts[metric].test_ratio(condition) if kind_of(metric) == "speed" else amounts[metric].test(condition)
+        found = amounts[cell.metric]
+        return found.test_ratio(condition) if cell.kind == "speed" else found.test(condition)
 
     holds, fails, decisive = joined(claim.expression.formula, test)
     values = {name: sample.mean for name, sample in samples.items()}

@@ -27,7 +27,17 @@ def judge_printed(claim: Claim) -> Finding:
         sides = sides_of(claim, values, decimals)
     except ZeroDivisionError:
         return Finding("cannot be tested", "divides by a printed 0")
-    return Finding("supported" if holds else "contradicted", sides=sides)
+    return Finding("supported" if holds else "contradicted", why=_reconstructed(claim), sides=sides)
+
+
+def _reconstructed(claim: Claim) -> str | None:
+    """The cells that are not read off the print, with where their numbers come from."""
+    origins: dict[str, list[str]] = {}
+    for cell in claim.cells.values():
+        if cell.printed is not None and cell.printed.reconstructed:
+            origins.setdefault(cell.printed.reconstructed, []).append(cell.id)
+    said = [f"{', '.join(ids)} reconstructed: {origin}" for origin, ids in origins.items()]
+    return "; ".join(said) or None
 
 
 def printed_holds(condition: Condition, values: Mapping[str, float], halves: Mapping[str, float]) -> bool:
