@@ -12,7 +12,7 @@ from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import Comparison
 from vtbench.report.counted import recorded_costs
-from vtbench.report.page.claims import claims_of, kinds_of, shares
+from vtbench.report.page.claims import claims_of, kinds_of, shares, verdicts_of
 from vtbench.report.page.confusion import confusions
 from vtbench.report.page.facts import Fact, call
 from vtbench.report.page.figures import cost_figures, curve_figure, learning_figure, order_figure, published_figure
@@ -69,6 +69,7 @@ def _page(rows: Sequence[Row], results: Path, scale: Scale | None) -> str:
         claims_at={
             of: {name: shares([c for c in claims if c.paper == name], of) for name in names} for of in kinds_of(claims)
         },
+        verdicts={of: verdicts_of(claims, of) for of in kinds_of(claims)},
         index=index,
         ledger=ledger,
         shared=shared,

@@ -82,6 +82,7 @@
   const index = lists.find((list) => list.of === "index");
   search.addEventListener("input", () => {
     index.show();
+    one("#search-said").textContent = index.rows.some((row) => !row.hidden) ? "" : "No row fits these words and filters.";
     if (search.value) one("#rows").scrollIntoView({ block: "start" });
   });
   one(".search").addEventListener("submit", (event) => {
