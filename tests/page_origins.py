@@ -520,6 +520,32 @@ class Origins:
         ]
         return pairs.count((int(label), int(predicted)))
 
+    def of_tested(self, row: str, scale: str, measurement: str) -> int:
+        return sum(record.measurement == measurement for record in self.by_row[row, scale].counted)
+
+    def of_lacking(self, what: str, state: str) -> int:
+        """Evaluations, or trainings, of rows of tables that have a file or folder for any of theirs, and none itself
+        that can be used."""
+        read, key = (read_scores, "evaluation_key") if what == "scores" else (read_curve, "training_key")
+        run = "eval" if what == "scores" else "train"
+
+        def there(of: str) -> bool:
+            return any((self.results / name).exists() for name in (f"{what}/{of}.parquet", f"runs/{run}-{of}"))
+
+        found = set()
+        for members in self.comparisons.values():
+            for table in {c.table for c in members}:
+                lines = [(c.row.id, record) for c in members if c.table == table for record in c.counted]
+                if any(there(getattr(record, key)) for _, record in lines):
+                    found |= {
+                        (row, getattr(record, key))
+                        for row, record in lines
+                        if read(self.results, record) is None
+                        and there(getattr(record, key)) == (state == "damaged")
+                        and (what == "scores" or record.init != "given")
+                    }
+        return len(found)
+
     def of_scored(self, row: str, scale: str, measurement: str) -> int:
         return len(self.scores[row, scale, measurement])
 

@@ -73,7 +73,7 @@ class Finding:
 
     @property
     def short(self) -> str:
-        """The numbers, with the corrected p where the verdict is open: the interval of the claim alone may exclude 0."""
+        """The numbers, with the corrected p of an open verdict: the interval, of the claim alone, may exclude 0."""
         return ", ".join(filter(None, [self.numbers, self.corrected if self.verdict == "inconclusive" else ""]))
 
     @property
