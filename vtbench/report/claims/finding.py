@@ -73,8 +73,10 @@ class Finding:
 
     @property
     def short(self) -> str:
-        """The numbers, with the corrected p of an open verdict: the interval, of the claim alone, may exclude 0."""
-        return ", ".join(filter(None, [self.numbers, self.corrected if self.verdict == "inconclusive" else ""]))
+        """The numbers, with the corrected p where the verdict is open and the interval, of the claim alone, is not."""
+        alone = self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+        corrected = self.corrected if self.verdict == "inconclusive" and alone else ""
+        return ", ".join(filter(None, [self.numbers, corrected]))
 
     @property
     def text(self) -> str:

@@ -101,6 +101,17 @@
   addEventListener("hashchange", open);
   if (location.hash) open();
 
+  // ---- paper has nothing to click: what is folded is open on it
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = all("details:not([open])");
+    for (const fold of folded) fold.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of folded) fold.open = false;
+    folded = [];
+  });
+
   // ---- origins: where the number under the pointer comes from
   const line = one("#origin"), button = one("#origins");
   button.addEventListener("click", () => {
