@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.special
 from records import record_of
 
 from vtbench.papers import measurements, select
@@ -39,7 +40,7 @@ def write_scores(
     wanted = measurements(select([row_id])[0], scale, seed)[0]
     videos, views, classes = scores.shape
     names = [*(ids or [f"v{i}" for i in range(videos)]), *(failures or {})]
-    mean = scores.mean(axis=1)
+    mean = (scores if average == "logits" else scipy.special.softmax(scores, axis=2)).mean(axis=1)
     right = float((mean.argmax(axis=1) == np.array(labels[:videos])).sum())
     count = {"videos_expected": len(names), "videos_decoded": videos, "videos_failed": len(names) - videos}
     record = record_of(wanted, 100 * right / len(names), **{**count, **changes})

@@ -72,6 +72,7 @@ def test_views_may_lie_in_any_order_and_number(store: Store, monkeypatch: pytest
     views = draw.normal(size=(len(video), 4)).astype(np.float32)
     path = folders.evaluation_folder(store.folder, record.evaluation_key) / folders.SCORES
     np.savez(path, video_ids=np.arange(10).astype(str), labels=np.zeros(10, int), video=video, scores=views)
+    record = dataclasses.replace(record, videos_decoded=6, videos_failed=4, top1=None)
     found = read_scores(store.folder, record)
     assert found is not None and found.views.tolist() == [1, 3, 2, 0, 5, 1, 0, 0, 0, 2]
     for number in (0, 1, 2, 4, 5, 9):
@@ -200,9 +201,9 @@ def test_an_export_that_does_not_give_what_the_line_says_has_no_scores(store: St
 
 
 def test_of_equal_scores_the_evaluation_may_have_taken_the_other_class(store: Store) -> None:
-    record = write_scores(store, KV, np.array([[[1.0, 1.0]], [[2.0, 0.0]]]), [1, 0], top1=100.0)
-    assert read_scores(store.folder, record) is not None
-    assert read_scores(store.folder, dataclasses.replace(record, top1=0.0)) is None
+    record = write_scores(store, KV, np.array([[[1.0, 1.0]], [[2.0, 0.0]], [[2.0, 0.0]]]), [1, 0, 0])
+    for top1, there in ((200 / 3, True), (100.0, True), (0.0, False)):
+        assert (read_scores(store.folder, dataclasses.replace(record, top1=top1)) is not None) is there
 
 
 def damage_scores(folder: Path) -> None:
