@@ -231,7 +231,7 @@ def test_a_drawn_order_ties_rows_at_chance(store: Store, measure: Measure) -> No
         ("msca-kv-6", 97.0),
         ("msca-kv-8", 60.0),
     ):
-        measure(f"msca/table1:{row}", "mini", value)
+        measure(f"msca/table1:{row}", "mini", value, videos_expected=128, videos_decoded=128)
     found = made(store, "msca/table1")
     (drawing,) = (e for e in found.root.all() if e.attributes.get("aria-label") == "Order of the rows of msca/table1")
     measured = [
