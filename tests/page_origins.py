@@ -241,7 +241,7 @@ class Origins:
 
     def of_unsaid(self, row: str, name: str) -> str:
         (found,) = select([row])
-        return unsaid(load_paper(found.paper), found)[name]
+        return f"{name}: {unsaid(load_paper(found.paper), found)[name]}"
 
     def of_reconstructed(self, row: str, name: str) -> str:
         return f"{name}: {self.rows[row]['published'][name]['reconstructed']}"
@@ -382,7 +382,7 @@ class Origins:
         from scipy.stats import kendalltau
 
         rows, name = self._ordered(table, scale)
-        sides = [(float(self.cell(c.row.id, name)), c.measured[name].mean) for c in rows]
+        sides = [(float(self.cell(c.row.id, name)), self._level(c, name)) for c in rows]
         return float(kendalltau(*zip(*sides, strict=True)).statistic)
 
     def _ordered(self, table: str, scale: str) -> tuple[list[Comparison], str]:
@@ -390,11 +390,25 @@ class Origins:
         name = next(c.order.metric for c in members if c.order)
         return [c for c in members if name in c.row.published and name in c.measured], name
 
+    def _level(self, found: Comparison, name: str) -> float:
+        """The measured mean, or chance where Wilson's interval of each line of it reaches down to chance."""
+        from scipy.stats import binomtest
+
+        chance = self.of_chance(found.row.id, found.scale, name)
+        tests = {part: (part,) for part in found.row.recipes} | found.row.means_at(found.scale)
+        parts = next(parts for test, parts in tests.items() if found.row.metric(test, "top1") == name)
+        for record in (one for one in found.counted if one.measurement in parts):
+            hits = round(record.top1 * record.videos_expected / 100)
+            low = binomtest(hits, record.videos_expected).proportion_ci(method="wilson").low
+            if 100 * low > chance + 1e-9:
+                return found.measured[name].mean
+        return chance
+
     def of_printed_place(self, row: str, scale: str, name: str) -> float:
         return self._place(row, scale, lambda c: float(self.cell(c.row.id, name)))
 
     def of_measured_place(self, row: str, scale: str, name: str) -> float:
-        return self._place(row, scale, lambda c: c.measured[name].mean)
+        return self._place(row, scale, lambda c: self._level(c, name))
 
     def _place(self, row: str, scale: str, value: Callable[[Comparison], float]) -> float:
         from scipy.stats import rankdata
@@ -469,6 +483,9 @@ class Origins:
         assert (device, precision) in {(line["device"], line["precision"]) for line in self.speeds}
         return f"{device}, {precision}"
 
+    def of_printed_on(self, table: str) -> str:
+        return self.tables[table]["source"].get("device", "the paper's own machine")
+
     def _speed_sheet(self, table: str, scale: str, number: str) -> Any:
         members = [s for s in self._compared[1][scale] if f"{s.row.paper}/{s.row.table}" == table]
         return speed_sheets(members)[int(number)]
@@ -502,6 +519,32 @@ class Origins:
             for n in range(len(one.video_ids))
         ]
         return pairs.count((int(label), int(predicted)))
+
+    def of_tested(self, row: str, scale: str, measurement: str) -> int:
+        return sum(record.measurement == measurement for record in self.by_row[row, scale].counted)
+
+    def of_lacking(self, what: str, state: str) -> int:
+        """Evaluations, or trainings, of rows of tables that have a file or folder for any of theirs, and none itself
+        that can be used."""
+        read, key = (read_scores, "evaluation_key") if what == "scores" else (read_curve, "training_key")
+        run = "eval" if what == "scores" else "train"
+
+        def there(of: str) -> bool:
+            return any((self.results / name).exists() for name in (f"{what}/{of}.parquet", f"runs/{run}-{of}"))
+
+        found = set()
+        for members in self.comparisons.values():
+            for table in {c.table for c in members}:
+                lines = [(c.row.id, record) for c in members if c.table == table for record in c.counted]
+                if any(there(getattr(record, key)) for _, record in lines):
+                    found |= {
+                        (row, getattr(record, key))
+                        for row, record in lines
+                        if read(self.results, record) is None
+                        and there(getattr(record, key)) == (state == "damaged")
+                        and (what == "scores" or record.init != "given")
+                    }
+        return len(found)
 
     def of_scored(self, row: str, scale: str, measurement: str) -> int:
         return len(self.scores[row, scale, measurement])

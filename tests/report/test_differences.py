@@ -314,10 +314,28 @@ def test_the_order_of_a_table_is_kendalls_tau(store: Store, measure: Measure) ->
     assert f"order of 9 rows by top1, print and measurement: Kendall's tau {expected:+.2f} ({low:+.2f} to" in drawn
 
 
-def test_two_rows_have_no_order_to_speak_of(store: Store, measure: Measure) -> None:
-    measure(VIT, "paper", 75.0)
-    measure(KV, "paper", 76.0)
+def test_four_rows_have_no_order_to_speak_of(store: Store, measure: Measure) -> None:
+    rows = select(["msca/table2"])
+    for number, row in enumerate(rows[:4]):
+        measure(row.id, "paper", 75.0 + number)
     assert ranks(store) is None
+    measure(rows[4].id, "paper", 79.0)
+    found = ranks(store)
+    assert found is not None and found["rows"] == 5
+
+
+def test_rows_at_chance_are_tied_in_the_order(store: Store, measure: Measure) -> None:
+    rows = select(["msca/table2"])[:6]
+    numbers = [(24.0, 25.0), (26.0, 25.5), (25.0, 90.0), (70.0, 71.0), (80.0, 81.0), (60.0, 61.0)]
+    for row, seeds in zip(rows, numbers, strict=True):
+        measure(row.id, "mini", *seeds, videos_expected=128, videos_decoded=128)
+    found = json.loads(report(select(["msca/table2"]), store.folder, "mini", "json"))[0]["order"]
+    levels = [25.0, 25.0, 57.5, 70.5, 80.5, 60.5]  # a row with one seed above chance keeps its mean
+    printed = [row.published["top1"].value for row in rows]
+    assert found["kendall_tau"] == pytest.approx(scipy.stats.kendalltau(printed, levels).statistic)
+    assert found["kendall_tau"] != pytest.approx(scipy.stats.kendalltau(printed, [sum(n) for n in numbers]).statistic)
+    assert found["at_chance"] == 2
+    assert "; 2 at chance, tied" in drawn(store, "msca/table2")
 
 
 def test_a_verdict_says_how_many_prints_lie_in_its_band(store: Store, measure: Measure) -> None:

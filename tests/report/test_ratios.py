@@ -131,6 +131,15 @@ def test_the_drawing_is_this(printed: None, speed_store: SpeedStore) -> None:
     assert "9.0" not in drawn and "29" not in drawn  # never times beside times of another machine
 
 
+def test_a_gpu_of_another_name_than_the_printed_one_is_said(printed: None, edit: Edit, speed_store: SpeedStore) -> None:
+    edit("msca/table2.yaml", "source: {table: 2}", "source: {table: 2, device: NVIDIA Tesla V100}")
+    for device in (GPU, "Tesla V100-SXM2-32GB"):
+        speed_store.append(line(KV, "latency_ms", 2.011, device=device))
+    h200, v100 = sections(speed_store, width=200)
+    assert "MEASURED ON NVIDIA H200, printed of NVIDIA Tesla V100: ratios may differ" in h200
+    assert "MEASURED ON" not in v100 and "the printed ratios are of NVIDIA Tesla V100" in v100
+
+
 def test_what_is_printed_is_shown_before_anything_is_measured(printed: None, speed_store: SpeedStore) -> None:
     (drawn,) = sections(speed_store)
     assert "msca-kv      MSCA-KV         2.14      1.76" in drawn

@@ -7,8 +7,8 @@ test video of both rows for the same seeds, it is paired: seed by seed, and vide
 one test set are also compared by McNemar's exact test; over several seeds its pairs are not independent. Otherwise the
 interval is unpaired, and says so: Welch's over two or more seeds of each row, and two independent shares of the videos.
 
-The order is compared by Kendall's tau-b of printed and measured numbers, with Fieller's interval (Biometrika 44 (1957)
-470) for five rows or more.
+The order is compared by Kendall's tau-b of printed and measured numbers of five rows or more, with Fieller's interval
+(Biometrika 44 (1957) 470). Rows at chance are tied: which of them has more hits is luck.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from vtbench.papers.spec.schema import Row
-from vtbench.report.compare import Comparison, Estimate, seed_means
+from vtbench.report.compare import Comparison, Estimate, at_chance, seed_means
 from vtbench.report.spread import Spread, seeds_variance, share_variance, videos_variance
 from vtbench.report.statistics import (
     CONFIDENCE,
@@ -212,19 +212,46 @@ def unpaired_interval(ours: Sequence[float], videos: int, theirs: Sequence[float
 # ---- the table -------------------------------------------------------------------------------------------------------
 
 
+FEWEST = 5
+"""Rows that have an order to speak of: of four, one in twelve orders has a tau of 1 or -1 by luck."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A row with what orders it."""
+
+    comparison: Comparison
+    printed: float
+    measured: float
+    """The mean over the seeds; the chance level where every seed is at chance."""
+    at_chance: bool
+
+
+def ranked(comparisons: Sequence[Comparison], metric: str) -> list[Ranked]:
+    """The rows with a printed and a measured number, in the order given."""
+    found = []
+    for one in comparisons:
+        if metric not in one.row.published or metric not in one.measured or one.row.variant is not None or one.under:
+            continue
+        mean, chance = one.measured[metric].mean, one.measured[metric].chance
+        names = _measurements(one, metric)
+        lines = [record for record in one.counted if record.measurement in names and record.top1 is not None]
+        guessed = chance is not None and bool(lines) and at_chance(lines, chance) == lines
+        value = chance if guessed and chance is not None else mean
+        found.append(Ranked(one, one.row.published[metric].value, value, guessed))
+    return found
+
+
 def order(comparisons: Sequence[Comparison], metric: str) -> Order | None:
-    """How alike printed and measured numbers order the rows that have both; None for fewer than three, or where one of
+    """How alike printed and measured numbers order the rows that have both; None for fewer than FEWEST, or where one of
     the two is the same for all."""
-    both = [
-        (one.row.published[metric].value, one.measured[metric].mean)
-        for one in comparisons
-        if metric in one.row.published and metric in one.measured and one.row.variant is None and not one.under
-    ]
-    if len(both) < 3 or any(len(set(side)) == 1 for side in zip(*both, strict=True)):
+    both = ranked(comparisons, metric)
+    sides = [one.printed for one in both], [one.measured for one in both]
+    if len(both) < FEWEST or any(len(set(side)) == 1 for side in sides):
         return None
-    tau = kendall_tau(*zip(*both, strict=True))
-    interval = kendall_interval(tau, len(both)) if len(both) >= 5 and abs(tau) < 1 else None
-    return Order(metric, tau, interval, len(both))
+    tau = kendall_tau(*sides)
+    interval = kendall_interval(tau, len(both)) if abs(tau) < 1 else None
+    return Order(metric, tau, interval, len(both), sum(one.at_chance for one in both))
 
 
 def others_in_band(rows: Sequence[Row], row: Row, metric: str, tolerance: float = TOLERANCE) -> int | None:

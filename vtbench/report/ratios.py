@@ -51,11 +51,16 @@ def printed_ratio(cell: Published, baseline: Published) -> PrintedRatio:
     )
 
 
-def printed_on(table: str) -> str:
-    """What the paper measured a table (paper/table) on, in words."""
+def device_of(table: str) -> str | None:
+    """What the paper measured a table (paper/table) on; None where it does not say."""
     paper, _, name = table.partition("/")
     source = next(one for one in load_paper(paper).tables if one.name == name).source
-    return source.device if source and source.device else "the paper's own machine"
+    return source.device if source else None
+
+
+def printed_on(table: str) -> str:
+    """The same in words."""
+    return device_of(table) or "the paper's own machine"
 
 
 @dataclass(frozen=True, eq=False)

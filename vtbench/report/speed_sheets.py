@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from vtbench.metrics import METRICS, is_memory, speed_metrics
 from vtbench.report.columns import Column
-from vtbench.report.ratios import Ratios, printed_on
+from vtbench.report.devices import DEVICES
+from vtbench.report.ratios import Ratios, device_of, printed_on
 from vtbench.report.sheets import Sheet
 from vtbench.results.record import SpeedRecord
 from vtbench.scales import SCALES
@@ -60,8 +61,8 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
         else f"not measured: vtbench speed {table} --scale {scale}"
     ]
     warning = None if SCALES[scale].real else "NOT COMPARABLE with the printed ratios: small networks."
-    if warning is None and printed and lines and lines[0].device == "cpu":
-        warning = f"MEASURED ON A CPU, printed of {machine}: ratios may differ between kinds of machines."
+    if warning is None and printed and place and (on := _other_machine(place[0], table)):
+        warning = f"MEASURED ON {on}, printed of {machine}: ratios may differ between kinds of machines."
     metrics = [name for name in speed_metrics() if name in {*printed, *(line.metric for line in lines)}]
     if higher := [_without_unit(name) for name in metrics if METRICS[name].higher_is_better]:
         notes.append(f"lower is better; of {' and '.join(higher)}, higher")
@@ -81,6 +82,17 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
         notes=notes,
         place=place,
     )
+
+
+def _other_machine(device: str, table: str) -> str | None:
+    """What a device is, where it is not known to be that of the paper; None for a GPU of the same name, and for any
+    where the paper does not name its own."""
+    if device == "cpu":
+        return "A CPU"
+    printed = device_of(table)
+    if printed is None or any(known.is_called(device) and known.is_called(printed) for known in DEVICES.values()):
+        return None
+    return None if printed.lower() in device.lower() else device
 
 
 def _without_unit(metric: str) -> str:

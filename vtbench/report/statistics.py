@@ -166,8 +166,10 @@ class Order:
     metric: str
     tau: float
     interval: Interval | None
-    """95 %; None for fewer than five rows."""
+    """95 %; None for a tau of 1 or -1."""
     rows: int
+    at_chance: int
+    """Of these rows, those at chance, which are tied."""
 
     def entry(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -176,4 +178,5 @@ class Order:
             "kendall_tau": self.tau,
             "interval": list(self.interval) if self.interval else None,
             "rows": self.rows,
+            "at_chance": self.at_chance,
         }

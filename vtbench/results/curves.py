@@ -37,6 +37,12 @@ def read_curve(results: Path, record: Record) -> Curve | None:
     return read_curve_of(results, record.training_key, record.weights_sha256)
 
 
+def may_have_curve(results: Path, record: Record) -> bool:
+    """Whether the store has a file or a folder of this training; quick, without a look into it."""
+    key = record.training_key
+    return exported_file(results, key).is_file() or folders.training_folder(results, key).is_dir()
+
+
 def read_curve_of(results: Path, training_key: str, weights_sha256: str | None = None) -> Curve | None:
     """The curve of a training run by its key; with `weights_sha256`, only if these are the weights that it gave."""
     found = _from_run(results, training_key) or _from_export(results, training_key)

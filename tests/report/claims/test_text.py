@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -99,6 +100,25 @@ def test_markdown_has_a_row_for_each_claim(judged: list[Judged]) -> None:
 
 def test_no_claims_are_no_table() -> None:
     assert draw([], None, 100) == "" and as_markdown([], None) == ""
+
+
+def test_an_open_verdict_beside_an_interval_above_0_says_the_corrected_p() -> None:
+    found = Finding("inconclusive", value=-25.3, interval=(-37.7, -12.8), p=0.006, p_holm=0.0731)
+    assert found.text == "inconclusive: -25.3 [-37.7, -12.8], p 0.073 after Holm"
+    assert replace(found, verdict="contradicted").text == "contradicted: -25.3 [-37.7, -12.8]"
+    assert replace(found, interval=(-51.0, 0.4)).text == "inconclusive: -25.3 [-51.0, +0.4]"
+    assert replace(found, p_holm=None).text == "inconclusive: -25.3 [-37.7, -12.8]"
+
+
+def test_verdicts_at_paper_scale_of_costs_alone_say_so() -> None:
+    (claim, other) = load_claims("msca")[:2]
+    of_costs = Judged(claim, Finding("supported"), {"paper": Finding("supported")})
+    waiting = Judged(other, Finding("supported"), {"paper": Finding("not run")})
+    trained = Judged(other, Finding("supported"), {"paper": Finding("supported", keys=("abc",))})
+    said = summary("msca", [of_costs, waiting], ["paper"])
+    assert "paper (costs and speeds; nothing is trained yet): 1 supported, 1 not run" in said
+    assert "paper: 2 supported" in summary("msca", [of_costs, trained], ["paper"])
+    assert "paper: 1 not run" in summary("msca", [waiting], ["paper"])
 
 
 def test_a_finding_has_its_numbers_in_short() -> None:

@@ -110,6 +110,12 @@ def test_filters_and_search_choose_among_all_rows(driver: Any) -> None:
     search.clear()
     search.send_keys("no such row")
     assert column(driver, "index", "row") == []
+    said = driver.find_element(By.ID, "search-said")
+    assert said.text == "No row fits these words and filters."
+    assert abs(said.location["y"] - search.location["y"]) < 60
+    search.clear()
+    search.send_keys("pkv")
+    assert said.text == ""
 
 
 def test_claims_are_filtered_by_verdict(driver: Any) -> None:
@@ -226,6 +232,30 @@ def test_it_fits_its_window(driver: Any, width: int) -> None:
         shot = np.asarray(Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("L"))
         assert shot.shape[1] == width
         assert shot.std() > 5 and len(np.unique(shot)) > 30, f"{place} is empty at {width}"
+
+
+def test_drawings_are_read_at_the_width_of_a_phone(driver: Any) -> None:
+    show(driver, PAGE, 390)
+    widths = driver.execute_script(
+        "const box = document.querySelector('#figures .drawing');"
+        "return [box.querySelector('svg').clientWidth, box.clientWidth, box.scrollWidth]"
+    )
+    assert widths[0] >= 36 * 16 - 2 and widths[1] < 390 <= widths[2]
+
+
+def test_nothing_is_cut_or_folded_on_paper(driver: Any) -> None:
+    show(driver, PAGE, 1030)  # the width of an A4 page on its side, without margins, in CSS pixels
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    driver.execute_script("dispatchEvent(new Event('beforeprint'))")
+    found = driver.execute_script(
+        "const wide = (table) => table.getBoundingClientRect().right > innerWidth + 1;"
+        "return [[...document.querySelectorAll('table')].filter(wide)"
+        ".map((t) => t.id || t.caption.textContent), document.querySelectorAll('details:not([open])').length]"
+    )
+    driver.execute_script("dispatchEvent(new Event('afterprint'))")
+    folded = driver.execute_script("return document.querySelectorAll('details[open]').length")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert found == [[], 0] and folded == 0
 
 
 def test_print_shows_whole_tables(driver: Any) -> None:

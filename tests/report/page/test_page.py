@@ -160,7 +160,10 @@ def test_speeds_stand_by_scale_and_device(store: Store) -> None:
     assert [table.attributes["id"] for table in tables] == ids
     assert "1.50 (1.48-1.52)" in tables[0].words and "1.10 (1.08-1.12)" in tables[1].words
     assert "Measured on NVIDIA H200, 32-true" in words(found, "pst/table6")
-    assert "MEASURED ON A CPU, printed of" in words(found, "pst/table6")
+    said = words(found, "pst/table6")
+    assert "Measured on cpu, 32-true ; printed of NVIDIA Tesla V100 ." in said and "own machine" not in said
+    assert "MEASURED ON A CPU, printed of NVIDIA Tesla V100" in said
+    assert "MEASURED ON NVIDIA H200, printed of NVIDIA Tesla V100" in said
     assert numbers_without_origin(found) == [] and wrong_numbers(found, store, "pst/table6") == []
 
 
@@ -198,6 +201,67 @@ def test_learning_curves_and_confusion_come_from_run_folders(store: Store, run_f
     labels = {element.attributes.get("aria-label") for element in found.root.all()}
     assert "Learning curves of msca/table2 at mini scale" in labels and f"confusion of {KV} main" in labels
     assert numbers_without_origin(found) == [] and wrong_numbers(found, store, "msca/table2") == []
+
+
+def test_scores_and_curves_that_are_missing_or_damaged_are_listed(
+    store: Store, run_folders: Callable[[str], None], measure: Measure
+) -> None:
+    run_folders(KV)
+    assert "lacking" not in {element.attributes.get("id") for element in made(store, "msca/table2").root.all()}
+    measure("msca/table1:vit", "mini", 25.0)  # of a table without any scores
+    measure("msca/table2:tokenshift", "mini", 50.0, 51.0)
+    damaged = store.read()[1]
+    (store.folder / "runs" / f"eval-{damaged.evaluation_key}" / "scores.npz").write_bytes(b"PK")
+    (store.folder / "runs" / f"train-{damaged.training_key}" / "metrics.csv").write_text("epoch,train_top1\nx,y\n")
+    found = made(store, "msca/table1", "msca/table2")
+    said = words(found, "lacking")
+    assert f"1 with scores that are damaged or of another test: {KV}" in said
+    assert f"1 with a learning curve that is damaged or of another training: {KV}" in said
+    assert "2 without scores: msca/table2:tokenshift" in said and "table1" not in said
+    assert "2 without a learning curve: msca/table2:tokenshift" in said
+    assert "over 1 of 2 seeds" in words(found, "msca/table2")
+    assert numbers_without_origin(found) == [] and wrong_numbers(found, store, "msca/table1", "msca/table2") == []
+
+
+def test_a_drawn_order_ties_rows_at_chance(store: Store, measure: Measure) -> None:
+    for row, value in (
+        ("vit", 26.0),
+        ("msca-kv-2", 24.0),
+        ("msca-kv-4", 98.0),
+        ("msca-kv-6", 97.0),
+        ("msca-kv-8", 60.0),
+    ):
+        measure(f"msca/table1:{row}", "mini", value, videos_expected=128, videos_decoded=128)
+    found = made(store, "msca/table1")
+    (drawing,) = (e for e in found.root.all() if e.attributes.get("aria-label") == "Order of the rows of msca/table1")
+    measured = [
+        e.attributes["data-x"] for e in drawing.all() if "measured_place(" in e.attributes.get("data-origin", "")
+    ]
+    assert sorted(measured) == ["1", "2", "3", "4.5", "4.5"]
+    assert wrong_numbers(found, store, "msca/table1") == []
+
+
+def test_what_a_paper_does_not_say_is_named(store: Store) -> None:
+    said = words(made(store, "laps/table3"), "laps/table3:visf-base2d/provenance")
+    assert "initialisation of the head: " in said and ": precision: " not in said
+
+
+def test_costs_alone_are_said_where_nothing_is_trained(store: Store, measure: Measure) -> None:
+    measure(KV, "mini", 90.0)
+    assert "paper scale (costs and speeds; nothing is trained yet)" in words(made(store, "msca/table2"), "overview")
+    measure(KV, "paper", 76.4)
+    assert "nothing is trained yet" not in words(made(store, "msca/table2"), "overview")
+
+
+def test_filters_of_claims_offer_verdicts_that_occur(store: Store) -> None:
+    found = made(store, "msca/table2")
+    offered: dict[str, set[str]] = {}
+    for element in found.root.all():
+        if element.tag == "select" and element.attributes["name"].startswith("of"):
+            offered[element.attributes["name"]] = {o.text for o in element.all() if o.tag == "option"} - {"all"}
+    rows = [element.attributes for element in found.root.all() if element.attributes.get("id", "").startswith("claim/")]
+    occur = {name: {v for row in rows for v in row[f"data-{name}"].split("|") if v} for name in offered}
+    assert offered == occur and len(offered) == 3
 
 
 @pytest.fixture

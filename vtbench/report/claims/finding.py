@@ -67,9 +67,21 @@ class Finding:
         return self.values if len(self.values) <= 30 else ""
 
     @property
+    def corrected(self) -> str:
+        """ "p 0.073 after Holm"; empty where nothing was corrected."""
+        return "" if self.p_holm is None else f"p {self.p_holm:.2g} after Holm"
+
+    @property
+    def short(self) -> str:
+        """The numbers, with the corrected p where the verdict is open and the interval, of the claim alone, is not."""
+        alone = self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+        corrected = self.corrected if self.verdict == "inconclusive" and alone else ""
+        return ", ".join(filter(None, [self.numbers, corrected]))
+
+    @property
     def text(self) -> str:
         """ "supported: +12.3 [+8.1, +16.5]"."""
-        return f"{self.verdict}: {self.numbers}" if self.numbers else self.verdict
+        return f"{self.verdict}: {self.short}" if self.short else self.verdict
 
     def entry(self) -> dict[str, Any]:
         """As JSON has it."""

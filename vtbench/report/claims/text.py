@@ -50,6 +50,8 @@ def summary(paper: str, judged: Sequence[Judged], names: Sequence[str]) -> str:
     parts = [f"{paper}: {plural(len(judged), 'claim')}"]
     for name, found in columns.items():
         counts = Counter(one.verdict for one in found)
+        if name == "paper" and counts.keys() & set(DECIDED) and not any(one.keys for one in found):
+            name = "paper (costs and speeds; nothing is trained yet)"
         parts.append(f"{name}: {', '.join(f'{counts[v]} {v}' for v in VERDICTS if counts[v])}")
     return "; ".join(parts)
 
@@ -113,7 +115,7 @@ def _columns(judged: Sequence[Judged], names: Sequence[str], *, in_full: bool) -
     for name in ("printed", *names):
         found = [one.printed if name == "printed" else one.measured.get(name) for one in judged]
         verdicts = [one.verdict if one else "" for one in found]
-        numbers = [one.numbers if one else "" for one in found]
+        numbers = [one.short if one else "" for one in found]
         made.append(Column((name, "verdict"), 0 if name == "printed" else 1, right=False, cells=verdicts))
         if any(numbers):
             made.append(Column((name, "numbers"), 3 if name == "printed" else 2, right=False, cells=numbers))

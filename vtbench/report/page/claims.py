@@ -86,9 +86,8 @@ def _judgement(claim: str, of: str, found: Finding) -> Judgement:
 
 def said_of(found: Finding) -> str:
     """The numbers behind a verdict, or why there is none; what is to be run is not said again and again."""
-    p = None if found.p_holm is None else f"p {found.p_holm:.2g}"
     why = found.why if found.verdict in ("cannot be tested", "not printed") else None
-    return "; ".join(filter(None, [found.numbers or found.values, p, why]))
+    return "; ".join(filter(None, [found.numbers or found.values, found.corrected, why]))
 
 
 def method_of(found: Finding) -> str:
@@ -99,6 +98,12 @@ def method_of(found: Finding) -> str:
 def kinds_of(parts: Sequence[ClaimPart]) -> list[str]:
     """By what claims were judged: printed numbers first, then each scale."""
     return list(dict.fromkeys(one.of for part in parts for one in part.judgements))
+
+
+def verdicts_of(parts: Sequence[ClaimPart], of: str) -> list[str]:
+    """The verdicts that printed numbers, or those of a scale, gave."""
+    found = {one.verdict for part in parts for one in part.judgements if one.of == of}
+    return [verdict for verdict in VERDICTS if verdict in found]
 
 
 def shares(parts: Sequence[ClaimPart], of: str) -> list[Share]:

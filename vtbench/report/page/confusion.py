@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from vtbench.report.compare import Comparison
 from vtbench.report.page.facts import Fact, call, label_of
 from vtbench.report.predictions.classes import Confusion, confused
-from vtbench.report.predictions.tested import tested_lines
-from vtbench.results.scores import may_have_scores
+from vtbench.report.predictions.tested import Tested
 
 FEW = 12
 """Classes up to which all of them are shown against each other."""
@@ -46,18 +43,15 @@ class ConfusionPart:
     label: Fact
     measurement: str
     seeds: Fact
+    """Those that have scores, of all: "2 of 3"."""
     classes: list[Fact]
     matrix: list[list[Taken]]
     pairs: list[Pair]
 
 
-def confusions(comparisons: Sequence[Comparison], results: Path) -> dict[str, list[ConfusionPart]]:
-    """Table -> the measurements of its rows that have scores."""
-    found: dict[str, list[ConfusionPart]] = {}
-    for comparison in comparisons:
-        if comparison.row.variant is None and any(may_have_scores(results, r) for r in comparison.counted):
-            lines = tested_lines(comparison.row, comparison.scale, comparison.counted, results)
-            found.setdefault(comparison.table, []).extend(_part(confused(one)) for one in lines if one.scored)
+def confusions(tested: Mapping[str, Sequence[Tested]]) -> dict[str, list[ConfusionPart]]:
+    """Table -> its measurements that have scores."""
+    found = {table: [_part(confused(one)) for one in lines if one.scored] for table, lines in tested.items()}
     return {table: parts for table, parts in found.items() if parts}
 
 
@@ -89,5 +83,5 @@ def _part(confusion: Confusion) -> ConfusionPart:
             for pair in confusion.pairs(MOST)
         ]
     classes = [Fact(name, call("class", one.dataset, number)) for number, name in enumerate(names)] if matrix else []
-    seeds = Fact(str(len(one.scored)), call("scored", *place))
+    seeds = Fact(f"{len(one.scored)} of {len(one.seeds)}", f"{call('scored', *place)} {call('tested', *place)}")
     return ConfusionPart(one.row.id, label_of(one.row), one.measurement, seeds, classes, matrix, pairs)

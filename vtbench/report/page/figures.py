@@ -10,6 +10,7 @@ from vtbench.metrics import always_measured
 from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Row, Table
 from vtbench.report.compare import Comparison
+from vtbench.report.differences import ranked
 from vtbench.report.page.facts import Fact, call, datasets_of, mean_of, network_key
 from vtbench.report.page.svg import COLOURS, Drawing, Figure, Point
 from vtbench.report.predictions.curves import SeedCurve
@@ -51,11 +52,10 @@ def order_figure(table: str, members: Sequence[Comparison]) -> Figure | None:
     if found is None:
         return None
     name, scale = found.metric, members[0].scale
-    both = [c for c in members if name in c.row.published and name in c.measured]
-    both = [c for c in both if c.row.variant is None and not c.under]
-    both.sort(key=lambda c: -c.row.published[name].value)
-    printed = places([c.row.published[name].value for c in both])
-    measured = places([c.measured[name].mean for c in both])
+    in_order = sorted(ranked(members, name), key=lambda one: -one.printed)
+    both = [one.comparison for one in in_order]
+    printed = places([one.printed for one in in_order])
+    measured = places([one.measured for one in in_order])
     height = 24 * len(both) + 72
     drawing = Drawing(f"order-{_id(table)}-{scale}", WIDTH, height)
     left = min(0.5, (24 + 6.4 * max(len(c.row.label) for c in both)) / WIDTH)
@@ -89,7 +89,7 @@ def order_figure(table: str, members: Sequence[Comparison]) -> Figure | None:
     tau = Fact(f"{found.tau:+.2f}", call("tau", table, scale))
     caption = (
         f"Places of the rows by {name}: printed and at {scale} scale. Orders alone: the numbers of the two are not "
-        "comparable. Rows with equal numbers share a place. Kendall’s tau ",
+        "comparable. Rows with equal numbers share a place, and so do those at chance. Kendall’s tau ",
         tau,
         ".",
     )

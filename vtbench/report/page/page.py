@@ -12,17 +12,16 @@ from vtbench.papers.load import load_paper
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import Comparison
 from vtbench.report.counted import recorded_costs
-from vtbench.report.page.claims import claims_of, kinds_of, shares
+from vtbench.report.page.claims import claims_of, kinds_of, shares, verdicts_of
 from vtbench.report.page.confusion import confusions
 from vtbench.report.page.facts import Fact, call
 from vtbench.report.page.figures import cost_figures, curve_figure, learning_figure, order_figure, published_figure
+from vtbench.report.page.lacking import Curves, curves_of, lacking, scored_of
 from vtbench.report.page.overview import PaperPart, index_of, ledger_of, paper_part, scale_in_words, set_aside
 from vtbench.report.page.svg import Figure, settings
 from vtbench.report.page.tables import RECORD_COLUMNS, shared_rows, tables_of
-from vtbench.report.predictions.curves import SeedCurve
 from vtbench.report.report import compared
 from vtbench.report.sheets import summary
-from vtbench.results.curves import read_curve
 from vtbench.results.store import Store
 from vtbench.scales import Scale
 
@@ -52,6 +51,7 @@ def _page(rows: Sequence[Row], results: Path, scale: Scale | None) -> str:
     papers = [paper_part(name, comparisons, tables_of(load_paper(name), comparisons, ratios)) for name in names]
     shared = shared_rows([c for members in comparisons.values() for c in members])
     claims = claims_of(names, [c for members in comparisons.values() for c in members])
+    scored, curves = scored_of(comparisons, results), curves_of(comparisons, results)
     index = index_of(comparisons)
     ledger = ledger_of(next(iter(comparisons.values())))
     with settings():
@@ -60,7 +60,7 @@ def _page(rows: Sequence[Row], results: Path, scale: Scale | None) -> str:
             "curves": {name: figure for name in _tables(papers) if (figure := _curve(name, comparisons))},
             "published": _published(names, comparisons.get("paper", ())),
             "costs": cost_figures(rows, recorded_costs(results)),
-            "learning": _learning(comparisons, results),
+            "learning": _learning(curves),
         }
     return _render(
         **drawings,
@@ -69,11 +69,13 @@ def _page(rows: Sequence[Row], results: Path, scale: Scale | None) -> str:
         claims_at={
             of: {name: shares([c for c in claims if c.paper == name], of) for name in names} for of in kinds_of(claims)
         },
+        verdicts={of: verdicts_of(claims, of) for of in kinds_of(claims)},
         index=index,
         ledger=ledger,
         shared=shared,
-        confused={at: confusions(members, results) for at, members in comparisons.items()},
+        confused={at: confusions(by_table) for at, by_table in scored.items()},
         set_aside=set_aside(records, comparisons),
+        lacking=lacking(scored, curves, results),
         summaries={at: summary(members) for at, members in comparisons.items() if members},
         scales={at: scale_in_words(at) for at in comparisons},
         empty=not any(c.measured for members in comparisons.values() for c in members),
@@ -117,24 +119,14 @@ def _curve(name: str, comparisons: Mapping[Scale, Sequence[Comparison]]) -> Figu
     return curve_figure(table, name, {at: [c for c in cs if c.table == name] for at, cs in comparisons.items()})
 
 
-def _learning(comparisons: Mapping[Scale, Sequence[Comparison]], results: Path) -> dict[str, list[Figure]]:
+def _learning(curves: Curves) -> dict[str, list[Figure]]:
     made: dict[str, list[Figure]] = {}
-    for scale, members in comparisons.items():
-        by_table: dict[str, list[Comparison]] = {}
-        for comparison in members:
-            if comparison.counted and comparison.row.variant is None:
-                by_table.setdefault(comparison.table, []).append(comparison)
-        for table, of_table in by_table.items():
-            figure = learning_figure(table, scale, [(c.row, _seed_curves(c, results)) for c in of_table])
+    for scale, by_table in curves.items():
+        for table, by_row in by_table.items():
+            figure = learning_figure(table, scale, by_row)
             if figure is not None:
                 made.setdefault(table, []).append(figure)
     return made
-
-
-def _seed_curves(comparison: Comparison, results: Path) -> list[SeedCurve]:
-    """The training runs behind what counts of a row, each once."""
-    by_training = {record.training_key: record for record in reversed(comparison.counted)}
-    return [SeedCurve(record, read_curve(results, record)) for record in reversed(by_training.values())]
 
 
 def in_words(count: int) -> str:

@@ -12,7 +12,7 @@ from vtbench.papers.spec.schema import Paper, Row, Table
 from vtbench.report.claims.finding import notes as claim_notes
 from vtbench.report.compare import Comparison, distinct_evaluations
 from vtbench.report.page.facts import Fact, call, cell_of, chance_cell, label_of, speed_cell
-from vtbench.report.ratios import Ratios
+from vtbench.report.ratios import Ratios, printed_on
 from vtbench.report.sheets import Sheet, accuracy_sheets
 from vtbench.report.speed_sheets import speed_sheets
 from vtbench.results.record import Record
@@ -61,6 +61,8 @@ class SheetPart:
     notes: list[Fact]
     place: Fact | None = None
     """Device and precision of measured speeds."""
+    printed_on: Fact | None = None
+    """What the printed speeds are of."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,7 @@ def _speeds(table: str, sheet: Sheet, scale: Scale, members: Sequence[Ratios], n
         None,
         [Fact(note, call("speed_note", table, scale, number, n)) for n, note in enumerate(sheet.notes)],
         Fact(", ".join(sheet.place), call("measured_on", *sheet.place)) if sheet.place else None,
+        Fact(printed_on(table), call("printed_on", table)),
     )
 
 
@@ -230,7 +233,7 @@ def _of_row(row: Row, members: Sequence[Comparison]) -> Provenance:
         Fact(record.versions, call("record", row.id, record.measurement, record.evaluation_key, "versions"))
         for _, record in {record.versions: (scale, record) for scale, record in reversed(counted)}.values()
     )
-    missing = [Fact(text, call("unsaid", row.id, name)) for name, text in unsaid(paper, row).items()]
+    missing = [Fact(f"{name}: {text}", call("unsaid", row.id, name)) for name, text in unsaid(paper, row).items()]
     rebuilt = [
         Fact(f"{name}: {cell.reconstructed}", call("reconstructed", row.id, name))
         for name, cell in row.published.items()

@@ -82,6 +82,7 @@
   const index = lists.find((list) => list.of === "index");
   search.addEventListener("input", () => {
     index.show();
+    one("#search-said").textContent = index.rows.some((row) => !row.hidden) ? "" : "No row fits these words and filters.";
     if (search.value) one("#rows").scrollIntoView({ block: "start" });
   });
   one(".search").addEventListener("submit", (event) => {
@@ -99,6 +100,17 @@
   };
   addEventListener("hashchange", open);
   if (location.hash) open();
+
+  // ---- paper has nothing to click: what is folded is open on it
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = all("details:not([open])");
+    for (const fold of folded) fold.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of folded) fold.open = false;
+    folded = [];
+  });
 
   // ---- origins: where the number under the pointer comes from
   const line = one("#origin"), button = one("#origins");
