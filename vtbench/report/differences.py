@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vtbench.papers.spec.schema import Row
 from vtbench.report.compare import Comparison, Estimate, at_chance, seed_means
@@ -212,46 +212,39 @@ def unpaired_interval(ours: Sequence[float], videos: int, theirs: Sequence[float
 # ---- the table -------------------------------------------------------------------------------------------------------
 
 
-FEWEST = 5
-"""Rows that have an order to speak of: of four, one in twelve orders has a tau of 1 or -1 by luck."""
+FEWEST = 5  # rows with an order to speak of: of four, one in twelve orders has a tau of 1 or -1 by luck
 
 
-@dataclass(frozen=True)
-class Ranked:
-    """A row with what orders it."""
+class Ranked(NamedTuple):
+    """A row with what orders it: the mean over its seeds is the chance level where every seed is at chance."""
 
     comparison: Comparison
     printed: float
     measured: float
-    """The mean over the seeds; the chance level where every seed is at chance."""
-    at_chance: bool
+    guessed: bool
 
 
 def ranked(comparisons: Sequence[Comparison], metric: str) -> list[Ranked]:
     """The rows with a printed and a measured number, in the order given."""
     found = []
     for one in comparisons:
-        if metric not in one.row.published or metric not in one.measured or one.row.variant is not None or one.under:
-            continue
-        mean, chance = one.measured[metric].mean, one.measured[metric].chance
-        names = _measurements(one, metric)
-        lines = [record for record in one.counted if record.measurement in names and record.top1 is not None]
-        guessed = chance is not None and bool(lines) and at_chance(lines, chance) == lines
-        value = chance if guessed and chance is not None else mean
-        found.append(Ranked(one, one.row.published[metric].value, value, guessed))
+        if metric in one.row.published and metric in one.measured and one.row.variant is None and not one.under:
+            value, chance, names = one.measured[metric].mean, one.measured[metric].chance, _measurements(one, metric)
+            lines = [record for record in one.counted if record.measurement in names and record.top1 is not None]
+            guessed = chance is not None and at_chance(lines, chance) == lines != []
+            found.append(Ranked(one, one.row.published[metric].value, (chance or 0) if guessed else value, guessed))
     return found
 
 
 def order(comparisons: Sequence[Comparison], metric: str) -> Order | None:
-    """How alike printed and measured numbers order the rows that have both; None for fewer than FEWEST, or where one of
-    the two is the same for all."""
+    """How alike print and measurement order the rows; None for fewer than FEWEST, or where either is the same for all."""
     both = ranked(comparisons, metric)
     sides = [one.printed for one in both], [one.measured for one in both]
     if len(both) < FEWEST or any(len(set(side)) == 1 for side in sides):
         return None
     tau = kendall_tau(*sides)
     interval = kendall_interval(tau, len(both)) if abs(tau) < 1 else None
-    return Order(metric, tau, interval, len(both), sum(one.at_chance for one in both))
+    return Order(metric, tau, interval, len(both), sum(one.guessed for one in both))
 
 
 def others_in_band(rows: Sequence[Row], row: Row, metric: str, tolerance: float = TOLERANCE) -> int | None:

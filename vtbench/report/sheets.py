@@ -167,8 +167,8 @@ def _table_notes(comparisons: Sequence[Comparison]) -> list[str]:
     if ranks is not None:
         low_high = "" if ranks.interval is None else f" ({ranks.interval[0]:+.2f} to {ranks.interval[1]:+.2f})"
         what = f"order of {ranks.rows} rows by {ranks.metric}, print and measurement"
-        tied = f"; {ranks.at_chance} at chance, tied" if ranks.at_chance > 1 else ""
-        notes.append(f"{what}: Kendall's tau {ranks.tau:+.2f}{low_high}{tied}")
+        low_high += f"; {ranks.at_chance} at chance, tied" if ranks.at_chance > 1 else ""
+        notes.append(f"{what}: Kendall's tau {ranks.tau:+.2f}{low_high}")
     if any(c.difference is not None and c.difference.p is not None for c in comparisons):
         notes.append("p: McNemar's exact test; with one seed it and the interval are of the test videos alone")
     scale = comparisons[0].scale

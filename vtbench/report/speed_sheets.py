@@ -85,14 +85,10 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
 
 
 def _other_machine(device: str, table: str) -> str | None:
-    """What a device is, where it is not known to be that of the paper; None for a GPU of the same name, and for any
-    where the paper does not name its own."""
-    if device == "cpu":
-        return "A CPU"
-    printed = device_of(table)
-    if printed is None or any(known.is_called(device) and known.is_called(printed) for known in DEVICES.values()):
-        return None
-    return None if printed.lower() in device.lower() else device
+    """A CPU, or a GPU of another name than the one that the paper names; else None."""
+    printed = device_of(table) or device
+    same = any(known.is_called(device) and known.is_called(printed) for known in DEVICES.values())
+    return "A CPU" if device == "cpu" else None if same or printed in device else device
 
 
 def _without_unit(metric: str) -> str:

@@ -168,8 +168,7 @@ class Order:
     interval: Interval | None
     """95 %; None for a tau of 1 or -1."""
     rows: int
-    at_chance: int
-    """Of these rows, those at chance, which are tied."""
+    at_chance: int  # of the rows; they are tied
 
     def entry(self) -> dict[str, Any]:
         """As JSON has it."""
