@@ -55,6 +55,15 @@ def test_the_highest_rank_is_hidden_first_and_the_first_column_never() -> None:
     assert drawn(COLUMNS, 10)[1] == ["printed top-1", "label", "keys"]  # broken, as there is nothing left to hide
 
 
+def test_a_pair_is_hidden_or_shown_as_one() -> None:
+    columns = [column("id", 0, "a"), column("wide", 1, 20 * "x"), column("n", 1, "1"), column("m", 2, "2")]
+    columns[1].pair = columns[2].pair = "both"
+    assert drawn(columns, 40)[1] == []
+    assert drawn(columns, 29)[1] == ["m"]
+    assert drawn(columns, 28)[1] == ["wide", "n"]  # n alone would fit
+    assert drawn(columns, 2)[1] == ["wide", "n", "m"]
+
+
 def test_a_narrow_column_takes_the_place_of_a_wide_one() -> None:
     columns = [column("id", 0, "a"), column("wide", 1, 40 * "x"), column("n", 2, "1")]
     assert drawn(columns, 20)[1] == ["wide"]

@@ -41,7 +41,7 @@ def test_the_name_that_torch_gives_is_of_one_device(name: str, device: str | Non
 
 
 def test_a_device_is_a_name_or_a_peak_with_a_share() -> None:
-    assert find_device("V100") == DEVICES["v100"]
+    assert find_device("V100") == find_device(" v100 ") == DEVICES["v100"]
     asked = find_device("a100@0.4")
     assert (asked.peak("16-mixed"), asked.peak("32-true"), asked.share("16-mixed")) == (312, 19.5, 0.4)
     given = find_device("400tflops@.25")
@@ -58,6 +58,8 @@ def test_a_device_is_a_name_or_a_peak_with_a_share() -> None:
         ("h100@2", "--device h100@2: '2' is not a share of the peak above 0 and at most 1"),
         ("h100@0.0", "'0.0' is not a share"),
         ("h100@", "'' is not a share"),
+        (" ", "--device ' ': names no device; give one as h100, "),
+        ("@0.4", "names no device"),
         ("0tflops", "must be above 0 Tflop/s"),
     ],
 )

@@ -231,6 +231,21 @@ def test_what_the_paper_prints_stays_longest_in_a_narrow_terminal(printed: None,
     assert "train step" not in drawn.partition("hidden:")[0]
 
 
+@pytest.mark.parametrize("width", range(60, 110, 6))
+def test_print_and_measurement_are_hidden_together_and_print_alone_before_them(
+    printed: None, speed_store: SpeedStore, width: int
+) -> None:
+    speed_store.append(line(KV, "latency_ms", 2.0))
+    (drawn,) = sections(speed_store, width=width)
+    shown, _, rest = drawn.partition("hidden:")
+    assert ("2.14" in shown) == ("2.00 (1.99-2.02)" in shown)
+    assert ("1.76" not in shown) == ("printed memory" in " ".join(rest.split()))
+    if "1.76" in shown:  # of the memory, which is not measured
+        assert "2.14" in shown
+    wide = sections(speed_store, width=110)[0].partition("hidden:")[0]
+    assert "1.76" in wide and "2.14" in wide
+
+
 def test_a_baseline_of_nothing_has_no_ratio(edit: Edit, speed_store: SpeedStore) -> None:
     edit("msca/table2.yaml", '{top1: "75.65", top5: "92.19"}', '{latency_ms: "0"}')
     edit("msca/table2.yaml", '{top1: "76.47"', '{latency_ms: "62", top1: "76.47"')

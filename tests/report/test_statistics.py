@@ -53,6 +53,12 @@ def test_wilson_interval_equals_its_formula_solved_the_other_way() -> None:
     assert wilson_interval(0.0, 0) == (0, 100)
 
 
+@pytest.mark.parametrize("trials", range(1, 400))
+def test_with_all_hits_or_none_wilsons_interval_ends_there(trials: int) -> None:
+    assert wilson_interval(100.0, trials)[1] == 100.0
+    assert wilson_interval(0.0, trials)[0] == 0.0
+
+
 @pytest.mark.parametrize(
     ("measured", "finding"),
     [

@@ -21,7 +21,7 @@ from vtbench.results import folders
 from vtbench.results.curves import read_curve
 from vtbench.results.export import export_scores
 from vtbench.results.record import Record
-from vtbench.results.scores import VideoScores, exported_file, read_scores
+from vtbench.results.scores import VideoScores, damaged_scores, exported_file, read_scores
 from vtbench.results.store import Store
 
 KV = "msca/table2:msca-kv"
@@ -223,8 +223,10 @@ def damage_labels(folder: Path) -> None:
 @pytest.mark.parametrize("damage", [damage_scores, damage_config, damage_labels])
 def test_a_damaged_run_folder_has_no_scores(store: Store, damage: Callable[[Path], None]) -> None:
     record = write_right(store, KV, [True, False])
-    damage(folders.evaluation_folder(store.folder, record.evaluation_key))
+    folder = folders.evaluation_folder(store.folder, record.evaluation_key)
+    damage(folder)
     assert read_scores(store.folder, record) is None
+    assert damaged_scores(store.folder, record) == folder / folders.SCORES
 
 
 @pytest.mark.parametrize("keep", [0, 4, -8])
@@ -234,6 +236,17 @@ def test_a_damaged_export_has_no_scores(store: Store, keep: int) -> None:
     shutil.rmtree(store.folder / "runs")
     path.write_bytes(path.read_bytes()[:keep])
     assert read_scores(store.folder, record) is None
+    assert damaged_scores(store.folder, record) == path
+
+
+def test_scores_that_are_not_kept_or_of_another_test_are_not_damaged(store: Store) -> None:
+    record = write_right(store, KV, [True, False])
+    (path,) = export_scores(store.folder, [record]).written
+    assert damaged_scores(store.folder, dataclasses.replace(record, weights_sha256="other")) is None
+    shutil.rmtree(store.folder / "runs")
+    assert damaged_scores(store.folder, dataclasses.replace(record, weights_sha256="other")) is None
+    path.unlink()
+    assert damaged_scores(store.folder, record) is None
 
 
 def test_exports_of_different_data_sets_are_one_table(store: Store) -> None:

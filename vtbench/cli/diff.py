@@ -74,9 +74,12 @@ def call(args: argparse.Namespace) -> int:
 def _draw(entry: dict[str, Any]) -> None:
     """Print the settings side by side under the names of the sides; where a line is too short, one below the other."""
     found = [(line["key"], setting_text(line["a"]), setting_text(line["b"])) for line in entry["differences"]]
+    if not found:
+        print_text(f"{entry['a']} and {entry['b']}: no difference at {entry['scale']} scale{entry['note']}")
+        return
     width = screen_width() or math.inf
     for headings in (("key", entry["a"], entry["b"]), ("key", "A", "B")):
-        cells = zip(*found, strict=True) if found else ([], [], [])
+        cells = zip(*found, strict=True)
         columns = [text_column(name, list(column), rank=0) for name, column in zip(headings, cells, strict=True)]
         if takes(columns) <= width:
             break

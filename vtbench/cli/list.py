@@ -26,7 +26,7 @@ PAGED = True
 
 def options(parser: Parser) -> None:
     """SEL, --format, --scale, --results."""
-    add_selectors(parser, "table and md: a line per table; json and csv: all rows")
+    add_selectors(parser, "default: a line per table in the formats table and md, all rows in json and csv")
     add_format(parser)
     add_scale(parser, "paper")
     add_results(parser)

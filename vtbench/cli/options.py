@@ -175,11 +175,15 @@ def add_machine(parser: Parser) -> None:
 
 
 def add_wandb_place(parser: Parser) -> None:
-    """--wandb-project, --wandb-entity, --wandb-tags."""
+    """--wandb-project, --wandb-entity."""
     parser.add_argument("--wandb-project", metavar="NAME", help="project on W&B; default: $WANDB_PROJECT, else vtbench")
     parser.add_argument(
         "--wandb-entity", metavar="NAME", help="user or team on W&B; default: $WANDB_ENTITY, else that of the login"
     )
+
+
+def add_wandb_tags(parser: Parser) -> None:
+    """--wandb-tags."""
     parser.add_argument(
         "--wandb-tags", type=words, default=[], metavar="TAG,TAG", help="tags that every run gets, besides its own"
     )
@@ -350,8 +354,14 @@ def results_of(args: argparse.Namespace) -> Path:
 def _wandb_of_run(args: argparse.Namespace) -> Target | None:
     """Where --wandb and --logger wandb, of training runs alone, say that `run` logs."""
     mode: Literal["off", "offline", "online"] = getattr(args, "wandb", "off")
+    if mode == "off" and "wandb" in getattr(args, "logger", ()):
+        return wandb_target(args, None, results=False)
     if mode == "off":
-        return wandb_target(args, None, results=False) if "wandb" in getattr(args, "logger", ()) else None
+        given = [name for name in ("project", "entity", "tags") if getattr(args, f"wandb_{name}", None)]
+        given += ["artifacts"] if getattr(args, "wandb_artifacts", "all") != "all" else []
+        if given and "wandb" in args:  # not of the actions of `vtbench wandb`, which log nothing
+            raise UsageError(f"--wandb-{given[0]} needs --wandb online or offline, or --logger wandb")
+        return None
     return wandb_target(args, mode)
 
 
@@ -360,4 +370,5 @@ def wandb_target(args: argparse.Namespace, mode: Mode | None, *, results: bool =
     from vtbench.report.wandb.target import target
 
     artifacts: Artifacts = getattr(args, "wandb_artifacts", "all")
-    return target(mode, args.wandb_project, args.wandb_entity, args.wandb_tags, artifacts, results)
+    tags: Sequence[str] = getattr(args, "wandb_tags", ())
+    return target(mode, args.wandb_project, args.wandb_entity, tags, artifacts, results)

@@ -55,7 +55,7 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.report.devices import find_device
 
     args.scale = args.scale or ("paper" if args.device else "mini")
-    device = find_device(args.device or "h200")
+    device = find_device("h200" if args.device is None else args.device)
     if args.device and not SCALES[args.scale].real:
         real = " or ".join(scale for scale, about in SCALES.items() if about.real)
         raise UsageError(
@@ -76,6 +76,8 @@ def call(args: argparse.Namespace) -> int:
     hours = ("hours",) if SCALES[args.scale].real else ()
     downloads = ("downloads",) if any(entry["downloads"] for entry in entries) else ()
     columns = ("state", "training", "title", "seed", "needs", "gmacs", *hours, "seconds", *downloads, "blocked_by")
+    if args.format in ("table", "md"):  # a column of nothing is not worth its place
+        columns = tuple(name for name in columns if any(cell_text(line[name]) for line in lines))
     print_rows(lines, columns, args.format, hide=HIDDEN_FIRST)
     if args.format == "table":
         print()

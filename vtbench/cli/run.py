@@ -19,6 +19,7 @@ from vtbench.cli.options import (
     add_selectors,
     add_wandb_artifacts,
     add_wandb_place,
+    add_wandb_tags,
     one_of,
     positive,
     selected_rows,
@@ -73,6 +74,7 @@ def options(parser: Parser) -> None:
         help="log training runs and results to Weights & Biases; default: off",
     )
     add_wandb_place(parser)
+    add_wandb_tags(parser)
     add_wandb_artifacts(parser)
     parser.add_argument(
         "--logger",

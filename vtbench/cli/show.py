@@ -29,7 +29,7 @@ PAGED = True
 
 def options(parser: Parser) -> None:
     """SEL, --format, --scale."""
-    add_selectors(parser)
+    add_selectors(parser, "the format table needs one; default of the others: all")
     add_format(parser, "yaml")
     add_scale(parser, "mini")
     add_changes(parser)
@@ -58,7 +58,10 @@ def call(args: argparse.Namespace) -> int:
         return 0
     if args.format == "yaml":
         raise UsageError("--format yaml belongs to --resolved")
-    entries = [show_entry(load_paper(row.paper), row, args.scale) for row in selected_rows(args)]
+    rows = selected_rows(args)
+    if args.format == "table" and not args.selectors:
+        raise UsageError(f"show needs a selector: which rows; `all` is every row, {len(rows)} of them")
+    entries = [show_entry(load_paper(row.paper), row, args.scale) for row in rows]
     if args.format == "json":
         print_json(entries)
     elif args.format == "table":

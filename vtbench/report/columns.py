@@ -40,6 +40,8 @@ class Column:
     footer: str = ""
     """Below the cells, if any column of the table has one."""
     holds: Holds = "text"
+    pair: str = ""
+    """Columns that name the same pair are hidden together: a number says little without the one it is held against."""
     of: str = ""
     """Of a measured or counted number the name under which the row prints it, of a printed cell its heading, of a
     difference `printed` or `measured`."""
@@ -102,20 +104,23 @@ def fitted(
 ) -> tuple[Table, list[Column]]:
     """The columns that fit into `width` as a rich table, and the hidden ones. `style_of` gives the style of a cell, of
     the number of its row and its text."""
-    by_rank = sorted(range(len(columns)), key=lambda number: (columns[number].rank, number))
+    groups: dict[str | int, list[int]] = {}
+    for number, column in enumerate(columns):
+        groups.setdefault(column.pair or number, []).append(number)
+    by_rank = sorted(groups.values(), key=lambda group: min(columns[number].rank for number in group))
 
-    def fits(numbers: Sequence[int]) -> bool:
-        return takes([columns[number] for number in numbers]) <= width
+    def fits(kept: Sequence[Sequence[int]]) -> bool:
+        return takes([columns[number] for group in kept for number in group]) <= width
 
     kept = list(by_rank)
-    while columns[kept[-1]].rank and not fits(kept):
+    while columns[kept[-1][0]].rank and not fits(kept):
         kept.pop()
-    for number in by_rank[len(kept) :]:  # a narrow one may fit where a wide one did not
-        if fits([*kept, number]):
-            kept.append(number)
-    kept.sort()
-    hidden = [column for number, column in enumerate(columns) if number not in kept]
-    return _table([columns[number] for number in kept], fits(kept), style_of), hidden
+    for group in by_rank[len(kept) :]:  # a narrow one may fit where a wide one did not
+        if fits([*kept, group]):
+            kept.append(group)
+    shown = sorted(number for group in kept for number in group)
+    hidden = [column for number, column in enumerate(columns) if number not in shown]
+    return _table([columns[number] for number in shown], fits(kept), style_of), hidden
 
 
 def takes(columns: Sequence[Column]) -> int:

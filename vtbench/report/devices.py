@@ -79,7 +79,9 @@ HOW = "h100, h100@0.4 (at 40 % of its peak) or 400tflops@0.3"
 
 def find_device(text: str) -> Device:
     """The device of "h100", "h100@0.4" or "400tflops@0.3". Raises UsageError for an unknown name or share."""
-    name, at, share = text.lower().partition("@")
+    name, at, share = text.strip().lower().partition("@")
+    if not name:
+        raise UsageError(f"--device {text!r}: names no device; give one as {HOW}")
     utilisation = None
     if at:
         if not re.fullmatch(r"0?\.\d+|1(\.0+)?", share) or float(share) == 0:

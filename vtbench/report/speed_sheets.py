@@ -12,6 +12,9 @@ from vtbench.report.sheets import Sheet
 from vtbench.results.record import SpeedRecord
 from vtbench.scales import SCALES
 
+LABEL = 7
+"""The rank of the labels."""
+
 
 def speed_sheets(speeds: Sequence[Ratios]) -> list[Sheet]:
     """One sheet per printed table, device and precision, in the order of the rows; all of one scale. A table without
@@ -38,22 +41,24 @@ def _speed_sheet(table: str, speeds: Sequence[Ratios], place: tuple[str, str] | 
     names = sorted(set(over.values()))
     columns = [
         Column(("", "row"), 0, right=False, cells=[speed.row.name for speed in shown], holds="row"),
-        Column(("", "label"), 7, right=False, wraps=True, cells=[speed.row.label for speed in shown]),
+        Column(("", "label"), LABEL, right=False, wraps=True, cells=[speed.row.label for speed in shown]),
     ]
     if len(names) > 1:
         columns.append(Column(("", "over"), 1, right=False, cells=[over[speed] for speed in shown], holds="over"))
-    # What the paper prints stays longest in a narrow terminal.
     printed = [metric for metric in speed_metrics() if any(metric in speed.printed for speed in shown)]
-    ranked = [*printed, *(metric for metric in speed_metrics() if metric not in printed)]
+    measured = [m for m in speed_metrics() if any(line.metric == m and line.ratio is not None for line in lines)]
+    # What is both printed and measured stays longest in a narrow terminal; what is only printed goes first.
+    both = [metric for metric in measured if metric in printed]
+    ranked = [*both, *(metric for metric in measured if metric not in printed)]
     for metric in speed_metrics():
-        rank = 1 + ranked.index(metric)
+        rank = 1 + ranked.index(metric) if metric in ranked else LABEL + (1 if ranked else -1)
         name = _without_unit(metric)
         if metric in printed:
             cells = [speed.printed[metric].text if metric in speed.printed else "" for speed in shown]
-            columns.append(Column(("printed", name), rank, cells=cells, holds="printed ratio", of=metric))
-        if any(line.metric == metric and line.ratio is not None for line in lines):
+            columns.append(Column(("printed", name), rank, cells=cells, holds="printed ratio", of=metric, pair=metric))
+        if metric in measured:
             cells = [_ratio_cell(found[s].get(metric)) for s in shown]
-            columns.append(Column((scale, name), rank, cells=cells, holds="ratio", of=metric))
+            columns.append(Column((scale, name), rank, cells=cells, holds="ratio", of=metric, pair=metric))
     machine = printed_on(table)
     notes = [
         f"measured on {_conditions(lines)}; the printed ratios are of {machine}"

@@ -55,7 +55,9 @@ def wilson_interval(percent: float, trials: int, confidence: float = CONFIDENCE)
     share, weight = percent / 100, z * z / trials
     centre = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
-    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+    # With all hits or none an end is the share itself, which rounding may miss.
+    low = 0.0 if share <= 0 else 100 * max(0.0, centre - half)
+    return low, 100.0 if share >= 1 else 100 * min(1.0, centre + half)
 
 
 def mcnemar_sides(won: int, lost: int) -> tuple[float, float]:

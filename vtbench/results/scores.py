@@ -104,6 +104,28 @@ def may_have_scores(results: Path, record: Record) -> bool:
     return exported_file(results, key).is_file() or folders.evaluation_folder(results, key).is_dir()
 
 
+def damaged_scores(results: Path, record: Record) -> Path | None:
+    """Of a line for which `read_scores` gives None: the file that should have its scores and does not give them. None
+    where there is none: the scores are not kept, or those are there that belong to other weights or videos."""
+    for folder in _runs_of(results, record):
+        if (folder / folders.SCORES).exists():
+            return folder / folders.SCORES
+    path = exported_file(results, record.evaluation_key)
+    return path if path.is_file() and _of_line(path, record) is not False else None
+
+
+def _of_line(exported: Path, record: Record) -> bool | None:
+    """Whether exported scores are of the weights and videos of a line; None for a file that does not say."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        columns = pq.ParquetFile(exported).read(columns=list(SAME), use_threads=False)
+        return all(columns[name].unique().to_pylist() == [getattr(record, name)] for name in SAME)
+    except (OSError, KeyError, pa.ArrowException):
+        return None
+
+
 # ---- the run folder --------------------------------------------------------------------------------------------------
 
 
@@ -113,7 +135,8 @@ def _from_run(folder: Path, average: str | None) -> VideoScores | None:
         config = folder / folders.CONFIG
         if average is None or config.exists():
             average = folders.read_json(config)["eval"]["average"]
-        with np.load(folder / folders.SCORES, allow_pickle=False) as file:
+        # Opened here, as numpy leaves a damaged file open.
+        with (folder / folders.SCORES).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("video_ids", "labels", "video", "scores")}
         return _of_views(**arrays, average=average, failures=failures)
     except (OSError, KeyError, TypeError, ValueError, IndexError, AttributeError, ResultsError, zipfile.BadZipFile):

@@ -9,6 +9,7 @@ import pytest
 import wandb
 from records import record_of
 
+from vtbench.errors import ResultsError, UsageError
 from vtbench.papers import Measurement, Row, measurements, select
 from vtbench.papers.override import changed_rows
 from vtbench.report.wandb.content import eval_run_id, evaluation_content
@@ -128,3 +129,35 @@ def test_what_was_pushed_is_remembered_by_target_and_content_and_a_line_cut_off_
     assert not again.holds("eval-1", "later")
     assert not Pushed(tmp_path, Target("online")).holds("eval-1", "then")
     assert not Pushed(tmp_path, Target("offline", entity="team")).holds("eval-1", "then")
+
+
+def test_a_file_of_what_was_pushed_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    pushed = Pushed(tmp_path, Target("offline"))
+    pushed.path.mkdir(parents=True)
+    with pytest.raises(ResultsError, match=r"pushed\.jsonl: what was pushed cannot be read: Is a directory; move it"):
+        pushed.holds("eval-1", "then")
+    pushed.path.rmdir()
+    pushed.path.write_bytes(b"\xff")
+    with pytest.raises(ResultsError, match=r"pushed\.jsonl: .*: it is not text; move it away"):
+        Pushed(tmp_path, Target("offline")).holds("eval-1", "then")
+
+
+@pytest.mark.parametrize("character", "/\\#?%:")
+def test_a_project_that_wandb_refuses_is_refused_at_the_start(character: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"a{character}b"
+    with pytest.raises(wandb.errors.UsageError, match="Invalid project name"):
+        wandb.Settings(project=name)
+    with pytest.raises(UsageError) as error:
+        target(project=name)
+    assert str(error.value).startswith(f"--wandb-project {name}: W&B takes no project with ")
+    monkeypatch.setenv("WANDB_PROJECT", name)
+    with pytest.raises(UsageError) as error:
+        target()
+    assert str(error.value).startswith(f"WANDB_PROJECT {name}: ")
+
+
+def test_a_project_may_have_128_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    assert wandb.Settings(project=128 * "a").project == target(project=128 * "a").project
+    with pytest.raises(UsageError, match="W&B takes no project of 129 characters"):
+        target(project=129 * "a")

@@ -89,7 +89,7 @@ def test_weights_are_hashed_and_downloads_are_named(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     row, name = "msca/table2:vit", "vit_base_patch16_224.orig_in21k"
     (entry,) = plan(select([row]), Settings(results=tmp_path), "paper", [0])
-    assert entry["downloads"] == [f"downloads {name}, about 410 MB"]
+    assert entry["downloads"] == [f"{name}, about 410 MB"]
     cached = tmp_path / "hub" / "hub" / "checkpoints" / "jx_vit_base_patch16_224_in21k-e5005f0a.pth"
     cached.parent.mkdir(parents=True)
     cached.touch()

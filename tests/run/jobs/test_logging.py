@@ -113,7 +113,8 @@ def test_training_runs_are_logged_by_the_step_and_epochs_are_counted_from_1(logg
     assert sum(run.over("step/loss")) / 2 == pytest.approx(run.over("train_loss")[0], rel=1e-5)
     assert {f"step/{name}" for name in BY_STEP} <= run.metrics  # what the dashboard draws
     assert set(BY_EPOCH) - {"val_top1"} <= run.metrics
-    assert run.axes == {"epoch": "", "train_*": "epoch", "val_*": "epoch", "lr": "epoch"}
+    by_epoch = {"epoch": "", "train_*": "epoch", "val_*": "epoch", "lr": "epoch"}
+    assert run.axes == {**by_epoch, "step/*": "trainer/global_step"}
 
 
 def test_weights_are_those_of_a_run_that_logs_nowhere(logged: Path, tmp_path: Path) -> None:
@@ -224,6 +225,45 @@ def test_one_run_that_fails_does_not_keep_the_others_from_being_pushed(
     assert len(sync(select([FIRST]), results, Target("offline", project="other")).pushed) == 1
 
 
+def test_scores_that_cannot_be_read_are_said_and_pushed_by_a_later_sync(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = only_record(results)
+    path = folders.evaluation_folder(results, record.evaluation_key) / folders.SCORES
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    command = f"wandb sync {FIRST} --mode offline --wandb-project other --results {results}".split()
+    for pushed, already in ((2, 0), (0, 2)):
+        assert main(command) == 1
+        said = capsys.readouterr()
+        assert said.out == (
+            f"every scale: {pushed} runs pushed to other (offline), {already} already there, 0 failed, 1 incomplete\n"
+        )
+        assert said.err == (
+            f"vtbench: {FIRST} (main, smoke, seed 0): {path}: does not give the scores of this line, so its run has "
+            "neither tables nor scores; restore or remove the file; the next sync repeats it\n"
+        )
+    path.write_bytes(whole)
+    assert main(command) == 0
+    assert "1 runs pushed to other (offline), 2 already there, 0 failed\n" in capsys.readouterr().out
+    run = [run for run in of_kind(results, "eval") if run.project == "other"][-1]
+    assert len(run.table("per_video")[1]) == record.videos_expected
+
+
+def test_what_an_offline_run_needs_is_below_the_results_folder(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_DATA_DIR")
+    for name in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    outcome = sync(select([FIRST]), results, Target("offline", project="other"))
+    assert len(outcome.pushed) == 3
+    (staged,) = {file.parent for file in (results / "wandb").rglob("staging/*") if file.is_file()}
+    assert staged == results / "wandb" / "artifacts" / "staging"
+    assert not [file for file in (tmp_path / "home").rglob("*") if file.is_file()]
+    assert "WANDB_DATA_DIR" not in os.environ
+
+
 @pytest.mark.parametrize("artifacts", ["scores", "none"])
 def test_fewer_artifacts_may_be_asked_for(artifacts: Any, results: Path) -> None:
     sync(select([FIRST]), results, Target("offline", project="other", artifacts=artifacts))
@@ -250,11 +290,39 @@ def test_an_environment_that_says_offline_is_no_login_that_is_missing(
 
 
 def test_a_key_that_cannot_be_one_is_said_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "short")
-    assert main(["wandb", "sync", FIRST, "--results", str(tmp_path)]) == 2
+    assert main(["wandb", "sync", FIRST, "--results", str(results)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("vtbench: W&B (online) cannot be used: WANDB_API_KEY invalid: ")
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [("sync", "give --mode offline and send the runs later"), ("dashboard", "write both to a file with --output FILE")],
+)
+def test_without_a_login_a_command_says_what_works_without_one(
+    command: str, instead: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scale = ["--scale", "smoke", "--results", str(results)]
+    assert main(["wandb", command, FIRST, *scale]) == 2
+    remedy = f"log in with `wandb login` or set WANDB_API_KEY, or {instead}"
+    assert capsys.readouterr().err == f"vtbench: W&B (online) has no login: {remedy}\n"
+
+
+@pytest.mark.parametrize("kind", ["missing", "file", "empty"])
+def test_a_results_folder_with_nothing_to_push_is_one_line(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results"
+    if kind == "file":
+        folder.write_text("")
+    elif kind == "empty":
+        folder.mkdir()
+    assert main(["wandb", "sync", "--mode", "offline", "--results", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert str(folder) in error and error.count("\n") == 1
+    assert not (folder / "wandb").exists()

@@ -11,7 +11,7 @@ from records import record_of
 from vtbench.papers import measurements, select
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run.jobs.plan import all_measurements, graph, plan
+from vtbench.run.jobs.plan import all_measurements, graph, plan, summary
 from vtbench.run.settings import Settings
 
 VIT = "msca/table2:vit"
@@ -69,6 +69,17 @@ def test_paper_scale_is_blocked_by_the_data_it_lacks(tmp_path: Path) -> None:
     # 12 epochs of 246,000 clips at 140.5 GMACs, three times, and 30 views of 18,000 videos
     assert blocked["macs"] == pytest.approx(140.507e9 * (3 * 12 * 246_000 + 30 * 18_000), rel=1e-3)
     assert blocked["seconds"] is None, "nothing of paper scale was timed"
+
+
+def test_the_summary_says_how_much_work_is_blocked(tmp_path: Path, half_done: Settings) -> None:
+    blocked = plan(select([VIT]), Settings(results=tmp_path), "paper", [0])
+    assert summary(blocked, "paper")[0] == (
+        f"1 distinct training run at paper scale: 0 done, 0 to do, 1 blocked; {blocked[0]['macs']:.3g} MACs blocked"
+    )
+    todo = plan(select([VIT, "msca/table2:msca-qk"]), half_done, "smoke", [0])
+    work = sum(entry["macs"] for entry in todo if entry["state"] == "to do")
+    assert f"2 done, 1 to do, 0 blocked; {work:.3g} MACs to do, about" in summary(todo, "smoke")[0]
+    assert f"{work:.3g} MACs to do, {blocked[0]['macs']:.3g} MACs blocked" in summary([*todo, *blocked], "smoke")[0]
 
 
 def test_weights_that_no_release_has_block_until_they_are_given(tmp_path: Path, edit: Edit) -> None:

@@ -53,7 +53,7 @@ def call(args: argparse.Namespace) -> int:
         return 0
     from vtbench.report.wandb.session import default_entity, require_login
 
-    require_login(target)
+    require_login(target, "write both to a file with --output FILE")
     if target.entity is None:
         target = dataclasses.replace(target, entity=default_entity())
     for name, url in publish(found, target, results).items():

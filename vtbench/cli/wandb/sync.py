@@ -14,11 +14,13 @@ from vtbench.cli.options import (
     add_selectors,
     add_wandb_artifacts,
     add_wandb_place,
+    add_wandb_tags,
     one_of,
     results_of,
     selected_rows,
     wandb_target,
 )
+from vtbench.errors import UsageError
 from vtbench.scales import smallest_first
 
 SUMMARY = "Push results that are not there yet, each once; also those that `run` could not log"
@@ -43,6 +45,7 @@ def options(parser: Parser) -> None:
     parser.add_argument("--again", action="store_true", help="push also what was pushed before")
     add_results(parser)
     add_wandb_place(parser)
+    add_wandb_tags(parser)
     add_wandb_artifacts(parser)
     add_changes(parser)
     parser.add_argument(
@@ -55,23 +58,27 @@ def call(args: argparse.Namespace) -> int:
     rows, results = selected_rows(args), results_of(args)
     from vtbench.report.wandb.session import require_login
     from vtbench.report.wandb.sync import sync
+    from vtbench.results.store import Store
 
+    store = Store(results)
+    if not results.is_dir() or not store.read():
+        raise UsageError(f"{store.path}: has no results; `vtbench run` makes some, --results DIR names another folder")
     if args.with_variants:
         from vtbench.report.report import with_variants
-        from vtbench.results.store import Store
 
-        rows = with_variants(rows, Store(results))
+        rows = with_variants(rows, store)
     target = wandb_target(args, args.mode)
-    require_login(target)
+    require_login(target, "give --mode offline and send the runs later")
     with _bar() as on_push:
         outcome = sync(rows, results, target, args.scale, again=args.again, on_push=on_push)
-    for line in outcome.failed:
+    for line in (*outcome.failed, *outcome.incomplete):
         print_message(line)
     if outcome.stale:
         print_message(f"{outcome.stale} results are of an older spec and stay here")
     pushed = f"{args.scale or 'every'} scale: {len(outcome.pushed)} runs pushed to {target.title}"
-    print(f"{pushed}, {outcome.already} already there, {len(outcome.failed)} failed")
-    return 1 if outcome.failed else 0
+    incomplete = f", {len(outcome.incomplete)} incomplete" if outcome.incomplete else ""
+    print(f"{pushed}, {outcome.already} already there, {len(outcome.failed)} failed{incomplete}")
+    return 1 if outcome.failed or outcome.incomplete else 0
 
 
 @contextlib.contextmanager

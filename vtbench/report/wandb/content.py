@@ -21,7 +21,7 @@ from vtbench.report.predictions.tested import Seed, Tested, class_names
 from vtbench.report.wandb.target import Artifacts
 from vtbench.results import folders
 from vtbench.results.record import Record
-from vtbench.results.scores import SAME, VideoScores, exported_file, read_scores
+from vtbench.results.scores import SAME, VideoScores, damaged_scores, exported_file, read_scores
 
 VIDEOS = ("video", "class", "predicted", "score", "score_of_class", "rank_of_class", "right", "error")
 CONFUSION = ("Actual", "Predicted", "nPredictions")
@@ -70,6 +70,8 @@ class Content:
     texts: dict[str, str]
     tables: dict[str, Columns]
     files: list[File]
+    damaged: Path | None = None
+    """The file that should have its scores, for tables and artifacts, and cannot be read."""
 
 
 def evaluation_content(row: Row, record: Record, results: Path, artifacts: Artifacts = "all") -> Content:
@@ -87,6 +89,7 @@ def evaluation_content(row: Row, record: Record, results: Path, artifacts: Artif
         {"verdict": comparison.verdict},
         _tables(row, record, scores) if scores else {},
         [] if artifacts == "none" else [*_files(record, results, scores, weights=artifacts == "all")],
+        None if scores else damaged_scores(results, record),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vtbench.errors import ResultsError
 from vtbench.papers.spec.schema import Row
 from vtbench.report.wandb.content import Columns, Content, File, eval_run_id, evaluation_content, train_run_id
 from vtbench.report.wandb.session import open_run
@@ -13,18 +14,28 @@ from vtbench.results import folders
 from vtbench.results.curves import Curve
 from vtbench.results.record import Record
 
-BY_EPOCH = ("epoch", "train_*", "val_*", "lr")
-"""Metrics of a training run that are drawn over epochs; `step/*` over steps."""
+AXES = {"epoch": None, **dict.fromkeys(("train_*", "val_*", "lr"), "epoch"), "step/*": "trainer/global_step"}
+"""Metrics of a training run -> what they are drawn over."""
+
+
+class IncompleteError(ResultsError):
+    """A run that was pushed without a part that it should have."""
 
 
 def log_record(row: Row, record: Record, target: Target, results: Path) -> None:
     """The run of one line of results.csv: its numbers, tables and files. It is remembered as pushed.
 
-    Raises RunError where W&B refuses it, ResultsError where it cannot be remembered.
+    Raises RunError where W&B refuses it, ResultsError where it cannot be remembered, and IncompleteError, once the rest
+    is pushed, where its scores are there and cannot be read: then it is not remembered.
     """
     content = evaluation_content(row, record, results, target.artifacts)
     with open_run(target, results, config=content.config, **content.run) as run:
         _log(run, content)
+    if content.damaged:
+        raise IncompleteError(
+            f"{content.damaged}: does not give the scores of this line, so its run has neither tables nor scores; "
+            "restore or remove the file"
+        )
     Pushed(results, target).add(eval_run_id(record), record.finished_at)
 
 
@@ -78,9 +89,9 @@ def training_run(training_key: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def define_axes(run: Any) -> None:
-    """Draw what is logged by epoch over epochs."""
-    for name in BY_EPOCH:
-        run.define_metric(name, **({} if name == "epoch" else {"step_metric": "epoch"}))
+    """Draw what is logged by epoch over epochs, and what is logged by step over steps."""
+    for name, axis in AXES.items():
+        run.define_metric(name, step_metric=axis)
 
 
 def log_training(training_key: str, config: dict[str, Any], curve: Curve, target: Target, results: Path) -> None:

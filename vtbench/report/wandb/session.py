@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import RunError, UsageError, first_line
-from vtbench.report.wandb.target import Target
+from vtbench.report.wandb.target import Target, wandb_folder
 
 LONGEST_TAG = 64
 """Characters that W&B takes."""
@@ -19,16 +19,16 @@ SENT_WITHIN = 600.0
 """Seconds that are waited for, at the end of a run, until everything it holds was sent."""
 
 
-def require_login(target: Target) -> None:
+def require_login(target: Target, instead: str = "log offline and push later with `vtbench wandb sync`") -> None:
     """Raise UsageError, before anything is trained or sent, where an online target cannot be used: there is no login,
-    it is not valid, or the server does not answer."""
+    it is not valid, or the server does not answer. `instead` is what works without a login, for the message."""
     if target.mode == "offline":
         return
     if (mode := os.environ.get("WANDB_MODE", "online")) not in ("online", "run", "shared"):
         raise UsageError(f"W&B (online) is asked for, and WANDB_MODE is {mode}; unset it, or log offline")
     import wandb
 
-    remedy = "log in with `wandb login` or set WANDB_API_KEY, or log offline and push later with `vtbench wandb sync`"
+    remedy = f"log in with `wandb login` or set WANDB_API_KEY, or {instead}"
     try:
         with quiet():
             found = wandb.login(prompt=False, verify=True)
@@ -48,14 +48,29 @@ def quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def open_run(target: Target, folder: Path, **run: Any) -> Iterator[Any]:
     """`start_run`, finished at the end of the block. Raises RunError for anything that wandb raises in it."""
-    started = start_run(target, folder, **run)
+    with _staged_in(wandb_folder(folder)):
+        started = start_run(target, folder, **run)
+        try:
+            yield started
+            started.finish()
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                started.finish(exit_code=1)
+            raise RunError(f"W&B {target.title}: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _staged_in(folder: Path) -> Iterator[None]:
+    """Have wandb keep what it stages of artifacts in a folder, in place of one below the home folder: an offline run
+    needs it until it is sent. A WANDB_DATA_DIR of the user's stays."""
+    if os.environ.get("WANDB_DATA_DIR"):
+        yield
+        return
+    os.environ["WANDB_DATA_DIR"] = str(folder.resolve())  # wandb has no other way to say it
     try:
-        yield started
-        started.finish()
-    except Exception as error:
-        with contextlib.suppress(Exception):
-            started.finish(exit_code=1)
-        raise RunError(f"W&B {target.title}: {first_line(error)}") from error
+        yield
+    finally:
+        del os.environ["WANDB_DATA_DIR"]
 
 
 def start_run(target: Target, folder: Path, *, tags: list[str], **run: Any) -> Any:

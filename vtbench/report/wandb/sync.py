@@ -14,7 +14,7 @@ from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Training
 from vtbench.report.compare import compare_rows
 from vtbench.report.wandb.content import eval_run_id, train_run_id
-from vtbench.report.wandb.runs import log_record, log_training
+from vtbench.report.wandb.runs import IncompleteError, log_record, log_training
 from vtbench.report.wandb.target import Pushed, Target
 from vtbench.results.curves import Curve, read_curve_of
 from vtbench.results.record import Record
@@ -42,6 +42,8 @@ class Outcome:
     already: int = 0
     failed: list[str] = field(default_factory=list)
     """One line each."""
+    incomplete: list[str] = field(default_factory=list)
+    """One line for each that was pushed without its scores, as they cannot be read. The next sync repeats it."""
     stale: int = 0
     """Lines of an older spec, which are not pushed."""
 
@@ -78,6 +80,8 @@ def sync(
         try:
             pending.push()
             outcome.pushed.append(pending.run_id)
+        except IncompleteError as error:
+            outcome.incomplete.append(f"{pending.title}: {error}; the next sync repeats it")
         except VtbenchError as error:
             outcome.failed.append(f"{pending.title}: {error}")
     return outcome

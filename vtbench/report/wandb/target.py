@@ -11,9 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from vtbench.errors import ResultsError, UsageError
 from vtbench.results.folders import cannot_write
 
 PROJECT = "vtbench"
+NOT_IN_PROJECT, LONGEST_PROJECT = "/\\#?%:", 128
+"""What W&B refuses in the name of a project, and its length in characters (`wandb.Settings.validate_project`)."""
+
 Mode = Literal["online", "offline"]
 Artifacts = Literal["all", "scores", "none"]
 
@@ -47,12 +51,22 @@ def target(
     artifacts: Artifacts = "all",
     results: bool = True,
 ) -> Target:
-    """A target from options, else from WANDB_MODE, WANDB_PROJECT and WANDB_ENTITY; WANDB_TAGS are added to the tags."""
+    """A target from options, else from WANDB_MODE, WANDB_PROJECT and WANDB_ENTITY; WANDB_TAGS are added to the tags.
+
+    Raises UsageError for a name of a project that W&B does not take.
+    """
     offline = os.environ.get("WANDB_MODE") in ("offline", "dryrun")
     more = [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",")]
+    name = project or os.environ.get("WANDB_PROJECT") or PROJECT
+    wrong = [character for character in name if character in NOT_IN_PROJECT]
+    if wrong or len(name) > LONGEST_PROJECT:
+        given = "--wandb-project" if project else "WANDB_PROJECT"
+        why = f"with {wrong[0]!r}" if wrong else f"of {len(name)} characters"
+        most = f"without any of {' '.join(NOT_IN_PROJECT)} and of at most {LONGEST_PROJECT} characters"
+        raise UsageError(f"{given} {name}: W&B takes no project {why}; give a name {most}")
     return Target(
         mode=mode or ("offline" if offline else "online"),
-        project=project or os.environ.get("WANDB_PROJECT") or PROJECT,
+        project=name,
         entity=entity or os.environ.get("WANDB_ENTITY") or None,
         tags=tuple(dict.fromkeys(tag for tag in (*tags, *more) if tag)),
         artifacts=artifacts,
@@ -92,8 +106,17 @@ class Pushed:
 
     @cached_property
     def _lines(self) -> set[tuple[str, ...]]:
-        found = set()
-        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
+        found: set[tuple[str, ...]] = set()
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return found
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ResultsError(
+                f"{self.path}: what was pushed cannot be read: {why}; move it away, then everything is pushed again"
+            ) from error
+        for line in text.splitlines():
             with contextlib.suppress(ValueError, TypeError):
                 found.add(tuple(json.loads(line)))
         return found

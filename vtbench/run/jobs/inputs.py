@@ -92,14 +92,14 @@ class Inputs:
                     yield f"weights {name}: {path} is {found}..., not the release {wanted}... (--allow-other-weights)"
 
     def downloads(self, names: Sequence[str]) -> list[str]:
-        """What a run would download: "downloads NAME, about 410 MB" of each of the weights that is not there yet."""
+        """What a run would download: "NAME, about 410 MB" of each of the weights that is not there yet."""
         made = []
         for name in names:
             release = releases().get(name)
             if name in self.settings.weights or release is None or not release.url or not release.sha256:
                 continue
             if not (_hub() / release.url.rpartition("/")[2]).exists():
-                made.append(f"downloads {name}" + (f", about {release.size_mb} MB" if release.size_mb else ""))
+                made.append(name + (f", about {release.size_mb} MB" if release.size_mb else ""))
         return made
 
 

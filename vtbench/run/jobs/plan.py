@@ -183,14 +183,17 @@ def summary(entries: Sequence[dict[str, Any]], scale: Scale) -> list[str]:
     states = [entry["state"] for entry in entries]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "to do", "blocked"))
     left = [entry for entry in entries if entry["state"] == "to do"]
-    work = f"{sum(entry['macs'] or 0 for entry in left):.3g} MACs to do"
+    # What is blocked is work too, but not for now; "0 MACs to do" would say that there is none.
+    wanted = [state for state in ("to do", "blocked") if state in states] or ["to do"]
+    macs = {state: sum(entry["macs"] or 0 for entry in entries if entry["state"] == state) for state in wanted}
+    work = ", ".join(f"{count:.3g} MACs {state}" for state, count in macs.items())
     seconds = [entry["seconds"] for entry in left if entry["seconds"] is not None]
     time = f", about {sum(seconds) / 60:.0f} min on one process" if seconds else ""
     runs = "distinct training run" + ("" if len(entries) == 1 else "s")
     lines = [f"{len(entries)} {runs} at {scale} scale: {counts}; {work}{time}"]
     reasons = Counter(reason for entry in entries for reason in entry["blocked_by"])
     lines += [f"blocked, {count} of them: {reason}" for reason, count in reasons.items()]
-    lines += dict.fromkeys(download for entry in entries for download in entry["downloads"])
+    lines += dict.fromkeys(f"downloads {download}" for entry in entries for download in entry["downloads"])
     return [*lines, *_hours_by_table(entries)]
 
 
