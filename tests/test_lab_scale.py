@@ -26,7 +26,7 @@ from vtbench.papers.override import changed_rows
 from vtbench.papers.resolve import changes_at
 from vtbench.papers.roots import own_root
 from vtbench.papers.trainings import Training
-from vtbench.report.hours import GPU, Rates, multiply_adds, over_limits
+from vtbench.report.machines.hours import GPU, Rates, multiply_adds, over_limits
 from vtbench.results.costs import CostBook
 from vtbench.run.assemble import assemble, seed_everything
 from vtbench.run.jobs.dry import DryRun, dry_run

@@ -112,9 +112,8 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "page": {"claims", "columns", "compare", "counted", "differences", "predictions", "ratios", "report", "sheets",
                  "speed_sheets", "statistics"},
         "printing": {"columns"},
-        "hours": {"devices"},
         "sheets": {"claims", "columns", "origin", "compare", "statistics"},
-        "speed_sheets": {"columns", "devices", "ratios", "sheets"},
+        "speed_sheets": {"columns", "machines", "ratios", "sheets"},
         "differences": {"compare", "spread", "statistics"},
         "origin": {"compare"},
         "compare": {"counted", "statistics"},
@@ -129,6 +128,9 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "overview": {"facts", "tables"},
         "figures": {"facts", "svg"},
         **{file: {"facts"} for file in ("tables", "claims", "confusion", "svg")},
+    },
+    "report/machines": {
+        "hours": {"devices"},
     },
     "report/predictions": {
         "classes": {"tested"},

@@ -14,7 +14,7 @@ class Limits:
     """What a row of a scale may take."""
 
     row_hours: float
-    """Hours of one row on the GPU of vtbench.report.hours."""
+    """Hours of one row on the GPU of vtbench.report.machines.hours."""
     table_hours: float
     """Hours of one table, each distinct training counted once."""
     train_videos: int

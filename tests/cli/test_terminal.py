@@ -21,7 +21,7 @@ import vtbench
 from vtbench.cli import main
 from vtbench.papers import roots, select
 from vtbench.papers.check import check
-from vtbench.report.devices import DEVICES
+from vtbench.report.machines.devices import DEVICES
 from vtbench.results.store import SpeedStore
 from vtbench.run import cost, speed
 

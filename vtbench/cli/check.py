@@ -32,7 +32,7 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.papers.select import is_all
     from vtbench.papers.selector import Selector
     from vtbench.report.counted import recorded_costs
-    from vtbench.report.hours import over_limits
+    from vtbench.report.machines.hours import over_limits
     from vtbench.run.settings import load_settings
 
     selectors = [Selector.parse(text) for text in args.selectors]

@@ -52,7 +52,7 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print one line per distinct training run."""
-    from vtbench.report.devices import find_device
+    from vtbench.report.machines.devices import find_device
 
     args.scale = args.scale or ("paper" if args.device else "mini")
     device = find_device("h200" if args.device is None else args.device)

@@ -208,7 +208,7 @@ def _reasons(row: Row, findings: Findings) -> None:
 
 def _limits(row: Row, scale: Scale, found: Sequence[Measurement], findings: Findings) -> None:
     """A row of a scale with limits says how long it trains, on few videos, from weights. How many hours that takes is
-    for vtbench.report.hours."""
+    for vtbench.report.machines.hours."""
     limits = SCALES[scale].limits
     if limits is None:
         return

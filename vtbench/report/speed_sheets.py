@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from vtbench.metrics import METRICS, is_memory, speed_metrics
 from vtbench.report.columns import Column
-from vtbench.report.devices import DEVICES
+from vtbench.report.machines.devices import DEVICES
 from vtbench.report.ratios import Ratios, device_of, printed_on
 from vtbench.report.sheets import Sheet
 from vtbench.results.record import SpeedRecord

@@ -15,8 +15,8 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Evaluation, Measurement, Training
 from vtbench.report.counted import recorded_costs
-from vtbench.report.devices import DEVICES, Device
-from vtbench.report.hours import Rates, multiply_adds
+from vtbench.report.machines.devices import DEVICES, Device
+from vtbench.report.machines.hours import Rates, multiply_adds
 from vtbench.results import folders
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
@@ -131,7 +131,7 @@ def plan(
     - `state`: `done` (every evaluation is recorded, or the weights exist and nothing is left to evaluate), `to do`, or
       `blocked`, with the reasons in `blocked_by`
     - `macs`: an estimate, 3 forward passes per training clip plus the test views; None if it cannot be counted
-    - `hours`: an estimate for one `device` (vtbench.report.hours); None at the scales of small networks, and where
+    - `hours`: an estimate for one `device` (vtbench.report.machines.hours); None at the scales of small networks, and where
       `macs` is
     - `hours_from`: the device, and the rate that the estimate takes; None where `hours` is
     - `seconds`: an estimate from `macs` and the records of trainings of this selection and scale; None without any

@@ -5,7 +5,7 @@
   second in the lines of speed.csv, of vtbench's own and of the results folder, for `throughput_vps`; the median over
   the networks of the same builder, where some were measured, else over all. Measured passes have 2 to 4 clips, which
   leaves the smaller networks below what larger batches reach.
-- Rate, elsewhere: a stated share of the GPU's peak (vtbench.report.devices).
+- Rate, elsewhere: a stated share of the GPU's peak (vtbench.report.machines.devices).
 
 Reading and augmenting videos is not in it: with too few processes (`--data-workers`) a GPU waits for them.
 """
@@ -22,7 +22,7 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.roots import own_root
 from vtbench.papers.spec.schema import Paper
 from vtbench.papers.trainings import Evaluation, Measurement, Training
-from vtbench.report.devices import DEVICES, Device
+from vtbench.report.machines.devices import DEVICES, Device
 from vtbench.results.costs import CostBook
 from vtbench.results.store import SpeedStore
 from vtbench.scales import SCALES, Scale

@@ -11,8 +11,8 @@ from vtbench.errors import UsageError
 from vtbench.papers import measurements, select
 from vtbench.papers.roots import own_root
 from vtbench.report.counted import recorded_costs
-from vtbench.report.devices import DEVICES, find_device
-from vtbench.report.hours import Rates
+from vtbench.report.machines.devices import DEVICES, find_device
+from vtbench.report.machines.hours import Rates
 from vtbench.results.store import SpeedStore
 
 OWN = own_root().folder / "results"

@@ -1,0 +1,1 @@
+"""GPUs, and how long training runs take on them."""
