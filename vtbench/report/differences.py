@@ -237,7 +237,7 @@ def ranked(comparisons: Sequence[Comparison], metric: str) -> list[Ranked]:
 
 
 def order(comparisons: Sequence[Comparison], metric: str) -> Order | None:
-    """How alike print and measurement order the rows; None for fewer than FEWEST, or where either is the same for all."""
+    """How alike print and measurement order the rows; None for fewer than FEWEST, or if either is the same for all."""
     both = ranked(comparisons, metric)
     sides = [one.printed for one in both], [one.measured for one in both]
     if len(both) < FEWEST or any(len(set(side)) == 1 for side in sides):
