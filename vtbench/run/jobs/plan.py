@@ -131,8 +131,8 @@ def plan(
     - `state`: `done` (every evaluation is recorded, or the weights exist and nothing is left to evaluate), `to do`, or
       `blocked`, with the reasons in `blocked_by`
     - `macs`: an estimate, 3 forward passes per training clip plus the test views; None if it cannot be counted
-    - `hours`: an estimate for one `device` (vtbench.report.machines.hours); None at the scales of small networks, and where
-      `macs` is
+    - `hours`: an estimate for one `device` (vtbench.report.machines.hours); None at the scales of small networks, and
+      where `macs` is
     - `hours_from`: the device, and the rate that the estimate takes; None where `hours` is
     - `seconds`: an estimate from `macs` and the records of trainings of this selection and scale; None without any
     """
