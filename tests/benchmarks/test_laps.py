@@ -73,6 +73,7 @@ def test_linear_rule_for_batch_and_clip_length() -> None:
                 assert t.train.accumulate == 10
 
 
+@pytest.mark.slow
 def test_every_printed_cost_of_an_own_row_is_counted_but_that_of_rb() -> None:
     entries = cost([row for row in select(["laps/table1", "laps/table3"]) if row.own])
     cells = {(e["id"], name): cell for e in entries for name, cell in e["cells"].items()}

@@ -276,6 +276,7 @@ def test_the_printed_recipe_is_kept() -> None:
             assert made.augment.flip == (0.0 if made.data.dataset == "sthv2" else 0.5)
 
 
+@pytest.mark.slow
 def test_printed_costs_agree_but_six_cells_with_four_modalities() -> None:
     """One network cannot have 0.82 TFLOPs in Tables 1 and 6 and 0.75 in Table 5 (mmvit-flops-modalities)."""
     entries = cost([row for row in load_paper("mmvit").rows if row.own])

@@ -113,6 +113,7 @@ def test_two_data_sets_in_a_line_are_two_trainings_on_them() -> None:
     assert len({t.key for t in trainings("table6:pst-t", "mini").values()}) == 1, "the small scales have one data set"
 
 
+@pytest.mark.slow
 def test_every_printed_gflops_is_counted_and_params_where_the_head_is_the_printed_one() -> None:
     entries = cost([row for row in select(["pst"]) if row.own and row.table in ("table2e", "table4", "table7")])
     cells = {(e["id"], name): cell for e in entries for name, cell in e["cells"].items()}

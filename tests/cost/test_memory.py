@@ -21,6 +21,7 @@ def test_memory_is_that_of_the_network_not_of_the_libraries_or_of_this_process()
     del held
 
 
+@pytest.mark.slow
 def test_processes_that_do_the_same_need_the_same_memory() -> None:
     """With glibc left to itself the freed 8 MB tensors of this network stay or go as it happens."""
     case = Case(partial(Products, 30), (1000, 192))

@@ -119,6 +119,7 @@ def test_a_spec_names_no_variant() -> None:
         Builders().signature("msca_kv")
 
 
+@pytest.mark.slow
 def test_variants_are_imported_when_they_are_asked_for() -> None:
     code = (
         "import sys, vtbench.models; assert 'msca_kv' in dir(vtbench.models); assert 'torch' not in sys.modules\n"

@@ -313,6 +313,7 @@ def test_the_command_measures_writes_and_prints(
     assert [line.split()[0] for line in captured.err.splitlines()] == [f"{SHIFT}:", f"{VIT}:"]
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_rows_network_is_measured_in_another_process(store: SpeedStore) -> None:
     lines, outcome = measured(store, VIT, metrics=("memory_gb",))
     assert not outcome.failed and 0 < lines[VIT, "memory_gb"].value < 0.2
