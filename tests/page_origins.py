@@ -1,6 +1,6 @@
 """Computes the numbers of a page again, from files of a store and of the specs, by what it says of their origin.
 
-What is a plain fact of a file is read here anew with csv and yaml: printed cells, lines of results.csv, their means and
+What is a plain fact of a file is read again here, with csv and yaml: printed cells, lines of results.csv, their means,
 spreads, counts of rows. Intervals, ranks and verdicts are the report's own functions, called with the inputs that the
 page names.
 """

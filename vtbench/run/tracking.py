@@ -57,7 +57,7 @@ class Tracking:
 
     def __init__(self, training: Training, settings: Settings, folder: Path, notice: Callable[[str], None]) -> None:
         """`folder` is the run folder; loggers that write files have a folder of their own there. A W&B run that cannot
-        start is said by `notice`, and the training goes on without it.
+        start is said by `notice`, and the training run continues without it.
 
         Raises UsageError for a logger that cannot be made.
         """
