@@ -26,7 +26,19 @@ DESIGNED = (
     *("train_videos", "train_missing", "train_unreadable"),
     *("epochs", "batch_size", "accumulate", "lr", "init", "selection"),
     *("data_fingerprint", "train_fingerprint", "data_files", "data_encoding", "weights_sha256"),
-    *("commit", "dirty", "root", "variant", "device", "threads", "versions", "finished_at"),
+    *(
+        "commit",
+        "dirty",
+        "root",
+        "variant",
+        "device",
+        "threads",
+        "engine",
+        "versions",
+        "begun",
+        "finished_at",
+        "checksum",
+    ),
 )
 
 Make = Callable[..., Record]

@@ -222,7 +222,7 @@ def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, record: M
     store = Store(tmp_path)
     for seed in range(3):
         store.append(record(seed=seed))
-    store.path.write_text(store.path.read_text().replace(",2026-01-31T23:59:59Z\n", ",yesterday\n", 1))
+    store.path.write_text(store.path.read_text().replace(",2026-01-31T23:59:59Z,", ",yesterday,", 1))
     with pytest.raises(ResultsError) as caught:
         store.read()
     assert str(caught.value).startswith(
@@ -344,7 +344,7 @@ def older(store: Store, lines: list[Record], lacking: tuple[str, ...] = ("metric
 
 NEW = (
     *("root", "distinct_views", "train_top1", "variant", "top1_decoded", "top5_decoded", "train_missing"),
-    *("train_unreadable", "train_fingerprint", "data_files", "data_encoding"),
+    *("train_unreadable", "train_fingerprint", "data_files", "data_encoding", "engine", "begun", "checksum"),
 )
 """Columns that came after the last of the older files."""
 

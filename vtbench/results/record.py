@@ -229,9 +229,20 @@ class Record(Line):
     threads: int = key(
         "CPU threads torch was given; on CPU the numbers repeat bit for bit only with as many", at_least=1
     )
+    engine: str | None = key(
+        "how the training and the test ran where that is not one process as the recipe says, as "
+        "`devices=2;strategy=ddp;precision=bf16-mixed`; empty for that and in older lines",
+        default=None,
+    )
     versions: str = key("versions of the libraries, as `torch=2.8.0;lightning=2.5.0`")
-    finished_at: str = key(  # the last column, so that a truncated line shows
-        "when the evaluation ended: UTC, as `2026-01-31T23:59:59Z`", check=_instant
+    begun: str | None = key(
+        "what the training was begun or continued with, where that is not what it ended with: commits, versions, "
+        "devices and threads as name=value, joined by semicolons; empty otherwise and in older lines",
+        default=None,
+    )
+    finished_at: str = key("when the evaluation ended: UTC, as `2026-01-31T23:59:59Z`", check=_instant)
+    checksum: str | None = key(  # the last column, so that a truncated line shows
+        "first 8 hex digits of a SHA-256 over the line's other cells; empty in older lines", default=None
     )
 
     def __post_init__(self) -> None:
