@@ -219,7 +219,7 @@ def test_generations_that_start_together_are_one(tmp_path: Path, monkeypatch: py
 def test_another_folder_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    with pytest.raises(DataError, match=r"mine: holds another set.*--data cycle=PATH"):
+    with pytest.raises(DataError, match=r"mine: holds something else than .*--data cycle=PATH"):
         synthetic.generate(tmp_path / "mine", "cycle", num_train=4, num_test=2)
     synthetic.generate(tmp_path / "a", "cycle", num_train=4, num_test=2)
     with pytest.raises(DataError, match="a: holds the set"):
@@ -227,7 +227,7 @@ def test_another_folder_is_not_written_into(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="did you mean 'cycle'"):
         synthetic.generate(tmp_path / "b", "cylce", num_train=4, num_test=2)
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot write"):
+    with pytest.raises(DataError, match="file: is no folder"):
         synthetic.generate(tmp_path / "file" / "a", "cycle", num_train=4, num_test=2)
 
 

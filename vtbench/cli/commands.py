@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -95,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_message(f"{error}{several}")
         return error.exit_code
     except KeyboardInterrupt:
+        if argv is None:  # this process ends: one line, however often the keys are pressed
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         repeating = {"--again", "--test-again"} & set(arguments)
         without = f" without {repeating.pop()}" if repeating else " again"
         print_message(f"interrupted; run the same command{without} to resume")

@@ -116,9 +116,12 @@ def call(args: argparse.Namespace) -> int:
     for failure in outcome.failed:
         print_message(f"{failure.title}: {failure.reason}")
     for one in outcome.unlogged:
-        print_message(f"{one.title}: the result is written, but not logged: {one.reason}; `vtbench wandb sync` does")
+        remedy = "`vtbench wandb sync` or the next run with --wandb logs it"
+        print_message(f"{one.title}: the result is written, but not logged: {one.reason}; {remedy}")
     written = f"{len(outcome.written)} results written to {settings.results / 'results.csv'}"
     print(f"{args.scale} scale: {written}, {outcome.already} already there, {len(outcome.failed)} failed")
+    if outcome.logged:
+        print_message(f"{outcome.logged} runs of results that were there already are on W&B now")
     return max((failure.exit_code for failure in (*outcome.failed, *outcome.unlogged)), default=0)
 
 

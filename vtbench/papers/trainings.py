@@ -123,3 +123,8 @@ class Measurement:
     """The folders outside vtbench that its papers, data sets and modules come from."""
     variant: str | None = None
     """What makes it another measurement than the row's own; None for the row's."""
+
+    @property
+    def title(self) -> str:
+        """For messages: the row, and which of its measurements if it is not the main one."""
+        return self.row_id if self.name == "main" else f"{self.row_id} ({self.name})"

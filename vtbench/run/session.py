@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from vtbench.cost.passes import is_out_of_memory
 from vtbench.errors import RunError, VtbenchError, in_one_line
 from vtbench.results import provenance
+from vtbench.run.settings import LESS_MEMORY
 
 ERROR = "error.txt"
 
@@ -51,12 +53,13 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, SIGTERMException) or _is_ctrl_c(error):
             raise KeyboardInterrupt from None
+        said = in_one_line(error) + (f"; {LESS_MEMORY}" if _is_of_memory(error) else "")
         if folder is None:
-            raise RunError(in_one_line(error)) from error
+            raise RunError(said) from error
         log = folder / ERROR
         with contextlib.suppress(OSError):
             log.write_text(traceback.format_exc())
-        raise RunError(f"{folder}: {in_one_line(error)} (traceback in {log})") from error
+        raise RunError(f"{folder}: {said} (traceback in {log})") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -65,3 +68,8 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
 def _is_ctrl_c(error: BaseException) -> bool:
     """Whether it is the SystemExit that Lightning makes of Ctrl-C, not one of the code that ran."""
     return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether memory was short; of a process that reads videos and was killed, that is the likely reason."""
+    return is_out_of_memory(error) or "is killed by signal: Killed" in str(error)

@@ -17,6 +17,9 @@ from vtbench.report.wandb.target import Target
 
 FILE = "vtbench.yaml"
 
+LESS_MEMORY = "try a smaller --batch-size, fewer --workers or --data-workers, or --grad-checkpointing"
+"""What to do where memory does not suffice."""
+
 
 @dataclass(frozen=True)
 class Settings:

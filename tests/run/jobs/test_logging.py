@@ -204,7 +204,7 @@ def test_without_a_server_the_result_is_written_and_sync_makes_up_for_it(
     assert captured.out == f"smoke scale: 1 results written to {results}/results.csv, 0 already there, 0 failed\n"
     assert captured.err == (
         f"vtbench: {THIRD} (main, smoke, seed 0): the result is written, but not logged: W&B vtbench (offline) cannot "
-        "start a run: no such host; `vtbench wandb sync` does\n"
+        "start a run: no such host; `vtbench wandb sync` or the next run with --wandb logs it\n"
     )
     assert main(f"wandb sync msca --mode offline --results {results}".split()) == 0
     assert capsys.readouterr().out == "every scale: 1 runs pushed to vtbench (offline), 3 already there, 0 failed\n"

@@ -22,7 +22,7 @@ class Pool:
     made: Pool
     failing: frozenset[str] = frozenset()
 
-    def __init__(self, size: int, settings: Settings) -> None:
+    def __init__(self, size: int, settings: Settings, on_notice: object) -> None:
         type(self).made = self
         self.size = size
         self.at_work: list[Any] = []
@@ -167,7 +167,7 @@ def test_a_worker_that_died_while_idle_is_found_out_by_its_next_task(jobs: dict[
     worker.send(workers._Task("run", tuple(jobs.values())[:1]))
     assert worker.receive() is None
     assert worker.why_it_died() == (
-        "its worker process was killed by signal 9; out of memory? try --workers 1; run again to resume after its last "
-        "whole epoch"
+        "its worker process was killed by signal 9; out of memory? try a smaller --batch-size, fewer --workers or "
+        "--data-workers, or --grad-checkpointing; run again to resume after its last checkpoint"
     )
-    worker.stop()
+    worker.kill()

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import numpy as np
 from vtbench.datasets.synthetic import bits, cycle, events, stills
 from vtbench.errors import DataError, unknown
 
-__all__ = ["CLASSES", "FLIP_LABELS", "SETS", "SyntheticSet", "default_root", "generate"]
+__all__ = ["CLASSES", "FLIP_LABELS", "SETS", "SyntheticSet", "default_root", "generate", "refuse_unusable"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def generate(root: str | Path, name: str, *, num_train: int, num_test: int, seed
             f"synthetic set '{name}': {num_train} training and {num_test} test videos asked; at least 1 each"
         )
     root, settings = Path(root), _settings(name, num_train, num_test, seed)
+    refuse_unusable(root, name, num_train=num_train, num_test=num_test, seed=seed)
     if _is_complete(root, settings):
         return root
     try:
@@ -112,6 +114,27 @@ def generate(root: str | Path, name: str, *, num_train: int, num_test: int, seed
     return root
 
 
+def refuse_unusable(root: Path, name: str, *, num_train: int, num_test: int, seed: int = 0) -> None:
+    """Raise DataError, with the option to give, if `generate` could not use `root` for this set: it is a file, holds
+    anything else, or cannot be written."""
+    first = next(folder for folder in (root.absolute(), *root.absolute().parents) if os.path.lexists(folder))
+    if not first.is_dir():
+        raise DataError(
+            f"{first}: is no folder, so the synthetic set '{name}' cannot be written to {root}; {_another(name)}"
+        )
+    if not _is_complete(root, _settings(name, num_train, num_test, seed)):
+        # The set is written beside its folder first.
+        written = first.parent if first == root.absolute() else first
+        if not os.access(written, os.W_OK | os.X_OK):
+            raise DataError(
+                f"{written}: is not writable, and the synthetic set '{name}' goes to {root}; {_another(name)}"
+            )
+
+
+def _another(name: str) -> str:
+    return f"choose another folder (--data {name}=PATH)"
+
+
 def _is_complete(root: Path, settings: dict[str, Any]) -> bool:
     """Whether `root` holds the asked set; False if there is nothing; DataError if there is something else."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
@@ -120,11 +143,10 @@ def _is_complete(root: Path, settings: dict[str, Any]) -> bool:
         found = json.loads((root / _MARKER).read_text())
     except (OSError, ValueError):
         found = None
+    if found is None:
+        raise DataError(f"{root}: holds something else than {settings}; {_another(settings['name'])}")
     if found != settings:
-        what = "another set" if found is None else f"the set {found}"
-        raise DataError(
-            f"{root}: holds {what}, not {settings}; choose another folder (--data {settings['name']}=PATH) or remove it"
-        )
+        raise DataError(f"{root}: holds the set {found}, not {settings}; {_another(settings['name'])} or remove it")
     return True
 
 

@@ -87,6 +87,12 @@ def sync(
     return outcome
 
 
+def missed(row: Row, record: Record, results: Path, target: Target) -> list[Pending]:
+    """What `target` lacks of one line: the training runs behind it, and the line itself."""
+    pushed = Pushed(results, target)
+    return [p for p in _behind(row, record, results, target) if not pushed.holds(p.run_id, p.content)]
+
+
 def _behind(row: Row, record: Record, results: Path, target: Target) -> Iterator[Pending]:
     """The training runs behind a line whose curves are there, and the line."""
     ours = [m for m in measurements(row, record.scale, record.seed) if m.evaluation.training.key == record.training_key]

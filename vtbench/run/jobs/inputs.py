@@ -40,8 +40,9 @@ class Inputs:
         for name, number, subset, split, compressed in reads:
             folder, facts = self.settings.data.get(name), load_dataset(name)
             if facts.synthetic:
-                continue
-            if folder is None:
+                if folder is not None and ":" not in facts.module and (why := _why_not_made(facts, folder)):
+                    reasons[why] = None
+            elif folder is None:
                 reasons[f"data folder of {name} (--data {name}=PATH)"] = None
             elif not folder.is_dir():
                 reasons[f"data folder of {name}: {folder} does not exist"] = None
@@ -101,6 +102,17 @@ class Inputs:
             if not (_hub() / release.url.rpartition("/")[2]).exists():
                 made.append(name + (f", about {release.size_mb} MB" if release.size_mb else ""))
         return made
+
+
+def _why_not_made(facts: Dataset, folder: Path) -> str | None:
+    """Why a synthetic set cannot be in the folder given for it, or be made there."""
+    from vtbench.datasets.synthetic.generate import refuse_unusable
+
+    try:
+        refuse_unusable(folder, facts.name, num_train=facts.num_videos("train"), num_test=facts.num_videos("test"))
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def _open_some(entries: Sequence[Entry], compressed: bool) -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vtbench.errors import UsageError, VtbenchError, in_one_line
@@ -19,6 +17,7 @@ from vtbench.papers.trainings import Measurement
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
+from vtbench.run.jobs import failures, signals
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_weights, require_work
@@ -46,6 +45,8 @@ class Outcome:
     failed: list[Failure] = field(default_factory=list)
     unlogged: list[Failure] = field(default_factory=list)
     """Results that were written but could not be logged to W&B."""
+    logged: int = 0
+    """Runs that W&B lacked of results that existed already."""
 
 
 def run(
@@ -66,12 +67,12 @@ def run(
     - `workers`: processes that run jobs side by side; by default the number of cores, 1 at lab and paper scale. The
       numbers do not depend on it.
 
-    A failure is reported in the outcome, and the rest still runs. Raises ResultsError before any training if results
-    could not be written, UsageError if the rows have nothing to run at this scale, or a logger cannot be used.
+    A failure is reported in the outcome and written to the run folder (failures.py), and the rest still runs. Raises
+    ResultsError before any training if results could not be written, UsageError if the rows have nothing to run at this
+    scale, or a logger cannot be used.
     """
     display = display or Display()
     store = Store(settings.results)
-    store.check()
     require_work(rows, scale)
     if settings.wandb or settings.loggers:
         from vtbench.run.tracking import require_loggers
@@ -80,10 +81,18 @@ def run(
     outcome = Outcome()
     wanted = all_measurements(rows, scale, seeds)
     repeat = again or test_again
-    jobs = graph(wanted if repeat else _without_result(wanted, store, outcome))
-    _log(outcome.written, rows, settings, outcome)
+    found = _Found(missing=wanted) if repeat else _look_up(wanted, store)
+    outcome.already = len(found.present)
+    jobs = graph(found.missing)
     for key in [key for key, job in jobs.items() if not job.evaluations and has_weights(job, settings)]:
         del jobs[key]  # a finished pretraining
+    if jobs or found.shared:
+        store.check()
+    for record in found.shared:
+        store.append(record)
+        outcome.written.append(record)
+    _log(found.shared, rows, settings, outcome)
+    _log_missed(found.present, rows, settings, outcome)
     if jobs:
         _refuse_blocked(jobs, settings, outcome)
     if repeat:
@@ -102,37 +111,42 @@ def run(
             on_progress=display.progress,
             on_notice=display.notice,
         )
-        with _sigterm_as_ctrl_c(), contextlib.closing(results):
+        with signals.as_ctrl_c(), contextlib.closing(results):
             for result in results:
                 job = jobs[result.key]
-                records = []
-                if result.error is None:
-                    records = _write(job, result, store, settings, outcome)
-                    _log(records, rows, settings, outcome)
-                else:
-                    outcome.failed.append(Failure(job.title, result.error, result.exit_code))
-                display.end_job(job.key, records, result.error)
+                records, failed = _write(job, result, store, settings, outcome)
+                _log(records, rows, settings, outcome)
+                failures.note(settings.results, job.key, [f"{one.title}: {one.reason}" for one in failed])
+                outcome.failed += failed
+                display.end_job(job.key, records, failed[0].reason if failed and not records else None)
     finally:
         display.stop()
     return outcome
 
 
-def _without_result(wanted: Sequence[Measurement], store: Store, outcome: Outcome) -> list[Measurement]:
-    """The measurements that must run. Of the others, those whose evaluation is recorded for another row get their
-    line."""
-    missing: list[Measurement] = []
+@dataclass
+class _Found:
+    """What there is of some measurements: those without a result, the lines of those with one, and the lines, not
+    written yet, of those whose evaluation is recorded for another row."""
+
+    missing: list[Measurement] = field(default_factory=list)
+    present: list[Record] = field(default_factory=list)
+    shared: list[Record] = field(default_factory=list)
+
+
+def _look_up(wanted: Sequence[Measurement], store: Store) -> _Found:
+    found = _Found()
     for measurement in wanted:
         evaluation, scale = measurement.evaluation, measurement.scale
         place = (measurement.row_id, measurement.name, scale, measurement.seed)
         newest = store.newest(*place, given=False, variant=measurement.variant)
         if newest is not None and newest.evaluation_key == evaluation.key:
-            outcome.already += 1
+            found.present.append(newest)
         elif same := store.find(evaluation.key, scale):
-            outcome.written.append(shared_record(same[-1], measurement))
-            store.append(outcome.written[-1])
+            found.shared.append(shared_record(same[-1], measurement))
         else:
-            missing.append(measurement)
-    return missing
+            found.missing.append(measurement)
+    return found
 
 
 def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:
@@ -163,18 +177,33 @@ def _set_aside(jobs: dict[str, Job], settings: Settings, *, trainings: bool) -> 
                 folders.set_aside(folders.evaluation_folder(settings.results, evaluation))
 
 
-def _write(job: Job, result: JobResult, store: Store, settings: Settings, outcome: Outcome) -> list[Record]:
-    """Append the lines of a finished job; returns them."""
-    records = []
+def _write(
+    job: Job, result: JobResult, store: Store, settings: Settings, outcome: Outcome
+) -> tuple[list[Record], list[Failure]]:
+    """Append the lines of a job; returns them, and what failed: the job, or some of its lines."""
+    if result.error is not None:
+        return [], [Failure(job.title, result.error, result.exit_code)]
+    records, failed = [], []
     for m in job.measurements:
-        record = to_record(m, result.measured[m.evaluation.key], settings)
-        if record == store.newest(m.row_id, m.name, m.scale, m.seed, variant=m.variant):
-            outcome.already += 1  # another command measured it at the same time and was first to write it
+        try:
+            record = to_record(m, result.measured[m.evaluation.key], settings)
+            if record == store.newest(m.row_id, m.name, m.scale, m.seed, variant=m.variant):
+                outcome.already += 1  # another command measured it at the same time and was first to write it
+                continue
+            store.append(record)
+        except Exception as error:  # also a mistake of ours: other rows are to come
+            failed.append(Failure(m.title, _reason(error), getattr(error, "exit_code", 1)))
             continue
-        store.append(record)
         outcome.written.append(record)
         records.append(record)
-    return records
+    return records, failed
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, VtbenchError) else in_one_line(error)
+
+
+# ---- Weights & Biases ------------------------------------------------------------------------------------------------
 
 
 def _log(records: Sequence[Record], rows: Sequence[Row], settings: Settings, outcome: Outcome) -> None:
@@ -183,29 +212,30 @@ def _log(records: Sequence[Record], rows: Sequence[Row], settings: Settings, out
         return
     from vtbench.report.wandb.runs import log_record
 
-    by_id = {(row.id, row.variant): row for row in rows}
     for record in records:
-        # Where a variant changes nothing at this scale, its measurement is the row's own.
-        row = by_id.get((record.id, record.variant)) or next(row for row in rows if row.id == record.id)
         try:
-            log_record(row, record, settings.wandb, settings.results)
+            log_record(_row_of(record, rows), record, settings.wandb, settings.results)
         except Exception as error:  # also a mistake of ours: the result is written, and others are to come
-            reason = str(error) if isinstance(error, VtbenchError) else in_one_line(error)
-            outcome.unlogged.append(Failure(record.title, reason))
+            outcome.unlogged.append(Failure(record.title, _reason(error)))
 
 
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """SIGTERM, which schedulers send, ends the workers as Ctrl-C does. Only the main thread may set handlers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+def _log_missed(records: Sequence[Record], rows: Sequence[Row], settings: Settings, outcome: Outcome) -> None:
+    """Log lines that were there before, and the training runs behind them, as far as W&B lacks them. The first that
+    fails is the last: without a server each would take its time to fail."""
+    if settings.wandb is None or not settings.wandb.results or not records:
         return
+    from vtbench.report.wandb.sync import missed
 
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        for record in records:
+            for pending in missed(_row_of(record, rows), record, settings.results, settings.wandb):
+                pending.push()
+                outcome.logged += 1
+    except Exception as error:
+        outcome.unlogged.append(Failure(record.title, _reason(error)))
+
+
+def _row_of(record: Record, rows: Sequence[Row]) -> Row:
+    """The row of a line. Where a variant changes nothing at this scale, its measurement is the row's own."""
+    exact = (row for row in rows if (row.id, row.variant) == (record.id, record.variant))
+    return next(exact, None) or next(row for row in rows if row.id == record.id)

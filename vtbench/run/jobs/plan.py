@@ -62,8 +62,7 @@ class Job:
         if not self.measurements:
             return f"pretraining on {self.training.data.dataset}"
         first, rows = self.measurements[0], {m.row_id for m in self.measurements}
-        name = first.row_id if first.name == "main" else f"{first.row_id} ({first.name})"
-        return name + (f" +{len(rows) - 1}" if len(rows) > 1 else "")
+        return first.title + (f" +{len(rows) - 1}" if len(rows) > 1 else "")
 
 
 def graph(measurements: Iterable[Measurement]) -> dict[str, Job]:

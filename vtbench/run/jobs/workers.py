@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,19 @@ from typing import Any
 from vtbench.errors import VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.results import provenance
+from vtbench.run.jobs import signals
 from vtbench.run.jobs.plan import Job
-from vtbench.run.settings import Settings
+from vtbench.run.settings import LESS_MEMORY, Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
-OnNotice = Callable[[str, str], None]
 """Called with (job's key, phase, done, total, loss): phase is `train` (counting epochs) or `test` (videos)."""
+OnNotice = Callable[[str, str], None]
+"""Called with (job's key, a line that should be read)."""
+
+PATIENCE_S = 30.0
+"""How long a worker that is asked to end may take, to write a checkpoint."""
+NOTICE_S = 5.0
+"""How long nothing is said of it."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +60,13 @@ def run_jobs(
 
     `jobs` are ordered as by plan.graph: each after the one that it starts from, if that is among them. A job that
     starts from a failed one fails too; the others still run. A worker that dies fails its own job only. Closing the
-    generator stops the workers.
+    generator ends the workers: each may first write a checkpoint, but a KeyboardInterrupt while they do ends them at
+    once.
     """
     waiting = dict(jobs)
     finished: set[str] = set()
     prepared = False
-    with contextlib.closing(_Pool(workers, settings)) as pool:
+    with contextlib.closing(_Pool(workers, settings, on_notice)) as pool:
         while waiting or pool.at_work:
             for key, job in list(waiting.items()):
                 if pool.has_room and (job.needs in finished or job.needs not in jobs):
@@ -94,8 +103,8 @@ class _Task:
 class _Pool:
     """Up to `size` worker processes, started when they are needed, each with one task at a time."""
 
-    def __init__(self, size: int, settings: Settings) -> None:
-        self.size, self.settings = size, settings
+    def __init__(self, size: int, settings: Settings, on_notice: OnNotice) -> None:
+        self.size, self.settings, self.on_notice = size, settings, on_notice
         self.idle: list[_Worker] = []
         self.at_work: dict[_Worker, _Task] = {}
         # A worker that is ended while it reads videos leaves semaphores behind. Python's resource tracker removes them
@@ -108,8 +117,9 @@ class _Pool:
 
     def start(self, task: _Task) -> None:
         """Give a task to an idle worker, or to a new one."""
-        worker = self.idle.pop() if self.idle else _Worker(self.settings)
-        self.at_work[worker] = task
+        with signals.deferred():  # else Ctrl-C could leave a worker behind that `close` does not know of
+            worker = self.idle.pop() if self.idle else _Worker(self.settings)
+            self.at_work[worker] = task
         worker.send(task)
 
     def receive(self) -> Iterator[tuple[_Task, Any]]:
@@ -123,16 +133,35 @@ class _Pool:
             if message is None:
                 message = JobResult(task.jobs[0].key, error=worker.why_it_died(), exit_code=1)
                 del self.at_work[worker]
-                worker.stop()
+                worker.kill()
             elif isinstance(message, JobResult):
                 del self.at_work[worker]
                 self.idle.append(worker)
             yield task, message
 
     def close(self) -> None:
-        """End every worker, whatever it does."""
-        for worker in (*self.idle, *self.at_work):
-            worker.stop()
+        """End every worker: each may first write a checkpoint. A KeyboardInterrupt meanwhile ends them at once."""
+        workers = [*self.idle, *self.at_work]
+        try:
+            for worker in workers:
+                worker.process.terminate()
+            self._wait(time.monotonic())
+        except KeyboardInterrupt:
+            pass  # the first one is on its way up already
+        finally:
+            with signals.deferred():
+                for worker in workers:
+                    worker.kill()
+
+    def _wait(self, since: float) -> None:
+        """Until no worker is left, at most PATIENCE_S; say after NOTICE_S for which jobs."""
+        for seconds in (NOTICE_S, PATIENCE_S):
+            left = {worker: task for worker, task in self.at_work.items() if worker.is_alive}
+            if seconds == PATIENCE_S:
+                for task in left.values():
+                    self.on_notice(task.jobs[0].key, "writes a checkpoint, then ends; Ctrl-C again ends it at once")
+            for worker in left:
+                worker.process.join(max(0.0, since + seconds - time.monotonic()))
 
 
 class _Worker:
@@ -144,8 +173,7 @@ class _Worker:
         self.pipe, child_end = context.Pipe()
         # Not a daemon: those may not have children, and a paper-scale training reads its videos in processes.
         self.process = context.Process(target=_serve, args=(child_end, settings, included()))
-        with _ctrl_c_deferred():
-            self.process.start()
+        self.process.start()
         child_end.close()
 
     def send(self, task: _Task) -> None:
@@ -164,26 +192,18 @@ class _Worker:
         self.process.join(timeout=10)
         code = self.process.exitcode
         killed = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-        hint = "; out of memory? try --workers 1" if code == -signal.SIGKILL else ""
-        return f"its worker process {killed}{hint}; run again to resume after its last whole epoch"
+        hint = f"; out of memory? {LESS_MEMORY}" if code == -signal.SIGKILL else ""
+        return f"its worker process {killed}{hint}; run again to resume after its last checkpoint"
 
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.join(timeout=5)
-        if self.process.exitcode is None:  # Lightning answers SIGTERM only between batches
-            self.process.kill()
-            self.process.join()
+    @property
+    def is_alive(self) -> bool:
+        return self.process.exitcode is None
+
+    def kill(self) -> None:
+        """End it at once, if it still runs."""
+        self.process.kill()
+        self.process.join()
         self.pipe.close()
-
-
-@contextlib.contextmanager
-def _ctrl_c_deferred() -> Iterator[None]:
-    """Defer Ctrl-C until the block ends. A process started in the block has it deferred until it unblocks it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # ---- in the worker process -------------------------------------------------------------------------------------------
@@ -191,15 +211,13 @@ def _ctrl_c_deferred() -> Iterator[None]:
 
 def _serve(pipe: Connection, settings: Settings, outside: Sequence[Path]) -> None:
     """A worker process: takes tasks and answers each with a JobResult, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers itself
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signals.leave_to_parent()
+    signals.end_with_parent(PATIENCE_S)
     provenance.commit()  # now, before somebody commits while we train
 
     def send(message: Any) -> None:
-        try:
+        with contextlib.suppress(OSError):  # the parent is gone: this process is about to end too
             pipe.send(message)
-        except OSError:  # the parent is gone: nobody is left to write down what comes of this
-            os._exit(1)
 
     def on_progress(phase: str, done: int, total: int, loss: float | None) -> None:
         send((phase, done, total, loss))
@@ -216,10 +234,7 @@ def _serve(pipe: Connection, settings: Settings, outside: Sequence[Path]) -> Non
                 result = _prepare(task.jobs, settings, outside)
         except KeyboardInterrupt:  # what Lightning makes of SIGTERM: the parent wants us gone
             return
-        try:
-            pipe.send(result)
-        except OSError:
-            return
+        send(result)
 
 
 def run_job(

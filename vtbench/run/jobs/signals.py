@@ -1,0 +1,80 @@
+"""How a run ends before it is done: Ctrl-C, SIGTERM and SIGHUP alike, and a process with the one that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+
+FROM_OUTSIDE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a run: a user's Ctrl-C, a scheduler, a terminal that closes."""
+
+
+@contextlib.contextmanager
+def as_ctrl_c() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end the block as Ctrl-C does, by KeyboardInterrupt.
+
+    A second signal raises once more, so that whoever tidies up after the first can hurry; further ones are ignored.
+    A signal that is ignored already, as SIGHUP is under nohup, stays ignored. Only the main thread may set handlers:
+    elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived = 0
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal arrived
+        arrived += 1
+        if arrived <= 2:
+            raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in FROM_OUTSIDE}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    try:
+        for number in before:
+            signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Hold back what ends a run until the block is through. A process started in the block holds it back as well,
+    until it calls `leave_to_parent`."""
+    # Python's resource tracker starts with the first process and unblocks SIGINT in this one when it does.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FROM_OUTSIDE)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_to_parent() -> None:
+    """In a worker process: ignore what a terminal sends to all of its processes. The parent ends its workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_OUTSIDE)
+
+
+def end_with_parent(patience: float) -> None:
+    """In a worker process: end when the parent is gone, even if it was killed. SIGTERM comes first, which gives a
+    training time to write a checkpoint: `patience` seconds."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(patience)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
