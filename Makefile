@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo report report-picture test test-all lint
+.PHONY: env demo report report-picture test test-all fault lint
 
 env: .venv/installed
 
@@ -31,6 +31,11 @@ test: env
 # Also what takes longer, or depends on what else the machine has to do.
 test-all: env
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+
+# Kills commands at random places and gives them again; four runs and eight writers at once on one folder.
+KILLS ?= 5
+fault: env
+	OMP_NUM_THREADS=1 VTBENCH_KILLS=$(KILLS) $(BIN)/pytest -m fault tests/faults -s
 
 lint: env
 	$(BIN)/ruff check

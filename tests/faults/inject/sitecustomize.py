@@ -1,0 +1,57 @@
+"""Kills the process that it is loaded into at a chosen call, to hit what takes too little time to be hit by chance.
+
+$VTBENCH_FAULT is JSON: `role` (parent or worker), `call` (fsync, replace or append), `number` (of the calls of that
+kind in the process, from 1), `when` (before or after it), `fired` (a file that is made; with it, nothing is killed).
+Of an `append` to results.csv or speed.csv, half of the line is written before the process is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PLAN = json.loads(os.environ.get("VTBENCH_FAULT", "null"))
+
+
+def watched(call: str, function: Callable[..., Any], counts: Callable[..., bool] = lambda *_: True) -> Any:
+    seen = 0
+
+    def replacement(*arguments: Any, **named: Any) -> Any:
+        nonlocal seen
+        role = "parent" if multiprocessing.parent_process() is None else "worker"
+        hit = False
+        if role == PLAN["role"] and counts(*arguments):
+            seen += 1
+            hit = seen == PLAN["number"] and not Path(PLAN["fired"]).exists()
+        if hit and PLAN["when"] == "before":
+            if call == "append":
+                function(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            die()
+        found = function(*arguments, **named)
+        if hit:
+            die()
+        return found
+
+    return replacement
+
+
+def die() -> None:
+    Path(PLAN["fired"]).write_text(str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_csv(descriptor: int, *_: Any) -> bool:
+    return Path(f"/proc/self/fd/{descriptor}").readlink().name in ("results.csv", "speed.csv")
+
+
+if PLAN and PLAN["call"] == "fsync":
+    os.fsync = watched("fsync", os.fsync)
+elif PLAN and PLAN["call"] == "replace":
+    os.replace = watched("replace", os.replace)
+elif PLAN:
+    os.write = watched("append", os.write, is_csv)
