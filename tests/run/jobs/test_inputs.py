@@ -19,6 +19,8 @@ from vtbench.run.settings import Settings
 
 DIVING = "pst/table5:pst-t-in1k"
 """A row on Diving48."""
+VIT = "msca/table2:vit"
+"""A row that at smoke scale is pretrained on one synthetic set and trained on another, `cycle`."""
 
 
 @pytest.fixture
@@ -118,3 +120,21 @@ def test_the_command_says_what_would_be_downloaded(
     assert "downloads vit_base_patch16_224.orig_in21k, about 410 MB" in capsys.readouterr().out
     assert main(["plan", "msca/table2:vit", "--format", "json"]) == 0
     assert all(entry["downloads"] == [] for entry in json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(("kind", "why"), [("folder", "holds something else than"), ("file", "is no folder")])
+def test_a_folder_that_cannot_be_of_a_synthetic_set_is_found_out_before_its_pretraining_is_trained(
+    tmp_path: Path, kind: str, why: str
+) -> None:
+    given = tmp_path / "given"
+    if kind == "file":
+        given.write_text("")
+    else:
+        (given / "thesis").mkdir(parents=True)
+    settings = Settings(results=tmp_path / "r", data={"cycle": given})
+    states = [(entry["state"], entry["blocked_by"]) for entry in plan(select([VIT]), settings, "smoke", [0])]
+    assert states[0] == ("to do", [])
+    assert states[1][0] == "blocked" and states[1][1][0].startswith(f"{given}: {why}")
+    outcome = run(select([VIT]), settings, "smoke", [0])
+    assert [failure.exit_code for failure in outcome.failed] == [2]
+    assert not (tmp_path / "r" / "runs").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import multiprocessing
 import os
 import re
@@ -23,9 +25,10 @@ from vtbench.papers.override import changed_rows
 from vtbench.report.compare import compare_rows
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run.jobs import launch
+from vtbench.run.jobs import failures, launch
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
+from vtbench.run.jobs.workers import JobResult
 from vtbench.run.network import built
 from vtbench.run.settings import Settings
 from vtbench.scales import Scale
@@ -191,8 +194,88 @@ def test_a_killed_worker_fails_its_training_and_the_next_run_finishes_it(results
     rows, settings = select(["msca/table2:msca-v"]), Settings(results=results)
     outcome = launch.run(rows, settings, "smoke", [0], display=Killer())
     (failure,) = outcome.failed
-    assert "killed by signal 9" in failure.reason
+    assert "killed by signal 9; out of memory? try a smaller --batch-size" in failure.reason
+    (noted,) = results.glob("runs/*/failed.json")
     assert launch.run(rows, settings, "smoke", [0]).failed == []
+    assert not noted.exists()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs end at once with what their run folders hold."""
+
+    def run_jobs(jobs: Any, settings: Settings, **_: Any) -> Any:
+        for key, job in jobs.items():
+            measured = {
+                one: json.loads((folders.evaluation_folder(settings.results, one) / folders.DONE).read_text())
+                for one in job.evaluations
+            }
+            yield JobResult(key, measured)
+
+    monkeypatch.setattr(launch, "run_jobs", run_jobs)
+
+
+def without_lines(results: Path) -> dict[str, Path]:
+    """Removes every line of results.csv; gives the run folder of each row's training."""
+    rows = {r.id: folders.training_folder(results, r.training_key) for r in Store(results).read()}
+    (results / "results.csv").unlink()
+    return rows
+
+
+SHIFT = "msca/table2:tokenshift"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"training_key"', "\x00\xff"])
+def test_a_damaged_run_folder_fails_its_own_row(results: Path, at_once: None, content: str) -> None:
+    folder = without_lines(results)[SHIFT]
+    whole = (folder / folders.DONE).read_text()
+    (folder / folders.DONE).write_text(content)
+    rows, settings = select([SHIFT, VIT]), Settings(results=results)
+    outcome = launch.run(rows, settings, "smoke", [0])
+    if not outcome.failed:  # what is not there is empty in the line
+        assert content == "{}"
+        return
+    assert [record.id for record in outcome.written] == [VIT]
+    (failure,) = outcome.failed
+    assert failure.title == SHIFT and failure.exit_code == 1 and "\n" not in failure.reason
+    assert failures.last_failure(results, folder.name.removeprefix("train-")) is not None
+    (folder / folders.DONE).write_text(whole)
+    assert [record.id for record in launch.run(rows, settings, "smoke", [0]).written] == [SHIFT]
+
+
+def test_a_line_that_cannot_be_written_fails_its_row_and_the_same_command_writes_it(
+    results: Path, at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = without_lines(results)[SHIFT]
+    rows, settings, append = select([VIT, SHIFT]), Settings(results=results), os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if SHIFT.encode() in data:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return append(descriptor, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        outcome = launch.run(rows, settings, "smoke", [0])
+    assert [record.id for record in outcome.written] == [VIT]
+    (failure,) = outcome.failed
+    assert failure.title == SHIFT and "No space left on device" in failure.reason
+    noted = failures.last_failure(results, folder.name.removeprefix("train-"))
+    assert noted is not None and noted.reasons == (f"{SHIFT}: {failure.reason}",) and noted.pid == os.getpid()
+    again = launch.run(rows, settings, "smoke", [0])
+    assert ([record.id for record in again.written], again.already, again.failed) == ([SHIFT], 1, [])
+    assert not (folder / failures.FAILED).exists()
+
+
+def test_where_all_is_done_the_folder_need_not_be_writable(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Store) -> None:
+        raise ResultsError("read-only")
+
+    monkeypatch.setattr(Store, "check", refuse)
+    assert launch.run(select([VIT]), Settings(results=results), "smoke", [0]).already == 1
+    for row in ("msca/table2:msca-q", "msca/table3:vit@main"):  # one to train, one that only lacks its line
+        with pytest.raises(ResultsError, match=r"^read-only$"):
+            launch.run(select([row]), Settings(results=results), "smoke", [0])
 
 
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(results: Path) -> None:

@@ -190,8 +190,9 @@ def test_sync_pushes_what_is_not_there_and_twice_gives_one(results: Path) -> Non
     assert {"train_loss", "train_top1", "lr", "elapsed_s"} <= curve.metrics
 
 
-def test_without_a_server_the_result_is_written_and_sync_makes_up_for_it(
-    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("by", ["sync", "the next run"])
+def test_without_a_server_the_result_is_written_and_what_is_missed_is_made_up_for(
+    by: str, results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(**options: Any) -> None:
         raise ConnectionError("no such host")
@@ -206,8 +207,16 @@ def test_without_a_server_the_result_is_written_and_sync_makes_up_for_it(
         f"vtbench: {THIRD} (main, smoke, seed 0): the result is written, but not logged: W&B vtbench (offline) cannot "
         "start a run: no such host; `vtbench wandb sync` or the next run with --wandb logs it\n"
     )
-    assert main(f"wandb sync msca --mode offline --results {results}".split()) == 0
-    assert capsys.readouterr().out == "every scale: 1 runs pushed to vtbench (offline), 3 already there, 0 failed\n"
+    if by == "sync":
+        assert main(f"wandb sync msca --mode offline --results {results}".split()) == 0
+        assert capsys.readouterr().out == "every scale: 1 runs pushed to vtbench (offline), 3 already there, 0 failed\n"
+    else:
+        assert main(command.split()) == 0
+        captured = capsys.readouterr()
+        assert "0 results written" in captured.out and "1 already there, 0 failed" in captured.out
+        assert captured.err == "vtbench: 1 runs of results that were there already are on W&B now\n"
+        assert main(command.split()) == 0
+        assert capsys.readouterr().err == "", "once is enough"
     assert f"{THIRD} seed 0" in {run.name for run in of_kind(results, "eval")}
 
 
