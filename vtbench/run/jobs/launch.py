@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vtbench.errors import UsageError, VtbenchError, in_one_line
+from vtbench.errors import ResultsError, UsageError, VtbenchError, in_one_line
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Measurement
 from vtbench.results import folders, provenance
@@ -87,7 +87,7 @@ def run(
     if jobs:
         _refuse_blocked(jobs, settings, outcome)
     if repeat:
-        _set_aside(jobs, settings, trainings=again)
+        _set_aside(jobs, settings, outcome, trainings=again)
     if not jobs:
         return outcome
     for job in jobs.values():
@@ -124,12 +124,14 @@ def _without_result(wanted: Sequence[Measurement], store: Store, outcome: Outcom
     for measurement in wanted:
         evaluation, scale = measurement.evaluation, measurement.scale
         place = (measurement.row_id, measurement.name, scale, measurement.seed)
-        newest = store.newest(*place, given=False, variant=measurement.variant)
-        if newest is not None and newest.evaluation_key == evaluation.key:
+        if store.newest(*place, given=False, variant=measurement.variant, evaluation_key=evaluation.key):
             outcome.already += 1
         elif same := store.find(evaluation.key, scale):
-            outcome.written.append(shared_record(same[-1], measurement))
-            store.append(outcome.written[-1])
+            record = shared_record(same[-1], measurement)
+            if store.append_unless_newest(record):
+                outcome.written.append(record)
+            else:
+                outcome.already += 1
         else:
             missing.append(measurement)
     return missing
@@ -153,14 +155,20 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
             del jobs[key]
 
 
-def _set_aside(jobs: dict[str, Job], settings: Settings, *, trainings: bool) -> None:
-    """Rename the run folders of evaluations, and of `trainings` too, so that they run again and the old ones stay."""
-    for key, job in jobs.items():
-        if job.measurements:  # a pretraining stays: its weights are not what is measured
+def _set_aside(jobs: dict[str, Job], settings: Settings, outcome: Outcome, *, trainings: bool) -> None:
+    """Rename the run folders of evaluations, and of `trainings` too, so that they run again and the old ones stay. A
+    job in which another run is at work is not repeated."""
+    for key, job in list(jobs.items()):
+        if not job.measurements:
+            continue  # a pretraining stays: its weights are not what is measured
+        try:
             if trainings:
                 folders.set_aside(folders.training_folder(settings.results, key))
             for evaluation in job.evaluations:
                 folders.set_aside(folders.evaluation_folder(settings.results, evaluation))
+        except ResultsError as error:
+            outcome.failed.append(Failure(job.title, str(error), error.exit_code))
+            del jobs[key]
 
 
 def _write(job: Job, result: JobResult, store: Store, settings: Settings, outcome: Outcome) -> list[Record]:
@@ -168,10 +176,9 @@ def _write(job: Job, result: JobResult, store: Store, settings: Settings, outcom
     records = []
     for m in job.measurements:
         record = to_record(m, result.measured[m.evaluation.key], settings)
-        if record == store.newest(m.row_id, m.name, m.scale, m.seed, variant=m.variant):
+        if not store.append_unless_newest(record):
             outcome.already += 1  # another command measured it at the same time and was first to write it
             continue
-        store.append(record)
         outcome.written.append(record)
         records.append(record)
     return records
