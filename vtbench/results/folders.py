@@ -100,6 +100,15 @@ def set_aside(folder: Path) -> Path | None:
     return aside
 
 
+def with_those_aside(folder: Path) -> Iterator[Path]:
+    """A run folder and those that `set_aside` made of it, the newest of them last; those that are there."""
+    one, number = folder, 0
+    while one.exists():
+        yield one
+        number += 1
+        one = folder.with_name(f"{folder.name}.{number}")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing, so that they outlive a loss of power. Raises OSError."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]

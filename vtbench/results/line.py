@@ -82,22 +82,22 @@ class Reader(Generic[L]):
     """
 
     def __init__(self, kind: type[L], columns: Sequence[str]) -> None:
-        self.kind, self.width = kind, len(columns)
+        self.kind, self.columns = kind, tuple(columns)
         place = {name: number for number, name in enumerate(columns)}
         self._checksum = place.get(CHECKSUM)
         # Values are put into the slots: validated once, not again for each line.
-        self._columns: list[tuple[str, int | None, Callable[[Any, Any], None], dict[str, tuple[Any, str]]]] = [
+        self._put: list[tuple[str, int | None, Callable[[Any, Any], None], dict[str, tuple[Any, str]]]] = [
             (name, place.get(name), getattr(kind, name).__set__, {}) for name in kind.columns()
         ]
 
     def record(self, cells: Sequence[str]) -> L:
         """The record of one parsed line. Raises ValueError with one line saying which column is wrong and how, or that
         the checksum is not that of the other cells."""
-        if len(cells) != self.width:
-            raise ValueError(f"{len(cells)} of {self.width} values")
+        if len(cells) != len(self.columns):
+            raise ValueError(f"{len(cells)} of {len(self.columns)} values")
         made = object.__new__(self.kind)
         summed = []
-        for name, number, put, known in self._columns:
+        for name, number, put, known in self._put:
             text = "" if number is None else cells[number]
             found = known.get(text)
             if found is None:

@@ -52,7 +52,6 @@ class Place(Generic[L]):
     changed_ns: int
     tail: bytes
     """What stands before the end, at most TAIL bytes."""
-    columns: tuple[str, ...]
     reader: Reader[L]
 
 
@@ -71,28 +70,49 @@ def read_new(
     follows = before is not None and file == before.file and before.end <= stat.st_size
     if before is None or not follows or _tail(descriptor, before.end) != before.tail:
         before = None
-    end, number, reader = 0, 0, None
-    columns: tuple[str, ...] = ()
-    if before is not None:
-        end, number, columns, reader = before.end, before.lines, before.columns, before.reader
+    read_to, lines, reader = (before.end, before.lines, before.reader) if before else (0, 0, None)
     records: list[L] = []
+    for number, end, made in _parsed(descriptor, path, kind, words, read_to, lines, reader):
+        read_to, lines = end, number
+        if isinstance(made, ResultsError):
+            raise made
+        if isinstance(made, Reader):
+            reader = made
+        else:
+            records.append(made)
+    if reader is None:
+        return None, [], False
+    place = Place(file, read_to, lines, stat.st_mtime_ns, _tail(descriptor, read_to), reader)
+    return place, records, before is not None
+
+
+def each_line(descriptor: int, path: Path, kind: type[L], words: Words) -> Iterator[tuple[int, L | ResultsError]]:
+    """Every line of a file but the first with its number: its record, or what is wrong with it. Raises ResultsError for
+    columns that this version does not know."""
+    for number, _, made in _parsed(descriptor, path, kind, words, 0, 0, None):
+        if not isinstance(made, Reader):
+            yield number, made
+
+
+def _parsed(
+    descriptor: int, path: Path, kind: type[L], words: Words, end: int, number: int, reader: Reader[L] | None
+) -> Iterator[tuple[int, int, L | Reader[L] | ResultsError]]:
+    """The lines from a place on: number, end in bytes, and the record; of the first line what reads the others."""
+    size = os.fstat(descriptor).st_size
     broken = _Broken(path, words)
     for line in _lines(descriptor, end):
         number, end = number + 1, end + len(line)
         if reader is None:
-            columns = columns_of(line, path, kind, words)
-            reader = Reader(kind, columns)
+            reader = Reader(kind, columns_of(line, path, kind, words))
+            yield number, end, reader
         else:
             try:
-                records.append(reader.record(cells_of(line)))
+                yield number, end, reader.record(cells_of(line))
             except ValueError as error:
-                raise broken.line(number, line, end >= stat.st_size, _why(line, columns, str(error))) from None
+                yield number, end, broken.line(number, line, end >= size, _why(line, reader.columns, str(error)))
+                continue
         if not line.endswith(b"\n"):
-            raise broken.end(number)
-    if reader is None:
-        return None, [], False
-    place = Place(file, end, number, stat.st_mtime_ns, _tail(descriptor, end), columns, reader)
-    return place, records, before is not None
+            yield number, end, broken.end(number)
 
 
 def _tail(descriptor: int, end: int) -> bytes:

@@ -205,7 +205,10 @@ class Record(Line):
 
     def measured(self, metric: str) -> float | None:
         """One metric by name; None for what was not measured."""
-        return self.all_measured().get(metric)
+        known = METRICS.get(metric)
+        if known is not None and known.function and metric in COLUMNS:
+            return getattr(self, metric)
+        return read_metrics(self.metrics).get(metric)
 
     @property
     def title(self) -> str:

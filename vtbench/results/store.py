@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
@@ -21,7 +21,7 @@ from vtbench import locks
 from vtbench.errors import ResultsError
 from vtbench.results.folders import cannot_write, make_folder, replace_file, sync
 from vtbench.results.line import Line, cells_of, csv_line
-from vtbench.results.reading import BOM, Place, Words, read_new
+from vtbench.results.reading import BOM, Place, Words, each_line, read_new
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.scales import Scale
 
@@ -91,12 +91,12 @@ class LineFile(Generic[L]):
         before. Raises ResultsError then, or when the file's header or last line is not in order.
         """
         with self._open_locked() as descriptor:
-            self._write(descriptor, record)
+            self._write(descriptor, [record])
 
-    def _write(self, descriptor: int, record: L) -> None:
+    def _write(self, descriptor: int, records: Sequence[L]) -> None:
         size = os.fstat(descriptor).st_size
         header = "" if size else csv_line(self.record.columns())
-        data = (header + record.to_line()).encode()
+        data = (header + "".join(record.to_line() for record in records)).encode()
         try:
             try:
                 if os.write(descriptor, data) != len(data):
@@ -106,9 +106,11 @@ class LineFile(Generic[L]):
                 os.ftruncate(descriptor, size)
                 raise
         except OSError as error:
+            several = f" and {len(records) - 1} more" if len(records) > 1 else ""
             raise ResultsError(
-                f"{self.path}: the line of {record.title} could not be written: {error.strerror or error}; the lines "
-                f"before it are whole {self.kept}: free space and give the same command again"
+                f"{self.path}: the line of {records[0].title}{several} could not be written: "
+                f"{error.strerror or error}; the lines before it are whole {self.kept}: free space and give the same "
+                "command again"
             ) from error
 
     @contextmanager
@@ -146,7 +148,7 @@ class LineFile(Generic[L]):
             return False
         self._refresh(descriptor)  # raises, and says which line, where one is broken
         assert self._place is not None
-        columns = self._place.columns
+        columns = self._place.reader.columns
         if columns == wanted:  # with other line ends
             return False
         _, *lines = os.pread(descriptor, size, 0).removesuffix(b"\n").split(b"\n")
@@ -198,6 +200,24 @@ class LineFile(Generic[L]):
                 bisect.insort(self._records, record, key=_time)
         else:
             self._records.extend(sorted(new, key=_time))
+
+    def numbered(self) -> list[tuple[int, L | ResultsError]]:
+        """Every line of the file with its number, as its record or what is wrong with it, in the order of the file.
+        Raises ResultsError for columns that this version does not know."""
+        with self._locked_for_reading() as descriptor:
+            if descriptor is None:
+                return []
+            return list(each_line(descriptor, self.path, self.record, self.words))
+
+    def append_missing(self, records: Iterable[L]) -> list[L]:
+        """Add those lines that the file does not have, under one lock and in one go; gives them. Raises as `append`."""
+        with self._open_locked() as descriptor:
+            self._refresh(descriptor)
+            known = set(self._records)
+            new = list(dict.fromkeys(record for record in records if record not in known))
+            if new:
+                self._write(descriptor, new)
+            return new
 
     def frame(self) -> pd.DataFrame:
         """All lines as a pandas table, for notebooks; columns as in the file."""
@@ -286,7 +306,7 @@ class Store(LineFile[Record]):
             self._refresh(descriptor)
             if record in self._indexed()[0].get(_slot(record), ()):
                 return False
-            self._write(descriptor, record)
+            self._write(descriptor, [record])
             return True
 
     def _indexed(self) -> tuple[dict[Slot, list[Record]], dict[tuple[str, str], list[Record]]]:
