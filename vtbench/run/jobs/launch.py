@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from vtbench.errors import ResultsError, UsageError, VtbenchError, in_one_line
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Measurement
+from vtbench.report.counted import recorded_costs
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
@@ -141,9 +142,9 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
     """Remove the jobs that lack data or weights or whose network cannot be built, those that start from one of them,
     and the pretrainings that no job needs then."""
     blocked: set[str] = set()
-    inputs = Inputs(settings)
+    inputs, book = Inputs(settings), recorded_costs(settings.results)
     for key, job in list(jobs.items()):
-        reasons = blockers(job, inputs)
+        reasons = blockers(job, inputs, book)
         if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:
