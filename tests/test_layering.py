@@ -21,7 +21,7 @@ PACKAGE = Path(vtbench.__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 # Each room of vtbench and the rooms it may import, besides itself. OPEN to all are those that import no other room.
-OPEN = {"errors", "fields", "metrics", "scales"}
+OPEN = {"errors", "fields", "locks", "metrics", "scales"}
 ARROWS = {
     "__main__": {"cli"},
     "cli": {"run", "report", "results", "papers", "datasets"},
@@ -43,6 +43,7 @@ ARROWS = {
     "naming": set(),
     "errors": set(),
     "fields": set(),
+    "locks": set(),
     "metrics": set(),
     "scales": set(),
     "__init__": set(),
@@ -147,8 +148,10 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "dashboard": {"content", "session", "target"},
     },
     "results": {
-        "store": {"record", "folders"},
-        "costs": {"record", "store"},
+        "reading": {"line"},
+        "record": {"line"},
+        "store": {"record", "folders", "line", "reading"},
+        "costs": {"line", "reading", "store"},
         "table": {"record", "store"},
         "scores": {"record", "folders"},
         "curves": {"record", "folders"},
@@ -165,7 +168,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
 }  # fmt: skip
 TOO_LONG: set[str] = set()
 TENSORS = {"torch", "torchvision", "timm", "lightning", "torchmetrics", "av"}
-PAPER_SIDE = {"papers", "scales", "fields", "metrics", "results", "report", "errors", "cli"}
+PAPER_SIDE = {"papers", "scales", "fields", "locks", "metrics", "results", "report", "errors", "cli"}
 
 
 def imports() -> Iterator[tuple[str, str, str]]:
@@ -220,7 +223,7 @@ def test_rooms_and_files_keep_their_size() -> None:
         rooms[file.parent] = rooms.get(file.parent, 0) + lines
     assert {str(room) for room, lines in rooms.items() if lines > 2500} == set()
     loose = {file.stem for file in sizes if file.parent == Path()} - {"__init__", "__main__"}
-    assert len(loose) <= 6
+    assert len(loose) <= 7
 
 
 def test_no_file_imports_itself_in_a_circle() -> None:
@@ -326,7 +329,7 @@ def test_list_imports_nothing_that_is_slow_to_import(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     slow, _, count = done.stderr.strip().rpartition(" ")
     assert slow == "[]"
-    assert int(count) < 200
+    assert int(count) < 210
 
 
 # ---- names of the papers ---------------------------------------------------------------------------------------------

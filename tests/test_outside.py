@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from vtbench.cli import main
 from vtbench.datasets import synthetic
 from vtbench.methods import build_method
-from vtbench.papers import roots
+from vtbench.papers import resolve, roots
 from vtbench.papers.code import outside
 from vtbench.papers.roots import GROUP
 from vtbench.results.store import Store
@@ -224,6 +224,7 @@ def test_a_metric_that_fails_is_one_line_and_measures_when_it_is_mended(
     assert "metric own:m: gave nan, a finite number is wanted" in capsys.readouterr().err
     (folder / "own.py").write_text("def m(scores, labels, *, expected_labels):\n    return len(expected_labels)\n")
     outside._code.cache_clear()  # what another command would not have
+    resolve._resolved.clear()
     assert "1 results written" in answer(capsys, "run", "lab", "--scale", "mini")
     (record,) = Store("results").read()
     assert record.metrics == "m=4.0"

@@ -26,7 +26,7 @@ from vtbench.errors import did_you_mean
 
 def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_least: float | None = None,
         above: float | None = None, at_most: float | None = None, read: Callable[[Any], Any] | None = None,
-        check: Callable[[Any], object] | None = None) -> Any:  # fmt: skip
+        check: Callable[[Any], object] | None = None, compare: bool = True) -> Any:  # fmt: skip
     """A dataclass field that a file can hold.
 
     - doc: its meaning, which messages and documentation show
@@ -34,12 +34,13 @@ def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_leas
     - at_least, above, at_most: the range of its numbers, alone or in a list
     - read: in a spec, what reads the node instead of the annotation
     - check: raises ValueError for a value that has the right type and still cannot be; not called with None
+    - compare: whether two values that differ in it alone differ
     """
     metadata = {"doc": doc, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most, "read": read,
                 "check": check}  # fmt: skip
     if isinstance(default, dict):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata, compare=compare)
+    return dataclasses.field(default=default, metadata=metadata, compare=compare)
 
 
 @cache

@@ -8,7 +8,7 @@ from pathlib import Path
 import lab
 import pytest
 
-from vtbench.papers import measurements, roots, select
+from vtbench.papers import measurements, resolve, roots, select
 from vtbench.papers.code import modules, outside
 from vtbench.papers.datasets import _load_dataset
 from vtbench.papers.resolve import network_of
@@ -40,6 +40,7 @@ def keys(row_id: str) -> tuple[str, str, str]:
     """Of a row at paper scale as the files are now: training, evaluation, network."""
     modules._closure.cache_clear()
     outside._code.cache_clear()
+    resolve._resolved.clear()
     _load_dataset.cache_clear()
     row = select([row_id])[0]
     (measurement,) = measurements(row, "paper")

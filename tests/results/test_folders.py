@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import ResultsError
+from vtbench.results import folders
 from vtbench.results.folders import (
     DONE,
     evaluation_folder,
@@ -56,3 +57,55 @@ def test_broken_json_is_named_with_its_remedy(tmp_path: Path) -> None:
         read_json(tmp_path / "config.json")
     with pytest.raises(ResultsError, match=r"none\.json: No such file"):
         read_json(tmp_path / "none.json")
+
+
+# -- locks -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_at_work_is_not_set_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "train-0123456789ab"
+    with folders.locked(folder):
+        assert folders.holder(folder) is not None
+        with pytest.raises(
+            ResultsError, match=r"train-0123456789ab: another run is at work in it since .*, pid \d+, host"
+        ):
+            folders.set_aside(folder)
+    assert folders.set_aside(folder) == folder.with_name("train-0123456789ab.1")
+    assert folders.set_aside(folder) is None and not folder.exists()
+
+
+def test_a_folder_is_set_aside_under_the_next_free_name(tmp_path: Path) -> None:
+    folder = tmp_path / "eval-0123456789ab"
+    for number in (1, 2):
+        folder.mkdir()
+        (folder / "done.json").write_text(str(number))
+        aside = folders.set_aside(folder)
+        assert aside is not None and (aside / "done.json").read_text() == str(number)
+
+
+@pytest.mark.parametrize("act", ["locked", "set_aside"])
+def test_a_lock_that_is_a_folder_is_named(tmp_path: Path, act: str) -> None:
+    (tmp_path / "run" / ".lock").mkdir(parents=True)
+    with pytest.raises(ResultsError, match=r"run/\.lock: cannot be written: it is a folder, where a file is wanted"):
+        if act == "set_aside":
+            folders.set_aside(tmp_path / "run")
+        with folders.locked(tmp_path / "run"):
+            pass
+
+
+def test_new_folders_and_renamed_ones_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    folder = tmp_path / "runs" / "train-x"
+    with folders.locked(folder):
+        pass
+    assert {tmp_path, tmp_path / "runs"} <= set(synced), "both folders are new"
+    synced.clear()
+    folders.set_aside(folder)
+    assert synced == [tmp_path / "runs"]

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import ResultsError
-from vtbench.results.record import COLUMNS, Record, csv_line
+from vtbench.results.line import csv_line
+from vtbench.results.record import COLUMNS, Record
 from vtbench.results.store import SpeedStore, Store
 
 Make = Callable[..., Record]
@@ -371,7 +372,8 @@ def test_a_file_of_an_older_commit_is_read_and_completed(
     ]
     assert {name for name in COLUMNS if name not in text.partition("\n")[0].split(",")} == lacking
     assert all(getattr(r, name) is None for r in before for name in lacking)
-    store.append(record(seed=9, metrics="macro_f1=50.0", root="lab@sha256:0123456789ab"))
+    newer = {"metrics": "macro_f1=50.0", "finished_at": "2026-12-31T23:59:59Z"}
+    store.append(record(seed=9, root="lab@sha256:0123456789ab", **newer))
     assert store.read()[:-1] == before and store.read()[-1].metrics == "macro_f1=50.0"
     with store.path.open() as new, (OLDER / f"results-{commit}.csv").open() as old:
         for line, was in zip(csv.DictReader(new), csv.DictReader(old), strict=False):

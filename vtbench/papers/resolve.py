@@ -7,19 +7,21 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from vtbench.errors import SpecError, UsageError, unknown
 from vtbench.papers.code.outside import code_behind, folders_behind
 from vtbench.papers.code.signatures import called
 from vtbench.papers.load import paper_names, read_paper
 from vtbench.papers.network import Network
+from vtbench.papers.roots import roots
 from vtbench.papers.selector import Selector
 from vtbench.papers.spec.document import Node, convert
 from vtbench.papers.spec.layers import Layer, Merged, RowRecipe, merge, read_recipe, reason, setter
 from vtbench.papers.spec.recipe import Recipe, pretraining_blocks
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.spec.tables import row_named
-from vtbench.papers.trainings import Evaluation, Measurement, Start, Training
+from vtbench.papers.trainings import ANY_SEED, Evaluation, Measurement, Start, Training
 from vtbench.scales import Scale, at_scale, layered
 
 PRETRAINING_SEED = 0
@@ -81,31 +83,44 @@ def measurements(row: Row, scale: Scale = "mini", seed: int = 0) -> list[Measure
     to train. Raises SpecError naming what cannot be resolved."""
     if row.status != "runnable":
         return []
-    made = []
-    for name, spec in row.asked_recipes.items():
-        if scale not in spec.scales:
-            continue
-        chain = _Chain(scale, seed)
-        training, recipe = _training(row, name, chain)
-        assert recipe.eval is not None
-        metrics = recipe.eval.metrics or ()
-        evaluation = Evaluation(training, recipe.data, recipe.eval, code_behind(metrics))
-        every = (*training.ancestors(), training)
-        folders = folders_behind(
-            (row.root for row in chain.rows),
-            (*metrics, *(word for one in every for word in (one.model.name, one.train.method))),
-            (one.data.dataset for one in every),
-        )
-        variant = None if row.variant is None or evaluation.key == _own_key(row, name, scale, seed) else row.variant
-        made.append(Measurement(row.id, name, scale, seed, evaluation, row.where, folders, variant))
-    return made
+    asked = [name for name, spec in row.asked_recipes.items() if scale in spec.scales]
+    return [_of_any_seed(row, name, scale).with_seed(seed) for name in asked]
 
 
-def _own_key(row: Row, measurement: str, scale: Scale, seed: int) -> str | None:
+_resolved: WeakKeyDictionary[RowRecipe, dict[Any, Measurement]] = WeakKeyDictionary()
+"""What was resolved of a recipe, for all seeds: a report asks for hundreds of them."""
+
+
+def _of_any_seed(row: Row, name: str, scale: Scale) -> Measurement:
+    """A measurement of a row, of ANY_SEED; resolved once, as long as the folders that are included are the same."""
+    known = _resolved.setdefault(row.recipes[name], {})
+    place = (row.id, name, scale, row.variant, tuple(roots()))
+    if place not in known:
+        known[place] = _resolve(row, name, scale)
+    return known[place]
+
+
+def _resolve(row: Row, name: str, scale: Scale) -> Measurement:
+    chain = _Chain(scale)
+    training, recipe = _training(row, name, chain)
+    assert recipe.eval is not None
+    metrics = recipe.eval.metrics or ()
+    evaluation = Evaluation(training, recipe.data, recipe.eval, code_behind(metrics))
+    every = (*training.ancestors(), training)
+    folders = folders_behind(
+        (row.root for row in chain.rows),
+        (*metrics, *(word for one in every for word in (one.model.name, one.train.method))),
+        (one.data.dataset for one in every),
+    )
+    variant = None if row.variant is None or evaluation.key == _own_key(row, name, scale) else row.variant
+    return Measurement(row.id, name, scale, ANY_SEED, evaluation, row.where, folders, variant)
+
+
+def _own_key(row: Row, measurement: str, scale: Scale) -> str | None:
     """The key of the evaluation that a changed row asks for as it stands in its file; None where it does not exist."""
     own = {name: dataclasses.replace(spec, variant=None, changed=None) for name, spec in row.recipes.items()}
     unchanged = dataclasses.replace(row, recipes=own, variant=None, asked=frozenset([measurement]))
-    found = measurements(unchanged, scale, seed)
+    found = measurements(unchanged, scale, ANY_SEED)
     return found[0].evaluation.key if found else None
 
 
@@ -138,7 +153,6 @@ class _Chain:
     """What was met on the way from a row to the weights that it starts from."""
 
     scale: Scale
-    seed: int
     rows: list[Row] = field(default_factory=list)
     """Every row that has a part in it."""
     below: tuple[str, ...] = ()
@@ -173,7 +187,7 @@ def _training(row: Row, measurement: str, chain: _Chain, place: Node | None = No
         start = Start(training=_start_from(other, name, chain, given))
     train = recipe.train
     code = code_behind((recipe.model.name, train.method), (recipe.data.dataset,))
-    return Training(scale, chain.seed, recipe.data, recipe.augment, recipe.model, start, train, code), recipe
+    return Training(scale, ANY_SEED, recipe.data, recipe.augment, recipe.model, start, train, code), recipe
 
 
 def _init_of(spec: RowRecipe, scale: Scale, key: str) -> Node:

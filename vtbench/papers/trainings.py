@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from vtbench.papers.datasets import Dataset, load_dataset
-from vtbench.papers.keys import digest
+from vtbench.papers.keys import digest_of, texts
 from vtbench.papers.network import Network
 from vtbench.papers.spec.recipe import Augment, Data, Eval, Model, Train, set_values
 from vtbench.scales import Scale
@@ -22,9 +21,8 @@ class Start:
     training: Training | None = None
 
 
-def _key(content: Mapping[str, Any], code: str | None) -> str:
-    """12 hex digits of the sha256 of the content, and of the user's code where there is some."""
-    return digest({**content, "code": code} if code else content)
+ANY_SEED = -1
+"""Stands for the seed in a training that is resolved once for all seeds; see `with_seed`."""
 
 
 @dataclass(frozen=True)
@@ -41,28 +39,40 @@ class Training:
     code: str | None = None
     """Hash of the user's modules and data set that it names; None where all of them are vtbench's own."""
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """12 hex digits of the sha256 of the content.
+        """12 hex digits of the sha256 of the content, and of the user's code where there is some.
 
         Batch size and accumulation enter as their product. Labels, the name of the scale and the test protocol do not
         enter, nor do keys that are not set: a key added to the schema later leaves old hashes alone.
         """
+        start = self.init.training.key if self.init.training else self.init.weights
+        return digest_of({**self._texts, **texts({"seed": self.seed, "init": start})})
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """What is hashed besides the seed and the start: the same for every seed."""
         data = set_values(self.data)
         data.pop("limit_test", None)
         train = set_values(self.train)
         train["effective_batch"] = train.pop("batch_size") * train.pop("accumulate")
         arguments = {name: value for name, value in self.model.arguments.items() if value is not None}
-        start = self.init.training.key if self.init.training else self.init.weights
         content = {
-            "seed": self.seed,
             "data": data,
             "augment": set_values(self.augment),
             "model": {"name": self.model.name, **arguments},
-            "init": start,
             "train": train,
         }
-        return _key(content, self.code)
+        return texts({**content, "code": self.code} if self.code else content)
+
+    def with_seed(self, seed: int) -> Training:
+        """A training of ANY_SEED with this one, and so those that it starts from; one that serves all seeds stays."""
+        if self.seed != ANY_SEED:
+            return self
+        start = self.init if self.init.training is None else Start(training=self.init.training.with_seed(seed))
+        made = replace(self, seed=seed, init=start)
+        made.__dict__["_texts"] = self._texts
+        return made
 
     @property
     def weights(self) -> list[str]:
@@ -99,13 +109,24 @@ class Evaluation:
         """The data set that is tested on."""
         return load_dataset(self.data.dataset)
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """12 hex digits of the sha256 of the content."""
+        """12 hex digits of the sha256 of the content, and of the user's code where there is some."""
+        return digest_of({**self._texts, **texts({"training": self.training.key})})
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """What is hashed besides the training: the same for every seed."""
         data = set_values(self.data)
         data.pop("limit_train", None)
-        content = {"training": self.training.key, "data": data, "eval": set_values(self.eval)}
-        return _key(content, self.code)
+        content = {"data": data, "eval": set_values(self.eval)}
+        return texts({**content, "code": self.code} if self.code else content)
+
+    def with_seed(self, seed: int) -> Evaluation:
+        """An evaluation of ANY_SEED with this one."""
+        made = replace(self, training=self.training.with_seed(seed))
+        made.__dict__["_texts"] = self._texts
+        return made
 
 
 @dataclass(frozen=True)
@@ -128,3 +149,7 @@ class Measurement:
     def title(self) -> str:
         """For messages: the row, and which of its measurements if it is not the main one."""
         return self.row_id if self.name == "main" else f"{self.row_id} ({self.name})"
+
+    def with_seed(self, seed: int) -> Measurement:
+        """A measurement of ANY_SEED with this one."""
+        return replace(self, seed=seed, evaluation=self.evaluation.with_seed(seed))

@@ -8,12 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from vtbench.fields import key
-from vtbench.results.record import Line, csv_line
+from vtbench.results.line import Line, csv_line
+from vtbench.results.reading import Words
 from vtbench.results.store import LineFile
 from vtbench.scales import Scale
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CostRecord(Line):
     """One line of cost.csv: one network under one counting convention."""
 
@@ -45,9 +46,10 @@ class CostStore(LineFile[CostRecord]):
 
     name = "cost.csv"
     record = CostRecord
+    words = Words(
+        recovery="`vtbench cost --record` counts it again", rewritten="`vtbench cost --record` counts them again"
+    )
     kept = "and nothing of it was written"
-    recovery = "`vtbench cost --record` counts it again"
-    rewritten = "`vtbench cost --record` counts them again"
 
     def write(self, records: Iterable[CostRecord]) -> None:
         """Replace the file, in the order of rows, scales and conventions. Raises ResultsError if it cannot be

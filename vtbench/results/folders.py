@@ -11,14 +11,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from vtbench import locks
 from vtbench.errors import ResultsError
+from vtbench.locks import Holder, Waiting
 
 CONFIG = "config.json"
 METRICS = "metrics.csv"
@@ -30,6 +31,7 @@ WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
 DONE = "done.json"
 LEFT_OUT = "left_out.csv"
+LOCK = ".lock"
 
 
 def training_folder(results: Path, training_key: str) -> Path:
@@ -53,32 +55,66 @@ def is_trained(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, waiting: Waiting | None = None) -> Iterator[None]:
     """Hold a run folder against other processes, waiting for one that works in it. Makes the folder.
 
-    Raises ResultsError when the folder cannot be written.
+    `waiting` is called once before a wait, with who is waited for. Raises ResultsError when the folder cannot be
+    written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given up by the system if this process dies
+    with contextlib.ExitStack() as held:
+        try:
+            make_folder(folder)
+            held.enter_context(locks.hold(folder / LOCK, waiting=waiting))
+        except OSError as error:
+            raise cannot_write(folder / LOCK, error) from error
         yield
 
 
-def set_aside(folder: Path) -> None:
-    """Rename a run folder, so that what it measured stays while the same run is repeated."""
-    if not folder.exists():
-        return
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        number += 1
+def holder(folder: Path) -> Holder | None:
+    """Who works in a run folder now; None if nobody does."""
+    return locks.holder(folder / LOCK)
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename a run folder, so that what it measured stays while the same run is repeated; gives its new name, None
+    where there is no such folder. Raises ResultsError when another run is at work in it, or it cannot be renamed."""
     try:
-        folder.rename(aside)
+        with locks.hold(folder / LOCK, make=False, wait=False):
+            number = 1
+            while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+                number += 1
+            folder.rename(aside)
+            sync(folder.parent)
+    except FileNotFoundError:
+        return None
+    except locks.Busy as busy:
+        raise ResultsError(f"{folder}: {busy}; wait until it is done, or end it, and run again") from None
     except OSError as error:
-        raise ResultsError(f"{folder}: cannot be renamed before the run is repeated: {error.strerror}") from error
+        if error.filename == str(folder / LOCK):
+            raise cannot_write(folder / LOCK, error) from error
+        raise ResultsError(
+            f"{folder}: cannot be renamed before the run is repeated: {error.strerror or error}; "
+            "change the permissions of the folder above it or move it away"
+        ) from error
+    locks.marker(aside / LOCK).unlink(missing_ok=True)
+    return aside
+
+
+def with_those_aside(folder: Path) -> Iterator[Path]:
+    """A run folder and those that `set_aside` made of it, the newest of them last; those that are there."""
+    one, number = folder, 0
+    while one.exists():
+        yield one
+        number += 1
+        one = folder.with_name(f"{folder.name}.{number}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, so that they outlive a loss of power. Raises OSError."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        sync(one.parent)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -90,8 +126,8 @@ def write_json(path: Path, content: Any) -> None:
     replace_file(path, lambda half: half.write_text(text, encoding="utf-8"))
 
 
-def _sync(folder: Path) -> None:
-    """Have what was renamed in a folder outlive a loss of power."""
+def sync(folder: Path) -> None:
+    """Have what was made or renamed in a folder outlive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network file systems cannot
@@ -107,13 +143,13 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             write(half)
             with half.open("rb") as file:
                 os.fsync(file.fileno())
             half.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         except BaseException:
             half.unlink(missing_ok=True)
             raise
@@ -137,6 +173,8 @@ def read_json(path: Path) -> Any:
 
 def cannot_write(path: Path, error: OSError) -> ResultsError:
     """The one line for a path below the results folder that the system refuses to write, with what to do about it."""
+    if isinstance(error, TimeoutError):  # of a lock, which says what to do
+        return ResultsError(f"{path}: cannot be written: {error.strerror}")
     if isinstance(error, FileExistsError | NotADirectoryError):
         return ResultsError(
             f"{path}: cannot be written: it, or what should be the folder above it, is a file; move that away or "

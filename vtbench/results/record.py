@@ -9,23 +9,16 @@ column to a reader who has only the file. A column whose value may be empty may 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from vtbench.fields import check, from_text, key, may_be_empty, not_one_of, scalar, writable
+from vtbench.fields import from_text, key, not_one_of
 from vtbench.metrics import METRICS, accuracies, speed_metrics
+from vtbench.results.line import Line
 from vtbench.scales import SCALES, Scale
-
-
-def _one_line(text: str) -> None:
-    if not text or "\n" in text or "\r" in text:  # one record is one line, so no value may hold a line end
-        raise ValueError(f"is {text!r}, must be text in one line")
 
 
 def _scale(text: str) -> None:
@@ -56,60 +49,7 @@ def read_metrics(text: str | None) -> dict[str, float]:
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line(ABC):
-    """A line of CSV. `None` is written as an empty cell; a value of the wrong type or range is a ValueError that starts
-    with the name of its column."""
-
-    def __post_init__(self) -> None:
-        for name, (field, hint) in writable(type(self)).items():
-            try:
-                value = scalar(getattr(self, name), hint)
-                check(value, field.metadata)
-                if isinstance(value, str):
-                    _one_line(value)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-            object.__setattr__(self, name, value)  # a whole number that serves as a float has become one
-
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """What the line is of, for messages."""
-
-    @classmethod
-    def columns(cls) -> tuple[str, ...]:
-        """The names of the values, in order."""
-        return tuple(writable(cls))
-
-    @classmethod
-    def needed_columns(cls) -> tuple[str, ...]:
-        """The columns that no file may lack: those whose value is never empty."""
-        return tuple(name for name, (_, hint) in writable(cls).items() if not may_be_empty(hint))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The values by column: numbers, text, true and false, None."""
-        return {name: getattr(self, name) for name in self.columns()}
-
-    def to_line(self) -> str:
-        """The record as one CSV line with its line end. Floats are written so that they read back exactly."""
-        return csv_line([_cell(value) for value in self.as_dict().values()])
-
-    @classmethod
-    def from_cells(cls, cells: Sequence[str], columns: Sequence[str] | None = None) -> Self:
-        """The record of one parsed line.
-
-        `columns` are those of the file, where they are not those of the class; a value whose column is missing is None.
-        Raises ValueError with one line saying which column is wrong and how.
-        """
-        columns = columns or cls.columns()
-        if len(cells) != len(columns):
-            raise ValueError(f"{len(cells)} of {len(columns)} values")
-        found = dict(zip(columns, cells, strict=True))
-        return cls(**{name: from_text(found.get(name, ""), hint) for name, (_, hint) in writable(cls).items()})
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record(Line):
     """One line of results.csv."""
 
@@ -242,11 +182,13 @@ class Record(Line):
     )
     finished_at: str = key("when the evaluation ended: UTC, as `2026-01-31T23:59:59Z`", check=_instant)
     checksum: str | None = key(  # the last column, so that a truncated line shows
-        "first 8 hex digits of a SHA-256 over the line's other cells; empty in older lines", default=None
+        "first 8 hex digits of a SHA-256 over the line's other cells; empty in older lines",
+        default=None,
+        compare=False,
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_together(self) -> None:
+        """Raise ValueError for counts that do not add up and for a top-1 above the top-5."""
         if self.videos_decoded + self.videos_failed != self.videos_expected:
             raise ValueError("videos_decoded and videos_failed do not add up to videos_expected")
         if (self.videos_silent or 0) > self.videos_decoded:
@@ -263,7 +205,10 @@ class Record(Line):
 
     def measured(self, metric: str) -> float | None:
         """One metric by name; None for what was not measured."""
-        return self.all_measured().get(metric)
+        known = METRICS.get(metric)
+        if known is not None and known.function and metric in COLUMNS:
+            return getattr(self, metric)
+        return read_metrics(self.metrics).get(metric)
 
     @property
     def title(self) -> str:
@@ -282,7 +227,7 @@ def metric_cells(measured: Mapping[str, float]) -> dict[str, Any]:
     return {**own, "metrics": ";".join(others) or None}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SpeedRecord(Line):
     """One line of speed.csv: one metric of the network of one row, as one command measured it."""
 
@@ -327,18 +272,3 @@ class SpeedRecord(Line):
     def title(self) -> str:
         """The line in messages: row, metric and scale."""
         return f"{self.id} ({self.metric}, {self.scale})"
-
-
-def csv_line(cells: Sequence[str]) -> str:
-    """Cells as one line of CSV, quoted where needed, ending in a newline."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)

@@ -146,15 +146,11 @@ def _from_run(folder: Path, average: str | None) -> VideoScores | None:
 def _runs_of(results: Path, record: Record) -> Iterator[Path]:
     """The run folders of a line's weights and videos: the evaluation's, and those that were set aside when the test was
     repeated."""
-    folder = folders.evaluation_folder(results, record.evaluation_key)
-    one, number = folder, 0
-    while one.exists():
+    for one in folders.with_those_aside(folders.evaluation_folder(results, record.evaluation_key)):
         with contextlib.suppress(ResultsError):
             done = folders.read_json(one / folders.DONE)
             if all(done.get(name) == getattr(record, name) for name in SAME):
                 yield one
-        number += 1
-        one = folder.with_name(f"{folder.name}.{number}")  # as folders.set_aside names it
 
 
 def _of_views(

@@ -1,27 +1,37 @@
-"""results.csv and speed.csv: append, read, newest per row. Lines are only ever added, whole or not at all."""
+"""results.csv and speed.csv: append, read, newest per row. Lines are only ever added, whole or not at all.
+
+The order of lines is that of `finished_at`, then that of the file: two machines that each added lines, merged by git or
+by `vtbench results merge`, give the same newest line whichever comes first in the file.
+"""
 
 from __future__ import annotations
 
-import csv
+import bisect
+import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
+from vtbench import locks
 from vtbench.errors import ResultsError
-from vtbench.results.folders import cannot_write, replace_file
-from vtbench.results.record import Line, Record, SpeedRecord, csv_line
+from vtbench.results.folders import cannot_write, make_folder, replace_file, sync
+from vtbench.results.line import Line, cells_of, csv_line
+from vtbench.results.reading import BOM, Place, Words, each_line, read_new
+from vtbench.results.record import Record, SpeedRecord
 from vtbench.scales import Scale
 
 if TYPE_CHECKING:
     import pandas as pd
 
 L = TypeVar("L", bound=Line)
+
+PATIENCE_S = 60.0
+"""How long a process may hold the file where there is no flock: an append takes milliseconds."""
 
 
 class LineFile(Generic[L]):
@@ -34,17 +44,16 @@ class LineFile(Generic[L]):
 
     name: ClassVar[str]
     record: type[L]
+    words: ClassVar[Words]
     kept: ClassVar[str]
     """What becomes of a measurement whose line could not be written."""
-    recovery: ClassVar[str]
-    """How a line that was deleted comes back."""
-    rewritten: ClassVar[str]
-    """How the lines of a file that was moved away come back."""
 
     def __init__(self, results: str | Path) -> None:
         self.folder = Path(results)
         self.path = self.folder / self.name
-        self._seen: tuple[tuple[int, int, int], list[L]] | None = None
+        self._place: Place[L] | None = None
+        self._records: list[L] = []
+        """What was read so far, in order."""
 
     def check(self) -> None:
         """Find out before hours of training whether a result could be written: makes the folder, tries to write
@@ -54,15 +63,26 @@ class LineFile(Generic[L]):
         does not know, or when one of its lines is broken.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder, prefix=".write-test-") as file:
+            make_folder(self.folder)
+            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".write-test-") as file:
                 os.write(file.fileno(), b"\0" * 4096)  # a file system may grant the name and refuse the block
                 os.fsync(file.fileno())
+                self._check_lock(file.fileno(), Path(file.name))
             if self.path.exists():
                 os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND))
         except OSError as error:
             raise cannot_write(self.folder if not self.path.exists() else self.path, error) from error
         self.read()
+
+    def _check_lock(self, descriptor: int, path: Path) -> None:
+        try:
+            with locks.locked(descriptor, path, patience_s=PATIENCE_S):
+                pass
+        except OSError as error:
+            raise ResultsError(
+                f"{self.folder}: the file system has no locks ({error.strerror or error}), without which runs that "
+                "share the folder would mix their results; choose another folder with --results DIR"
+            ) from error
 
     def append(self, record: L) -> None:
         """Add one line, synchronised to disk when this returns; the header goes before the first.
@@ -70,14 +90,14 @@ class LineFile(Generic[L]):
         When the line cannot be written whole (disk full, Ctrl-C), what was written of it is removed and the file is as
         before. Raises ResultsError then, or when the file's header or last line is not in order.
         """
+        with self._open_locked() as descriptor:
+            self._write(descriptor, [record])
+
+    def _write(self, descriptor: int, records: Sequence[L]) -> None:
+        size = os.fstat(descriptor).st_size
+        header = "" if size else csv_line(self.record.columns())
+        data = (header + "".join(record.to_line() for record in records)).encode()
         try:
-            descriptor = self._open_locked()
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        try:
-            size = os.fstat(descriptor).st_size
-            header = "" if size else csv_line(self.record.columns())
-            data = (header + record.to_line()).encode()
             try:
                 if os.write(descriptor, data) != len(data):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -86,42 +106,53 @@ class LineFile(Generic[L]):
                 os.ftruncate(descriptor, size)
                 raise
         except OSError as error:
+            several = f" and {len(records) - 1} more" if len(records) > 1 else ""
             raise ResultsError(
-                f"{self.path}: the line of {record.title} could not be written: {error.strerror or error}; the lines "
-                f"before it are whole {self.kept}: free space and give the same command again"
+                f"{self.path}: the line of {records[0].title}{several} could not be written: "
+                f"{error.strerror or error}; the lines before it are whole {self.kept}: free space and give the same "
+                "command again"
             ) from error
-        finally:
-            os.close(descriptor)  # also gives up the lock
 
-    def _open_locked(self) -> int:
+    @contextmanager
+    def _open_locked(self) -> Iterator[int]:
         """The file, made where there is none, locked against other processes and ready for a line of all columns.
 
         Whoever waited for the lock while another process completed the file takes the new file.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if self._is_current(descriptor) and not self._complete(descriptor):
-                    return descriptor
-            except BaseException:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)  # also gives up the lock
+            with contextlib.ExitStack() as opened:
+                try:
+                    make_folder(self.folder)
+                    new = not self.path.exists()
+                    descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+                    opened.callback(os.close, descriptor)
+                    if new:
+                        sync(self.path.resolve().parent)
+                    opened.enter_context(locks.locked(descriptor, self.path, patience_s=PATIENCE_S))
+                except OSError as error:
+                    raise cannot_write(self.path, error) from error
+                if locks.is_named(descriptor, self.path) and not self._complete(descriptor):
+                    yield descriptor
+                    return
 
     def _complete(self, descriptor: int) -> bool:
         """Replace a file that lacks columns, or has them in another order, by one with all of them, every cell as it
         was; gives whether that was necessary. Raises ResultsError for a file to which no line can be appended."""
-        content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-        if not content:
+        size = os.fstat(descriptor).st_size
+        if size == 0:
             return False
-        header, *lines = content.removesuffix(b"\n").split(b"\n")
-        columns, wanted = self._columns(header), self.record.columns()
-        if columns == wanted and content.endswith(b"\n"):
+        wanted = self.record.columns()
+        header = csv_line(wanted).encode()
+        start = os.pread(descriptor, len(BOM) + len(header), 0)
+        if start.removeprefix(BOM).startswith(header) and os.pread(descriptor, 1, size - 1) == b"\n":
             return False
-        self._parse(content)  # raises, and says which line, where one is broken
-        cells = (dict(zip(columns, _cells(line), strict=True)) for line in lines)
+        self._refresh(descriptor)  # raises, and says which line, where one is broken
+        assert self._place is not None
+        columns = self._place.reader.columns
+        if columns == wanted:  # with other line ends
+            return False
+        _, *lines = os.pread(descriptor, size, 0).removesuffix(b"\n").split(b"\n")
+        cells = (dict(zip(columns, cells_of(line), strict=True)) for line in lines)
         completed = [wanted, *([line.get(name, "") for name in wanted] for line in cells)]
         self._replace("".join(map(csv_line, completed)))
         return True
@@ -136,28 +167,57 @@ class LineFile(Generic[L]):
 
         replace_file(target, write)
 
-    def _is_current(self, descriptor: int) -> bool:
-        """Whether an open file is still the one of this name."""
-        try:
-            return self.path.stat().st_ino == os.fstat(descriptor).st_ino
-        except FileNotFoundError:
-            return False
-
     def read(self) -> list[L]:
-        """All lines in the order they were appended, also those a newer line replaces. A missing file is no lines.
+        """All lines in the order in which they were measured, also those a newer line replaces. A missing file is no
+        lines.
 
         A value whose column the file lacks is None. Raises ResultsError with file:line for columns that this version
         does not know and for a broken line.
         """
+        self._refresh()
+        return list(self._records)
+
+    def _refresh(self, descriptor: int | None = None) -> None:
+        """Read what was added to the file since the last time; `descriptor`: where it is open and locked already."""
+        with contextlib.nullcontext(descriptor) if descriptor is not None else self._locked_for_reading() as opened:
+            new: list[L] = []
+            follow = False
+            if opened is None:
+                self._place = None
+            else:
+                self._place, new, follow = read_new(opened, self.path, self.record, self.words, self._place)
+            if not follow:
+                self._forget()
+            self._add(new)
+
+    def _forget(self) -> None:
+        self._records.clear()
+
+    def _add(self, new: list[L]) -> None:
+        """Put records that follow in the file where their time is; after those of the same."""
+        if self._records:
+            for record in new:
+                bisect.insort(self._records, record, key=_time)
+        else:
+            self._records.extend(sorted(new, key=_time))
+
+    def numbered(self) -> list[tuple[int, L | ResultsError]]:
+        """Every line of the file with its number, as its record or what is wrong with it, in the order of the file.
+        Raises ResultsError for columns that this version does not know."""
         with self._locked_for_reading() as descriptor:
             if descriptor is None:
                 return []
-            stat = os.fstat(descriptor)
-            stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-            if self._seen is None or self._seen[0] != stamp:
-                with os.fdopen(os.dup(descriptor), "rb") as file:
-                    self._seen = (stamp, self._parse(file.read()))
-            return list(self._seen[1])
+            return list(each_line(descriptor, self.path, self.record, self.words))
+
+    def append_missing(self, records: Iterable[L]) -> list[L]:
+        """Add those lines that the file does not have, under one lock and in one go; gives them. Raises as `append`."""
+        with self._open_locked() as descriptor:
+            self._refresh(descriptor)
+            known = set(self._records)
+            new = list(dict.fromkeys(record for record in records if record not in known))
+            if new:
+                self._write(descriptor, new)
+            return new
 
     def frame(self) -> pd.DataFrame:
         """All lines as a pandas table, for notebooks; columns as in the file."""
@@ -176,62 +236,25 @@ class LineFile(Generic[L]):
             raise ResultsError(
                 f"{self.path}: cannot be read: {error.strerror}; choose the folder of the results with --results DIR"
             ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)  # never sees a line that is just being written
-            yield descriptor
-        except OSError as error:
-            raise ResultsError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-        finally:
-            os.close(descriptor)
+        with contextlib.ExitStack() as opened:
+            opened.callback(os.close, descriptor)
+            try:  # never sees a line that is just being written
+                opened.enter_context(locks.locked(descriptor, self.path, shared=True, patience_s=PATIENCE_S))
+                yield descriptor
+            except OSError as error:
+                raise ResultsError(
+                    f"{self.path}: cannot be read: {error.strerror or error}; copy the folder to where it can be, and "
+                    "choose the copy with --results DIR"
+                ) from error
 
-    def _parse(self, content: bytes) -> list[L]:
-        if not content:
-            return []
-        ends_whole = content.endswith(b"\n")
-        lines = content.removesuffix(b"\n").split(b"\n")
-        columns = self._columns(lines[0])
-        records: list[L] = []
-        for number, line in enumerate(lines[1:], start=2):
-            last = number == len(lines)
-            try:
-                record = self.record.from_cells(_cells(line), columns)
-            except ValueError as error:
-                raise self._broken(number, last, truncated=last and not ends_whole, why=str(error)) from None
-            records.append(record)
-        if not ends_whole:
-            raise ResultsError(
-                f"{self.path}:{len(lines)}: the last line is whole but has no line end; add it: echo >> {self.path}"
-            )
-        return records
 
-    def _columns(self, header: bytes) -> tuple[str, ...]:
-        """The columns of the file, by its first line. Raises ResultsError for unknown ones, for one that stands there
-        twice, and where one is missing whose value is never empty."""
-        try:
-            found = _cells(header)
-        except ValueError as error:
-            found = [str(error)]
-        unknown = [name for name in found if name not in self.record.columns()]
-        twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
-        missing = [name for name in self.record.needed_columns() if name not in found]
-        wrong = {"missing": missing, "unknown": unknown, "twice": twice}
-        if said := [f"{what}: {', '.join(names)}" for what, names in wrong.items() if names]:
-            raise ResultsError(
-                f"{self.path}:1: the columns are not those of this version of vtbench ({'; '.join(said)}); keep the "
-                f"file under another name (mv -n {self.path} {self.path.with_suffix('.old.csv')}) and run again: "
-                f"{self.rewritten}"
-            )
-        return tuple(found)
+def _time(record: Line) -> str:
+    """What the order of lines goes by; lines of cost.csv have no time."""
+    return getattr(record, "finished_at", "")
 
-    def _broken(self, number: int, last: bool, truncated: bool, why: str) -> ResultsError:
-        whole = number - 2
-        kept = {0: "no result stands above it", 1: "the result above it is whole"}.get(
-            whole, f"the {whole} results above it are whole"
-        )
-        return ResultsError(
-            f"{self.path}:{number}: the {'last ' if last else ''}line is {'truncated' if truncated else 'broken'}: "
-            f"{why}; {kept}; delete the line (sed -i {number}d {self.path}) and run again: {self.recovery}"
-        )
+
+Slot = tuple[str, str, str, int, str | None]
+"""Row, measurement, scale, seed and variant: of two lines that share it the newer one counts."""
 
 
 class Store(LineFile[Record]):
@@ -239,24 +262,81 @@ class Store(LineFile[Record]):
 
     name = "results.csv"
     record = Record
+    words = Words(
+        recovery="what it measured is still in its run folder",
+        rewritten="finished runs are written again from their run folders, without training",
+    )
     kept = "and its run folder keeps what was measured"
-    recovery = "what it measured is still in its run folder"
-    rewritten = "finished runs are written again from their run folders, without training"
+
+    def __init__(self, results: str | Path) -> None:
+        super().__init__(results)
+        self._by_slot: dict[Slot, list[Record]] | None = None
+        self._by_evaluation: dict[tuple[str, str], list[Record]] = {}
 
     def newest(
-        self, id: str, measurement: str, scale: str, seed: int, *, given: bool = True, variant: str | None = None
+        self,
+        id: str,
+        measurement: str,
+        scale: str,
+        seed: int,
+        *,
+        given: bool = True,
+        variant: str | None = None,
+        evaluation_key: str | None = None,
     ) -> Record | None:
-        """The last line appended for this row, measurement, scale, seed and variant, or None; `given` False passes over
-        lines of given weights. It may be stale: its `evaluation_key` need not be the one that the row asks for
-        today."""
-        wanted = (id, measurement, scale, seed, variant)
-        lines = (r for r in reversed(self.read()) if given or r.init != "given")
-        return next((r for r in lines if (r.id, r.measurement, r.scale, r.seed, r.variant) == wanted), None)
+        """The newest line of this row, measurement, scale, seed and variant, or None; `given` False passes over lines
+        of given weights, `evaluation_key` over those of other evaluations. Without one it may be stale: its key need
+        not be the one that the row asks for today."""
+        self._refresh()
+        lines = self._indexed()[0].get((id, measurement, scale, seed, variant), ())
+        fit = (
+            r for r in reversed(lines) if (given or r.init != "given") and evaluation_key in (None, r.evaluation_key)
+        )
+        return next(fit, None)
 
     def find(self, evaluation_key: str, scale: Scale) -> list[Record]:
-        """Every line of one evaluation at a scale, in the order they were appended: rows that share it, and
-        re-measurements."""
-        return [r for r in self.read() if (r.evaluation_key, r.scale) == (evaluation_key, scale)]
+        """Every line of one evaluation at a scale, in order: rows that share it, and re-measurements."""
+        self._refresh()
+        return list(self._indexed()[1].get((evaluation_key, scale), ()))
+
+    def append_unless_newest(self, record: Record) -> bool:
+        """Add a line, unless the very same one is there: another process measured it and was first to write it. Looks
+        and writes under one lock. Gives whether it was added; raises as `append`."""
+        with self._open_locked() as descriptor:
+            self._refresh(descriptor)
+            if record in self._indexed()[0].get(_slot(record), ()):
+                return False
+            self._write(descriptor, [record])
+            return True
+
+    def _indexed(self) -> tuple[dict[Slot, list[Record]], dict[tuple[str, str], list[Record]]]:
+        """The lines that were read, by slot and by evaluation."""
+        if self._by_slot is None:
+            self._by_slot, self._by_evaluation = {}, {}
+            self._index(self._records)
+        return self._by_slot, self._by_evaluation
+
+    def _index(self, records: Iterable[Record]) -> None:
+        assert self._by_slot is not None
+        for record in records:
+            for lines in (
+                self._by_slot.setdefault(_slot(record), []),
+                self._by_evaluation.setdefault((record.evaluation_key, record.scale), []),
+            ):
+                bisect.insort(lines, record, key=_time)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._by_slot = None
+
+    def _add(self, new: list[Record]) -> None:
+        super()._add(new)
+        if self._by_slot is not None:
+            self._index(new)
+
+
+def _slot(record: Record) -> Slot:
+    return record.id, record.measurement, record.scale, record.seed, record.variant
 
 
 class SpeedStore(LineFile[SpeedRecord]):
@@ -264,19 +344,5 @@ class SpeedStore(LineFile[SpeedRecord]):
 
     name = "speed.csv"
     record = SpeedRecord
+    words = Words(recovery="`vtbench speed` measures it again", rewritten="`vtbench speed` measures them again")
     kept = "and nothing of it was written"
-    recovery = "`vtbench speed` measures it again"
-    rewritten = "`vtbench speed` measures them again"
-
-
-def _cells(line: bytes) -> list[str]:
-    """The cells of one line. Raises ValueError when it is not one line of CSV in UTF-8."""
-    try:
-        text = line.decode("utf-8").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise ValueError("it is not text in UTF-8") from None
-    try:
-        parsed = list(csv.reader([text], strict=True))
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    return parsed[0] if parsed else []

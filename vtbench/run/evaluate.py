@@ -20,14 +20,19 @@ from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module, split_batch
-from vtbench.run.callbacks import Progress, ScoreParts, no_progress
+from vtbench.run.callbacks import Notice, Progress, ScoreParts, no_notice, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, sha256_of
 
 
 def evaluate(
-    evaluation: Evaluation, settings: Settings, progress: Progress = no_progress, *, checkpoint: Path | None = None
+    evaluation: Evaluation,
+    settings: Settings,
+    progress: Progress = no_progress,
+    notice: Notice = no_notice,
+    *,
+    checkpoint: Path | None = None,
 ) -> dict[str, Any]:
     """Test a finished training, or the weights in `checkpoint`, by the evaluation's protocol; gives what was measured.
 
@@ -58,7 +63,7 @@ def evaluate(
         "training_key": f"file:{sha256[:12]}" if checkpoint else evaluation.training.key,
         "weights_sha256": sha256 or folders.read_json(trained / folders.DONE)["weights_sha256"],
     }
-    with folders.locked(folder):
+    with folders.locked(folder, waiting=notice):
         if not folders.is_done(folder):
             with errors_in_one_line(folder):
                 measure_network(parts, evaluation, folder, origin, progress)

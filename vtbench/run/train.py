@@ -35,7 +35,7 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     VtbenchError that names the file at fault.
     """
     folder = folders.training_folder(settings.results, training.key)
-    with folders.locked(folder):
+    with folders.locked(folder, waiting=notice):
         if not folders.is_trained(folder):
             with errors_in_one_line(folder):
                 _fit(assemble(training, settings), settings, progress, folder, notice)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-SUMMARY = "Keep a folder of results: export scores and curves"
+SUMMARY = "Keep a folder of results: check it, merge several, export scores and curves"
 
 ACTIONS = {
+    "verify": "vtbench.cli.results.verify",
+    "merge": "vtbench.cli.results.merge",
     "export": "vtbench.cli.results.export",
 }
 """Action -> the module that defines it, in the order of `vtbench results --help`."""

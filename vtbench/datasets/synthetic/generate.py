@@ -5,19 +5,18 @@ What is drawn is in the file called as the set; how sets are written and found i
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vtbench import locks
 from vtbench.datasets.synthetic import bits, cycle, events, stills
 from vtbench.errors import DataError, unknown
 
@@ -90,7 +89,7 @@ def generate(root: str | Path, name: str, *, num_train: int, num_test: int, seed
         return root
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(root.parent / f".{root.name}.lock"):
+        with locks.hold(root.parent / f".{root.name}.lock"):
             if _is_complete(root, settings):
                 return root
             part = root.parent / f".{root.name}.part"
@@ -148,11 +147,3 @@ def _is_complete(root: Path, settings: dict[str, Any]) -> bool:
     if found != settings:
         raise DataError(f"{root}: holds the set {found}, not {settings}; {_another(settings['name'])} or remove it")
     return True
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold `path` against other processes; released by the system if this one dies."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -11,9 +11,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vtbench.errors import UsageError, VtbenchError, in_one_line
+from vtbench.errors import ResultsError, UsageError, VtbenchError, in_one_line
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Measurement
+from vtbench.report.counted import recorded_costs
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
@@ -89,14 +90,16 @@ def run(
     if jobs or found.shared:
         store.check()
     for record in found.shared:
-        store.append(record)
-        outcome.written.append(record)
-    _log(found.shared, rows, settings, outcome)
+        if store.append_unless_newest(record):
+            outcome.written.append(record)
+        else:
+            outcome.already += 1
+    _log(outcome.written, rows, settings, outcome)
     _log_missed(found.present, rows, settings, outcome)
     if jobs:
         _refuse_blocked(jobs, settings, outcome)
     if repeat:
-        _set_aside(jobs, settings, trainings=again)
+        _set_aside(jobs, settings, outcome, trainings=again)
     if not jobs:
         return outcome
     for job in jobs.values():
@@ -139,8 +142,8 @@ def _look_up(wanted: Sequence[Measurement], store: Store) -> _Found:
     for measurement in wanted:
         evaluation, scale = measurement.evaluation, measurement.scale
         place = (measurement.row_id, measurement.name, scale, measurement.seed)
-        newest = store.newest(*place, given=False, variant=measurement.variant)
-        if newest is not None and newest.evaluation_key == evaluation.key:
+        newest = store.newest(*place, given=False, variant=measurement.variant, evaluation_key=evaluation.key)
+        if newest is not None:
             found.present.append(newest)
         elif same := store.find(evaluation.key, scale):
             found.shared.append(shared_record(same[-1], measurement))
@@ -153,9 +156,9 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
     """Remove the jobs that lack data or weights or whose network cannot be built, those that start from one of them,
     and the pretrainings that no job needs then."""
     blocked: set[str] = set()
-    inputs = Inputs(settings)
+    inputs, book = Inputs(settings), recorded_costs(settings.results)
     for key, job in list(jobs.items()):
-        reasons = blockers(job, inputs)
+        reasons = blockers(job, inputs, book)
         if job.needs in blocked:
             reasons.append(f"the training it starts from, {job.needs}, cannot run")
         if reasons:
@@ -167,14 +170,20 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
             del jobs[key]
 
 
-def _set_aside(jobs: dict[str, Job], settings: Settings, *, trainings: bool) -> None:
-    """Rename the run folders of evaluations, and of `trainings` too, so that they run again and the old ones stay."""
-    for key, job in jobs.items():
-        if job.measurements:  # a pretraining stays: its weights are not what is measured
+def _set_aside(jobs: dict[str, Job], settings: Settings, outcome: Outcome, *, trainings: bool) -> None:
+    """Rename the run folders of evaluations, and of `trainings` too, so that they run again and the old ones stay. A
+    job in which another run is at work is not repeated."""
+    for key, job in list(jobs.items()):
+        if not job.measurements:
+            continue  # a pretraining stays: its weights are not what is measured
+        try:
             if trainings:
                 folders.set_aside(folders.training_folder(settings.results, key))
             for evaluation in job.evaluations:
                 folders.set_aside(folders.evaluation_folder(settings.results, evaluation))
+        except ResultsError as error:
+            outcome.failed.append(Failure(job.title, str(error), error.exit_code))
+            del jobs[key]
 
 
 def _write(
@@ -187,12 +196,12 @@ def _write(
     for m in job.measurements:
         try:
             record = to_record(m, result.measured[m.evaluation.key], settings)
-            if record == store.newest(m.row_id, m.name, m.scale, m.seed, variant=m.variant):
-                outcome.already += 1  # another command measured it at the same time and was first to write it
-                continue
-            store.append(record)
+            written = store.append_unless_newest(record)
         except Exception as error:  # also a mistake of ours: other rows are to come
             failed.append(Failure(m.title, _reason(error), getattr(error, "exit_code", 1)))
+            continue
+        if not written:
+            outcome.already += 1  # another command measured it at the same time and was first to write it
             continue
         outcome.written.append(record)
         records.append(record)

@@ -1,0 +1,104 @@
+"""`vtbench results merge`: the results of other folders, of other machines for example, added to those of one.
+
+A line is what it says: one that is there already is not added again, whichever machine wrote it. All others stay, as
+the newest line of a row counts wherever it stands. cost.csv is left out: what is counted depends on no machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vtbench.errors import ResultsError, UsageError
+from vtbench.results import curves, folders, scores
+from vtbench.results.record import Record
+from vtbench.results.store import SpeedStore, Store
+
+
+@dataclass
+class Merged:
+    """What one folder gave."""
+
+    source: Path
+    added: dict[str, int] = field(default_factory=dict)
+    """File -> lines that are new."""
+    there: dict[str, int] = field(default_factory=dict)
+    """File -> lines that were there already."""
+    exported: int = 0
+    """Exported files of scores and curves that were copied."""
+    runs: list[Path] = field(default_factory=list)
+    """Finished run folders that were copied."""
+    left: list[Path] = field(default_factory=list)
+    """Finished run folders that were not."""
+
+
+def merge(sources: Iterable[Path], into: Path, *, runs: bool = False) -> list[Merged]:
+    """Add the lines of some results folders to those of `into`, with exported scores and curves; `runs`: also the
+    finished run folders that it lacks. Every source is read before the first line is written.
+
+    Raises UsageError for a source without results, ResultsError for a file that is not in order or cannot be written.
+    """
+    read = [(source, *_read(source, into)) for source in sources]
+    found = []
+    for source, records, speeds in read:
+        merged = Merged(source)
+        store, speed_store = Store(into), SpeedStore(into)
+        new = store.append_missing(records) if records else []
+        new_speeds = speed_store.append_missing(speeds) if speeds else []
+        for name, added, of in ((store.name, new, records), (speed_store.name, new_speeds, speeds)):
+            merged.added[name], merged.there[name] = len(added), len(of) - len(added)
+        _copy_exported(source, into, store.read(), set(records), set(new), merged)
+        _copy_runs(source, into, runs, merged)
+        found.append(merged)
+    return found
+
+
+def _read(source: Path, into: Path) -> tuple[list[Record], list]:
+    stores = Store(source), SpeedStore(source)
+    if not any(store.path.is_file() for store in stores):
+        raise UsageError(f"{source}: has neither {Store.name} nor {SpeedStore.name}; give a folder of results")
+    if source.resolve() == into.resolve():
+        raise UsageError(f"{source}: is the folder that it would be merged into; --results DIR names that one")
+    return stores[0].read(), stores[1].read()
+
+
+def _copy_exported(
+    source: Path, into: Path, lines: list[Record], records: set[Record], new: set[Record], merged: Merged
+) -> None:
+    """Copy the exported scores and curves that the source's lines are of and that are not there, or of older lines."""
+    newest: dict[Path, Record] = {}
+    for record in lines:
+        newest[scores.exported_file(source, record.evaluation_key)] = record
+        newest[curves.exported_file(source, record.training_key)] = record
+    for path, record in newest.items():
+        target = into / path.relative_to(source)
+        if path.is_file() and (record in new or (record in records and not target.is_file())):
+            content = path.read_bytes()
+            folders.replace_file(target, lambda half, content=content: half.write_bytes(content))  # type: ignore[misc]
+            merged.exported += 1
+
+
+def _copy_runs(source: Path, into: Path, wanted: bool, merged: Merged) -> None:
+    for folder in sorted((source / "runs").glob("*")):
+        target = into / "runs" / folder.name
+        if not folders.is_done(folder) or target.exists():
+            continue
+        if not wanted:
+            merged.left.append(folder)
+            continue
+        half = target.with_name(f".{target.name}.part")
+        try:
+            folders.make_folder(target.parent)
+            shutil.rmtree(half, ignore_errors=True)
+            shutil.copytree(folder, half, ignore=shutil.ignore_patterns(folders.LOCK))
+            half.rename(target)
+            folders.sync(target.parent)
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(half, ignore_errors=True)
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise ResultsError(
+                f"{target}: cannot be copied from {folder}: {why}; free space and merge again"
+            ) from error
+        merged.runs.append(target)

@@ -1,0 +1,182 @@
+"""Reading a CSV file of results: only what was added since the last time, and one clear message for what is wrong.
+
+The messages name file and line, say what stands above it and how to get rid of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from vtbench.errors import ResultsError, few, printable
+from vtbench.results.line import Line, Reader, cells_of, csv_line
+
+L = TypeVar("L", bound=Line)
+
+BOM = b"\xef\xbb\xbf"
+"""What some spreadsheets put in front of a text file."""
+
+LONGEST = 1 << 20
+"""Bytes of a line; lines of results have about 500."""
+
+TAIL = 4096
+"""Bytes before the end of what was read that must be the same for what follows them to be all that is new."""
+
+SHOWN = 200
+"""Characters of a wrong cell that a message shows."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What messages about a file of results say of getting lines back."""
+
+    recovery: str
+    """How a line that was deleted comes back."""
+    rewritten: str
+    """How the lines of a file that was moved away come back."""
+
+
+@dataclass(frozen=True)
+class Place(Generic[L]):
+    """How far a file was read."""
+
+    file: tuple[int, int]
+    """Device and inode."""
+    end: int
+    """Bytes."""
+    lines: int
+    changed_ns: int
+    tail: bytes
+    """What stands before the end, at most TAIL bytes."""
+    reader: Reader[L]
+
+
+def read_new(
+    descriptor: int, path: Path, kind: type[L], words: Words, before: Place[L] | None
+) -> tuple[Place[L] | None, list[L], bool]:
+    """Where the file ends now, the records of its lines, and whether they follow what was read up to `before`: of a
+    file that only grew, the new lines alone are read. None for an empty file.
+
+    Raises ResultsError with file:line for columns that this version does not know and for a broken line.
+    """
+    stat = os.fstat(descriptor)
+    file = (stat.st_dev, stat.st_ino)
+    if before and (file, stat.st_size, stat.st_mtime_ns) == (before.file, before.end, before.changed_ns):
+        return before, [], True
+    follows = before is not None and file == before.file and before.end <= stat.st_size
+    if before is None or not follows or _tail(descriptor, before.end) != before.tail:
+        before = None
+    read_to, lines, reader = (before.end, before.lines, before.reader) if before else (0, 0, None)
+    records: list[L] = []
+    for number, end, made in _parsed(descriptor, path, kind, words, read_to, lines, reader):
+        read_to, lines = end, number
+        if isinstance(made, ResultsError):
+            raise made
+        if isinstance(made, Reader):
+            reader = made
+        else:
+            records.append(made)
+    if reader is None:
+        return None, [], False
+    place = Place(file, read_to, lines, stat.st_mtime_ns, _tail(descriptor, read_to), reader)
+    return place, records, before is not None
+
+
+def each_line(descriptor: int, path: Path, kind: type[L], words: Words) -> Iterator[tuple[int, L | ResultsError]]:
+    """Every line of a file but the first with its number: its record, or what is wrong with it. Raises ResultsError for
+    columns that this version does not know."""
+    for number, _, made in _parsed(descriptor, path, kind, words, 0, 0, None):
+        if not isinstance(made, Reader):
+            yield number, made
+
+
+def _parsed(
+    descriptor: int, path: Path, kind: type[L], words: Words, end: int, number: int, reader: Reader[L] | None
+) -> Iterator[tuple[int, int, L | Reader[L] | ResultsError]]:
+    """The lines from a place on: number, end in bytes, and the record; of the first line what reads the others."""
+    size = os.fstat(descriptor).st_size
+    broken = _Broken(path, words)
+    for line in _lines(descriptor, end):
+        number, end = number + 1, end + len(line)
+        if reader is None:
+            reader = Reader(kind, columns_of(line, path, kind, words))
+            yield number, end, reader
+        else:
+            try:
+                yield number, end, reader.record(cells_of(line))
+            except ValueError as error:
+                yield number, end, broken.line(number, line, end >= size, _why(line, reader.columns, str(error)))
+                continue
+        if not line.endswith(b"\n"):
+            yield number, end, broken.end(number)
+
+
+def _tail(descriptor: int, end: int) -> bytes:
+    return os.pread(descriptor, min(TAIL, end), max(0, end - TAIL))
+
+
+def _lines(descriptor: int, start: int) -> Iterator[bytes]:
+    """The lines from a place on; of one that is too long its beginning."""
+    with os.fdopen(os.dup(descriptor), "rb", buffering=1 << 16) as file:
+        file.seek(start)
+        while line := file.readline(LONGEST):
+            yield line
+
+
+def columns_of(header: bytes, path: Path, kind: type[Line], words: Words) -> tuple[str, ...]:
+    """The columns of a file, by its first line. Raises ResultsError for unknown ones, for one that stands there twice,
+    and where one is missing whose value is never empty."""
+    try:
+        found = cells_of(header.removeprefix(BOM))
+    except ValueError as error:
+        found = [str(error)]
+    known = set(kind.columns())
+    wrong = {
+        "missing": [name for name in kind.needed_columns() if name not in set(found)],
+        "unknown": [printable(name)[:SHOWN] for name in found if name not in known],
+        "twice": [name for name, count in Counter(found).items() if count > 1 and name in known],
+    }
+    if said := [f"{what}: {few(names, most=10)}" for what, names in wrong.items() if names]:
+        raise ResultsError(
+            f"{path}:1: the columns are not those of this version of vtbench ({'; '.join(said)}); keep the "
+            f"file under another name (mv -n {path} {path.with_suffix('.old.csv')}) and run again: {words.rewritten}"
+        )
+    return tuple(found)
+
+
+def _why(line: bytes, columns: Sequence[str], error: str) -> str:
+    """What is wrong with a line: what git left there, if that is it."""
+    if line.startswith((b"<<<<<<< ", b"=======", b">>>>>>> ", b"||||||| ")):
+        return "git left a conflict there: merge with `vtbench results merge`, as results/README.md says"
+    if line.rstrip() == csv_line(columns).rstrip().encode() or line.startswith(b"id,"):
+        return "a second header, of a git merge with a file of other columns: merge with `vtbench results merge`"
+    if len(line) >= LONGEST:
+        return f"more than {LONGEST} bytes"
+    error = printable(error)
+    return error if len(error) <= SHOWN else f"{error[: SHOWN // 2]} ... {error[-SHOWN // 2 :]}"
+
+
+@dataclass(frozen=True)
+class _Broken:
+    path: Path
+    words: Words
+
+    def line(self, number: int, line: bytes, last: bool, why: str) -> ResultsError:
+        whole = number - 2
+        kept = {0: "no result stands above it", 1: "the result above it is whole"}.get(
+            whole, f"the {whole} results above it are whole"
+        )
+        truncated = last and not line.endswith(b"\n")
+        return ResultsError(
+            f"{self.path}:{number}: the {'last ' if last else ''}line is {'truncated' if truncated else 'broken'}: "
+            f"{why}; {kept}; delete the line (sed -i {number}d {self.path}) and run again: {self.words.recovery}"
+        )
+
+    def end(self, number: int) -> ResultsError:
+        return ResultsError(
+            f"{self.path}:{number}: the last line is whole but has no line end; add it: echo >> {self.path}"
+        )
