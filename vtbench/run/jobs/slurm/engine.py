@@ -98,7 +98,7 @@ class Slurm:
             many = f"{len(waiting)} training run{'' if len(waiting) == 1 else 's'}"
             new = f", {len(waiting) - before} of them submitted now" if before else ""
             stay = "" if self.detach else "; Ctrl-C leaves them there"
-            self.say(f"{many} at SLURM{new}{stay}; `vtbench status` shows them, `vtbench cancel` ends them")
+            self.say(f"{many} at SLURM{new}; `vtbench status` shows jobs, `vtbench cancel` ends them{stay}")
         for key in finished:
             yield self._collect(jobs[key], None, settings)
         if not self.detach:
@@ -236,7 +236,8 @@ class Slurm:
             for key, sent in list(waiting.items()):
                 job, state = jobs[key], known.get(sent.id)
                 if job.needs in failed:
-                    queue.cancel([sent.id])
+                    with contextlib.suppress(RunError):  # SLURM has cancelled it already, or will
+                        queue.cancel([sent.id])
                     result = JobResult(key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
                     _forget(sent.id, folder_of(settings.results), settings, key)
                 elif state is not None and not state.ended:
