@@ -74,6 +74,27 @@ def test_detached_jobs_are_submitted_and_nothing_else(fake: FakeSlurm, capsys: p
     assert "#SBATCH --array=0-1%1\n" in others
 
 
+def test_options_of_sbatch_may_stand_in_the_settings_file(fake: FakeSlurm, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("vtbench.yaml").write_text("slurm: {partition: cpu, account: lab, mem_per_cpu: 2G}\n")
+    assert main([*RUN, "--engine", "slurm", "--slurm-partition", "gpu", "--detach"]) == 0
+    script = fake.scripts[0]
+    assert "#SBATCH --partition=gpu\n" in script and "#SBATCH --account=lab\n" in script
+    assert "#SBATCH --mem-per-cpu=2G\n" in script
+
+
+def test_ctrl_c_leaves_the_jobs_in_the_queue(
+    fake: FakeSlurm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vtbench.run.jobs.slurm.engine.time.sleep", interrupt)
+    assert main([*RUN, "--engine", "slurm"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "vtbench: interrupted; the jobs stay at SLURM: run the same command again to wait for them"
+    assert fake.calls("scancel") == [] and list(Path("results").glob("runs/*/slurm.json"))
+
+
 def test_plan_prints_what_would_be_submitted_without_slurm(fake: FakeSlurm, capsys: pytest.CaptureFixture[str]) -> None:
     fake.remove("sbatch")
     rows = ["msca/table2:vit", "msca/table2:tokenshift", "--scale", "smoke", "--seeds", "0,1"]

@@ -43,6 +43,7 @@ def test_it_says_how_far_a_job_is_and_where_it_runs(job: Job, tmp_path: Path, mo
         seen.append(read(job, tmp_path))
         report("train", 1, 9, 0.5)
         seen.append(read(job, tmp_path))
+        notice("a.mp4 is cut")
         report("train", 2, 9, None)
         seen.append(read(job, tmp_path))
 
@@ -52,6 +53,7 @@ def test_it_says_how_far_a_job_is_and_where_it_runs(job: Job, tmp_path: Path, mo
         ("train", 1, 9, 0.5),
         ("train", 2, 9, 0.5),
     ]
+    assert seen[2] and seen[2].notices == ("a.mp4 is cut",)
     first = seen[0]
     assert first is not None and (first.rows, first.scale, first.seed) == (("pst/table2c:stage-1",), "smoke", 1)
     assert first.pid == os.getpid() and progress.is_alive(first)

@@ -60,7 +60,9 @@ def engine_of(args: argparse.Namespace, *, submits: bool = True) -> Slurm | None
         return None
     from vtbench.run.jobs.slurm import sbatch
     from vtbench.run.jobs.slurm.engine import Slurm
+    from vtbench.run.settings import slurm_options
 
     if submits:
         sbatch.require()
-    return Slurm(sbatch.options(args.slurm), getattr(args, "workers", None), detach, print_message)
+    named = {name.replace("_", "-"): value for name, value in {**slurm_options(), **args.slurm}.items()}
+    return Slurm(sbatch.options(named), getattr(args, "workers", None), detach, print_message)

@@ -27,6 +27,8 @@ WRITE_EVERY_S = 5.0
 
 NEW_EPOCH_S = 1.0
 
+MOST_NOTICES = 20
+
 SILENT_S = 600.0
 """A process of another machine that has written nothing for so long is taken for gone."""
 
@@ -57,6 +59,8 @@ class State:
     host: str
     slurm: str | None = None
     """Id of the SLURM job that runs it; None elsewhere."""
+    notices: tuple[str, ...] = ()
+    """Lines that whoever waits for the job should read, the first of them if there are many."""
     error: str | None = None
     """Why it failed, in one line."""
     exit_code: int = 0
@@ -89,6 +93,11 @@ class Recorder:
             self._last = last
             self._write(phase=phase, done=done, total=total, **({} if loss is None else {"loss": loss}))
 
+    def notice(self, text: str) -> None:
+        """Write a line on the job."""
+        if len(notices := self._values.get("notices", ())) < MOST_NOTICES:
+            self._write(notices=(*notices, text))
+
     def failed(self, error: str, exit_code: int) -> None:
         """Write why the job failed."""
         self._write(error=error, exit_code=exit_code)
@@ -114,7 +123,7 @@ def read(folder: Path) -> State | None:
     """What progress.json of a run folder says; None without one, or if it cannot be read."""
     try:
         found = folders.read_json(folder / PROGRESS)
-        return State(**{**found, "rows": tuple(found["rows"])})
+        return State(**{**found, "rows": tuple(found["rows"]), "notices": tuple(found["notices"])})
     except (ResultsError, TypeError, KeyError):
         return None
 

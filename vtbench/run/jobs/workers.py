@@ -259,7 +259,7 @@ def run_job(
         from vtbench.run.evaluate import evaluate
         from vtbench.run.train import train
 
-        train(job.training, settings, report, on_notice)
+        train(job.training, settings, report, tell)
         return {key: evaluate(evaluation, settings, report) for key, evaluation in job.evaluations.items()}
 
     recorder = Recorder(job, settings.results)
@@ -267,6 +267,10 @@ def run_job(
     def report(phase: str, done: int, total: int, loss: float | None) -> None:
         recorder.progress(phase, done, total, loss)
         on_progress(phase, done, total, loss)
+
+    def tell(text: str) -> None:
+        recorder.notice(text)
+        on_notice(text)
 
     result = _result_of(job.key, work, outside)
     if result.error is None:

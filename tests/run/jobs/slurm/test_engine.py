@@ -14,9 +14,10 @@ import pytest
 from fake_slurm import FakeSlurm
 
 from vtbench.errors import RunError, UsageError
+from vtbench.papers import select
 from vtbench.results import folders
 from vtbench.run.jobs import progress
-from vtbench.run.jobs.plan import Job
+from vtbench.run.jobs.plan import Job, all_measurements, graph
 from vtbench.run.jobs.slurm import engine, queue
 from vtbench.run.jobs.slurm.engine import Slurm, groups, submitted
 from vtbench.run.jobs.workers import JobResult
@@ -94,6 +95,16 @@ def test_detached_jobs_are_submitted_each_after_its_start(
     ]
 
 
+def test_jobs_that_need_a_gpu_and_ask_for_none_are_pointed_out(
+    fake: FakeSlurm, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = graph(all_measurements(select(["msca/table2:vit"]), "paper", [0]))
+    run = Run(jobs, settings, detach=True)
+    assert list(run.results) == []
+    assert run.said[0] == "no GPU is asked for; --slurm-gres gpu:1 gives each job one"
+    assert "#SBATCH --cpus-per-task=5\n" in fake.scripts[0]
+
+
 def test_what_a_node_is_handed_is_the_job_and_the_settings(
     fake: FakeSlurm, jobs: dict[str, Job], settings: Settings
 ) -> None:
@@ -134,7 +145,7 @@ def test_results_come_as_jobs_end(fake: FakeSlurm, jobs: dict[str, Job], setting
     assert list(engine.folder_of(settings.results).glob("*.pkl")) == []
 
 
-def test_progress_of_a_running_job_is_passed_on_once(
+def test_progress_and_notices_of_a_running_job_are_passed_on_once(
     fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = next(iter(jobs))
@@ -145,7 +156,7 @@ def test_progress_of_a_running_job_is_passed_on_once(
     def answer() -> dict[str, queue.Queued]:
         asked.append(1)
         if len(asked) == 1:
-            record(jobs[first], settings, phase="train", done=3, total=9, loss=0.5)
+            record(jobs[first], settings, phase="train", done=3, total=9, loss=0.5, notices=("a.mp4 is cut",))
         if len(asked) == 3:
             finish(jobs[first], settings)
         return {"1": queue.Queued("RUNNING" if len(asked) < 3 else "COMPLETED")}
@@ -153,6 +164,7 @@ def test_progress_of_a_running_job_is_passed_on_once(
     monkeypatch.setattr(queue, "jobs", answer)
     assert [result.error for result in run.results] == [None]
     assert run.progress == [(first, "train", 3, 9, 0.5)]
+    assert run.notices == [(first, "a.mp4 is cut")]
 
 
 def test_a_job_that_says_why_it_failed_takes_along_what_starts_from_it(

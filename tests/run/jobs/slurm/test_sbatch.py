@@ -47,6 +47,20 @@ def test_processors_are_passed_from_sbatch_to_srun(fake: FakeSlurm, tmp_path: Pa
     assert [line for line in lines if line.startswith("srun ") and "--cpus-per-task=6" in line]
 
 
+def test_a_job_gets_a_processor_for_each_process_that_reads_videos(fake: FakeSlurm, tmp_path: Path) -> None:
+    assert "#SBATCH --cpus-per-task=5" in script(tmp_path, {}, readers=4)
+    assert "#SBATCH --cpus-per-task=2" in script(tmp_path, {"cpus-per-task": "2"}, readers=4)
+    assert not [line for line in script(tmp_path, {"cpus-per-gpu": "8"}, readers=4) if "cpus-per-task" in line]
+
+
+@pytest.mark.parametrize(
+    ("given", "asks"),
+    [({}, False), ({"gres": "shard:1"}, False), ({"gres": "gpu:a100:1"}, True), ({"gpus-per-node": "1"}, True)],
+)
+def test_it_is_known_whether_a_gpu_is_asked_for(given: dict[str, str], asks: bool) -> None:
+    assert sbatch.asks_for_gpu(given) == asks
+
+
 def test_a_script_ends_at_once_where_the_folder_is_not_seen(fake: FakeSlurm, tmp_path: Path) -> None:
     (check,) = [line for line in script(tmp_path / "jobs", {}) if line.startswith("test -e")]
     assert os.waitstatus_to_exitcode(os.system(check)) == sbatch.UNSEEN

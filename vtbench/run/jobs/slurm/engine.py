@@ -30,9 +30,11 @@ from vtbench.run.jobs.slurm import queue, sbatch
 from vtbench.run.jobs.slurm.node import DryWork, Work
 from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, run_job
 from vtbench.run.settings import Settings
-from vtbench.scales import Scale
+from vtbench.scales import SCALES, Scale
 
 if TYPE_CHECKING:
+    from submitit import SlurmExecutor
+
     from vtbench.run.jobs.dry import DryRun
 
 SUBMITTED = "slurm.json"
@@ -95,6 +97,8 @@ class Slurm:
             before = len(waiting)
             waiting |= self._submit(jobs, finished, waiting, settings)
         if waiting:
+            if any(SCALES[job.training.scale].real for job in jobs.values()) and not sbatch.asks_for_gpu(self.options):
+                self.say("no GPU is asked for; --slurm-gres gpu:1 gives each job one")
             many = f"{len(waiting)} training run{'' if len(waiting) == 1 else 's'}"
             new = f", {len(waiting) - before} of them submitted now" if before else ""
             stay = "" if self.detach else "; Ctrl-C leaves them there"
@@ -102,7 +106,7 @@ class Slurm:
         for key in finished:
             yield self._collect(jobs[key], None, settings)
         if not self.detach:
-            yield from self._wait(jobs, waiting, settings, on_progress)
+            yield from self._wait(jobs, waiting, settings, on_progress, on_notice)
 
     def dry_run(
         self,
@@ -155,9 +159,7 @@ class Slurm:
             after = f"afterok:{ids[start]}" if start else None
             for place, key in enumerate(keys):
                 ids[key] = f"JOB{number}" + (f"_{place}" if len(keys) > 1 else "")
-            made = sbatch.executor(
-                folder_of(settings.results), settings, self.options, dependency=after, at_once=self.at_once
-            )
+            made = self._executor(jobs[keys[0]].training.scale, settings, after)
             about = [f"#   {ids[key]} {key} {jobs[key].title}, seed {jobs[key].training.seed}" for key in keys]
             yield "\n".join([f"# sbatch {number} of {len(arrays)}:", *about, sbatch.script(made, len(keys))])
 
@@ -204,7 +206,7 @@ class Slurm:
     def _send(self, works: Sequence[Work | DryWork], settings: Settings, dependency: str | None) -> list[Submitted]:
         """Submit some works together."""
         folder = folder_of(settings.results)
-        made = sbatch.executor(folder, settings, self.options, dependency=dependency, at_once=self.at_once)
+        made = self._executor(_about(works[0])["scale"], settings, dependency)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / sbatch.MARKER).touch()
@@ -221,13 +223,28 @@ class Slurm:
             for id_, log, work in zip(ids, logs, works, strict=True)
         ]
 
+    def _executor(self, scale: Scale, settings: Settings, dependency: str | None) -> SlurmExecutor:
+        return sbatch.executor(
+            folder_of(settings.results),
+            settings,
+            self.options,
+            readers=settings.num_workers if SCALES[scale].real else 0,
+            dependency=dependency,
+            at_once=self.at_once,
+        )
+
     def _wait(
-        self, jobs: Mapping[str, Job], waiting: dict[str, Submitted], settings: Settings, on_progress: OnProgress
+        self,
+        jobs: Mapping[str, Job],
+        waiting: dict[str, Submitted],
+        settings: Settings,
+        on_progress: OnProgress,
+        on_notice: OnNotice,
     ) -> Generator[JobResult, None, None]:
         """Yield the result of each job when it has ended, and report how far the others are."""
         failed: set[str | None] = set()
         unseen: Counter[str] = Counter()
-        shown: dict[str, Any] = {}
+        shown: dict[str, progress.State] = {}
         while waiting:
             time.sleep(POLL_S)
             known = queue.jobs()
@@ -242,9 +259,12 @@ class Slurm:
                     _forget(sent.id, folder_of(settings.results), settings, key)
                 elif state is not None and not state.ended:
                     at = progress.read(folders.training_folder(settings.results, key))
-                    if at is not None and at.slurm == sent.id and at.total and shown.get(key) != at:
+                    if at is not None and at.slurm == sent.id and at != (before := shown.get(key)):
                         shown[key] = at
-                        on_progress(key, at.phase, at.done, at.total, at.loss)
+                        for text in at.notices[len(before.notices) if before else 0 :]:
+                            on_notice(key, text)
+                        if at.total:
+                            on_progress(key, at.phase, at.done, at.total, at.loss)
                     continue
                 else:
                     unseen[key] += 1

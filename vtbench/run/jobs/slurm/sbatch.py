@@ -70,6 +70,11 @@ def options(given: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def asks_for_gpu(given: Mapping[str, str]) -> bool:
+    """Whether options give a job a GPU."""
+    return any(name.startswith("gpus") or (name == "gres" and "gpu" in value) for name, value in given.items())
+
+
 def require() -> None:
     """Raise UsageError where jobs cannot be submitted from: without sbatch, or without a cluster that answers."""
     for program in ("sbatch", "srun", "squeue", "scancel", "scontrol"):
@@ -86,6 +91,7 @@ def executor(
     settings: Settings,
     given: Mapping[str, str],
     *,
+    readers: int = 0,
     dependency: str | None = None,
     at_once: int | None = None,
 ) -> SlurmExecutor:
@@ -93,6 +99,7 @@ def executor(
 
     - folder: of logs, scripts and what is handed to the jobs
     - given: as `options` returned them
+    - readers: processes that read videos, for each device; 0 where it reads them itself
     - dependency: as sbatch writes it (afterok:12_3); None for no dependency
     - at_once: the most jobs of an array that run side by side; None for no limit
     """
@@ -106,8 +113,10 @@ def executor(
         def affinity(cls) -> int:
             return 2
 
-    values = {name: True if value == "true" else value for name, value in given.items()}
+    values: dict[str, str | bool] = {name: True if value == "true" else value for name, value in given.items()}
     known = _parameters()
+    if readers and not {"cpus-per-task", "cpus-per-gpu"} & set(values):
+        values["cpus-per-task"] = str(1 + readers)
     own = {name.replace("-", "_"): value for name, value in values.items() if name.replace("-", "_") in known}
     made = Executor(folder)
     made.update_parameters(
@@ -179,11 +188,17 @@ def _require_submitit() -> None:
 
 
 def _parameters() -> set[str]:
-    """What submitit takes, besides what no option stands for."""
+    """What submitit takes, besides what no option stands for, and what it warns of, which sbatch takes as well."""
     _require_submitit()
     from submitit.slurm.slurm import SlurmExecutor
 
-    return SlurmExecutor._valid_parameters() - {"additional_parameters", "srun_args", "num_gpus", "teardown"}
+    return SlurmExecutor._valid_parameters() - {
+        "additional_parameters",
+        "srun_args",
+        "num_gpus",
+        "teardown",
+        "cpus_per_gpu",
+    }
 
 
 def _options_of_sbatch() -> set[str]:
