@@ -34,7 +34,9 @@ class FakeSlurm:
         for name in ("srun", "squeue", "scontrol", "scancel", "sacct"):
             self._program(name, ANSWER)
         (folder / "number").write_text("0")
-        (folder / "help").write_text("  --hint=type  --exclusive[=user]  --reservation=name  --dependency=type  --cpus-per-gpu=n\n")
+        (folder / "help").write_text(
+            "  --hint=type  --exclusive[=user]  --reservation=name  --dependency=type  --cpus-per-gpu=n\n"
+        )
         self.queue("")
 
     def _program(self, name: str, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from vtbench.cli.jobs.engine import add_engine, engine_of
+from vtbench.cli.jobs.engine import add_engine, slurm_of
 from vtbench.cli.options import (
     Parser,
     add_changes,
@@ -65,7 +65,7 @@ def call(args: argparse.Namespace) -> int:
             f"--device gives hours at {real} scale; at {args.scale} scale the networks are small, and plan gives the "
             "seconds that others took"
         )
-    engine = engine_of(args, submits=False)
+    engine = slurm_of(args, submits=False)
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.run.jobs.plan import all_measurements, graph, nothing_to_do, plan, summary
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtbench.cli.jobs.engine import add_engine, engine_of
+from vtbench.cli.jobs.engine import add_engine, slurm_of
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
@@ -106,7 +106,7 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Run, show progress on stderr, and print how many results were written."""
-    engine = engine_of(args)
+    engine = slurm_of(args)
     rows, settings = _rows(args), settings_of(args)
     if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
         print_message("nothing was run")

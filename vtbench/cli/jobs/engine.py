@@ -50,7 +50,7 @@ class _ToSlurm(argparse.Action):
         namespace.slurm = {**namespace.slurm, str(option_string).removeprefix(PREFIX): str(values)}
 
 
-def engine_of(args: argparse.Namespace, *, submits: bool = True) -> Slurm | None:
+def slurm_of(args: argparse.Namespace, *, submits: bool = True) -> Slurm | None:
     """The engine that the options name; None for the local one. Raises UsageError for options that it does not have,
     and where it `submits` but SLURM is not there."""
     detach = getattr(args, "detach", False)
