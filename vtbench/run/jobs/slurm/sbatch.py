@@ -115,16 +115,14 @@ def executor(
 
     values: dict[str, str | bool] = {name: True if value == "true" else value for name, value in given.items()}
     known = _parameters()
-    if readers and not {"cpus-per-task", "cpus-per-gpu"} & set(values):
-        values["cpus-per-task"] = str(1 + readers)
-    own = {name.replace("-", "_"): value for name, value in values.items() if name.replace("-", "_") in known}
+    own: dict[str, object] = dict(_tasks(settings, 0 if {"cpus-per-task", "cpus-per-gpu"} & set(values) else readers))
+    own |= {name.replace("-", "_"): value for name, value in values.items() if name.replace("-", "_") in known}
     made = Executor(folder)
     made.update_parameters(
         **{
             "job_name": "vtbench",
             "time": None,
             "wckey": None,
-            **_processes(settings),
             "signal_delay_s": SIGNAL_DELAY_S,
             "array_parallelism": at_once or LARGEST_ARRAY,
             "dependency": dependency,
@@ -168,11 +166,13 @@ def refusal(error: Exception) -> str:
     return f"SLURM refuses the job: {'; '.join(lines)}" if lines else f"sbatch failed: {first_line(error)}"
 
 
-def _processes(settings: Settings) -> dict[str, int]:
-    """One task for each device of a training."""
+def _tasks(settings: Settings, readers: int) -> dict[str, int]:
+    """Where a training runs on one node, one task, which starts a process for each device itself; else one for each."""
     engine = getattr(settings, "engine", None)
-    devices, nodes = getattr(engine, "devices", 1), getattr(engine, "num_nodes", 1)
-    return {"nodes": nodes, "ntasks_per_node": devices if isinstance(devices, int) else 1}
+    nodes, devices = getattr(engine, "num_nodes", 1), getattr(engine, "devices", 1)
+    tasks = devices if nodes > 1 else 1
+    processors = {"cpus_per_task": (1 + readers) * devices // tasks} if readers else {}
+    return {"nodes": nodes, "ntasks_per_node": tasks, **processors}
 
 
 def _look_for(folder: Path) -> str:
