@@ -64,6 +64,8 @@ COMMANDS = {
     "cost": "vtbench.cli.cost",
     "plan": "vtbench.cli.plan",
     "run": "vtbench.cli.run",
+    "status": "vtbench.cli.jobs.status",
+    "cancel": "vtbench.cli.jobs.cancel",
     "eval": "vtbench.cli.eval",
     "speed": "vtbench.cli.speed",
     "report": "vtbench.cli.report",

@@ -29,7 +29,23 @@ SELECTORS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises UsageError, which is printed as one line like any other error."""
+    """An ArgumentParser that raises UsageError, which is printed as one line like any other error.
+
+    `families` has, by a prefix such as "--slurm-", the action of any option that begins with it.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.families: dict[str, type[argparse.Action]] = {}
+
+    def parse_intermixed_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
+        """As argparse does it, with the options of families that the arguments hold."""
+        words = list(args or ())
+        for name in dict.fromkeys(word.partition("=")[0] for word in words):
+            action = next((action for prefix, action in self.families.items() if name.startswith(prefix)), None)
+            if action is not None and name not in self._option_string_actions:
+                self.add_argument(name, action=action, help=argparse.SUPPRESS)
+        return super().parse_intermixed_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from vtbench.cli.jobs.engine import add_engine, slurm_of
 from vtbench.cli.options import (
     Parser,
     add_changes,
@@ -25,6 +26,7 @@ EXAMPLES = (
     "vtbench plan msca/table2 --seeds 0-2",
     "vtbench plan pst/table2a --device a100",
     "vtbench plan pst/table3@sthv2 --scale paper --data sthv2=/datasets/something-v2",
+    "vtbench plan msca/table2 --engine slurm --slurm-partition gpu --slurm-time 24:00:00",
 )
 PAGED = True
 
@@ -33,7 +35,7 @@ HIDDEN_FIRST = ("downloads", "blocked_by", "needs", "training", "seconds", "gmac
 
 
 def options(parser: Parser) -> None:
-    """SEL, --format, --scale, --seeds, --device, --results, --data, --weights."""
+    """SEL, --format, --scale, --seeds, --device, --results, --data, --weights, --engine."""
     add_selectors(parser)
     add_format(parser)
     add_scale(parser, "mini")
@@ -48,10 +50,11 @@ def options(parser: Parser) -> None:
     add_folders(parser)
     add_changes(parser)
     add_init(parser)
+    add_engine(parser)
 
 
 def call(args: argparse.Namespace) -> int:
-    """Print one line per distinct training run."""
+    """Print one line per distinct training run, or what --engine slurm would submit."""
     from vtbench.report.machines.devices import find_device
 
     args.scale = args.scale or ("paper" if args.device else "mini")
@@ -62,10 +65,18 @@ def call(args: argparse.Namespace) -> int:
             f"--device gives hours at {real} scale; at {args.scale} scale the networks are small, and plan gives the "
             "seconds that others took"
         )
+    engine = slurm_of(args, submits=False)
     rows, settings = selected_rows(args), settings_of(args)
-    from vtbench.run.jobs.plan import nothing_to_do, plan, summary
+    from vtbench.run.jobs.plan import all_measurements, graph, nothing_to_do, plan, summary
 
     entries = plan(rows, settings, args.scale, args.seeds, device)
+    if engine is not None:
+        to_do = {entry["training"] for entry in entries if entry["state"] == "to do"}
+        jobs = graph(all_measurements(rows, args.scale, args.seeds))
+        print("\n".join(engine.scripts({key: job for key, job in jobs.items() if key in to_do}, settings)))
+        for line in summary(entries, args.scale):
+            print_text(f"# {line}")
+        return 0
     if args.format == "json":
         print_json(entries)
         return 0

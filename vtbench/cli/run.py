@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vtbench.cli.jobs.engine import add_engine, slurm_of
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
@@ -29,6 +30,7 @@ from vtbench.errors import UsageError
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
+    from vtbench.run.jobs.slurm.engine import Slurm
     from vtbench.run.settings import Settings
 
 SUMMARY = "Train and test what has no result yet; resumes if interrupted"
@@ -37,11 +39,12 @@ EXAMPLES = (
     "vtbench run all --scale smoke",
     "vtbench run msca/table2 --wandb online --wandb-project ablations",
     "vtbench run pst/table3@sthv2 --scale paper --data sthv2=/datasets/something-v2 --limit 8",
+    "vtbench run laps/table1 --scale paper --engine slurm --slurm-time 24:00:00 --slurm-gres gpu:1",
 )
 
 
 def options(parser: Parser) -> None:
-    """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --wandb, --logger."""
+    """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --engine, --wandb, --logger."""
     add_selectors(parser, "without, a terminal is asked")
     add_scale(parser, "mini")
     parser.set_defaults(scale=None)  # a config of --spec has its own
@@ -65,8 +68,17 @@ def options(parser: Parser) -> None:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--again", action="store_true", help="train and test even if results exist; keeps the old ones")
     again.add_argument("--test-again", action="store_true", help="test even if results exist, with the same weights")
-    workers = "training runs side by side; default: the number of cores, 1 at lab and paper scale"
+    workers = (
+        "training runs side by side; default: the number of cores, 1 at lab and paper scale; with --engine slurm, as "
+        "many as SLURM lets run"
+    )
     parser.add_argument("--workers", type=positive, metavar="N", help=workers)
+    add_engine(parser)
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="with --engine slurm: write what is finished, submit the others, and do not wait",
+    )
     parser.add_argument(
         "--wandb",
         **one_of("mode", ("off", "offline", "online")),
@@ -94,25 +106,33 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Run, show progress on stderr, and print how many results were written."""
+    engine = slurm_of(args)
     rows, settings = _rows(args), settings_of(args)
     if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
         print_message("nothing was run")
         return 0
     if args.limit is not None:
-        return _dry(args, rows, settings)
+        return _dry(args, rows, settings, engine)
     from vtbench.cli.progress import TerminalDisplay
     from vtbench.run.jobs import launch
 
-    outcome = launch.run(
-        rows,
-        settings,
-        args.scale,
-        args.seeds,
-        again=args.again,
-        test_again=args.test_again,
-        workers=args.workers,
-        display=TerminalDisplay(),
-    )
+    try:
+        outcome = launch.run(
+            rows,
+            settings,
+            args.scale,
+            args.seeds,
+            again=args.again,
+            test_again=args.test_again,
+            workers=args.workers,
+            display=TerminalDisplay(),
+            engine=engine,
+        )
+    except KeyboardInterrupt:
+        if engine is None:
+            raise
+        print_message("interrupted; the jobs stay at SLURM: run the same command again to wait for them")
+        return 1
     for failure in outcome.failed:
         print_message(f"{failure.title}: {failure.reason}")
     for one in outcome.unlogged:
@@ -137,13 +157,15 @@ def _everything_is_meant(rows: list[Row], settings: Settings, args: argparse.Nam
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings) -> int:
+def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: Slurm | None) -> int:
     """The dry run of --limit, a line as each phase ends."""
     for option in ("again", "test_again"):
         if getattr(args, option):
             raise UsageError(f"--limit writes no result; leave out --{option.replace('_', '-')}")
     if args.wandb != "off" or args.logger:
         raise UsageError("--limit writes no result; leave out --wandb and --logger")
+    if args.detach:
+        raise UsageError("--limit shows what it finds; leave out --detach")
     if len(args.seeds) > 1:
         raise UsageError(f"--limit tries one seed, not {len(args.seeds)}")
     from vtbench.run.jobs.dry import DryRun, dry_run
@@ -157,7 +179,8 @@ def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings) -> int:
             flush=True,
         )
 
-    done = dry_run(rows, settings, args.scale, args.seeds[0], args.limit, show)
+    run = engine.dry_run if engine else dry_run
+    done = run(rows, settings, args.scale, args.seeds[0], args.limit, show)
     print(f"{len(done)} parts ran at {args.scale} scale on {args.limit} videos each; no result was written")
     return 0
 

@@ -69,6 +69,7 @@ class _SettingsFile:
     missing: float | None = key(
         "share of the listed videos of a split that may be missing or unreadable", default=None, at_least=0, at_most=1
     )
+    slurm: dict[str, str] = key("options of sbatch by name, for --engine slurm", default={})
     include: tuple[str, ...] = key("folders with benchmarks/ or data_manifests/ of your own", default=())
 
 
@@ -86,6 +87,11 @@ def include_folders(given: Sequence[str] = (), folder: Path | None = None) -> No
         include((folder or Path()) / _path(path, named_by), named_by)
     for path in given:
         include(path, f"--include {path}")
+
+
+def slurm_options(folder: Path | None = None) -> dict[str, str]:
+    """The options of sbatch in vtbench.yaml, by name. Raises SpecError for what the file may not hold."""
+    return dict(_read(folder)[1].slurm)
 
 
 def load_settings(

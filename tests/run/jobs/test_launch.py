@@ -25,7 +25,7 @@ from vtbench.papers.override import changed_rows
 from vtbench.report.compare import compare_rows
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run.jobs import failures, launch
+from vtbench.run.jobs import launch, progress
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 from vtbench.run.jobs.workers import JobResult
@@ -195,9 +195,10 @@ def test_a_killed_worker_fails_its_training_and_the_next_run_finishes_it(results
     outcome = launch.run(rows, settings, "smoke", [0], display=Killer())
     (failure,) = outcome.failed
     assert "killed by signal 9; out of memory? try a smaller --batch-size" in failure.reason
-    (noted,) = results.glob("runs/*/failed.json")
+    (folder,) = (path.parent for path in results.glob("runs/*/progress.json"))
+    assert "killed by signal 9; out of memory?" in noted(folder)
     assert launch.run(rows, settings, "smoke", [0]).failed == []
-    assert not noted.exists()
+    assert not (folder / "progress.json").exists()
 
 
 @pytest.fixture
@@ -222,6 +223,13 @@ def without_lines(results: Path) -> dict[str, Path]:
     return rows
 
 
+def noted(folder: Path) -> str:
+    """Why the job of a run folder failed, as `vtbench status` says it."""
+    state = progress.read(folder)
+    assert state is not None and state.error is not None
+    return state.error
+
+
 SHIFT = "msca/table2:tokenshift"
 
 
@@ -238,7 +246,7 @@ def test_a_damaged_run_folder_fails_its_own_row(results: Path, at_once: None, co
     assert [record.id for record in outcome.written] == [VIT]
     (failure,) = outcome.failed
     assert failure.title == SHIFT and failure.exit_code == 1 and "\n" not in failure.reason
-    assert failures.last_failure(results, folder.name.removeprefix("train-")) is not None
+    assert f"{SHIFT}: {failure.reason}" in noted(folder)
     (folder / folders.DONE).write_text(whole)
     assert [record.id for record in launch.run(rows, settings, "smoke", [0]).written] == [SHIFT]
 
@@ -260,11 +268,9 @@ def test_a_line_that_cannot_be_written_fails_its_row_and_the_same_command_writes
     assert [record.id for record in outcome.written] == [VIT]
     (failure,) = outcome.failed
     assert failure.title == SHIFT and "No space left on device" in failure.reason
-    noted = failures.last_failure(results, folder.name.removeprefix("train-"))
-    assert noted is not None and noted.reasons == (f"{SHIFT}: {failure.reason}",) and noted.pid == os.getpid()
+    assert noted(folder) == f"{SHIFT}: {failure.reason}"
     again = launch.run(rows, settings, "smoke", [0])
     assert ([record.id for record in again.written], again.already, again.failed) == ([SHIFT], 1, [])
-    assert not (folder / failures.FAILED).exists()
 
 
 def test_where_all_is_done_the_folder_need_not_be_writable(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

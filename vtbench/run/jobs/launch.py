@@ -18,11 +18,12 @@ from vtbench.report.counted import recorded_costs
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.jobs import failures, signals
+from vtbench.run.jobs import signals
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_weights, require_work
-from vtbench.run.jobs.workers import JobResult, run_jobs
+from vtbench.run.jobs.progress import Recorder
+from vtbench.run.jobs.workers import JobResult, RunJobs, run_jobs
 from vtbench.run.recording import shared_record, to_record
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
@@ -60,6 +61,7 @@ def run(
     test_again: bool = False,
     workers: int | None = None,
     display: Display | None = None,
+    engine: RunJobs | None = None,
 ) -> Outcome:
     """Train and evaluate what has no result yet, and append one line per row, measurement and seed as each is done.
 
@@ -67,8 +69,9 @@ def run(
     - `test_again`: test even if results exist, with the weights that are there
     - `workers`: processes that run jobs side by side; by default the number of cores, 1 at lab and paper scale. The
       numbers do not depend on it.
+    - `engine`: what runs the jobs, as `workers.run_jobs`, which is the default
 
-    A failure is reported in the outcome and written to the run folder (failures.py), and the rest still runs. Raises
+    A failure is reported in the outcome and written to the run folder (progress.py), and the rest still runs. Raises
     ResultsError before any training if results could not be written, UsageError if the rows have nothing to run at this
     scale, or a logger cannot be used.
     """
@@ -107,19 +110,24 @@ def run(
     count = workers or (1 if SCALES[scale].real else os.cpu_count() or 1)
     display.start(list(jobs.values()))
     try:
-        results = run_jobs(
+        results = (engine or run_jobs)(
             jobs,
             settings,
             workers=min(count, len(jobs)),
             on_progress=display.progress,
             on_notice=display.notice,
         )
+        lost: set[str] = set()
         with signals.as_ctrl_c(), contextlib.closing(results):
             for result in results:
                 job = jobs[result.key]
                 records, failed = _write(job, result, store, settings, outcome)
                 _log(records, rows, settings, outcome)
-                failures.note(settings.results, job.key, [f"{one.title}: {one.reason}" for one in failed])
+                if failed and job.needs not in lost:  # of one that was tried
+                    reasons = (f"{one.title}: {one.reason}" for one in failed)
+                    Recorder(job, settings.results).failed("; ".join(reasons), failed[0].exit_code)
+                if result.error is not None:
+                    lost.add(job.key)
                 outcome.failed += failed
                 display.end_job(job.key, records, failed[0].reason if failed and not records else None)
     finally:

@@ -1,7 +1,10 @@
 """Jobs in worker processes of this machine: several at once, each after the one that it starts from.
 
 launch.py uses `run_jobs` and `JobResult` alone: it decides what runs and writes the results down. Whatever else can
-run jobs, a cluster for example, offers the same function, and calls `run_job` where the work is done.
+run jobs, a cluster for example (slurm/), offers the same function, and calls `run_job` where the work is done.
+
+It is not submitit's local executor nor concurrent.futures: a job there says nothing until it ends, so that there is no
+progress to show, and a worker that dies breaks the pool of concurrent.futures with every job in it.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vtbench.errors import VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.results import provenance
 from vtbench.run.jobs import signals
 from vtbench.run.jobs.plan import Job
+from vtbench.run.jobs.progress import Recorder
 from vtbench.run.settings import LESS_MEMORY, Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
@@ -46,6 +50,21 @@ class JobResult:
     """Why it failed, in one line; None if it did not."""
     exit_code: int = 0
     """Of that kind of error; 0 if it did not fail."""
+
+
+class RunJobs(Protocol):
+    """What runs jobs: `run_jobs`, or something called like it."""
+
+    def __call__(
+        self,
+        jobs: Mapping[str, Job],
+        settings: Settings,
+        *,
+        workers: int,
+        on_progress: OnProgress,
+        on_notice: OnNotice = ...,
+    ) -> Generator[JobResult, None, None]:
+        """Run jobs, and yield each result as soon as it is known."""
 
 
 def run_jobs(
@@ -255,12 +274,25 @@ def run_job(
         from vtbench.run.evaluate import evaluate
         from vtbench.run.train import train
 
-        train(job.training, settings, on_progress, on_notice)
-        return {
-            key: evaluate(evaluation, settings, on_progress, on_notice) for key, evaluation in job.evaluations.items()
-        }
+        train(job.training, settings, report, tell)
+        return {key: evaluate(evaluation, settings, report, tell) for key, evaluation in job.evaluations.items()}
 
-    return _result_of(job.key, work, outside)
+    recorder = Recorder(job, settings.results)
+
+    def report(phase: str, done: int, total: int, loss: float | None) -> None:
+        recorder.progress(phase, done, total, loss)
+        on_progress(phase, done, total, loss)
+
+    def tell(text: str) -> None:
+        recorder.notice(text)
+        on_notice(text)
+
+    result = _result_of(job.key, work, outside)
+    if result.error is None:
+        recorder.succeeded()
+    else:
+        recorder.failed(result.error, result.exit_code)
+    return result
 
 
 def _prepare(jobs: Sequence[Job], settings: Settings, outside: Sequence[Path]) -> JobResult:

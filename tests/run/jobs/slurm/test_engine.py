@@ -1,0 +1,322 @@
+"""Jobs at SLURM: what is submitted, what is waited for, and what becomes of jobs that end. Nothing is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_slurm import FakeSlurm
+
+from vtbench.errors import RunError, UsageError
+from vtbench.papers import select
+from vtbench.results import folders
+from vtbench.run.jobs import progress
+from vtbench.run.jobs.plan import Job, all_measurements, graph
+from vtbench.run.jobs.slurm import engine, queue
+from vtbench.run.jobs.slurm.engine import Slurm, groups, submitted
+from vtbench.run.jobs.workers import JobResult
+from vtbench.run.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(results=tmp_path / "results")
+
+
+@pytest.fixture(autouse=True)
+def reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finished jobs measured is not read: that is the business of run_job."""
+    monkeypatch.setattr(engine, "run_job", lambda job, *_: JobResult(job.key, {"e": {}}))
+
+
+class Run:
+    """One command: the results that it yields, and the lines that it prints."""
+
+    def __init__(self, jobs: Mapping[str, Job], settings: Settings, **options: Any) -> None:
+        self.notices: list[tuple[str, str]] = []
+        self.said: list[str] = []
+        self.progress: list[tuple[Any, ...]] = []
+        self.results = Slurm({}, say=self.said.append, **options)(
+            jobs,
+            settings,
+            workers=1,
+            on_progress=lambda *what: self.progress.append(what),
+            on_notice=lambda key, text: self.notices.append((key, text)),
+        )
+
+
+def finish(job: Job, settings: Settings) -> None:
+    """As a node leaves the folders of a job that it has done."""
+    folder = folders.training_folder(settings.results, job.key)
+    folders.write_json(folder / folders.DONE, {})
+    (folder / folders.WEIGHTS).touch()
+    for key in job.evaluations:
+        folders.write_json(folders.evaluation_folder(settings.results, key) / folders.DONE, {})
+
+
+def record(job: Job, settings: Settings, **changed: Any) -> None:
+    """As a node writes how far a job is."""
+    recorder = progress.Recorder(job, settings.results)
+    recorder._write(**changed)
+
+
+def test_an_array_holds_what_starts_from_the_same_training(jobs: dict[str, Job]) -> None:
+    first, second, third = jobs
+    assert groups(jobs) == [(None, [first]), (first, [second, third])]
+    assert groups(jobs, [first]) == [(first, [second, third])]
+    assert groups({key: jobs[key] for key in (second, third)}) == [(None, [second, third])]
+
+
+def test_an_array_has_no_more_elements_than_slurm_takes(jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.sbatch, "LARGEST_ARRAY", 1)
+    first, second, third = jobs
+    assert groups(jobs) == [(None, [first]), (first, [second]), (first, [third])]
+
+
+def test_detached_jobs_are_submitted_each_after_its_start(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings
+) -> None:
+    run = Run(jobs, settings, detach=True)
+    assert list(run.results) == []
+    first, others = fake.scripts
+    assert "--dependency" not in first and "--array" not in first
+    assert "#SBATCH --dependency=afterok:1\n" in others and "#SBATCH --array=0-1%2\n" in others
+    found = [submitted(settings.results, key) for key in jobs]
+    assert [one.id for one in found if one] == ["1", "2_0", "2_1"]
+    assert [one.title for one in found if one] == [job.title for job in jobs.values()]
+    assert run.said == [
+        "3 training runs at SLURM; `vtbench status` shows jobs, `vtbench cancel` ends them",
+    ]
+
+
+def test_jobs_that_need_a_gpu_and_ask_for_none_are_pointed_out(
+    fake: FakeSlurm, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = graph(all_measurements(select(["msca/table2:vit"]), "paper", [0]))
+    run = Run(jobs, settings, detach=True)
+    assert list(run.results) == []
+    assert run.said[0] == "no GPU is asked for; --slurm-gres gpu:1 gives each job one"
+    assert "#SBATCH --cpus-per-task=5\n" in fake.scripts[0]
+
+
+def test_what_a_node_is_handed_is_the_job_and_the_settings(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings
+) -> None:
+    settings = dataclasses.replace(settings, batch_size=2)
+    first = next(iter(jobs))
+    list(Run({first: jobs[first]}, settings, detach=True).results)
+    script = (
+        "import sys; from submitit.core.utils import DelayedSubmission; work = DelayedSubmission.load(sys.argv[1]);"
+        "work = work.function; print(work.job.key, work.settings.batch_size, work.settings.results)"
+    )
+    pickle = engine.folder_of(settings.results) / "1_submitted.pkl"
+    done = subprocess.run([sys.executable, "-c", script, str(pickle)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [first, "2", str(settings.results)]
+
+
+def test_the_same_command_waits_for_what_is_queued(fake: FakeSlurm, jobs: dict[str, Job], settings: Settings) -> None:
+    list(Run(jobs, settings, detach=True).results)
+    fake.queue("1|RUNNING|n1|None|x\n2_0|PENDING||Dependency|N/A\n2_1|PENDING||Dependency|N/A\n")
+    run = Run(jobs, settings, detach=True)
+    assert list(run.results) == [] and run.notices == []
+    assert len(fake.scripts) == 2, "nothing was submitted again"
+    assert run.said[0].startswith("3 training runs at SLURM, 0 of them submitted now; ")
+
+
+def test_results_come_as_jobs_end(fake: FakeSlurm, jobs: dict[str, Job], settings: Settings) -> None:
+    first, second, third = jobs
+    run = Run(jobs, settings)
+    fake.queue("1|COMPLETED|n1|None|x\n2_0|RUNNING|n1|None|x\n2_1|COMPLETED||None|x\n")
+    for key in (first, third):
+        finish(jobs[key], settings)
+    fake.queue("1|COMPLETED|n1|None|x\n2_0|RUNNING|n1|None|x\n2_1|COMPLETED||None|x\n")
+    del jobs[first]  # as launch does with a finished pretraining
+    assert next(run.results).key == third
+    finish(jobs[second], settings)
+    fake.queue("2_0|COMPLETED|n1|None|x\n")
+    assert [result.key for result in run.results] == [second]
+    assert [submitted(settings.results, key) for key in jobs] == [None, None]
+    assert list(engine.folder_of(settings.results).glob("*.pkl")) == []
+
+
+def test_progress_and_notices_of_a_running_job_are_passed_on_once(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = next(iter(jobs))
+    run = Run({first: jobs[first]}, settings)
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    asked = []
+
+    def answer() -> dict[str, queue.Queued]:
+        asked.append(1)
+        if len(asked) == 1:
+            record(jobs[first], settings, phase="train", done=3, total=9, loss=0.5, notices=("a.mp4 is cut",))
+        if len(asked) == 3:
+            finish(jobs[first], settings)
+        return {"1": queue.Queued("RUNNING" if len(asked) < 3 else "COMPLETED")}
+
+    monkeypatch.setattr(queue, "jobs", answer)
+    assert [result.error for result in run.results] == [None]
+    assert run.progress == [(first, "train", 3, 9, 0.5)]
+    assert run.notices == [(first, "a.mp4 is cut")]
+
+
+def test_a_job_that_says_why_it_failed_takes_along_what_starts_from_it(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = jobs
+    run = Run(jobs, settings)
+    fake.queue("1|FAILED|n1|NonZeroExitCode|x\n2_0|PENDING||Dependency|x\n2_1|PENDING||Dependency|x\n")
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    record(jobs[first], settings, error="no folder", exit_code=2)
+    results = list(run.results)
+    assert results[0] == JobResult(first, error="no folder", exit_code=2)
+    why = f"the training it starts from, {first}, failed"
+    assert results[1:] == [JobResult(key, error=why, exit_code=1) for key in (second, third)]
+    assert fake.calls("scancel") == ["--quiet 2_0", "--quiet 2_1"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "text"),
+    [
+        ("JobState=FAILED ExitCode=137:0 Reason=NonZeroExitCode NodeList=n1",
+         "SLURM job 1 on n1 was killed by signal 9; out of memory? give more --slurm-mem (log: {log}); run again to "
+         "resume"),
+        ("JobState=TIMEOUT ExitCode=0:15 Reason=TimeLimit NodeList=n1",
+         "SLURM job 1 on n1 ran into its time limit before it could write a checkpoint; give more --slurm-time or a "
+         "longer --slurm-signal-delay-s (log: {log}); run again to resume"),
+        ("JobState=FAILED ExitCode=75:0 Reason=NonZeroExitCode NodeList=n1",
+         "SLURM job 1 on n1 does not see {results}: give a folder that every node has under this path, with --results "
+         "DIR; run again to resume"),
+        ("JobState=FAILED ExitCode=0:53 Reason=JobLaunchFailure NodeList=n1",
+         "SLURM job 1 on n1 does not see {results}: give a folder that every node has under this path, with --results "
+         "DIR; run again to resume"),
+        ("JobState=CANCELLED ExitCode=0:0 Reason=None NodeList=(null)",
+         "SLURM job 1 was cancelled (log: {log}); run again to resume"),
+        ("JobState=OUT_OF_MEMORY ExitCode=0:125 Reason=OutOfMemory NodeList=n1",
+         "SLURM job 1 on n1 needed more memory than SLURM gave it; give more --slurm-mem (log: {log}); run again to "
+         "resume"),
+        ("", "SLURM job 1 is no longer known to SLURM and has left no result (log: {log}); run again to resume"),
+    ],
+)  # fmt: skip
+def test_a_job_that_ended_without_a_word_is_explained(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, printed: str, text: str
+) -> None:
+    first = next(iter(jobs))
+    run = Run({first: jobs[first]}, settings)
+    fake.job(printed)
+    (result,) = run.results
+    log = engine.folder_of(settings.results) / "1_0_log.out"
+    assert result.error == text.format(log=log, results=settings.results)
+    assert submitted(settings.results, first) is None
+
+
+def test_a_job_that_ended_unfinished_is_submitted_again(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings
+) -> None:
+    first = next(iter(jobs))
+    one = {first: jobs[first]}
+    list(Run(one, settings, detach=True).results)
+    fake.job("JobState=NODE_FAIL ExitCode=0:0 Reason=None NodeList=n1")
+    run = Run(one, settings, detach=True)
+    assert list(run.results) == []
+    log = engine.folder_of(settings.results) / "1_0_log.out"
+    assert run.notices == [(first, f"SLURM job 1 on n1 ended as NODE_FAIL (log: {log}); it is submitted again")]
+    sent = submitted(settings.results, first)
+    assert sent is not None and sent.id == "2"
+
+
+def test_finished_jobs_are_collected_without_slurm(fake: FakeSlurm, jobs: dict[str, Job], settings: Settings) -> None:
+    list(Run(jobs, settings, detach=True).results)
+    for job in jobs.values():
+        finish(job, settings)
+    fake.queue("")
+    assert [result.key for result in Run(jobs, settings, detach=True).results] == list(jobs)
+    assert len(fake.scripts) == 2
+
+
+def test_what_slurm_refuses_is_one_line_and_leaves_nothing(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.refuse("sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid\n")
+    with pytest.raises(UsageError) as found:
+        list(Run(jobs, settings).results)
+    assert str(found.value) == (
+        "SLURM refuses the job: invalid partition specified: x; Batch job submission failed: Invalid"
+    )
+    assert capsys.readouterr().err == ""
+    assert [submitted(settings.results, key) for key in jobs] == [None, None, None]
+
+
+def test_a_refusal_in_the_middle_cancels_what_was_submitted(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Slurm._send
+
+    def once(self: Slurm, works: Any, settings: Settings, dependency: str | None) -> Any:
+        if dependency:
+            fake.refuse("sbatch: error: QOSMaxSubmitJobPerUserLimit\n")
+        return send(self, works, settings, dependency)
+
+    monkeypatch.setattr(Slurm, "_send", once)
+    with pytest.raises(UsageError, match="QOSMaxSubmitJobPerUserLimit"):
+        list(Run(jobs, settings).results)
+    assert fake.calls("scancel") == ["--quiet 1"]
+    assert [submitted(settings.results, key) for key in jobs] == [None, None, None]
+
+
+def test_a_cluster_that_does_not_answer_is_waited_for(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = next(iter(jobs))
+    run = Run({first: jobs[first]}, settings)
+    answers = iter([None, {}, None, {"1": queue.Queued("RUNNING")}, {"1": queue.Queued("COMPLETED")}])
+
+    def answer() -> Any:
+        found = next(answers)
+        if found and found["1"].ended:
+            finish(jobs[first], settings)
+        return found
+
+    monkeypatch.setattr(queue, "jobs", answer)
+    assert [result.error for result in run.results] == [None]
+
+
+def test_nothing_is_submitted_while_it_is_not_known_what_is_queued(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(Run(jobs, settings, detach=True).results)
+    monkeypatch.setattr(queue, "jobs", lambda: None)
+    with pytest.raises(RunError, match="squeue does not answer, so what is queued already is not known; try again"):
+        list(Run(jobs, settings).results)
+
+
+def test_the_dry_run_is_one_job_that_is_waited_for(
+    fake: FakeSlurm, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = {"title": "a row", "phase": "train", "videos": 2, "clips": 2, "steps": 1, "loss": 0.5, "top1": 0.0,
+            "seconds": 1.0, "memory_gb": 1.0, "precision": "32-true"}  # fmt: skip
+    answers = [[part], [part, {"end": True}]]
+
+    def answer() -> dict[str, queue.Queued]:
+        (script,) = fake.scripts
+        assert "--array" not in script
+        work = engine.folder_of(settings.results)
+        (pickle,) = work.glob("*_submitted.pkl")
+        from submitit.core.utils import DelayedSubmission
+
+        out = DelayedSubmission.load(pickle).function.out
+        out.write_text("".join(json.dumps(line) + "\n" for line in answers.pop(0)))
+        return {"1": queue.Queued("RUNNING")}
+
+    monkeypatch.setattr(queue, "jobs", answer)
+    shown: list[Any] = []
+    found = Slurm({}).dry_run([], settings, "smoke", 0, 2, shown.append)
+    assert [one.loss for one in found] == [0.5] and shown == found
+    assert list(engine.folder_of(settings.results).glob("dry-*")) == []
