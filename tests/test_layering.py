@@ -167,6 +167,8 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "scores": {"record", "folders"},
         "curves": {"record", "folders"},
         "export": {"record", "folders", "scores", "curves"},
+        "verify": {"costs", "folders", "record", "store"},
+        "merge": {"curves", "folders", "record", "scores", "store"},
     },
     "report/claims": {
         "judge": {"accuracy", "amounts", "finding", "printed", "statistics"},
@@ -309,6 +311,8 @@ def test_the_paper_side_never_imports_tensors() -> None:
         ["results", "export", "--help"],
         ["status"],
         ["cancel", "--help"],
+        ["results", "verify", "--results", str(own_root().folder / "results")],
+        ["results", "merge", str(own_root().folder / "results"), "--results", "merged"],
         *(["plan", "--scale", scale] for scale in ("smoke", "mini", "paper")),
     ],
 )
