@@ -81,7 +81,7 @@ def test_it_is_not_written_more_often_than_is_read(job: Job, tmp_path: Path, mon
 
 def test_a_folder_that_cannot_be_written_is_left_to_the_job(job: Job, tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
-    progress.Recorder(job, tmp_path).failed("x", 1)
+    progress.Recorder(job, tmp_path).ended("x", 1)
 
 
 def test_a_process_that_is_gone_is_not_alive(job: Job, tmp_path: Path) -> None:

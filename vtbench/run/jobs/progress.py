@@ -98,13 +98,12 @@ class Recorder:
         if len(notices := self._values.get("notices", ())) < MOST_NOTICES:
             self._write(notices=(*notices, text))
 
-    def failed(self, error: str, exit_code: int) -> None:
-        """Write why the job failed."""
-        self._write(error=error, exit_code=exit_code)
-
-    def succeeded(self) -> None:
-        """Remove the file."""
-        forget(self.folder)
+    def ended(self, error: str | None, exit_code: int) -> None:
+        """Write why the job failed; without an error, remove the file."""
+        if error is None:
+            forget(self.folder)
+        else:
+            self._write(error=error, exit_code=exit_code)
 
     def _write(self, **changed: Any) -> None:
         self._values |= {**changed, "at": utc_now()}

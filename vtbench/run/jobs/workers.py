@@ -288,10 +288,7 @@ def run_job(
         on_notice(text)
 
     result = _result_of(job.key, work, outside)
-    if result.error is None:
-        recorder.succeeded()
-    else:
-        recorder.failed(result.error, result.exit_code)
+    recorder.ended(result.error, result.exit_code)
     return result
 
 
