@@ -125,7 +125,7 @@ def run(
                 _log(records, rows, settings, outcome)
                 if failed and job.needs not in lost:  # of one that was tried
                     reasons = (f"{one.title}: {one.reason}" for one in failed)
-                    Recorder(job, settings.results).failed("; ".join(reasons), failed[0].exit_code)
+                    Recorder(job, settings.results).ended("; ".join(reasons), failed[0].exit_code)
                 if result.error is not None:
                     lost.add(job.key)
                 outcome.failed += failed
