@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vtbench.cli.machine import add_machine
 from vtbench.cli.options import (
     Parser,
     add_changes,
     add_folders,
     add_format,
-    add_machine,
     add_scale,
     add_selectors,
     selected_rows,

@@ -16,6 +16,7 @@ from vtbench.scales import smallest_first
 if TYPE_CHECKING:
     from vtbench.papers import Row
     from vtbench.report.wandb.target import Artifacts, Mode, Target
+    from vtbench.run.engine import Engine
     from vtbench.run.settings import Settings
 
 MAX_SEED = 2**32 - 1
@@ -155,22 +156,6 @@ def add_weights(parser: Parser) -> None:
         "--allow-other-weights",
         action="store_true",
         help="use given weights that are not the release of their name, and record which they are",
-    )
-
-
-def add_machine(parser: Parser) -> None:
-    """--batch-size and --data-workers: what the machine can take."""
-    parser.add_argument(
-        "--batch-size",
-        type=positive,
-        metavar="N",
-        help="clips per forward pass; the batch per update stays as close to the recipe's as whole passes allow",
-    )
-    parser.add_argument(
-        "--data-workers",
-        type=positive,
-        metavar="N",
-        help="processes that read videos, at lab and paper scale; default: 4",
     )
 
 
@@ -320,6 +305,16 @@ def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
     return starts
 
 
+def engine_of(args: argparse.Namespace) -> Engine:
+    """Devices and what they compute in, of those of the options that the verb has."""
+    from vtbench.run.engine import Engine
+
+    if "devices" not in args:  # another verb's --precision is its own
+        return Engine()
+    given = {field.name: vars(args).get(field.name) for field in dataclasses.fields(Engine)}
+    return Engine(**{name: value for name, value in given.items() if value is not None})
+
+
 def settings_of(args: argparse.Namespace) -> Settings:
     """Folders, weights and machine, from those of the options that the verb has, else from vtbench.yaml."""
     from vtbench.run.settings import load_settings
@@ -331,6 +326,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         weights=options.get("weights", ()),
         allow_other_weights=options.get("allow_other_weights", False),
         batch_size=options.get("batch_size"),
+        engine=engine_of(args),
         num_workers=options.get("data_workers"),
         missing=options.get("missing"),
         wandb=_wandb_of_run(args),

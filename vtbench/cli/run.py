@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vtbench.cli.machine import add_machine, add_training
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
     add_folders,
     add_init,
-    add_machine,
     add_scale,
     add_seeds,
     add_selectors,
@@ -48,6 +48,7 @@ def options(parser: Parser) -> None:
     add_seeds(parser)
     add_folders(parser)
     add_machine(parser)
+    add_training(parser)
     add_changes(parser)
     add_init(parser)
     parser.add_argument(

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_colla
 from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
+from vtbench.datasets.sharing import Share, SharedBatches
 from vtbench.errors import VideoError, VtbenchError
 from vtbench.video.sampling import Spread, Starts, TestStarts, segment_clip, test_clips, train_clip
 
@@ -102,11 +103,19 @@ class Loading:
     - batch_size: clips per training batch
     - num_workers: processes that decode; 0: this process
     - eval_batch_size: videos, each with all its views, per batch of a validation or test
+    - share: where several processes train or test together, which part of each batch this one takes, and which videos:
+      every so many-th. None: all
     """
 
     batch_size: int = 1
     num_workers: int = 0
     eval_batch_size: int = 1
+    share: Share | None = None
+
+    @property
+    def clips_left_out(self) -> int:
+        """Fewer clips than this are left out at the end of an epoch."""
+        return max(self.share.whole, self.share.processes) if self.share else self.batch_size
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
@@ -125,6 +134,10 @@ class ReadLog:
     def add(self, index: int, note: str | None) -> None:
         """Video `index` was read, with this note."""
         self._state[index] = 2 if note == SILENT else 1
+
+    def update(self, other: ReadLog) -> None:
+        """Take over what another log of the same videos has."""
+        torch.maximum(self._state, other._state, out=self._state)
 
     @property
     def unread(self) -> int:
@@ -259,11 +272,15 @@ def train_loader(
 
     The last batch of an epoch is left out if it would be smaller, unless it is the only one (the official TokenShift
     code drops it too)."""
+    batches: dict[str, Any]
+    if loading.share:
+        batches = {"batch_sampler": SharedBatches(sampler, loading.batch_size, loading.share)}
+    else:
+        full = len(videos) >= loading.batch_size
+        batches = {"batch_size": loading.batch_size, "sampler": sampler, "drop_last": full}
     loader = TrainLoader(
         videos,
-        batch_size=loading.batch_size,
-        sampler=sampler,
-        drop_last=len(videos) >= loading.batch_size,
+        **batches,
         collate_fn=_collate,
         num_workers=loading.num_workers,
         persistent_workers=loading.num_workers > 0,
@@ -347,8 +364,11 @@ def _distinct(crops: Clips, which: np.ndarray) -> int:
 
 
 def view_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] = ()) -> DataLoader:
-    """Lists of items in the order of the videos, each once, but for the ids in `skip`."""
+    """Lists of items in the order of the videos, each once, but for the ids in `skip`; of several processes, this one's
+    share of them."""
     left = [i for i, entry in enumerate(videos.entries) if entry.video_id not in skip]
+    if loading.share:
+        left = left[loading.share.process :: loading.share.processes]
     return DataLoader(
         Subset(videos, left),
         batch_size=loading.eval_batch_size,

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -35,13 +35,16 @@ from vtbench.datasets.cache import SHARED
 from vtbench.datasets.check.coding import sample_of_codings
 from vtbench.datasets.manifests import Entry
 from vtbench.datasets.prepared import read_prepared
+from vtbench.datasets.sharing import Share
 from vtbench.datasets.synthetic.videos import SyntheticFolder
-from vtbench.errors import DataError, SpecError
-from vtbench.methods import build_method
+from vtbench.errors import DataError, SpecError, UsageError
+from vtbench.methods import build_method, processes
 from vtbench.methods.base import Validation, VideoClassifier
 from vtbench.papers.datasets import FOLDER, NO_FLIP
 from vtbench.papers.spec.recipe import Data, set_values
 from vtbench.papers.trainings import Evaluation, Training
+from vtbench.run.devices import accelerator, devices, prepare_network
+from vtbench.run.engine import Engine
 from vtbench.run.network import spec_of
 from vtbench.run.settings import Settings
 from vtbench.run.weights import audio_weights_file, start_file
@@ -56,8 +59,26 @@ class Batches:
     """How one optimiser step is made of forward passes, and the learning rate that goes with it."""
 
     batch_size: int
+    """Clips per forward pass of each process."""
     accumulate: int
+    """Forward passes of each process per optimiser step."""
     lr: float
+    processes: int = 1
+    whole: int | None = None
+    """Clips of a forward pass of the single process that several stand for: an epoch has as many clips as whole ones
+    give. None: those of all processes together."""
+
+    @property
+    def effective(self) -> int:
+        """Clips per optimiser step."""
+        return self.batch_size * self.accumulate * self.processes
+
+    @property
+    def share(self) -> Share | None:
+        """Which part of each batch this process takes; None for a single one."""
+        if self.processes == 1:
+            return None
+        return Share(processes.this(), self.processes, self.whole or self.batch_size * self.processes)
 
 
 @dataclass(frozen=True)
@@ -100,11 +121,12 @@ class Assembly:
         return sha256_of(self.audio_weights) if self.audio_weights else None
 
 
-def _common(training: Training) -> dict[str, Any]:
-    """Options of every Trainer here: vtbench draws its own progress and keeps its own checkpoints."""
+def _common(training: Training, engine: Engine) -> dict[str, Any]:
+    """Options of every Trainer here: vtbench draws its own progress and keeps its own checkpoints, and starts the
+    processes of several devices itself (vtbench.run.jobs.ranks)."""
     return {
-        "accelerator": "auto" if SCALES[training.scale].real else "cpu",
-        "devices": 1,
+        "accelerator": accelerator(training),
+        **devices(engine),
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "enable_checkpointing": False,
@@ -121,7 +143,7 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
     not there.
     """
     seed_everything(training)
-    train, batches = training.train, split_batch(training, settings.batch_size)
+    train, batches = training.train, split_batch(training, settings.batch_size, settings.engine)
     audio_weights = audio_weights_file(training.data.audio_encoder, settings)
     method = build_method(
         train.method,
@@ -131,12 +153,13 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
         **audio_spec(training.data, audio_weights),
         **copy.deepcopy(dict(train.arguments)),
     )
+    prepare_network(method.network, settings.engine, training)
     data = data_module(training, settings, batches, validation=method.validation)
-    trainer = _common(training) | {
+    trainer = _common(training, settings.engine) | {
         "max_epochs": train.epochs,
         "accumulate_grad_batches": batches.accumulate,
         "gradient_clip_val": train.clip_grad_norm,
-        "precision": train.precision,
+        "precision": settings.engine.precision or train.precision,
         "limit_val_batches": 1.0 if method.validation else 0,
     }
     return Assembly(training, method, data, trainer, batches, audio_weights, settings)
@@ -159,9 +182,13 @@ def assemble_test(
         average=protocol.average,
         **audio_spec(data, audio_weights),
     )
-    batches = split_batch(training, settings.batch_size)
+    engine = settings.engine
+    if engine.compile:
+        method.network.compile()
+    batches = test_batches(training, engine)
     module = data_module(training, settings, batches, evaluation=evaluation, videos=videos)
-    return Assembly(training, method, module, _common(training), batches, audio_weights, settings)
+    trainer = _common(training, engine) | ({"precision": engine.precision} if engine.precision else {})
+    return Assembly(training, method, module, trainer, batches, audio_weights, settings)
 
 
 def seed_everything(training: Training) -> None:
@@ -172,17 +199,51 @@ def seed_everything(training: Training) -> None:
     L.seed_everything(training.seed, workers=True, verbose=False)
 
 
-def split_batch(training: Training, micro_batch: int | None) -> Batches:
-    """The spec's effective batch in forward passes of `micro_batch` clips (None: as the spec says).
+def split_batch(
+    training: Training,
+    micro_batch: int | Literal["auto"] | None,
+    engine: Engine = Engine(),  # noqa: B008 (frozen)
+) -> Batches:
+    """The spec's effective batch in forward passes of `micro_batch` clips of each process; None: the spec's passes,
+    shared out; "auto": the largest that there may be.
 
-    The effective batch stays as near to the spec's as whole passes allow, and the learning rate follows it linearly
-    (the official TokenShift configs: "using linear-scale rule to adjust this value").
+    The effective batch stays the spec's. Only where `micro_batch` or the engine's `accumulate` leave no way to, it is
+    as near as whole passes allow, and the learning rate follows it linearly (the official TokenShift configs: "using
+    linear-scale rule to adjust this value"). Raises UsageError for a batch that the processes cannot share out.
     """
-    train = training.train
-    if micro_batch is None or micro_batch == train.batch_size:
+    train, count = training.train, engine.processes
+    effective = train.effective_batch
+    if micro_batch is None and engine.accumulate is None and count == 1:
         return Batches(train.batch_size, train.accumulate, train.lr)
-    accumulate = max(1, round(train.effective_batch / micro_batch))
-    return Batches(micro_batch, accumulate, train.lr * micro_batch * accumulate / train.effective_batch)
+    if isinstance(micro_batch, int):
+        accumulate = engine.accumulate or max(1, round(effective / (micro_batch * count)))
+        whole = train.batch_size if count > 1 and micro_batch * count * accumulate == effective else None
+        lr = train.lr * micro_batch * accumulate * count / effective
+        return Batches(micro_batch, accumulate, lr, count, whole)
+    passes = count * (engine.accumulate or 1)
+    if effective % passes:
+        what = f"--devices {engine.devices}" + (f" --num-nodes {engine.num_nodes}" if engine.num_nodes > 1 else "")
+        what += f" --accumulate {engine.accumulate}" if engine.accumulate else ""
+        fit = [number for number in range(1, effective + 1) if effective % number == 0]
+        raise UsageError(
+            f"{what}: an update of {effective} clips cannot be shared out evenly to {passes} passes; their number must "
+            f"be one of {', '.join(map(str, fit))}, or give --batch-size N, with which the learning rate follows"
+        )
+    each = effective // count
+    if engine.accumulate:
+        size = each // engine.accumulate
+    elif micro_batch == "auto":
+        size = each
+    elif train.batch_size % count == 0:
+        size = train.batch_size // count
+    else:
+        size = max(number for number in range(1, train.batch_size + 1) if each % number == 0)
+    return Batches(size, each // size, train.lr, count, train.batch_size if count > 1 else None)
+
+
+def test_batches(training: Training, engine: Engine) -> Batches:
+    """What a test needs to know: the processes that share the videos."""
+    return Batches(training.train.batch_size, training.train.accumulate, training.train.lr, engine.processes)
 
 
 def audio_spec(data: Data, weights: Path | None) -> dict[str, Any]:
@@ -255,6 +316,7 @@ def data_module(
             batch_size=batches.batch_size,
             num_workers=settings.num_workers if real else 0,
             eval_batch_size=1 if real else 8,
+            share=batches.share,
         ),
         train_transform=(TrainModalities if compressed else TrainTransform)(size=data.size, **pixels),
         test_transform=(TestModalities if compressed else TestTransform)(
@@ -281,7 +343,7 @@ def about_files(data: VideoData, entries: Sequence[Entry]) -> dict[str, str]:
 
 def make_synthetic_videos(training: Training, settings: Settings, evaluations: Sequence[Evaluation]) -> None:
     """Make the synthetic videos that a training and its evaluations will read, where they are not there yet."""
-    batches = split_batch(training, settings.batch_size)
+    batches = test_batches(training, settings.engine)  # nothing is read
     if training.dataset.synthetic:
         data_module(training, settings, batches).setup()
     for evaluation in evaluations:

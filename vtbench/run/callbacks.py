@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 
 from vtbench.errors import ResultsError, RunError
 from vtbench.evaluation.multiview import ViewScores
+from vtbench.methods import processes
 from vtbench.results import folders
 from vtbench.weights import save_network
 
@@ -92,7 +93,8 @@ class EpochCheckpoint(L.Callback):
         """Seed the epoch and report its start."""
         # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
         # training continued at epoch 7 draws what an uninterrupted one would have drawn.
-        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+        # Of several processes, each draws its own.
+        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch + 7_368_787 * processes.this())
         self._started = time.monotonic()
         self.progress("train", trainer.current_epoch, self.epochs, None)
 
@@ -123,8 +125,12 @@ class EpochCheckpoint(L.Callback):
         writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.lines)
-        folders.replace_file(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
-        folders.replace_file(self.folder / folders.CHECKPOINT, lambda half: trainer.save_checkpoint(half))
+        last = self.folder / folders.CHECKPOINT
+        if trainer.is_global_zero:
+            folders.replace_file(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
+            folders.replace_file(last, lambda half: trainer.save_checkpoint(half))
+        else:
+            trainer.save_checkpoint(last)  # takes part; the first process writes
         self.progress("train", trainer.current_epoch + 1, self.epochs, metrics["train_loss"])
 
 
@@ -170,7 +176,8 @@ class BestWeights(L.Callback):
         top1 = float(trainer.callback_metrics["val_top1"])
         if top1 > self.top1:
             self.epoch, self.top1 = trainer.current_epoch + 1, top1
-            folders.replace_file(self.path, lambda half: save_network(pl_module.network, half))
+            if processes.first():
+                folders.replace_file(self.path, lambda half: save_network(pl_module.network, half))
 
 
 class ScoreParts(L.Callback):
@@ -195,7 +202,16 @@ class ScoreParts(L.Callback):
         self.distinct_views: dict[str, int] = {}
         """Of all videos that could be read: how many of their views differ."""
         self._unsaved = ViewScores()
-        config = folder / folders.CONFIG
+        self._written: list[str] = []
+        """Names of the parts that this process wrote."""
+        if processes.first():
+            self._take_earlier_parts(tested)
+        self.tested_before = processes.from_first(dict(self.labels))
+        """Videos of earlier parts -> label; of several processes, all of them leave these out."""
+        self._saved = time.monotonic()
+
+    def _take_earlier_parts(self, tested: dict[str, str]) -> None:
+        config = self.folder / folders.CONFIG
         before = folders.read_json(config) if config.exists() else {}
         if {key: before.get(key) for key in tested} != tested:
             self.remove()
@@ -203,13 +219,11 @@ class ScoreParts(L.Callback):
             part, labels = ViewScores.load(path)
             self.scores.update(part)
             self.labels |= labels
-        if (folder / folders.NOTES_PART).exists():
-            remarks = folders.read_json(folder / folders.NOTES_PART)
-            self.notes, self.distinct_views = remarks.get("notes", {}), remarks.get("distinct_views", {})
-            self.all_notes = "notes" in remarks
-        elif self.labels:
-            self.all_notes = False
-        self._saved = time.monotonic()
+        remarks = [folders.read_json(path) for path in self._remarks()]
+        for found in remarks:
+            self.notes |= found.get("notes", {})
+            self.distinct_views |= found.get("distinct_views", {})
+        self.all_notes = all("notes" in found for found in remarks) and bool(remarks or not self.labels)
 
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
         """Take a batch of scored videos; write a part if the last one is `PART_EVERY` seconds old."""
@@ -224,18 +238,46 @@ class ScoreParts(L.Callback):
             for view, scores in enumerate(video.get("views", ())):
                 self._unsaved.add(video["video_id"], view, scores)
         if time.monotonic() - self._saved >= PART_EVERY:
-            labels = {name: self.labels[name] for name in self._unsaved.video_ids}
-            remarks = {"notes": self.notes, "distinct_views": self.distinct_views}
-            folders.write_json(self.folder / folders.NOTES_PART, remarks)
-            path = self.folder / folders.SCORES_PART.format(len(self._parts()))
-            folders.replace_file(path, lambda half: self._unsaved.save(half, labels=labels))
-            self._merge()
-            self._saved = time.monotonic()
-        self.progress("test", len(self.labels), self.expected, None)
+            self._write_part()
+        done = len(self.tested_before) + (len(self.labels) - len(self.tested_before)) * processes.number()
+        self.progress("test", min(done, self.expected), self.expected, None)
+
+    def _write_part(self) -> None:
+        labels = {name: self.labels[name] for name in self._unsaved.video_ids}
+        remarks = {"notes": self.notes, "distinct_views": self.distinct_views}
+        this = processes.this()
+        folders.write_json(self.folder / folders.NOTES_PART.format(f"-{this}" if this else ""), remarks)
+        number = len(self._parts(this))
+        name = folders.SCORES_PART.format(f"{this}-{number:04d}" if this else f"{number:04d}")
+        folders.replace_file(self.folder / name, lambda half: self._unsaved.save(half, labels=labels))
+        self._written.append(name)
+        self._merge()
+        self._saved = time.monotonic()
+
+    def gather(self, video_ids: Sequence[str]) -> None:
+        """Where several processes tested: have in the first one what all of them found, in the order of `video_ids`,
+        which names every video. Raises RunError for a view that two of them scored."""
+        if processes.number() == 1:
+            return
+        everywhere = processes.of_all((self._written, self.labels, self.failures, self.notes, self.distinct_views))
+        if not processes.first():
+            return
+        for written, labels, failures, notes, distinct_views in everywhere[1:]:
+            for name in written:
+                self.scores.update(ViewScores.load(self.folder / name)[0])
+            self.labels |= labels
+            self.failures |= failures
+            self.notes |= notes
+            self.distinct_views |= distinct_views
+        self.scores.sort(video_ids)
+        self.labels = {name: self.labels[name] for name in dict.fromkeys(video_ids) if name in self.labels}
 
     def on_test_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Take the scores that no part holds yet."""
-        self._merge()
+        """Take the scores that no part holds yet; of several processes, the first takes them from a file."""
+        if processes.first():
+            self._merge()
+        elif self._unsaved.video_ids:
+            self._write_part()
 
     def _merge(self) -> None:
         self.scores.update(self._unsaved)
@@ -243,9 +285,13 @@ class ScoreParts(L.Callback):
 
     def remove(self) -> None:
         """Remove the parts: their scores are in one file now, or are of something else."""
-        for path in self._parts():
-            path.unlink()
-        (self.folder / folders.NOTES_PART).unlink(missing_ok=True)
+        for path in (*self._parts(), *self._remarks()):
+            path.unlink(missing_ok=True)
 
-    def _parts(self) -> list[Path]:
-        return sorted(self.folder.glob(folders.SCORES_PART.replace("{:04d}", "*")))
+    def _parts(self, process: int | None = None) -> list[Path]:
+        """The parts that are there, of one process or of all."""
+        wanted = {None: "*", 0: "[0-9][0-9][0-9][0-9]"}.get(process, f"{process}-*")
+        return sorted(self.folder.glob(folders.SCORES_PART.format(wanted)))
+
+    def _remarks(self) -> list[Path]:
+        return sorted(self.folder.glob(folders.NOTES_PART.format("*")))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from vtbench.errors import UsageError, unknown
 from vtbench.fields import key
@@ -14,6 +15,7 @@ from vtbench.papers.resolve import weight_names
 from vtbench.papers.roots import include
 from vtbench.papers.spec.document import Node, build, read_yaml
 from vtbench.report.wandb.target import Target
+from vtbench.run.engine import Engine
 
 FILE = "vtbench.yaml"
 
@@ -29,8 +31,11 @@ class Settings:
     """Name in `init.weights` -> file."""
     allow_other_weights: bool = False
     """Whether a file of weights may differ from the release that its name stands for."""
-    batch_size: int | None = None
-    """Clips per forward pass; None is the recipe's. The effective batch stays the recipe's."""
+    batch_size: int | Literal["auto"] | None = None
+    """Clips per forward pass of one device; None is the recipe's, auto as many as its memory holds. The effective batch
+    stays the recipe's."""
+    engine: Engine = Engine()
+    """Devices, and what they compute in."""
     num_workers: int = 4
     """Processes that read videos, per training, at lab and paper scale."""
     missing: float = 0.01
@@ -91,7 +96,8 @@ def load_settings(
     data: Sequence[str] = (),
     weights: Sequence[str] = (),
     allow_other_weights: bool = False,
-    batch_size: int | None = None,
+    batch_size: int | Literal["auto"] | None = None,
+    engine: Engine = Engine(),  # noqa: B008 (frozen)
     num_workers: int | None = None,
     missing: float | None = None,
     wandb: Target | None = None,
@@ -113,6 +119,7 @@ def load_settings(
         weights=_from_file("weights", top, base, weight_names) | _pairs("weights", weights, weight_names),
         allow_other_weights=allow_other_weights,
         batch_size=batch_size,
+        engine=engine,
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         missing=next((share for share in (missing, file.missing) if share is not None), Settings.missing),
         wandb=wandb,

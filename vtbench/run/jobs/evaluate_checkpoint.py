@@ -11,9 +11,9 @@ from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.evaluate import evaluate
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.plan import all_measurements, graph, require_work
+from vtbench.run.jobs.ranks import Work, measure
 from vtbench.run.network import impossible
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
@@ -49,10 +49,7 @@ def evaluate_checkpoint(
             def on_progress(phase: str, done: int, total: int, loss: float | None, key: str = job.key) -> None:
                 display.progress(key, phase, done, total, loss)
 
-            measured = {
-                key: evaluate(evaluation, settings, on_progress, checkpoint=checkpoint)
-                for key, evaluation in job.evaluations.items()
-            }
+            measured = measure(Work(job.training, job.evaluations, checkpoint), settings, on_progress)
             lines = [to_record(m, measured[m.evaluation.key], settings) for m in job.measurements]
             for line in lines:
                 store.append(line)

@@ -21,6 +21,7 @@ from vtbench.errors import VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.results import provenance
 from vtbench.run.jobs.plan import Job
+from vtbench.run.jobs.ranks import Work, measure
 from vtbench.run.settings import Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
@@ -237,11 +238,7 @@ def run_job(
     """
 
     def work() -> dict[str, dict[str, Any]]:
-        from vtbench.run.evaluate import evaluate
-        from vtbench.run.train import train
-
-        train(job.training, settings, on_progress, on_notice)
-        return {key: evaluate(evaluation, settings, on_progress) for key, evaluation in job.evaluations.items()}
+        return measure(Work(job.training, job.evaluations), settings, on_progress, on_notice)
 
     return _result_of(job.key, work, outside)
 
