@@ -22,7 +22,8 @@ from vtbench.report.counted import agrees
 from vtbench.results import folders
 from vtbench.run import assemble as assembling
 from vtbench.run import callbacks
-from vtbench.run.assemble import Batches, assemble, data_module, split_batch
+from vtbench.run.assemble import assemble, data_module
+from vtbench.run.batches import Batches, split_batch
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.cost import clip_macs, cost
 from vtbench.run.evaluate import evaluate

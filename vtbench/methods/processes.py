@@ -7,7 +7,9 @@ travel between GPUs.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -37,6 +39,17 @@ def end() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
     _plain = None
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """In the block this process is the only one."""
+    global _plain
+    before, _plain = _plain, None
+    try:
+        yield
+    finally:
+        _plain = before
 
 
 def number() -> int:

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
@@ -37,12 +37,13 @@ from vtbench.datasets.manifests import Entry
 from vtbench.datasets.prepared import read_prepared
 from vtbench.datasets.sharing import Share
 from vtbench.datasets.synthetic.videos import SyntheticFolder
-from vtbench.errors import DataError, SpecError, UsageError
+from vtbench.errors import DataError, SpecError
 from vtbench.methods import build_method, processes
 from vtbench.methods.base import Validation, VideoClassifier
 from vtbench.papers.datasets import FOLDER, NO_FLIP
 from vtbench.papers.spec.recipe import Data, set_values
 from vtbench.papers.trainings import Evaluation, Training
+from vtbench.run.batches import Batches, split_batch, test_batches
 from vtbench.run.devices import accelerator, devices, prepare_network
 from vtbench.run.engine import Engine
 from vtbench.run.network import spec_of
@@ -52,33 +53,6 @@ from vtbench.scales import SCALES
 from vtbench.video.modalities import TestModalities, TrainModalities
 from vtbench.video.transforms import TestTransform, TrainTransform
 from vtbench.weights import LoadReport, load_weights, sha256_of
-
-
-@dataclass(frozen=True)
-class Batches:
-    """How one optimiser step is made of forward passes, and the learning rate that goes with it."""
-
-    batch_size: int
-    """Clips per forward pass of each process."""
-    accumulate: int
-    """Forward passes of each process per optimiser step."""
-    lr: float
-    processes: int = 1
-    whole: int | None = None
-    """Clips of a forward pass of the single process that several stand for: an epoch has as many clips as whole ones
-    give. None: those of all processes together."""
-
-    @property
-    def effective(self) -> int:
-        """Clips per optimiser step."""
-        return self.batch_size * self.accumulate * self.processes
-
-    @property
-    def share(self) -> Share | None:
-        """Which part of each batch this process takes; None for a single one."""
-        if self.processes == 1:
-            return None
-        return Share(processes.this(), self.processes, self.whole or self.batch_size * self.processes)
 
 
 @dataclass(frozen=True)
@@ -199,51 +173,11 @@ def seed_everything(training: Training) -> None:
     L.seed_everything(training.seed, workers=True, verbose=False)
 
 
-def split_batch(
-    training: Training,
-    micro_batch: int | Literal["auto"] | None,
-    engine: Engine = Engine(),  # noqa: B008 (frozen)
-) -> Batches:
-    """The spec's effective batch in forward passes of `micro_batch` clips of each process; None: the spec's passes,
-    shared out; "auto": the largest that there may be.
-
-    The effective batch stays the spec's. Only where `micro_batch` or the engine's `accumulate` leave no way to, it is
-    as near as whole passes allow, and the learning rate follows it linearly (the official TokenShift configs: "using
-    linear-scale rule to adjust this value"). Raises UsageError for a batch that the processes cannot share out.
-    """
-    train, count = training.train, engine.processes
-    effective = train.effective_batch
-    if micro_batch is None and engine.accumulate is None and count == 1:
-        return Batches(train.batch_size, train.accumulate, train.lr)
-    if isinstance(micro_batch, int):
-        accumulate = engine.accumulate or max(1, round(effective / (micro_batch * count)))
-        whole = train.batch_size if count > 1 and micro_batch * count * accumulate == effective else None
-        lr = train.lr * micro_batch * accumulate * count / effective
-        return Batches(micro_batch, accumulate, lr, count, whole)
-    passes = count * (engine.accumulate or 1)
-    if effective % passes:
-        what = f"--devices {engine.devices}" + (f" --num-nodes {engine.num_nodes}" if engine.num_nodes > 1 else "")
-        what += f" --accumulate {engine.accumulate}" if engine.accumulate else ""
-        fit = [number for number in range(1, effective + 1) if effective % number == 0]
-        raise UsageError(
-            f"{what}: an update of {effective} clips cannot be shared out evenly to {passes} passes; their number must "
-            f"be one of {', '.join(map(str, fit))}, or give --batch-size N, with which the learning rate follows"
-        )
-    each = effective // count
-    if engine.accumulate:
-        size = each // engine.accumulate
-    elif micro_batch == "auto":
-        size = each
-    elif train.batch_size % count == 0:
-        size = train.batch_size // count
-    else:
-        size = max(number for number in range(1, train.batch_size + 1) if each % number == 0)
-    return Batches(size, each // size, train.lr, count, train.batch_size if count > 1 else None)
-
-
-def test_batches(training: Training, engine: Engine) -> Batches:
-    """What a test needs to know: the processes that share the videos."""
-    return Batches(training.train.batch_size, training.train.accumulate, training.train.lr, engine.processes)
+def share_of(batches: Batches) -> Share | None:
+    """Which part of each batch this process takes; None for a single one."""
+    if batches.processes == 1:
+        return None
+    return Share(processes.this(), batches.processes, batches.whole or batches.batch_size * batches.processes)
 
 
 def audio_spec(data: Data, weights: Path | None) -> dict[str, Any]:
@@ -316,7 +250,7 @@ def data_module(
             batch_size=batches.batch_size,
             num_workers=settings.num_workers if real else 0,
             eval_batch_size=1 if real else 8,
-            share=batches.share,
+            share=share_of(batches),
         ),
         train_transform=(TrainModalities if compressed else TrainTransform)(size=data.size, **pixels),
         test_transform=(TestModalities if compressed else TestTransform)(

@@ -21,7 +21,8 @@ from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
-from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module, test_batches
+from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module
+from vtbench.run.batches import test_batches
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings

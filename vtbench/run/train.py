@@ -20,6 +20,7 @@ from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble
 from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
 from vtbench.run.devices import differences
+from vtbench.run.fitting import fitted
 from vtbench.run.metering import Metering
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
@@ -44,6 +45,8 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
             if not all(processes.of_all(folder.is_dir())):
                 raise ResultsError(f"{folder}: not every machine sees this folder; put --results where all of them do")
             with errors_in_one_line(folder):
+                _refuse_damaged(folder / folders.CHECKPOINT)
+                settings = fitted(training, settings, folder)
                 _fit(assemble(training, settings), settings, progress, folder, notice)
         processes.from_first(None)  # now the weights are there
     return folder
@@ -68,7 +71,6 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     keeps_best = method.validation is not None and method.validation.keep_best
     best = BestWeights(folder, data.fingerprint("test")) if keeps_best else None
     last = folder / folders.CHECKPOINT
-    _refuse_damaged(last)
     callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
     if processes.first():
         folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
