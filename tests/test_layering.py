@@ -67,6 +67,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
                  "settings", "tracking"},
         "protocol": {"assemble", "evaluate", "recording", "session", "settings"},
         "train": {"assemble", "callbacks", "metering", "session", "settings", "tracking"},
+        "callbacks": {"position", "stopping"},
         "tracking": {"settings"},
         "evaluate": {"assemble", "callbacks", "session", "settings"},
         "assemble": {"network", "weights", "settings"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -174,6 +175,21 @@ def add_machine(parser: Parser) -> None:
     )
 
 
+def add_checkpoints(parser: Parser) -> None:
+    """--checkpoint-minutes and --allow-changed-code: how a training run is kept and resumed."""
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=minutes,
+        metavar="N",
+        help="minutes between two checkpoints inside an epoch; 0: only at its end; default: 30",
+    )
+    parser.add_argument(
+        "--allow-changed-code",
+        action="store_true",
+        help="resume training runs that other code began, and record both",
+    )
+
+
 def add_wandb_place(parser: Parser) -> None:
     """--wandb-project, --wandb-entity."""
     parser.add_argument("--wandb-project", metavar="NAME", help="project on W&B; default: $WANDB_PROJECT, else vtbench")
@@ -238,6 +254,17 @@ def share(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
+
+
+def minutes(text: str) -> float:
+    """A number of minutes from 0, as an argparse type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes from 0")
     return value
 
 
@@ -336,6 +363,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         wandb=_wandb_of_run(args),
         loggers=options.get("logger", ()),
         log_every=options.get("log_every"),
+        checkpoint_minutes=options.get("checkpoint_minutes"),
+        allow_changed_code=options.get("allow_changed_code", False),
     )
     given = dict(_starts(args).values())
     return dataclasses.replace(made, weights={**made.weights, **given}) if given else made

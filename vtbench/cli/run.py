@@ -11,6 +11,7 @@ from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
+    add_checkpoints,
     add_folders,
     add_init,
     add_machine,
@@ -41,13 +42,14 @@ EXAMPLES = (
 
 
 def options(parser: Parser) -> None:
-    """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --wandb, --logger."""
+    """SEL, --scale, --seeds, folders, machine, checkpoints, --again, --test-again, --workers, --wandb, --logger."""
     add_selectors(parser, "without, a terminal is asked")
     add_scale(parser, "mini")
     parser.set_defaults(scale=None)  # a config of --spec has its own
     add_seeds(parser)
     add_folders(parser)
     add_machine(parser)
+    add_checkpoints(parser)
     add_changes(parser)
     add_init(parser)
     parser.add_argument(

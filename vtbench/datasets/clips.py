@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
@@ -127,6 +128,15 @@ class ReadLog:
         self._state[index] = 2 if note == SILENT else 1
 
     @property
+    def state(self) -> Tensor:
+        """What is noted so far, uint8 (N,), for another log of the same videos to continue from."""
+        return self._state.clone()
+
+    def load(self, state: Tensor) -> None:
+        """Continue from the `state` of another log."""
+        self._state.copy_(state)
+
+    @property
     def unread(self) -> int:
         """Videos not read yet."""
         return int((self._state == 0).sum())
@@ -205,6 +215,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __init__(self, num_videos: int, *, seed: int) -> None:
         self.num_videos, self.seed, self.epoch = num_videos, seed, 0
+        self.skip = 0
+        """How many videos the next pass leaves out at its start: those that an interrupted one gave."""
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next pass is."""
@@ -212,6 +224,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng([self.seed, _ORDER, self.epoch]).permutation(self.num_videos)
+        order, self.skip = order[self.skip :], 0
         return iter([(self.epoch, int(index)) for index in order])
 
     def __len__(self) -> int:
@@ -238,7 +251,23 @@ class TrainLoader(DataLoader):
 
     on_unreadable: Callable[[Unreadable], None]
 
+    def start_after(self, batches: int) -> None:
+        """Have the next pass leave out its first batches, without reading their videos. `len` stays that of a whole
+        pass."""
+        assert isinstance(self.sampler, EpochSampler)
+        self.sampler.skip = batches * (self.batch_size or 0)
+
+    def close(self) -> None:
+        """End the worker processes; the next pass starts new ones."""
+        if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
+            self._iterator._shutdown_workers()
+        self._iterator = None
+
     def __iter__(self) -> Iterator[tuple[Clips | None, Tensor]]:  # type: ignore[override]
+        if self._iterator is not None:
+            # A new iterator draws a seed; one whose workers stay does not. So that every pass leaves the generator, from
+            # which dropout draws, in one state, whatever the number of workers and whichever pass is the first:
+            torch.empty((), dtype=torch.int64).random_()
         batches = super().__iter__()
         try:
             for clips, labels, unreadable in batches:

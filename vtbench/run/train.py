@@ -11,6 +11,7 @@ import lightning as L
 import torch
 
 from vtbench.datasets import VideoData
+from vtbench.datasets.clips import TrainLoader
 from vtbench.errors import ResultsError, RunError, few
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
@@ -55,6 +56,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         batch_size=parts.batches.batch_size,
         data_fingerprint=data.fingerprint("train"),
         progress=progress,
+        minutes=settings.checkpoint_minutes,
     )
     keeps_best = method.validation is not None and method.validation.keep_best
     best = BestWeights(folder, data.fingerprint("test")) if keeps_best else None
@@ -72,6 +74,9 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
         whole = not trainer.interrupted
     finally:
+        if isinstance(trainer.train_dataloader, TrainLoader):
+            # Lightning leaves them where a validation is interrupted, and as forks they hold the folder's lock too.
+            trainer.train_dataloader.close()
         _write_left_out(folder, data)
         if tracking:
             tracking.close(whole)
