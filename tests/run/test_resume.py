@@ -157,15 +157,14 @@ def test_a_run_stopped_inside_its_epochs_ends_as_one_that_was_not_and_repeats_no
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
     "at", [("train1",), ("train4", "train6"), ("train7",), ("train8", "train20"), ("val1",), ("val2", "val5"), ()]
 )
 def test_a_run_whose_power_fails_resumes_from_its_last_step(
-    row: str, workers: int, at: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    row: str, at: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a checkpoint after every step. Without a place: between the validation and the checkpoint of the epoch."""
-    read_by(workers, monkeypatch)
+    read_by(0, monkeypatch)
     training = small(row)
     with monkeypatch.context() as patch:
         Steps(patch)

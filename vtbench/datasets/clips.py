@@ -250,12 +250,14 @@ class TrainLoader(DataLoader):
     that raises ends the pass. The clips of a batch of which none is left are None."""
 
     on_unreadable: Callable[[Unreadable], None]
+    order: EpochSampler
+    clips_per_batch: int
+    """Of all processes that train together."""
 
     def start_after(self, batches: int) -> None:
         """Have the next pass leave out its first batches, without reading their videos. `len` stays that of a whole
         pass."""
-        assert isinstance(self.sampler, EpochSampler)
-        self.sampler.skip = batches * (self.batch_size or 0)
+        self.order.skip = batches * self.clips_per_batch
 
     def close(self) -> None:
         """End the worker processes; the next pass starts new ones."""
@@ -265,8 +267,8 @@ class TrainLoader(DataLoader):
 
     def __iter__(self) -> Iterator[tuple[Clips | None, Tensor]]:  # type: ignore[override]
         if self._iterator is not None:
-            # A new iterator draws a seed; one whose workers stay does not. So that every pass leaves the generator, from
-            # which dropout draws, in one state, whatever the number of workers and whichever pass is the first:
+            # A new iterator draws a seed, one whose workers stay does not. Dropout draws from the same generator: it
+            # must not depend on the number of workers, nor on which pass is the first of a process.
             torch.empty((), dtype=torch.int64).random_()
         batches = super().__iter__()
         try:
@@ -299,6 +301,7 @@ def train_loader(
         pin_memory=torch.cuda.is_available(),
     )
     loader.on_unreadable = on_unreadable
+    loader.order, loader.clips_per_batch = sampler, loading.batch_size
     return loader
 
 
