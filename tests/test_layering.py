@@ -68,6 +68,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
                  "session", "settings", "tracking"},
         "protocol": {"assemble", "evaluate", "recording", "session", "settings"},
         "train": {"assemble", "callbacks", "devices", "fitting", "metering", "session", "settings", "tracking"},
+        "callbacks": {"position", "stopping"},
         "tracking": {"settings"},
         "evaluate": {"assemble", "batches", "callbacks", "session", "settings"},
         "fitting": {"assemble", "batches", "settings"},

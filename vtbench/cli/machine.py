@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vtbench.cli.options import Parser, one_of, positive
+from vtbench.cli.options import Parser, minutes, one_of, positive
 from vtbench.run.engine import MATMUL_PRECISIONS, PRECISIONS, STRATEGIES
 
 
@@ -38,6 +38,21 @@ def add_training(parser: Parser) -> None:
         "--grad-checkpointing",
         action="store_true",
         help="compute the blocks of a network twice rather than keep them in memory for the backward pass",
+    )
+
+
+def add_checkpoints(parser: Parser) -> None:
+    """--checkpoint-minutes and --allow-changed-code: how a training run is kept and resumed."""
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=minutes,
+        metavar="N",
+        help="minutes between two checkpoints inside an epoch; 0: only at its end; default: 30",
+    )
+    parser.add_argument(
+        "--allow-changed-code",
+        action="store_true",
+        help="resume training runs that other code began, and record both",
     )
 
 

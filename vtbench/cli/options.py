@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -226,6 +227,17 @@ def share(text: str) -> float:
     return value
 
 
+def minutes(text: str) -> float:
+    """A number of minutes from 0, as an argparse type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes from 0")
+    return value
+
+
 def seed_list(text: str) -> list[int]:
     """The distinct seeds of "0,1,2" or "0-2", as an argparse type."""
     return list(dict.fromkeys(_seeds(text)))
@@ -332,6 +344,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         wandb=_wandb_of_run(args),
         loggers=options.get("logger", ()),
         log_every=options.get("log_every"),
+        checkpoint_minutes=options.get("checkpoint_minutes"),
+        allow_changed_code=options.get("allow_changed_code", False),
     )
     given = dict(_starts(args).values())
     return dataclasses.replace(made, weights={**made.weights, **given}) if given else made

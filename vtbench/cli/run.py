@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtbench.cli.machine import add_machine, add_training
+from vtbench.cli.machine import add_checkpoints, add_machine, add_training
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
@@ -41,7 +41,7 @@ EXAMPLES = (
 
 
 def options(parser: Parser) -> None:
-    """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --wandb, --logger."""
+    """SEL, --scale, --seeds, folders, machine, checkpoints, --again, --test-again, --workers, --wandb, --logger."""
     add_selectors(parser, "without, a terminal is asked")
     add_scale(parser, "mini")
     parser.set_defaults(scale=None)  # a config of --spec has its own
@@ -49,6 +49,7 @@ def options(parser: Parser) -> None:
     add_folders(parser)
     add_machine(parser)
     add_training(parser)
+    add_checkpoints(parser)
     add_changes(parser)
     add_init(parser)
     parser.add_argument(

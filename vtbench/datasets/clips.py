@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
@@ -140,6 +141,15 @@ class ReadLog:
         torch.maximum(self._state, other._state, out=self._state)
 
     @property
+    def state(self) -> Tensor:
+        """What is noted so far, uint8 (N,), for another log of the same videos to continue from."""
+        return self._state.clone()
+
+    def load(self, state: Tensor) -> None:
+        """Continue from the `state` of another log."""
+        self._state.copy_(state)
+
+    @property
     def unread(self) -> int:
         """Videos not read yet."""
         return int((self._state == 0).sum())
@@ -218,6 +228,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __init__(self, num_videos: int, *, seed: int) -> None:
         self.num_videos, self.seed, self.epoch = num_videos, seed, 0
+        self.skip = 0
+        """How many videos the next pass leaves out at its start: those that an interrupted one gave."""
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next pass is."""
@@ -225,6 +237,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng([self.seed, _ORDER, self.epoch]).permutation(self.num_videos)
+        order, self.skip = order[self.skip :], 0
         return iter([(self.epoch, int(index)) for index in order])
 
     def __len__(self) -> int:
@@ -250,8 +263,26 @@ class TrainLoader(DataLoader):
     that raises ends the pass. The clips of a batch of which none is left are None."""
 
     on_unreadable: Callable[[Unreadable], None]
+    order: EpochSampler
+    clips_per_batch: int
+    """Of all processes that train together."""
+
+    def start_after(self, batches: int) -> None:
+        """Have the next pass leave out its first batches, without reading their videos. `len` stays that of a whole
+        pass."""
+        self.order.skip = batches * self.clips_per_batch
+
+    def close(self) -> None:
+        """End the worker processes; the next pass starts new ones."""
+        if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
+            self._iterator._shutdown_workers()
+        self._iterator = None
 
     def __iter__(self) -> Iterator[tuple[Clips | None, Tensor]]:  # type: ignore[override]
+        if self._iterator is not None:
+            # A new iterator draws a seed, one whose workers stay does not. Dropout draws from the same generator: it
+            # must not depend on the number of workers, nor on which pass is the first of a process.
+            torch.empty((), dtype=torch.int64).random_()
         batches = super().__iter__()
         try:
             for clips, labels, unreadable in batches:
@@ -287,6 +318,8 @@ def train_loader(
         pin_memory=torch.cuda.is_available(),
     )
     loader.on_unreadable = on_unreadable
+    loader.order = sampler
+    loader.clips_per_batch = loading.batch_size * (loading.share.processes if loading.share else 1)
     return loader
 
 

@@ -130,6 +130,7 @@ class VideoData(lightning.LightningDataModule):
         self._epoch = 0
         self._sampler: EpochSampler | None = None
         self._log: ReadLog | None = None
+        self._resumed: dict[str, Any] = {}
 
     # -- lists --------------------------------------------------------------------------------------------------------
 
@@ -262,8 +263,19 @@ class VideoData(lightning.LightningDataModule):
         )
         self._log, self._sampler = videos.log, EpochSampler(len(videos), seed=self.seed)
         self._sampler.set_epoch(self._epoch)
-        self.unreadable = {}
+        self.unreadable, read = dict(self._resumed.get("unreadable", {})), self._resumed.get("read")
+        if read is not None and len(read) == len(videos):
+            self._log.load(read)
+        self._resumed = {}
         return train_loader(videos, self._sampler, self.loading, self._on_unreadable)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For Lightning's checkpoint: which training videos were read so far, and which could not be."""
+        return {"unreadable": dict(self.unreadable), "read": None if self._log is None else self._log.state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Have the next training loader continue from `state_dict`."""
+        self._resumed = state_dict
 
     def _on_unreadable(self, video: Unreadable) -> None:
         if video.video_id not in self.unreadable:

@@ -56,7 +56,8 @@ class SharedBatches(Sampler[list[tuple[int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         keys, start, share = list(self.sampler), 0, self.share
-        for size in self._sizes:
+        skipped = (len(self.sampler) - len(keys)) // (self.batch_size * share.processes)
+        for size in self._sizes[skipped:]:
             bounds = [start + math.ceil(process * size / share.processes) for process in range(share.processes + 1)]
             yield keys[bounds[share.process] : bounds[share.process + 1]]
             start += size

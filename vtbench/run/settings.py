@@ -48,6 +48,10 @@ class Settings:
     """Further loggers of training runs, by name: see vtbench.run.tracking."""
     log_every: int = 10
     """Optimiser steps between two points that a training run logs."""
+    checkpoint_minutes: float = 30
+    """Minutes between two checkpoints inside an epoch; 0: only at its end, and where the process is asked to stop."""
+    allow_changed_code: bool = False
+    """Whether a training run may be continued by other code than it was begun with."""
 
     def quarantine(self, dataset: str) -> Path:
         """The file of videos of a data set that are not to be used; it need not be there."""
@@ -103,6 +107,8 @@ def load_settings(
     wandb: Target | None = None,
     loggers: Sequence[str] = (),
     log_every: int | None = None,
+    checkpoint_minutes: float | None = None,
+    allow_changed_code: bool = False,
     folder: Path | None = None,
 ) -> Settings:
     """Settings from options as written ("NAME=PATH"), else from vtbench.yaml in `folder` (the working folder).
@@ -125,6 +131,8 @@ def load_settings(
         wandb=wandb,
         loggers=tuple(dict.fromkeys(loggers)),
         log_every=Settings.log_every if log_every is None else log_every,
+        checkpoint_minutes=Settings.checkpoint_minutes if checkpoint_minutes is None else checkpoint_minutes,
+        allow_changed_code=allow_changed_code,
     )
 
 

@@ -12,6 +12,7 @@ import lightning as L
 import torch
 
 from vtbench.datasets import VideoData
+from vtbench.datasets.clips import TrainLoader
 from vtbench.errors import ResultsError, RunError, UsageError, few
 from vtbench.methods import processes
 from vtbench.methods.base import VideoClassifier
@@ -67,6 +68,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         batch_size=parts.batches.batch_size,
         data_fingerprint=data.fingerprint("train"),
         progress=progress,
+        minutes=settings.checkpoint_minutes,
     )
     keeps_best = method.validation is not None and method.validation.keep_best
     best = BestWeights(folder, data.fingerprint("test")) if keeps_best else None
@@ -86,6 +88,9 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         if whole:
             data.gather(processes.of_all)
     finally:
+        if isinstance(trainer.train_dataloader, TrainLoader):
+            # Lightning leaves them where a validation is interrupted, and as forks they hold the folder's lock too.
+            trainer.train_dataloader.close()
         if processes.first():
             _write_left_out(folder, data)
         if tracking:
