@@ -27,7 +27,7 @@ from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.run.assemble import data_module
-from vtbench.run.batches import split_batch
+from vtbench.run.devices.batches import split_batch
 from vtbench.run.evaluate import evaluate
 from vtbench.run.jobs.dry import DryRun, dry_run
 from vtbench.run.recording import to_record

@@ -23,11 +23,11 @@ from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run import assemble as assembling
-from vtbench.run import callbacks
 from vtbench.run.assemble import data_module
 from vtbench.run.evaluate import evaluate
+from vtbench.run.loop import callbacks
+from vtbench.run.loop.stopping import StopSignals
 from vtbench.run.settings import Settings
-from vtbench.run.stopping import StopSignals
 from vtbench.run.train import train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
@@ -209,14 +209,14 @@ def test_a_test_that_is_asked_to_stop_keeps_the_scores_it_has(tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         evaluate(evaluation, settings(tmp_path))
     folder = folders.evaluation_folder(tmp_path, evaluation.key)
-    assert [path.name for path in folder.glob("*.npz")] == [folders.SCORES_PART.format(0)]
+    assert [path.name for path in folder.glob("*.npz")] == [folders.SCORES_PART.format("0000")]
     assert evaluate(evaluation, settings(tmp_path))["videos_decoded"] == 4
     assert asked == 2, "two videos each time, none twice"
 
 
 def test_a_second_sigterm_ends_at_once_but_not_one_that_comes_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("vtbench.run.stopping.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("vtbench.run.loop.stopping.time.monotonic", lambda: clock[0])
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     stop = StopSignals()
     try:

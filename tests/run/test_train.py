@@ -21,12 +21,12 @@ from vtbench.papers.trainings import Evaluation, Training
 from vtbench.report.counted import agrees
 from vtbench.results import folders
 from vtbench.run import assemble as assembling
-from vtbench.run import callbacks
 from vtbench.run.assemble import assemble, data_module
-from vtbench.run.batches import Batches, split_batch
-from vtbench.run.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.cost import clip_macs, cost
+from vtbench.run.devices.batches import Batches, split_batch
 from vtbench.run.evaluate import evaluate
+from vtbench.run.loop import callbacks
+from vtbench.run.loop.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.run.train import _fit, train

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vtbench.cli.machine import add_machine
+from vtbench.cli.jobs.machine import add_machine
 from vtbench.cli.options import (
     Parser,
     add_changes,

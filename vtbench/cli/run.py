@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vtbench.cli.machine import add_checkpoints, add_machine, add_training
+from vtbench.cli.jobs.machine import add_checkpoints, add_machine, add_training
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,

@@ -22,8 +22,8 @@ from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module
-from vtbench.run.batches import test_batches
-from vtbench.run.callbacks import Progress, ScoreParts, no_progress
+from vtbench.run.devices.batches import test_batches
+from vtbench.run.loop.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, sha256_of

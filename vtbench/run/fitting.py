@@ -18,7 +18,7 @@ from vtbench.methods import processes
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble
-from vtbench.run.batches import smaller, split_batch
+from vtbench.run.devices.batches import smaller, split_batch
 from vtbench.run.settings import Settings
 
 

@@ -15,7 +15,7 @@ from vtbench.papers.resolve import weight_names
 from vtbench.papers.roots import include
 from vtbench.papers.spec.document import Node, build, read_yaml
 from vtbench.report.wandb.target import Target
-from vtbench.run.engine import Engine
+from vtbench.run.devices.engine import Engine
 
 FILE = "vtbench.yaml"
 

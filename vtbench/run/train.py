@@ -19,10 +19,10 @@ from vtbench.methods.base import VideoClassifier
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble
-from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
-from vtbench.run.devices import differences
+from vtbench.run.devices.machine import differences
 from vtbench.run.fitting import fitted
-from vtbench.run.metering import Metering
+from vtbench.run.loop.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
+from vtbench.run.loop.metering import Metering
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, save_network, sha256_of

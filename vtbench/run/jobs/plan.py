@@ -21,7 +21,7 @@ from vtbench.results import folders
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.batches import split_batch
+from vtbench.run.devices.batches import split_batch
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale

@@ -282,7 +282,7 @@ def _process_group(training: Training, place: Place) -> Iterator[None]:
     import torch
 
     from vtbench.methods import processes
-    from vtbench.run.devices import backend
+    from vtbench.run.devices.machine import backend
 
     torch.set_num_threads(max(1, torch.get_num_threads() // place.local_size))
     how = backend(training)

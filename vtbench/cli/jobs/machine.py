@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from vtbench.cli.options import Parser, minutes, one_of, positive
-from vtbench.run.engine import MATMUL_PRECISIONS, PRECISIONS, STRATEGIES
+from vtbench.run.devices.engine import MATMUL_PRECISIONS, PRECISIONS, STRATEGIES
 
 
 def add_machine(parser: Parser) -> None:

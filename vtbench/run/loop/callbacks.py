@@ -18,8 +18,8 @@ from vtbench.errors import ResultsError, RunError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.methods import processes
 from vtbench.results import folders
-from vtbench.run.position import Position, Resumed, can_resume_inside, mark_validation_as_open, position
-from vtbench.run.stopping import StopSignals
+from vtbench.run.loop.position import Position, Resumed, can_resume_inside, mark_validation_as_open, position
+from vtbench.run.loop.stopping import StopSignals
 from vtbench.weights import save_network
 
 Progress = Callable[[str, int, int, float | None], None]
@@ -171,7 +171,7 @@ class EpochCheckpoint(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write metrics.csv and the checkpoint. Raises RunError for a loss that is missing or not finite."""
         self.elapsed_s += time.monotonic() - self._started
-        # `epoch` is there only with a logger, see vtbench.run.metering.
+        # `epoch` is there only with a logger, see vtbench.run.loop.metering.
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "epoch"}
         if self._resumed is not None:
             metrics, self._resumed = self._resumed.means() | metrics, None

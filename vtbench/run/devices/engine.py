@@ -146,8 +146,8 @@ def launched() -> Launched | None:
 
 def _first_host(nodes: str) -> str:
     """The first name of a list such as `gpu[03-05,09],login`."""
-    name, bracket, rest = nodes.partition("[")
+    name, bracket, inside = nodes.partition("[")
     if not bracket or "," in name:
         return nodes.partition(",")[0]
-    number = rest.partition("]")[0].partition(",")[0].partition("-")[0]
+    number = inside.partition("]")[0].partition(",")[0].partition("-")[0]
     return name + number
