@@ -90,6 +90,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "plan": {"inputs"},
         "workers": {"plan", "ranks"},
         "evaluate_checkpoint": {"plan", "display", "ranks"},
+        "together": {"plan", "ranks", "workers"},
         "dry": {"plan"},
         "display": {"plan"},
     },

@@ -318,13 +318,14 @@ def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
 
 
 def engine_of(args: argparse.Namespace) -> Engine:
-    """Devices and what they compute in, of those of the options that the verb has."""
-    from vtbench.run.devices.engine import Engine
+    """Devices and what they compute in, of those of the options that the verb has, and of what torchrun or srun
+    started."""
+    from vtbench.run.devices.engine import Engine, from_launcher
 
     if "devices" not in args:  # another verb's --precision is its own
         return Engine()
     given = {field.name: vars(args).get(field.name) for field in dataclasses.fields(Engine)}
-    return Engine(**{name: value for name, value in given.items() if value is not None})
+    return from_launcher(Engine(**{name: value for name, value in given.items() if value is not None}))
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

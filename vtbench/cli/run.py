@@ -26,9 +26,11 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError
+from vtbench.run.devices.engine import launched
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
+    from vtbench.run.jobs.workers import RunJobs
     from vtbench.run.settings import Settings
 
 SUMMARY = "Train and test what has no result yet; resumes if interrupted"
@@ -100,8 +102,24 @@ def call(args: argparse.Namespace) -> int:
     if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
         print_message("nothing was run")
         return 0
+    started = launched()
     if args.limit is not None:
+        if started:
+            raise UsageError(f"--limit tries one device; start it without {started.by}")
         return _dry(args, rows, settings)
+    if started is None:
+        return _run(args, rows, settings)
+    from vtbench.run.jobs.together import Together
+
+    together = Together(started)
+    with together.joined():
+        if started.rank == 0:
+            return _run(args, rows, settings, together.run_jobs)
+        together.follow(settings)
+    return 0
+
+
+def _run(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: RunJobs | None = None) -> int:
     from vtbench.cli.progress import TerminalDisplay
     from vtbench.run.jobs import launch
 
@@ -114,6 +132,7 @@ def call(args: argparse.Namespace) -> int:
         test_again=args.test_again,
         workers=args.workers,
         display=TerminalDisplay(),
+        engine=engine,
     )
     for failure in outcome.failed:
         print_message(f"{failure.title}: {failure.reason}")

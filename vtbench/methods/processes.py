@@ -22,12 +22,14 @@ PATIENCE = datetime.timedelta(days=30)
 """How long processes wait for a value of another one. One that dies is found out at once, whatever this is."""
 
 _plain: dist.ProcessGroup | None = None
+_store: dist.Store | None = None
 
 
 def begin(backend: str) -> None:
     """Join the process group that the environment describes (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT)."""
-    global _plain
-    dist.init_process_group(backend)
+    global _plain, _store
+    _store, rank, size = next(dist.rendezvous("env://"))
+    dist.init_process_group(backend, store=_store, rank=rank, world_size=size)
     group = dist.new_group(backend="gloo", timeout=PATIENCE)
     assert not isinstance(group, int)  # what a process outside the group would get
     _plain = group
@@ -35,10 +37,16 @@ def begin(backend: str) -> None:
 
 def end() -> None:
     """Leave the process group, if there is one."""
-    global _plain
+    global _plain, _store
     if dist.is_initialized():
         dist.destroy_process_group()
-    _plain = None
+    _plain = _store = None
+
+
+def store() -> dist.Store:
+    """Where one process can leave word for the others, who look when they like. After `begin`."""
+    assert _store is not None
+    return _store
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from vtbench.run.devices.engine import Engine
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_weights, require_work
-from vtbench.run.jobs.workers import JobResult, run_jobs
+from vtbench.run.jobs.workers import JobResult, RunJobs, run_jobs
 from vtbench.run.recording import shared_record, to_record
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
@@ -59,6 +59,7 @@ def run(
     test_again: bool = False,
     workers: int | None = None,
     display: Display | None = None,
+    engine: RunJobs | None = None,
 ) -> Outcome:
     """Train and evaluate what has no result yet, and append one line per row, measurement and seed as each is done.
 
@@ -66,6 +67,7 @@ def run(
     - `test_again`: test even if results exist, with the weights that are there
     - `workers`: processes that run jobs side by side; by default the number of cores, 1 at lab and paper scale. The
       numbers do not depend on it.
+    - `engine`: what runs the jobs, as `workers.run_jobs`, which is the default
 
     A failure is reported in the outcome, and the rest still runs. Raises ResultsError before any training if results
     could not be written, UsageError if the rows have nothing to run at this scale, or a logger cannot be used.
@@ -100,7 +102,7 @@ def run(
     count = workers or (1 if SCALES[scale].real else os.cpu_count() or 1)
     display.start(list(jobs.values()))
     try:
-        results = run_jobs(
+        results = (engine or run_jobs)(
             jobs,
             settings,
             workers=min(count, len(jobs)),

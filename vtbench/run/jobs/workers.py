@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vtbench.errors import VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
@@ -39,6 +39,21 @@ class JobResult:
     """Why it failed, in one line; None if it did not."""
     exit_code: int = 0
     """Of that kind of error; 0 if it did not fail."""
+
+
+class RunJobs(Protocol):
+    """What runs jobs: `run_jobs`, or something called like it."""
+
+    def __call__(
+        self,
+        jobs: Mapping[str, Job],
+        settings: Settings,
+        *,
+        workers: int,
+        on_progress: OnProgress,
+        on_notice: OnNotice = ...,
+    ) -> Generator[JobResult, None, None]:
+        """Run jobs, and yield each result as soon as it is known."""
 
 
 def run_jobs(
