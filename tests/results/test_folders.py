@@ -109,3 +109,17 @@ def test_new_folders_and_renamed_ones_are_synced(tmp_path: Path, monkeypatch: py
     synced.clear()
     folders.set_aside(folder)
     assert synced == [tmp_path / "runs"]
+
+
+def test_what_a_killed_process_left_half_written_is_removed_by_the_next_that_holds_the_folder(tmp_path: Path) -> None:
+    def killed(half: Path) -> None:
+        half.write_bytes(b"half of it")
+        os.link(half, half.with_name(".last.ckpt.123456"))  # as its process would have left it
+
+    folders.replace_file(tmp_path / "last.ckpt", killed)
+    (tmp_path / ".kept").write_text("")
+    with folders.locked(tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".lock")) == [
+            ".kept",
+            "last.ckpt",
+        ]

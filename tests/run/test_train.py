@@ -21,11 +21,12 @@ from vtbench.papers.trainings import Evaluation, Training
 from vtbench.report.counted import agrees
 from vtbench.results import folders
 from vtbench.run import assemble as assembling
-from vtbench.run import callbacks
-from vtbench.run.assemble import Batches, assemble, data_module, split_batch
-from vtbench.run.callbacks import Progress, ScoreParts, no_progress
+from vtbench.run.assemble import assemble, data_module
 from vtbench.run.cost import clip_macs, cost
+from vtbench.run.devices.batches import Batches, split_batch
 from vtbench.run.evaluate import evaluate
+from vtbench.run.loop import callbacks
+from vtbench.run.loop.callbacks import Progress, ScoreParts, no_progress
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.run.train import _fit, train
@@ -240,15 +241,15 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
 def test_a_test_does_not_resume_from_scores_of_other_weights(tmp_path: Path) -> None:
     part = ViewScores()
     part.add("v", 0, torch.zeros(4))
-    part.save(tmp_path / folders.SCORES_PART.format(0), labels={"v": 1})
+    part.save(tmp_path / folders.SCORES_PART.format("0000"), labels={"v": 1})
     folders.write_json(tmp_path / folders.CONFIG, {"weights_sha256": "old", "data_fingerprint": "same"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.labels == {"v": 1} and not parts.all_notes  # as older versions left it
-    folders.write_json(tmp_path / folders.NOTES_PART, {"v": "silent"})
+    folders.write_json(tmp_path / folders.NOTES_PART.format(""), {"v": "silent"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert not parts.all_notes  # nor as those after them
     remarks = {"notes": {"v": "silent"}, "distinct_views": {"v": 1}}
-    folders.write_json(tmp_path / folders.NOTES_PART, remarks)
+    folders.write_json(tmp_path / folders.NOTES_PART.format(""), remarks)
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.all_notes and parts.notes == {"v": "silent"}
     parts = ScoreParts(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, 1, no_progress)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vtbench.cli.jobs.machine import add_machine
 from vtbench.cli.options import (
     Parser,
     add_changes,
     add_folders,
     add_format,
-    add_machine,
     add_scale,
     add_selectors,
     selected_rows,
@@ -18,6 +18,7 @@ from vtbench.cli.options import (
 )
 from vtbench.errors import UsageError
 from vtbench.report.printing import print_rows, print_text
+from vtbench.run.devices.engine import launched
 
 SUMMARY = "Apply a row's test protocol to given weights"
 EXAMPLES = ("vtbench eval pst/table4:pst-t --checkpoint swin_tiny_tps.pth --data kinetics400=/datasets/k400",)
@@ -43,6 +44,8 @@ def call(args: argparse.Namespace) -> int:
     """Test, print one line per measurement, and say what became of the keys of the checkpoint."""
     if not args.selectors:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
+    if started := launched():
+        raise UsageError(f"eval starts its processes itself (--devices); start it without {started.by}")
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.cli.progress import TerminalDisplay
     from vtbench.results import folders

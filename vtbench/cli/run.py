@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtbench.cli.jobs.engine import add_engine, slurm_of
+from vtbench.cli.jobs.machine import add_checkpoints, add_machine, add_training
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
     add_folders,
     add_init,
-    add_machine,
     add_scale,
     add_seeds,
     add_selectors,
@@ -27,10 +27,12 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError
+from vtbench.run.devices.engine import launched
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
     from vtbench.run.jobs.slurm.engine import Slurm
+    from vtbench.run.jobs.workers import RunJobs
     from vtbench.run.settings import Settings
 
 SUMMARY = "Train and test what has no result yet; resumes if interrupted"
@@ -51,6 +53,8 @@ def options(parser: Parser) -> None:
     add_seeds(parser)
     add_folders(parser)
     add_machine(parser)
+    add_training(parser)
+    add_checkpoints(parser)
     add_changes(parser)
     add_init(parser)
     parser.add_argument(
@@ -68,10 +72,7 @@ def options(parser: Parser) -> None:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--again", action="store_true", help="train and test even if results exist; keeps the old ones")
     again.add_argument("--test-again", action="store_true", help="test even if results exist, with the same weights")
-    workers = (
-        "training runs side by side; default: the number of cores, 1 at lab and paper scale; with --engine slurm, as "
-        "many as SLURM lets run"
-    )
+    workers = "training runs side by side; default: the number of cores, 1 at lab and paper scale, all with SLURM"
     parser.add_argument("--workers", type=positive, metavar="N", help=workers)
     add_engine(parser)
     parser.add_argument(
@@ -111,8 +112,26 @@ def call(args: argparse.Namespace) -> int:
     if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
         print_message("nothing was run")
         return 0
+    started = launched()
     if args.limit is not None:
+        if started:
+            raise UsageError(f"--limit tries one device; start it without {started.by}")
         return _dry(args, rows, settings, engine)
+    if started is None:
+        return _run(args, rows, settings, engine)
+    if engine is not None:
+        raise UsageError(f"--engine slurm sends the jobs itself; start it without {started.by}")
+    from vtbench.run.jobs.together import Together
+
+    together = Together(started)
+    with together.joined():
+        if started.rank == 0:
+            return _run(args, rows, settings, together.run_jobs)
+        together.follow(settings)
+    return 0
+
+
+def _run(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: RunJobs | None = None) -> int:
     from vtbench.cli.progress import TerminalDisplay
     from vtbench.run.jobs import launch
 
@@ -129,7 +148,7 @@ def call(args: argparse.Namespace) -> int:
             engine=engine,
         )
     except KeyboardInterrupt:
-        if engine is None:
+        if args.engine != "slurm":
             raise
         print_message("interrupted; the jobs stay at SLURM: run the same command again to wait for them")
         return 1

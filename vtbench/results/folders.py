@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ CONFIG = "config.json"
 METRICS = "metrics.csv"
 CHECKPOINT = "last.ckpt"
 SCORES = "scores.npz"
-SCORES_PART = "scores.part-{:04d}.npz"
-NOTES_PART = "remarks.part.json"
+SCORES_PART = "scores.part-{}.npz"
+NOTES_PART = "remarks.part{}.json"
 WEIGHTS = "weights.safetensors"
 BEST = "best.safetensors"
 DONE = "done.json"
@@ -67,7 +68,16 @@ def locked(folder: Path, *, waiting: Waiting | None = None) -> Iterator[None]:
             held.enter_context(locks.hold(folder / LOCK, waiting=waiting))
         except OSError as error:
             raise cannot_write(folder / LOCK, error) from error
+        _remove_halves(folder)
         yield
+
+
+def _remove_halves(folder: Path) -> None:
+    """Remove what `replace_file` had not renamed when its process was killed, from a folder that is held: a checkpoint
+    is hundreds of megabytes."""
+    for path in folder.glob(".*.*"):
+        if re.fullmatch(r"\.(?!lock\b).+\.\d+", path.name):
+            path.unlink(missing_ok=True)
 
 
 def holder(folder: Path) -> Holder | None:

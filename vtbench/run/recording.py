@@ -9,6 +9,7 @@ from vtbench.papers.releases import other_release
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders, provenance
 from vtbench.results.record import COLUMNS, Record, metric_cells
+from vtbench.run.devices import engine
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES
 
@@ -61,6 +62,7 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         variant=measurement.variant,
         device=measured["device"],
         threads=measured["threads"],
+        engine=engine.text(done.get("engine"), measured.get("engine")),
         versions=measured["versions"],
         finished_at=measured["finished_at"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 from pathlib import Path
@@ -11,12 +12,17 @@ import lightning as L
 import torch
 
 from vtbench.datasets import VideoData
-from vtbench.errors import ResultsError, RunError, few
+from vtbench.datasets.clips import TrainLoader
+from vtbench.errors import ResultsError, RunError, UsageError, few
+from vtbench.methods import processes
+from vtbench.methods.base import VideoClassifier
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, about_files, assemble
-from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
-from vtbench.run.metering import Metering
+from vtbench.run.devices.machine import differences
+from vtbench.run.fitting import fitted
+from vtbench.run.loop.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
+from vtbench.run.loop.metering import Metering
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, save_network, sha256_of
@@ -35,10 +41,15 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     VtbenchError that names the file at fault.
     """
     folder = folders.training_folder(settings.results, training.key)
-    with folders.locked(folder, waiting=notice):
-        if not folders.is_trained(folder):
+    with folders.locked(folder, waiting=notice) if processes.first() else contextlib.nullcontext():
+        if not processes.from_first(folders.is_trained(folder)):
+            if not all(processes.of_all(folder.is_dir())):
+                raise ResultsError(f"{folder}: not every machine sees this folder; put --results where all of them do")
             with errors_in_one_line(folder):
+                _refuse_damaged(folder / folders.CHECKPOINT)
+                settings = fitted(training, settings, folder)
                 _fit(assemble(training, settings), settings, progress, folder, notice)
+        processes.from_first(None)  # now the weights are there
     return folder
 
 
@@ -46,7 +57,9 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     training, method, data = parts.training, parts.method, parts.data
     data.setup()  # both lists: a missing test list is an error before the training, not after it
     data.notice = notice
-    _say_what_is_lacking(data, folder, notice)
+    if processes.first():
+        _say_what_is_lacking(data, folder, notice)
+    _refuse_few_to_validate(method, data)
     parts.load_start()
     checkpoint = EpochCheckpoint(
         folder,
@@ -55,14 +68,15 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         batch_size=parts.batches.batch_size,
         data_fingerprint=data.fingerprint("train"),
         progress=progress,
+        minutes=settings.checkpoint_minutes,
     )
     keeps_best = method.validation is not None and method.validation.keep_best
     best = BestWeights(folder, data.fingerprint("test")) if keeps_best else None
     last = folder / folders.CHECKPOINT
-    _refuse_damaged(last)
     callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
-    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
-    tracking = _tracking(training, settings, folder, notice)
+    if processes.first():
+        folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
+    tracking = _tracking(training, settings, folder, notice) if processes.first() else None
     loggers = tracking.loggers if tracking else []
     if loggers:
         callbacks.append(Metering(settings.log_every))
@@ -71,8 +85,14 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     try:
         trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
         whole = not trainer.interrupted
+        if whole:
+            data.gather(processes.of_all)
     finally:
-        _write_left_out(folder, data)
+        if isinstance(trainer.train_dataloader, TrainLoader):
+            # Lightning leaves them where a validation is interrupted, and as forks they hold the folder's lock too.
+            trainer.train_dataloader.close()
+        if processes.first():
+            _write_left_out(folder, data)
         if tracking:
             tracking.close(whole)
     if data.unreadable:
@@ -82,6 +102,8 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             f"{folder}: interrupted after {trainer.current_epoch} of {training.train.epochs} epochs; "
             "run again to continue"
         )
+    if not processes.first():
+        return
     if best:
         load_weights(parts.network, best.path, expect_head=True)
     folders.replace_file(folder / folders.WEIGHTS, lambda half: save_network(parts.network, half))
@@ -93,6 +115,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             "batch_size": parts.batches.batch_size,
             "accumulate": parts.batches.accumulate,
             "lr": parts.batches.lr,
+            "engine": differences(method.network, settings.engine, training),
             "wall_s": round(checkpoint.elapsed_s, 3),
             "init_sha256": parts.start_sha256,
             "audio_sha256": parts.audio_sha256,
@@ -113,6 +136,15 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         tracking.done()
     last.unlink(missing_ok=True)  # optimiser state: needed to resume, and there is nothing left to resume
     (folder / folders.BEST).unlink(missing_ok=True)
+
+
+def _refuse_few_to_validate(method: VideoClassifier, data: VideoData) -> None:
+    """Raise UsageError where there are fewer videos to validate on than processes that share them."""
+    if method.validation is None or processes.number() == 1:
+        return
+    count = len(data.holdout_entries if method.validation.holdout else data.test_entries)
+    if count < processes.number():
+        raise UsageError(f"{count} videos to validate on are fewer than the {processes.number()} devices; give fewer")
 
 
 def _say_what_is_lacking(data: VideoData, folder: Path, notice: Notice) -> None:

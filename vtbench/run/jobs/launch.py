@@ -18,6 +18,7 @@ from vtbench.report.counted import recorded_costs
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
+from vtbench.run.devices.engine import Engine
 from vtbench.run.jobs import signals
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.inputs import Inputs
@@ -100,6 +101,10 @@ def run(
     _log(outcome.written, rows, settings, outcome)
     _log_missed(found.present, rows, settings, outcome)
     if jobs:
+        if settings.engine != Engine():
+            from vtbench.run.devices.machine import refuse_impossible
+
+            refuse_impossible(settings.engine, gpu=SCALES[scale].real)
         _refuse_blocked(jobs, settings, outcome)
     if repeat:
         _set_aside(jobs, settings, outcome, trainings=again)

@@ -21,6 +21,7 @@ from vtbench.results import folders
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
 from vtbench.results.store import Store
+from vtbench.run.devices.batches import split_batch
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
@@ -250,6 +251,10 @@ def blockers(job: Job, inputs: Inputs, book: CostBook | None = None) -> list[str
     counted: it is not built again to find out."""
     reasons = inputs.lacking_data(job.training, job.evaluations.values())
     reasons += inputs.lacking_weights(job.training.weights)
+    try:
+        split_batch(job.training, inputs.settings.batch_size, inputs.settings.engine)
+    except UsageError as error:
+        reasons.append(str(error))
     if book is None or not _is_counted(job, book):
         from vtbench.run.network import impossible
 

@@ -27,6 +27,7 @@ from vtbench.results import provenance
 from vtbench.run.jobs import signals
 from vtbench.run.jobs.plan import Job
 from vtbench.run.jobs.progress import Recorder
+from vtbench.run.jobs.ranks import Work, measure
 from vtbench.run.settings import LESS_MEMORY, Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
@@ -271,11 +272,7 @@ def run_job(
     """
 
     def work() -> dict[str, dict[str, Any]]:
-        from vtbench.run.evaluate import evaluate
-        from vtbench.run.train import train
-
-        train(job.training, settings, report, tell)
-        return {key: evaluate(evaluation, settings, report, tell) for key, evaluation in job.evaluations.items()}
+        return measure(Work(job.training, job.evaluations), settings, report, tell)
 
     recorder = Recorder(job, settings.results)
 

@@ -1,0 +1,1 @@
+"""What Lightning calls while it trains and tests: checkpoints, progress, signals, metrics by the step."""
