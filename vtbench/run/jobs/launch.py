@@ -162,11 +162,9 @@ def _set_aside(jobs: dict[str, Job], settings: Settings, outcome: Outcome, *, tr
     for key, job in list(jobs.items()):
         if not job.measurements:
             continue  # a pretraining stays: its weights are not what is measured
+        again = [folders.training_folder(settings.results, key)] if trainings else []
         try:
-            if trainings:
-                folders.set_aside(folders.training_folder(settings.results, key))
-            for evaluation in job.evaluations:
-                folders.set_aside(folders.evaluation_folder(settings.results, evaluation))
+            folders.set_aside(*again, *(folders.evaluation_folder(settings.results, one) for one in job.evaluations))
         except ResultsError as error:
             outcome.failed.append(Failure(job.title, str(error), error.exit_code))
             del jobs[key]
