@@ -151,6 +151,11 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
             outcome.failed.append(Failure(job.title, "blocked: " + "; ".join(reasons), UsageError.exit_code))
             blocked.add(key)
             del jobs[key]
+    _drop_unneeded(jobs)
+
+
+def _drop_unneeded(jobs: dict[str, Job]) -> None:
+    """Remove the pretrainings that no job needs."""
     for key, job in reversed(list(jobs.items())):  # each after those that start from it
         if not job.measurements and key not in {other.needs for other in jobs.values()}:
             del jobs[key]
@@ -168,6 +173,7 @@ def _set_aside(jobs: dict[str, Job], settings: Settings, outcome: Outcome, *, tr
         except ResultsError as error:
             outcome.failed.append(Failure(job.title, str(error), error.exit_code))
             del jobs[key]
+    _drop_unneeded(jobs)
 
 
 def _write(job: Job, result: JobResult, store: Store, settings: Settings, outcome: Outcome) -> list[Record]:
