@@ -70,8 +70,18 @@ def test_a_folder_at_work_is_not_set_aside(tmp_path: Path) -> None:
             ResultsError, match=r"train-0123456789ab: another run is at work in it since .*, pid \d+, host"
         ):
             folders.set_aside(folder)
-    assert folders.set_aside(folder) == folder.with_name("train-0123456789ab.1")
-    assert folders.set_aside(folder) is None and not folder.exists()
+    assert folders.set_aside(folder) == [folder.with_name("train-0123456789ab.1")]
+    assert folders.set_aside(folder) == [] and not folder.exists()
+
+
+def test_of_several_folders_all_are_set_aside_or_none(tmp_path: Path) -> None:
+    train, test = tmp_path / "train-x", tmp_path / "eval-x"
+    train.mkdir()
+    with folders.locked(test), pytest.raises(ResultsError, match="eval-x: another run is at work"):
+        folders.set_aside(train, test)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["eval-x", "train-x"]
+    folders.set_aside(train, test, tmp_path / "none")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["eval-x.1", "train-x.1"]
 
 
 def test_a_folder_is_set_aside_under_the_next_free_name(tmp_path: Path) -> None:
@@ -79,8 +89,8 @@ def test_a_folder_is_set_aside_under_the_next_free_name(tmp_path: Path) -> None:
     for number in (1, 2):
         folder.mkdir()
         (folder / "done.json").write_text(str(number))
-        aside = folders.set_aside(folder)
-        assert aside is not None and (aside / "done.json").read_text() == str(number)
+        (aside,) = folders.set_aside(folder)
+        assert (aside / "done.json").read_text() == str(number)
 
 
 @pytest.mark.parametrize("act", ["locked", "set_aside"])

@@ -85,28 +85,43 @@ def holder(folder: Path) -> Holder | None:
     return locks.holder(folder / LOCK)
 
 
-def set_aside(folder: Path) -> Path | None:
-    """Rename a run folder, so that what it measured stays while the same run is repeated; gives its new name, None
-    where there is no such folder. Raises ResultsError when another run is at work in it, or it cannot be renamed."""
+def set_aside(*run_folders: Path) -> list[Path]:
+    """Rename run folders, so that what they measured stays while the same runs are repeated; gives the new names of
+    those that there are. Raises ResultsError when another run is at work in one of them, and then renames none, or when
+    one cannot be renamed."""
+    with contextlib.ExitStack() as held:
+        found = [folder for folder in run_folders if _held(folder, held)]
+        made = [_renamed(folder) for folder in found]
+    for aside in made:
+        locks.marker(aside / LOCK).unlink(missing_ok=True)
+    return made
+
+
+def _held(folder: Path, held: contextlib.ExitStack) -> bool:
+    """Hold a run folder that nobody works in; False where there is none."""
     try:
-        with locks.hold(folder / LOCK, make=False, wait=False):
-            number = 1
-            while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-                number += 1
-            folder.rename(aside)
-            sync(folder.parent)
+        held.enter_context(locks.hold(folder / LOCK, make=False, wait=False))
     except FileNotFoundError:
-        return None
+        return False
     except locks.Busy as busy:
         raise ResultsError(f"{folder}: {busy}; wait until it is done, or end it, and run again") from None
     except OSError as error:
-        if error.filename == str(folder / LOCK):
-            raise cannot_write(folder / LOCK, error) from error
+        raise cannot_write(folder / LOCK, error) from error
+    return True
+
+
+def _renamed(folder: Path) -> Path:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    try:
+        folder.rename(aside)
+        sync(folder.parent)
+    except OSError as error:
         raise ResultsError(
             f"{folder}: cannot be renamed before the run is repeated: {error.strerror or error}; "
             "change the permissions of the folder above it or move it away"
         ) from error
-    locks.marker(aside / LOCK).unlink(missing_ok=True)
     return aside
 
 

@@ -178,6 +178,11 @@ def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) 
             outcome.failed.append(Failure(job.title, "blocked: " + "; ".join(reasons), UsageError.exit_code))
             blocked.add(key)
             del jobs[key]
+    _drop_unneeded(jobs)
+
+
+def _drop_unneeded(jobs: dict[str, Job]) -> None:
+    """Remove the pretrainings that no job needs."""
     for key, job in reversed(list(jobs.items())):  # each after those that start from it
         if not job.measurements and key not in {other.needs for other in jobs.values()}:
             del jobs[key]
@@ -189,14 +194,13 @@ def _set_aside(jobs: dict[str, Job], settings: Settings, outcome: Outcome, *, tr
     for key, job in list(jobs.items()):
         if not job.measurements:
             continue  # a pretraining stays: its weights are not what is measured
+        again = [folders.training_folder(settings.results, key)] if trainings else []
         try:
-            if trainings:
-                folders.set_aside(folders.training_folder(settings.results, key))
-            for evaluation in job.evaluations:
-                folders.set_aside(folders.evaluation_folder(settings.results, evaluation))
+            folders.set_aside(*again, *(folders.evaluation_folder(settings.results, one) for one in job.evaluations))
         except ResultsError as error:
             outcome.failed.append(Failure(job.title, str(error), error.exit_code))
             del jobs[key]
+    _drop_unneeded(jobs)
 
 
 def _write(
