@@ -94,10 +94,28 @@ class RunError(VtbenchError):
     """A training or an evaluation that failed."""
 
 
+LONGEST_WORD, LONGEST_LINE = 400, 4000
+"""Characters of a word (a path, a cell) and of a message that are printed whole."""
+
+
 def printable(text: str) -> str:
-    """`text` as one line for a terminal: blanks for line breaks, escapes for what would move the cursor or ring."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    """`text` as one line for a terminal: blanks for line breaks, escapes for what would move the cursor, ring or turn
+    the direction of writing. Of words and texts that are far too long only both ends."""
+    words = (_shortened(escaped(word), LONGEST_WORD) for word in text.split())
+    return _shortened(" ".join(words), LONGEST_LINE)
+
+
+def escaped(text: str) -> str:
+    """`text` with escapes (`\\x1b`, `\\n`) in place of control characters and of marks that nobody sees. Letters of
+    every script stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _shortened(text: str, most: int) -> str:
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}...({len(text) - 2 * half} more)...{text[-half:]}"
 
 
 def first_line(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from vtbench.run.network import impossible
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.scales import Scale
+from vtbench.weights.load import read_state
 
 
 def evaluate_checkpoint(
@@ -41,6 +42,7 @@ def evaluate_checkpoint(
         provenance.outside(job.roots)
         if reason := impossible(job.training, job.evaluations.values()):
             raise SpecError(f"{job.where}: {job.title}: {reason}")
+    read_state(checkpoint)  # before anything is announced, or a network is built
     written: list[Record] = []
     display.start(jobs)
     try:
