@@ -15,6 +15,7 @@ Messages name the file (and row, line or key) first and end with the remedy. `as
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -94,6 +95,8 @@ class RunError(VtbenchError):
     """A training or an evaluation that failed."""
 
 
+HIDDEN = re.compile(r"(?![\n\t])[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that move the cursor of a terminal, or turn the direction of what is written behind them."""
 LONGEST_WORD, LONGEST_LINE = 400, 4000
 """Characters of a word (a path, a cell) and of a message that are printed whole."""
 

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vtbench.errors import escaped
+from vtbench.errors import HIDDEN, escaped
 from vtbench.report.columns import (
     LEAST_TEXT,
     Column,
@@ -138,14 +138,13 @@ def _wrapped(text: str, first: str, indent: str, room: int | None) -> str:
     return textwrap.fill(text, room, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
 
 
-_UNSEEN = re.compile(r"(?![\n\t])[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_UNSEEN_BUT_COLOURS = re.compile(rf"(?!\x1b\[[\d;]*m){_UNSEEN.pattern}")
+_HIDDEN_BUT_COLOURS = re.compile(rf"(?!\x1b\[[\d;]*m){HIDDEN.pattern}")
 
 
 def write(text: str) -> None:
     """Write text to stdout: line breaks and, on a terminal that has them, colours as they are, other control characters
     as escapes. What the terminal's encoding lacks, as ± or lines, is a "?"."""
-    text = (_UNSEEN_BUT_COLOURS if in_colour() else _UNSEEN).sub(lambda found: escaped(found[0]), text)
+    text = (_HIDDEN_BUT_COLOURS if in_colour() else HIDDEN).sub(lambda found: escaped(found[0]), text)
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, errors="replace").decode(encoding))
 

@@ -72,7 +72,7 @@ def read_file(path: Path) -> Any:
 
 
 def refuse_odd(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Raise WeightsError, naming the key, for a tensor that is not simply numbers in memory: sparse, quantised, complex,
+    """Raise WeightsError, naming the key, for a tensor that is no plain numbers: sparse, quantised, complex,
     without its numbers (meta), of bytes, or of far more numbers than the file holds."""
     for key, tensor in state.items():
         if tensor.is_quantized:
