@@ -178,8 +178,8 @@ def broken_rules(needs: Rules, forbids: Rules, given: Mapping[str, Any]) -> Iter
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number from 0 that a text spells in ASCII digits, at most 18 of them; None for any other text."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    """The whole number from 0 that a text spells in ASCII digits, at most 19 of them; None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
 
 
 # ---- paths -----------------------------------------------------------------------------------------------------------
