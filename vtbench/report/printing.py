@@ -44,15 +44,16 @@ def print_rows(
         print_json(rows)
         return
     cells = [[escaped(cell_text(row.get(column))) for column in columns] for row in rows]
+    names = list(map(escaped, columns))
     if form == "csv":
         import csv
 
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow(names)
         writer.writerows(cells)
     elif form == "md":
         marked = [[cell.replace("|", "\\|") for cell in line] for line in cells]
-        for line in ([*columns], ["---"] * len(columns), *marked):
+        for line in (names, ["---"] * len(columns), *marked):
             print("| " + " | ".join(line) + " |")
     else:
         kept_longest = [*(name for name in columns if name not in hide), *reversed(hide)]

@@ -49,13 +49,14 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print one line per video; 1 if any could not be read."""
+    row = one_row(args.row, args.variant, args.set)
+    checkpoint = given_path(args.checkpoint, "--checkpoint") if args.checkpoint else None
     from vtbench.papers.datasets import load_dataset
     from vtbench.report.predictions.tested import class_names
     from vtbench.run.predict import predict
     from vtbench.run.protocol import only_measurement_of
 
-    measurement = only_measurement_of(one_row(args.row, args.variant, args.set), args.scale, args.seed)
-    checkpoint = given_path(args.checkpoint, "--checkpoint") if args.checkpoint else None
+    measurement = only_measurement_of(row, args.scale, args.seed)
     found = predict(measurement, [Path(file) for file in args.files], settings_of(args), checkpoint)
     names = class_names(load_dataset(measurement.evaluation.data.dataset))
     entries: list[dict[str, Any]] = [

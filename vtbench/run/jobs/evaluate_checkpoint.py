@@ -37,12 +37,12 @@ def evaluate_checkpoint(
     store.check()
     require_work(rows, scale)
     _require_one_training(rows, scale)
+    read_state(checkpoint)  # before a network is built and work is announced
     jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
     for job in jobs:
         provenance.outside(job.roots)
         if reason := impossible(job.training, job.evaluations.values()):
             raise SpecError(f"{job.where}: {job.title}: {reason}")
-    read_state(checkpoint)  # before anything is announced, or a network is built
     written: list[Record] = []
     display.start(jobs)
     try:
