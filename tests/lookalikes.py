@@ -4,7 +4,7 @@ format, a few classes, and videos that are copies of one short file."""
 from __future__ import annotations
 
 import json
-import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +19,7 @@ Written = tuple[Path, str, str]
 
 
 class Source:
-    """One short file of each kind, made once, of which the videos are copies (hard links)."""
+    """One short file of each kind, made once, of which the videos are copies."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,7 +31,7 @@ class Source:
             options = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx-vp9" else {}
             encoded.encode(made, encoded.numbered(12), codec=codec, options=options, rate=12)
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(made, target)
+        shutil.copyfile(made, target)
         return target
 
 

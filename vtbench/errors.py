@@ -15,6 +15,7 @@ Messages name the file (and row, line or key) first and end with the remedy. `as
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -94,10 +95,30 @@ class RunError(VtbenchError):
     """A training or an evaluation that failed."""
 
 
+HIDDEN = re.compile(r"(?![\n\t])[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that move the cursor of a terminal, or turn the direction of what is written behind them."""
+LONGEST_WORD, LONGEST_LINE = 400, 4000
+"""Characters of a word (a path, a cell) and of a message that are printed whole."""
+
+
 def printable(text: str) -> str:
-    """`text` as one line for a terminal: blanks for line breaks, escapes for what would move the cursor or ring."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    """`text` as one line for a terminal: blanks for line breaks, escapes for what would move the cursor, ring or turn
+    the direction of writing. Of words and texts that are far too long only both ends."""
+    words = (_shortened(escaped(word), LONGEST_WORD) for word in text.split())
+    return _shortened(" ".join(words), LONGEST_LINE)
+
+
+def escaped(text: str) -> str:
+    """`text` with escapes (`\\x1b`, `\\n`) in place of control characters and of marks that nobody sees. Letters of
+    every script stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _shortened(text: str, most: int) -> str:
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}...({len(text) - 2 * half} more)...{text[-half:]}"
 
 
 def first_line(error: BaseException) -> str:

@@ -65,3 +65,9 @@ def test_nothing_to_do_says_nothing() -> None:
     display.start([])
     display.stop()
     assert out.getvalue().strip() == ""
+
+
+def test_notices_are_printed_without_what_a_terminal_obeys() -> None:
+    out = io.StringIO()
+    TerminalDisplay(Console(file=out, width=120, highlight=False)).notice("key", "without a\x1b]0;t\x07\nb.mp4")
+    assert out.getvalue() == "key: without a\\x1b]0;t\\x07 b.mp4\n"

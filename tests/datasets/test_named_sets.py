@@ -62,8 +62,9 @@ COMMA = "Lifting something up completely, then letting it drop down"
 def test_something_something_takes_templates_and_a_flip_turns_left_into_right(
     name: str, tmp_path: Path, two_second_clip: Path
 ) -> None:
-    shutil.copy(two_second_clip, tmp_path / "1.mp4")
-    lines = f'path,label\n1.mp4,{PUSH[0]}\n1.mp4,"{COMMA}"\n'
+    for number in (1, 2):
+        shutil.copy(two_second_clip, tmp_path / f"{number}.mp4")
+    lines = f'path,label\n1.mp4,{PUSH[0]}\n2.mp4,"{COMMA}"\n'
     (tmp_path / "train.csv").write_text(lines)
     (tmp_path / "validation.csv").write_text(f"path,label\n1.mp4,{PUSH[1]}\n")
     facts = load_dataset(name)

@@ -3,6 +3,7 @@
 # ruff: noqa: RUF009 (key() makes a dataclasses.field)
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -96,3 +97,72 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     with pytest.raises(SpecError, match=r"pipe\.yaml: is a named pipe, a YAML file is wanted"):
         read_yaml(tmp_path / "pipe.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: &a [*a]\nrate: 1\n", "file.yaml:1: name"),
+        ("name: &a {x: *a}\nrate: 1\n", "nested more than 64 deep, or an alias that holds itself"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in itertools.pairwise("abcdefghij")),
+            "is the 200001st value of the file; remove aliases that repeat each other",
+        ),
+        (f"name: {'[' * 100_000}\n", "file.yaml:1: nested more than 64 deep; write it flatter"),
+        (f"name: {'{a: ' * 50_000}\n", "file.yaml:1: nested more than 64 deep"),
+        (f"name: {'[' * 700}{']' * 700}\n", "nested more than 64 deep"),
+        ("- " * 100_000 + "a\n", "file.yaml:1: nested more than 64 deep"),
+        ("? " * 100_000 + "a\n", "file.yaml:1: nested more than 64 deep"),
+        ("".join(f"{' ' * depth}a:\n" for depth in range(900)), "file.yaml:65: a.a.a"),
+        ("name: !!timestamp x\n", "file.yaml:1: name: not a plain YAML value"),
+        ("name: !!bool x\n", "file.yaml:1: name: not a plain YAML value"),
+        ("name: !!int ''\n", "file.yaml:1: name: not a plain YAML value"),
+        ("name: 2001-99-99\n", "file.yaml:1: name: not a plain YAML value: month must be in 1..12"),
+        ("name: 2001-01-01\n", "file.yaml:1: name: must be text, not 2001-01-01, which is a date"),
+        ("name: !!binary aGk=\n", "file.yaml:1: name: must be text, not b'hi', which is a bytes"),
+        ("inner: !mine {size: 3}\n", "file.yaml:1: inner: has the tag !mine; write plain keys and values"),
+        ("many: !!set {3}\n", "file.yaml:1: many: has the tag tag:yaml.org,2002:set"),
+        ("name: a\nmany: [99999999999999999999]\n", "file.yaml:2: many[0]: is 99999999999999999999, beyond 9007199"),
+        (f"name: {'9' * 5000}\n", "file.yaml:1: name: not a plain YAML value"),
+        ('name: "\\e]0;title\\a"\n', "file.yaml:1: name: holds the control character U+001B"),
+        ('name: "a\\0b"\n', "file.yaml:1: name: holds the control character U+0000"),
+        ("name: a\u202eb\n", "file.yaml:1: name: holds the control character U+202E"),
+        ('table: {"\\e[31m": 3}\n', "holds the control character U+001B; write the text without it"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_would_hang_crash_or_write_to_the_terminal_is_refused_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(SpecError) as error:
+        read(tmp_path, text)
+    assert message in str(error.value)
+
+
+def test_text_of_every_script_and_of_several_lines_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path, 'name: "ÄΩЖ中文\\tहिन्दी"\nrate: 1\n').name == "ÄΩЖ中文\tहिन्दी"
+    assert read(tmp_path, "name: |\n  one\n  two\nrate: 1\n").name == "one\ntwo\n"
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeffname: a\nrate: 1\n").name == "a"
+
+
+def test_a_long_line_of_a_flat_file_is_read(tmp_path: Path) -> None:
+    assert len(read(tmp_path, f"name: a\nrate: 1\nmany: [{', '.join(['3'] * 5000)}]\n").many) == 5000
+
+
+def test_a_file_that_is_too_large_or_no_file_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "large.yaml").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(SpecError, match=r"large\.yaml: has 1000000000000 bytes, at most 2000000 are read"):
+        read_yaml(tmp_path / "large.yaml")
+    for name, target, what in (
+        ("dangling", "nowhere", "is a link to a file that is not there"),
+        ("loop", "loop.yaml", "cannot be read: Too many levels of symbolic links"),
+        ("device", "/dev/zero", "is a device or a socket"),
+    ):
+        (tmp_path / f"{name}.yaml").symlink_to(target)
+        with pytest.raises(SpecError, match=what):
+            read_yaml(tmp_path / f"{name}.yaml")

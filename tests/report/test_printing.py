@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from vtbench.report.printing import aligned, cell_text, print_rows
+from vtbench.errors import HIDDEN
+from vtbench.report.printing import aligned, cell_text, print_rows, print_text, write
 
 ROWS = [{"id": "a", "cells": {"top1": "76.40"}, "n": None}, {"id": "b|c", "cells": ["x, y", 2], "n": 0.123456789}]
 
@@ -75,3 +76,37 @@ def test_lines_of_texts_are_in_columns_and_never_run_together(monkeypatch: pytes
         f"  a.key        {40 * 'v'}\n{28 * ' '}where it is from",
         f"  another.key  {'v':<11}  elsewhere",
     ]
+
+
+HOSTILE = "a\x1b]0;title\x07\u202eb\x9b31m"
+
+
+@pytest.mark.parametrize("columns", ["", "60"])
+@pytest.mark.parametrize("form", ["table", "json", "csv", "md"])
+def test_cells_are_printed_without_what_a_terminal_obeys(
+    form: str, columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    print_rows([{"id": HOSTILE, HOSTILE: 3}], ("id", HOSTILE), form)
+    out = capsys.readouterr().out
+    assert not HIDDEN.search(out)
+    if form == "json":
+        assert json.loads(out) == [{"id": HOSTILE, HOSTILE: 3}], "the text itself to whoever reads JSON"
+    else:
+        assert out.count(r"a\x1b]0;title\x07\u202eb\x9b31m") == 2 or columns
+
+
+def test_texts_are_printed_without_what_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    print_text(HOSTILE)
+    write(f"é\t{HOSTILE}\n")
+    out = capsys.readouterr().out
+    assert out == r"a\x1b]0;title\x07\u202eb\x9b31m" + "\n" + "é\t" + r"a\x1b]0;title\x07\u202eb\x9b31m" + "\n"
+    assert aligned([("x", HOSTILE)]) == [r"x  a\x1b]0;title\x07\u202eb\x9b31m"]
+
+
+def test_colours_are_kept_where_the_terminal_has_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vtbench.report.printing.in_colour", lambda: True)
+    write("\x1b[1;31mred\x1b[0m\x1b]0;title\x07\n")
+    assert capsys.readouterr().out == "\x1b[1;31mred\x1b[0m\\x1b]0;title\\x07\n"

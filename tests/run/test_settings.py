@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from vtbench.papers import select
 from vtbench.papers.resolve import weight_names
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import all_measurements, blockers, graph
-from vtbench.run.settings import load_settings
+from vtbench.run.settings import include_folders, load_settings
 
 VIT = "vit_base_patch16_224.orig_in21k"
 
@@ -134,3 +137,39 @@ def test_misspelt_weights_name_the_nearest(tmp_path: Path) -> None:
 def test_an_empty_file_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "vtbench.yaml").write_text(text)
     assert load_settings(folder=tmp_path) == load_settings(folder=tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.symlink_to("nowhere"), "vtbench.yaml: is a link to a file that is not there"),
+        (lambda path: path.symlink_to(path.name), "vtbench.yaml: cannot be read: Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("/dev/zero"), "vtbench.yaml: is a device or a socket, a YAML file is wanted"),
+        (os.mkfifo, "vtbench.yaml: is a named pipe, a YAML file is wanted; rename or remove it"),
+        (Path.mkdir, "vtbench.yaml: is a folder, a YAML file is wanted; rename or remove it"),
+    ],
+)
+def test_a_settings_file_that_is_none_is_never_passed_over(
+    make: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
+    make(tmp_path / "vtbench.yaml")
+    for read in (load_settings, include_folders):
+        with pytest.raises(SpecError) as error:
+            read(folder=tmp_path)
+        assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ("", "--results: the path is empty; give one, or leave it out"),
+        ("a\0b", "--results: a\0b: no path holds a null byte"),
+        ("~nobody-of-this-name/x", "no such user"),
+    ],
+)
+def test_a_path_that_none_can_be_is_refused_by_its_option(results: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        load_settings(results=results, folder=tmp_path)
+    (tmp_path / "vtbench.yaml").write_text(f"results: {json.dumps(results)}\n")
+    with pytest.raises((UsageError, SpecError), match=r"vtbench\.yaml:(1:)? results: "):
+        load_settings(folder=tmp_path)

@@ -242,8 +242,8 @@ def test_unreadable_file_is_one_clear_error(name: str, tmp_path: Path) -> None:
 
 
 def test_missing_file_and_folder_are_errors(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere.pth", tmp_path):
-        with pytest.raises(WeightsError, match=r"no such file"):
+    for path, what in ((tmp_path / "nowhere.pth", "no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(WeightsError, match=what):
             load_weights(network(), path)
 
 

@@ -15,6 +15,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Protocol, cast
 
 from vtbench import __version__
@@ -123,6 +124,7 @@ def _dispatch(arguments: list[str]) -> int:
     name, *words = arguments
     if name not in COMMANDS:
         raise UsageError(unknown("command", name, COMMANDS))
+    _refuse_empty(words)
     verb = _module(COMMANDS[name])
     if actions := getattr(verb, "ACTIONS", None):
         if words[:1] in (["-h"], ["--help"]):
@@ -147,6 +149,18 @@ def _dispatch(arguments: list[str]) -> int:
         include_folders(args.include)
     with paged(not getattr(args, "no_pager", True)):
         return verb.call(args)
+
+
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Raise UsageError for an argument without a value, as a variable that is not set leaves it in a script, and for a
+    null byte, which no name holds."""
+    for before, word in pairwise(("", *words)):
+        option, equals, value = word.partition("=")
+        if not word or (word.startswith("--") and equals and not value):
+            which = option or (before if before.startswith("--") else "an argument")
+            raise UsageError(f"{which}: is empty; give a value, or leave it out")
+        if "\0" in word:
+            raise UsageError(f"{word}: holds a null byte, which no name has")
 
 
 def parser_of(name: str, verb: Verb) -> Parser:

@@ -47,7 +47,7 @@ def call(args: argparse.Namespace) -> int:
             raise UsageError("--record is of the rows as they stand; leave out --set and --variant")
         results = settings_of(args).results
         networks, lines = cost.record_costs(rows, results)
-        print(f"{networks} networks counted; {results / 'cost.csv'} has {lines} lines")
+        print_text(f"{networks} networks counted; {results / 'cost.csv'} has {lines} lines")
         return 0
     entries, growths = cost.cost(rows, args.scale), cost.complexity(rows)
     if args.format == "json":

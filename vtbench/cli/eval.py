@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from vtbench.cli.jobs.machine import add_machine
 from vtbench.cli.options import (
@@ -17,6 +16,7 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError
+from vtbench.fields import given_path
 from vtbench.report.printing import print_rows, print_text
 from vtbench.run.devices.engine import launched
 
@@ -51,7 +51,8 @@ def call(args: argparse.Namespace) -> int:
     from vtbench.results import folders
     from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 
-    records = evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
+    checkpoint = given_path(args.checkpoint, "--checkpoint")
+    records = evaluate_checkpoint(rows, settings, args.scale, checkpoint, TerminalDisplay())
     measured = dict.fromkeys(name for record in records for name in record.all_measured())
     columns = ("id", "measurement", *measured, "videos_expected", "videos_failed", "evaluation_key")
     lines = [{**record.as_dict(), **record.all_measured()} for record in records]

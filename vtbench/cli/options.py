@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
+from vtbench import fields
 from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import FORMATS
 from vtbench.scales import smallest_first
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_SEED = 2**32 - 1
 """The highest seed that numpy and Lightning take."""
+MOST_SEEDS = 1000
+"""Seeds that one command takes. Each is a training run of its own."""
 
 SELECTORS = (
     '"msca", "msca/table2" or "msca/table2:msca-kv", or only one of their measurements, as in '
@@ -220,22 +223,24 @@ def one_of(kind: str, choices: Iterable[str]) -> dict[str, Any]:
 
 def positive(text: str) -> int:
     """A whole number above 0, as an argparse type."""
-    if not text.isdigit() or int(text) == 0:
+    number = fields.whole_number(text)
+    if not number:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+    return number
 
 
 def whole_number(text: str) -> int:
     """A whole number from 0, as an argparse type."""
-    if not text.isdigit():
+    number = fields.whole_number(text)
+    if number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
+    return number
 
 
 def share(text: str) -> float:
     """A number from 0 to 1, as an argparse type."""
     try:
-        value = float(text)
+        value = float(text) if text.isascii() else -1.0
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
@@ -271,11 +276,14 @@ def _seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or int(last or first) < int(first):
+        begin, end = fields.whole_number(first), fields.whole_number(last if dash else first)
+        if begin is None or end is None or end < begin:
             raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds such as 0,1,2 or 0-2")
-        if int(last or first) > MAX_SEED:
+        if end > MAX_SEED:
             raise argparse.ArgumentTypeError(f"{text!r}: the highest seed is {MAX_SEED}")
-        seeds.extend(range(int(first), int(last or first) + 1))
+        if len(seeds) + end - begin >= MOST_SEEDS:
+            raise argparse.ArgumentTypeError(f"{text!r} names more than {MOST_SEEDS} seeds; name fewer")
+        seeds.extend(range(begin, end + 1))
     return seeds
 
 
@@ -320,9 +328,11 @@ def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
     starts = {}
     for text in getattr(args, "init", []):
         row, equals, file = text.partition("=")
-        path = Path(file).expanduser()
         if not (row and equals and file):
             raise UsageError(f"--init {text}: must be ROW=FILE")
+        path = fields.given_path(file, f"--init {row}")
+        if reason := fields.why_no_file(path):
+            raise UsageError(f"--init {row}: {path}: {reason}; give a file of weights")
         try:
             with path.open("rb") as opened:
                 sha256 = hashlib.file_digest(opened, "sha256").hexdigest()

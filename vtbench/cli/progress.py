@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from vtbench.errors import printable
 from vtbench.results.record import Record
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.plan import Job
@@ -69,7 +70,7 @@ class TerminalDisplay(Display):
             self._print(f"{self.titles.get(key, key)}: {text}")
 
     def _print(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def end_job(self, key: str, records: Sequence[Record], error: str | None) -> None:
         """Print one line for a job that ended: its accuracies by measurement, or that it failed."""

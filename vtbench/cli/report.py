@@ -20,6 +20,7 @@ from vtbench.cli.options import (
     selected_rows,
 )
 from vtbench.errors import UsageError, few
+from vtbench.report.printing import print_text
 from vtbench.scales import smallest_first
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _page(args: argparse.Namespace, rows: Sequence[Row], results: Path) -> int:
     from vtbench.report.page.page import write_page
 
     size = write_page(rows, results, args.html, args.scale)
-    print(f"{args.html}: {size / 1e6:.1f} MB, {len(rows)} rows")
+    print_text(f"{args.html}: {size / 1e6:.1f} MB, {len(rows)} rows")
     if args.open:
         import webbrowser
 

@@ -19,7 +19,7 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
-from vtbench.errors import UsageError, unknown
+from vtbench.errors import UsageError, printable, unknown
 from vtbench.report.printing import plural, print_rows, print_text
 from vtbench.scales import SCALES
 
@@ -111,7 +111,7 @@ def call(args: argparse.Namespace) -> int:
 
 
 def _print_progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def side_by_side(lines: Sequence[SpeedRecord]) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ def class_number(
     exact, loose = _numbers(tuple(class_names or ()))
     if text in exact:  # before numbers: a class may be called "1"
         return exact[text]
-    if re.fullmatch(r"-?[0-9]+", text) is None:
+    if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
         if (found := loose.get(plain_name(text))) is not None:
             return found
         remedy = "" if exact else "; give class numbers, or a classes.txt for names"

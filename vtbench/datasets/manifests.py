@@ -15,9 +15,10 @@ import dataclasses
 import functools
 import hashlib
 import math
+import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -26,9 +27,10 @@ from typing import Any, Literal
 from vtbench.datasets.classes import class_number
 from vtbench.datasets.folders import VIDEO_SUFFIXES, FolderIndex
 from vtbench.datasets.official import OfficialLists
-from vtbench.datasets.quarantine import place_of, read_quarantine
+from vtbench.datasets.quarantine import place_of, read_quarantine, same_file
 from vtbench.datasets.subsets import subset_of
 from vtbench.errors import DataError, few
+from vtbench.fields import why_no_file
 
 __all__ = ["Entry", "Split", "VideoFolder", "VideoLists", "Videos", "read_class_folders", "read_manifest"]
 
@@ -37,6 +39,8 @@ How = Literal["split file", "official lists", "class folders"]
 """What says which videos there are."""
 
 
+SHOWN = 5
+"""Columns of a line that a message shows."""
 UNNAMED = "the data set"
 """What messages call a data set that was given no name."""
 
@@ -252,18 +256,24 @@ class VideoFolder(Videos):
 
 
 def refuse_unusable(entries: Sequence[Entry], split: Split, where: str) -> None:
-    """Raise DataError for an empty list, and, naming both lines, for a test video listed twice: it would be scored
-    twice. where: where the videos are, for messages."""
+    """Raise DataError for an empty list, and, naming both lines, for a test video listed twice, which would be scored
+    twice, and for a training video with two labels. where: where the videos are, for messages."""
     if not entries:
         raise DataError(f"{where}: no videos to {split} on are listed")
-    if split == "train":
-        return
-    seen: dict[str, str] = {}
+    seen: dict[str, Entry] = {}
     for entry in entries:
         for name in dict.fromkeys((entry.video_id, place_of(entry.file))):
-            if name in seen:
-                raise DataError(f"{entry.source}: '{entry.video_id}' is listed twice; first at {seen[name]}")
-            seen[name] = entry.source
+            first = seen.get(name)
+            if first is None:
+                seen[name] = entry
+                continue
+            if split == "test":
+                raise DataError(f"{entry.source}: '{entry.video_id}' is listed twice; first at {first.source}")
+            if first.label != entry.label:
+                raise DataError(
+                    f"{entry.source}: '{entry.video_id}' has label {entry.label}, and {first.label} at "
+                    f"{first.source}; keep one of the lines"
+                )
 
 
 def refuse_lacking(
@@ -300,9 +310,15 @@ def refuse_overlap(train: Sequence[Entry], test: Sequence[Entry]) -> None:
 
 
 def in_both(train: Sequence[Entry], test: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
-    """The training videos whose file is listed to test on too, however its path is spelled, each with the test's."""
-    tested = {place_of(entry.file): entry for entry in test}
-    return [(entry, tested[place]) for entry in train if (place := place_of(entry.file)) in tested]
+    """The training videos whose file is listed to test on too, however its path is spelled and also as a link, each
+    with the test's. An id that both lists have may be of two files."""
+
+    def names(entry: Entry) -> tuple[Hashable, ...]:
+        return place_of(entry.file), (None if entry.problem else same_file(entry.file))
+
+    tested = {name: entry for entry in test for name in names(entry) if name is not None}
+    found = ((entry, next((tested[name] for name in names(entry) if name in tested), None)) for entry in train)
+    return [(entry, both) for entry, both in found if both is not None]
 
 
 def sample_of(entries: Sequence[Entry], count: int) -> list[Entry]:
@@ -330,6 +346,8 @@ def read_manifest(
     Raises DataError with file and line for anything that is not as it should be: no such file, a wrong header, no
     lines, a wrong number of columns, an unknown label. A missing video is the `problem` of its entry.
     """
+    if manifest.exists() and (why := why_no_file(manifest)):
+        raise DataError(f"{manifest}: {why}, a file of path,label is wanted")
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as opened:
             reader = csv.reader(opened)
@@ -339,7 +357,7 @@ def read_manifest(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest}: cannot be read as CSV: {error}") from error
     if not rows or rows[0][1] != ["path", "label"]:
-        found = ",".join(rows[0][1]) if rows else ""
+        found = few(rows[0][1], ",", SHOWN) if rows else ""
         raise DataError(f"{manifest}:1: the header is '{found}', must be 'path,label'")
     if len(rows) == 1:
         raise DataError(f"{manifest}: lists no videos; add lines of path,label")
@@ -348,7 +366,9 @@ def read_manifest(
     for line, row in rows[1:]:
         source = f"{manifest}:{line}"
         if len(row) != 2 or not all(row):
-            raise DataError(f"{source}: '{','.join(row)}' must be path,label")
+            raise DataError(f"{source}: '{few(row, ',', SHOWN)}' must be path,label")
+        if ".." in row[0] and os.path.normpath(row[0]).split("/")[0] == "..":
+            raise DataError(f"{source}: '{row[0]}' leads out of {root}; give a path within it, or an absolute one")
         label = class_number(row[1], source=source, **classes)  # type: ignore[arg-type]
         entries.append(Entry(row[0], root / row[0], label, source, _absence(root / row[0])))
     return entries
@@ -367,6 +387,8 @@ def _absence(file: Path) -> str | None:
 
 def is_manifest(file: Path) -> bool:
     """Whether a file is CSV that begins with the header `path,label`, as `read_manifest` wants it."""
+    if why_no_file(file):
+        return False
     try:
         with file.open(newline="", encoding="utf-8-sig", errors="replace") as opened:
             header = next((row for row in csv.reader(opened) if any(map(str.strip, row))), [])

@@ -75,10 +75,10 @@ def read_prepared(folder: str | Path) -> Prepared | None:
     """What `prepared.json` of a folder says, or None where there is none. Raises DataError for one that is broken."""
     path = Path(folder) / PREPARED
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: cannot be read as JSON: {why}; {_REMEDY}") from error
     return _checked(path, found)

@@ -5,17 +5,27 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtbench.errors import DataError
+from vtbench.fields import whole_number
 
 if TYPE_CHECKING:
     from vtbench.datasets.manifests import Entry
 
-__all__ = ["COLUMNS", "IN_QUARANTINE", "Quarantine", "Quarantined", "place_of", "read_quarantine", "state_of"]
+__all__ = [
+    "COLUMNS",
+    "IN_QUARANTINE",
+    "Quarantine",
+    "Quarantined",
+    "place_of",
+    "read_quarantine",
+    "same_file",
+    "state_of",
+]
 
 IN_QUARANTINE = "in quarantine"
 """How the `problem` of an entry begins that is."""
@@ -81,7 +91,7 @@ def state_of(file: Path) -> tuple[int, int] | None:
     """Size in bytes and time of change in nanoseconds; None for a file that is not there."""
     try:
         status = file.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
 
@@ -89,6 +99,16 @@ def state_of(file: Path) -> tuple[int, int] | None:
 def place_of(file: Path) -> str:
     """The path by which a file is known, however it was given."""
     return os.path.abspath(file)  # noqa: PTH100 (it takes `..` out, and asks no disk)
+
+
+def same_file(file: Path) -> Hashable:
+    """What two paths share if they are links to one file; None for a file that is not there."""
+    try:
+        status = file.stat()
+    except (OSError, ValueError):
+        return None
+    # Some file systems make up the numbers of files; one with the same size and time too is no accident.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_quarantine(file: Path) -> Quarantine:
@@ -105,7 +125,8 @@ def read_quarantine(file: Path) -> Quarantine:
         raise DataError(f"{file}:1: the header must be {','.join(COLUMNS)}; correct it, or remove the file")
     found = []
     for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(COLUMNS) or not (row[1].isdigit() and row[2].isdigit()):
+        size, changed = map(whole_number, row[1:3]) if len(row) == len(COLUMNS) else (None, None)
+        if size is None or changed is None:
             raise DataError(f"{file}:{line}: must be {','.join(COLUMNS)}; remove the line")
-        found.append(Quarantined(row[0], int(row[1]), int(row[2]), row[3]))
+        found.append(Quarantined(row[0], size, changed, row[3]))
     return Quarantine(tuple(found))

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+from annotated_types import Ge, Le
 from jaxtyping import Float
 from torch import Tensor
 
 from vtbench.fields import not_one_of
+
+Count = Annotated[int, Ge(1), Le(1000)]
+"""Blocks, heads and the like."""
+Counts = Annotated[tuple[int, ...], Ge(1), Le(1000)]
+"""The same by stages."""
+Width = Annotated[int, Ge(1), Le(100_000)]
+"""Channels of a token, pixels of a patch."""
 
 
 @dataclass(frozen=True)

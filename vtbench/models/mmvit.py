@@ -46,6 +46,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.layers.modalities import attention_along, from_windows, shift_merge, to_windows
+from vtbench.models.framewise import Width
 from vtbench.models.vit import ViTSizes
 from vtbench.models.weights.mmvit import from_vit
 from vtbench.models.weights.vit import from_distilled, from_google, from_tokshift
@@ -228,8 +229,8 @@ class MMViTConfig(ViTSizes):
     order: str | None = None
     cross_modal: CrossModal | None = None
     mlp_ratio: float = 4.0
-    max_frames: int = 16
-    audio_dim: int = 128
+    max_frames: Width = 16
+    audio_dim: Width = 128
     drop_path: float = 0.0
 
     at_least_one = (*ViTSizes.at_least_one, "audio_dim")

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from vtbench.layers.patch_shift import Positive, frame_offsets, inverse_order, patch_shift_order, reorder
 from vtbench.layers.shift import Boundary, periodic_shift, temporal_shift
 from vtbench.layers.windows import Windows, bias_entries
+from vtbench.models.framewise import Count, Width
 from vtbench.models.swin import SWIN_B, SwinSizes, VideoSwin, WindowAttention
 from vtbench.models.vit import FramewiseViT, ViTSizes
 
@@ -242,8 +243,8 @@ class PSTViTConfig(ShiftPattern, ViTSizes):
     - drop_path: rate of stochastic depth in the last block, rising from 0 in the first
     """
 
-    embed_dim: int = 384
-    num_heads: int = 6
+    embed_dim: Width = 384
+    num_heads: Count = 6
     channel_shift: float = 0.0
     drop_path: float = 0.1
 

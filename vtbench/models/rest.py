@@ -18,14 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float
 from timm.layers import Mlp, trunc_normal_
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from vtbench.models.framewise import ClipSizes, Framewise
+from vtbench.models.framewise import ClipSizes, Framewise, Width
 from vtbench.models.weights.laps import from_rest
 
 NUM_HEADS = (1, 2, 4, 8)
@@ -145,8 +147,8 @@ class ResTConfig(ClipSizes):
     - depths: blocks of the four stages
     """
 
-    embed_dim: int = 64
-    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
+    embed_dim: Width = 64
+    depths: Annotated[tuple[int, int, int, int], Ge(1), Le(1000)] = (2, 2, 6, 2)
 
     at_least_one = (*ClipSizes.at_least_one, "embed_dim")
 

@@ -23,7 +23,7 @@ from torchvision.models.video.swin_transformer import SwinTransformer3d
 
 from vtbench.layers.patch_shift import inverse_order, reorder
 from vtbench.layers.windows import Sizes, Windows, bias_entries
-from vtbench.models.framewise import ClipSizes, check_clips
+from vtbench.models.framewise import ClipSizes, Counts, Width, check_clips
 from vtbench.models.weights.swin import from_swin
 
 Attention = Literal["window", "sparse"]
@@ -160,13 +160,13 @@ class SwinSizes(ClipSizes):
     - head_dropout: before the head
     """
 
-    tubelet_size: int = 2
-    patch_size: int = 4
-    embed_dim: int = 96
-    depths: tuple[int, ...] = (2, 2, 6, 2)
-    num_heads: tuple[int, ...] = (3, 6, 12, 24)
-    window_frames: int = 1
-    window_size: int = 7
+    tubelet_size: Width = 2
+    patch_size: Width = 4
+    embed_dim: Width = 96
+    depths: Counts = (2, 2, 6, 2)
+    num_heads: Counts = (3, 6, 12, 24)
+    window_frames: Width = 1
+    window_size: Width = 7
     drop_path: float = 0.1
     head_dropout: float = 0.5
 

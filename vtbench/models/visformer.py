@@ -8,12 +8,13 @@ throughout, no class token.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Le
 from timm.models.visformer import Visformer
 from torch import nn
 
-from vtbench.models.framewise import ClipSizes, Framewise
+from vtbench.models.framewise import ClipSizes, Count, Framewise, Width
 from vtbench.models.weights.laps import from_laps_visformer
 
 
@@ -29,11 +30,11 @@ class VisformerConfig(ClipSizes):
     - num_heads: of each attention
     """
 
-    patch_size: int = 16
-    init_channels: int = 32
-    embed_dim: int = 384
-    depths: tuple[int, int, int] = (7, 4, 4)
-    num_heads: int = 6
+    patch_size: Width = 16
+    init_channels: Width = 32
+    embed_dim: Width = 384
+    depths: Annotated[tuple[int, int, int], Ge(1), Le(1000)] = (7, 4, 4)
+    num_heads: Count = 6
 
     at_least_one = (*ClipSizes.at_least_one, "patch_size", "init_channels", "embed_dim", "num_heads")
 

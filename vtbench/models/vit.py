@@ -25,7 +25,7 @@ from functools import partial
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from vtbench.models.framewise import ClipSizes, Framewise
+from vtbench.models.framewise import ClipSizes, Count, Framewise, Width
 from vtbench.models.weights.vit import from_distilled, from_google, from_tokshift
 
 
@@ -39,10 +39,10 @@ class ViTSizes(ClipSizes):
     - num_heads: h
     """
 
-    patch_size: int = 16
-    embed_dim: int = 768
-    depth: int = 12
-    num_heads: int = 12
+    patch_size: Width = 16
+    embed_dim: Width = 768
+    depth: Count = 12
+    num_heads: Count = 12
 
     at_least_one = (*ClipSizes.at_least_one, "patch_size", "embed_dim", "depth", "num_heads")
 

@@ -332,7 +332,7 @@ def _load_dataset(root: Root, folder: Path) -> Dataset:
     listing = folder / "classes.txt"
     if listing.is_file():
         try:
-            classes = tuple(listing.read_text(encoding="utf-8").splitlines())
+            classes = tuple(listing.read_text(encoding="utf-8-sig").splitlines())
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{shown(listing)}: cannot be read as text in UTF-8: {error}") from error
         if len(set(classes)) != about.num_classes or len(classes) != about.num_classes:

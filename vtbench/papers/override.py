@@ -171,8 +171,11 @@ def _settings(row: Row, settings: Sequence[str]) -> Iterator[tuple[str, tuple[st
             _refuse_unknown(row, key, spec)
         try:
             node = node_of(text, "--set", key)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeError) as error:
             raise UsageError(f"--set {setting}: the value is not YAML") from error
+        except SpecError as error:
+            what = str(error).removeprefix("--set:1: ").removeprefix(f"{key}: ")
+            raise UsageError(f"--set {setting}: {what}") from error
         block, _, name = key.partition(".")
         for spec in row.recipes.values():  # one setting at a time, so that the message can name it
             _apply(row, with_changes(spec, {block: {name: node}}, ""), f"--set {setting}")

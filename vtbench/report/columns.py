@@ -8,8 +8,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
+
+from vtbench.errors import escaped
+from vtbench.fields import whole_number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,7 +72,7 @@ def screen_width() -> int | None:
     """Characters in a line: those of the variable COLUMNS, else of the terminal. None for a pipe or a file, which get
     everything."""
     wanted = os.environ.get("COLUMNS", "")
-    if sys.stdout.isatty() or (wanted.isdigit() and int(wanted)):
+    if sys.stdout.isatty() or whole_number(wanted):
         return shutil.get_terminal_size((100, 24)).columns
     return None
 
@@ -104,6 +107,7 @@ def fitted(
 ) -> tuple[Table, list[Column]]:
     """The columns that fit into `width` as a rich table, and the hidden ones. `style_of` gives the style of a cell, of
     the number of its row and its text."""
+    columns = [_printable(column) for column in columns]
     groups: dict[str | int, list[int]] = {}
     for number, column in enumerate(columns):
         groups.setdefault(column.pair or number, []).append(number)
@@ -121,6 +125,12 @@ def fitted(
     shown = sorted(number for group in kept for number in group)
     hidden = [column for number, column in enumerate(columns) if number not in shown]
     return _table([columns[number] for number in shown], fits(kept), style_of), hidden
+
+
+def _printable(column: Column) -> Column:
+    """A column without what would move the cursor or hide what is beside it."""
+    one, other = map(escaped, column.header)
+    return replace(column, header=(one, other), cells=list(map(escaped, column.cells)), footer=escaped(column.footer))
 
 
 def takes(columns: Sequence[Column]) -> int:
@@ -166,6 +176,7 @@ def hidden_note(hidden: Sequence[Column], all_in: str) -> str:
 
 def plain_lines(columns: Sequence[Column]) -> list[str]:
     """All columns side by side, a line per row, below one or two lines of headings."""
+    columns = [_printable(column) for column in columns]
     lines = [[column.header[number] for column in columns] for number in _headings(columns)]
     lines += [list(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
     widths = [column.natural for column in columns]

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vtbench.errors import HIDDEN, escaped
 from vtbench.report.columns import (
     LEAST_TEXT,
     Column,
@@ -42,16 +43,17 @@ def print_rows(
     if form == "json":
         print_json(rows)
         return
-    cells = [[cell_text(row.get(column)) for column in columns] for row in rows]
+    cells = [[escaped(cell_text(row.get(column))) for column in columns] for row in rows]
+    names = list(map(escaped, columns))
     if form == "csv":
         import csv
 
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow(names)
         writer.writerows(cells)
     elif form == "md":
-        escaped = [[cell.replace("|", "\\|") for cell in line] for line in cells]
-        for line in ([*columns], ["---"] * len(columns), *escaped):
+        marked = [[cell.replace("|", "\\|") for cell in line] for line in cells]
+        for line in (names, ["---"] * len(columns), *marked):
             print("| " + " | ".join(line) + " |")
     else:
         kept_longest = [*(name for name in columns if name not in hide), *reversed(hide)]
@@ -95,13 +97,14 @@ def print_text(text: str, indent: str = "", first: str | None = None) -> None:
     room = _room()
     if room is not None and room - max(len(indent), len(first)) < LEAST_TEXT:  # too narrow for it
         text, first, indent = f"{first.strip()} {text}", "", "  "
-    print(_wrapped(text, first, indent, room))
+    print(_wrapped(escaped(text), first, indent, room))
 
 
 def aligned(lines: Sequence[Sequence[str]], indent: str = "") -> list[str]:
     """Lines of equally many texts in columns, two blanks or more apart. On a terminal the last text takes more lines in
     its column; elsewhere a line stays one. A text that is longer than its column moves what is behind it."""
     room = _room()
+    lines = [[escaped(text.replace("\n", " ")) for text in line] for line in lines]
     widths = [min(max(map(len, column)), 36) for column in list(zip(*lines, strict=True))[:-1]]
     if room is not None and len(widths) > 1:  # a long value has less need of its place than a long source
         others = len(indent) + 2 * len(widths) + sum(widths[:-1])
@@ -136,8 +139,13 @@ def _wrapped(text: str, first: str, indent: str, room: int | None) -> str:
     return textwrap.fill(text, room, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
 
 
+_HIDDEN_BUT_COLOURS = re.compile(rf"(?!\x1b\[[\d;]*m){HIDDEN.pattern}")
+
+
 def write(text: str) -> None:
-    """Write text to stdout. What the terminal's encoding lacks, as ± or lines, is a "?"."""
+    """Write text to stdout: line breaks and, on a terminal that has them, colours as they are, other control characters
+    as escapes. What the terminal's encoding lacks, as ± or lines, is a "?"."""
+    text = (_HIDDEN_BUT_COLOURS if in_colour() else HIDDEN).sub(lambda found: escaped(found[0]), text)
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, errors="replace").decode(encoding))
 
@@ -149,7 +157,9 @@ def plural(count: int, noun: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print plain values as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # What nobody sees is an escape, which is the same text to whoever reads JSON.
+    print(re.sub(r"[^\n -~]", lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text))
 
 
 def setting_text(value: Any) -> str:

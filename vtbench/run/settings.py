@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 # ruff: noqa: RUF009 (key() makes a dataclasses.field)
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from vtbench.errors import UsageError, unknown
-from vtbench.fields import key
+from vtbench.fields import given_path, key
 from vtbench.papers.datasets import dataset_names
 from vtbench.papers.resolve import weight_names
 from vtbench.papers.roots import include
@@ -93,7 +94,7 @@ def include_folders(given: Sequence[str] = (), folder: Path | None = None) -> No
         assert top is not None
         node = top.value["include"].value[number]
         named_by = f"{node.file}:{node.line}: {node.key}"
-        include((folder or Path()) / _path(path, named_by), named_by)
+        include((folder or Path()) / given_path(path, named_by), named_by)
     for path in given:
         include(path, f"--include {path}")
 
@@ -127,9 +128,9 @@ def load_settings(
     """
     top, file = _read(folder)
     base = folder or Path()
-    in_file = None if file.results is None else base / _path(file.results, f"{FILE}: results")
+    in_file = None if file.results is None else base / given_path(file.results, f"{FILE}: results")
     return Settings(
-        results=_path(results, "--results") if results else in_file or Settings.results,
+        results=in_file or Settings.results if results is None else given_path(results, "--results"),
         data=_from_file("data", top, base, dataset_names) | _pairs("data", data, dataset_names),
         weights=_from_file("weights", top, base, weight_names) | _pairs("weights", weights, weight_names),
         allow_other_weights=allow_other_weights,
@@ -147,16 +148,9 @@ def load_settings(
 
 def _read(folder: Path | None) -> tuple[Node | None, _SettingsFile]:
     path = (folder or Path()) / FILE
-    top = read_yaml(path) if path.exists() else None
+    # Also a link to nothing: it was meant to be read.
+    top = read_yaml(path) if os.path.lexists(path) else None
     return top, build(_SettingsFile, top) if top else _SettingsFile()
-
-
-def _path(text: str, named_by: str) -> Path:
-    """A path, `~` being the home folder. Raises UsageError, saying what named it, for `~nobody`."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"{named_by}: {text}: no such user; give the whole path") from error
 
 
 _KIND = {"data": "data set", "weights": "weights of a row"}
@@ -170,7 +164,7 @@ def _from_file(block: str, top: Node | None, base: Path, known: Callable[[], Col
     for name, node in nodes.items():
         if name not in names:
             node.fail(unknown(_KIND[block], name, names))
-    return {name: base / _path(node.value, f"{node.file}:{node.line}: {node.key}") for name, node in nodes.items()}
+    return {name: base / given_path(node.value, f"{node.file}:{node.line}: {node.key}") for name, node in nodes.items()}
 
 
 def _pairs(option: str, given: Sequence[str], known: Callable[[], Collection[str]]) -> dict[str, Path]:
@@ -182,5 +176,5 @@ def _pairs(option: str, given: Sequence[str], known: Callable[[], Collection[str
             raise UsageError(f"--{option} {text}: must be NAME=PATH")
         if name not in names:
             raise UsageError(f"--{option} {name}: {unknown(_KIND[option], name, names)}")
-        pairs[name] = _path(value, f"--{option} {name}")
+        pairs[name] = given_path(value, f"--{option} {name}")
     return pairs

@@ -19,6 +19,7 @@ from vtbench.cost.memory import largest_batch, peak_memory_gb
 from vtbench.cost.passes import OUT_OF_MEMORY, Case, Machine, Precision, Work, build_pass
 from vtbench.cost.timing import spread, time_in_turns
 from vtbench.errors import RunError, SpecError, UsageError
+from vtbench.fields import whole_number
 from vtbench.metrics import METRICS, is_memory, speed_metrics
 from vtbench.papers.code.outside import folders_behind
 from vtbench.papers.network import Network
@@ -95,7 +96,7 @@ def find_machine(device: str, precision: Precision, threads: int | None = None) 
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     kind, colon, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdigit())):
+    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and whole_number(number) is not None)):
         raise UsageError(f"--device {device}: must be auto, cpu, cuda or cuda:N")
     if kind == "cuda" and int(number or 0) >= gpus:
         found = f"torch finds cuda:0 to cuda:{gpus - 1}" if gpus else "torch finds no CUDA GPU"

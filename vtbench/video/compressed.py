@@ -38,6 +38,7 @@ from av.video.frame import PictureType
 from vtbench.video.codecs.h264 import H264Frames
 from vtbench.video.decode import VideoReader
 from vtbench.video.display import Display, display_of, forget_side_data
+from vtbench.video.files import refuse_amount
 from vtbench.video.motion import accumulate, block_vectors, compensate_bilinear, compensate_whole, pad, spread
 from vtbench.video.triplets import Gop, TripletArrays, Triplets, packed
 
@@ -180,6 +181,7 @@ class CompressedReader(VideoReader):
             if number not in distinct:
                 continue
             if read is None:
+                refuse_amount(self.path, len(numbers), frame.width, frame.height, 21 if compensation else 9)
                 read = TripletArrays(numbers, frame.height, frame.width, pixels=compensation is not None)
                 display = display_of(frame, self.path)
             slots = distinct.pop(number)

@@ -44,7 +44,7 @@ from vtbench.video.codecs.mpeg4 import VopOrder
 from vtbench.video.codecs.packets import forgets_at_seek, packet_rules
 from vtbench.video.containers import broken_at, declared_size
 from vtbench.video.display import display_of, forget_side_data
-from vtbench.video.files import BAD_INPUT, open_video, reason
+from vtbench.video.files import BAD_INPUT, open_video, reason, refuse_amount
 
 __all__ = ["VideoReader"]
 
@@ -201,10 +201,10 @@ class VideoReader:
                 continue
             picture = self._pixels(frame)
             if pictures is None:
+                refuse_amount(self.path, len(wanted), picture.shape[1], picture.shape[0])
                 pictures = np.empty((len(wanted), *picture.shape), np.uint8)
-            if picture.shape != pictures.shape[1:]:
-                sizes = sorted({(s[1], s[0]) for s in (picture.shape, pictures.shape[1:])})
-                raise self._error(f"frame size changes within the file: {sizes}")
+            if (now := picture.shape) != (before := pictures.shape[1:]):
+                raise self._error(f"frame size changes within the file: {sorted([now[1::-1], before[1::-1]])}")
             pictures[places.pop(number)] = picture
             if not places:
                 return pictures

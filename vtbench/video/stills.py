@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vtbench.errors import VideoError
-from vtbench.video.files import BAD_INPUT, reason
+from vtbench.video.files import BAD_INPUT, reason, refuse_amount, refuse_size
 
 __all__ = ["FrameFolder"]
 
@@ -69,7 +70,10 @@ class FrameFolder:
             raise ValueError("no frame numbers given")
         if min(wanted) < 0 or max(wanted) >= len(self.files):
             raise IndexError(f"{self.path}: frames {min(wanted)} to {max(wanted)} asked of {len(self.files)}")
-        found = {number: self._picture(self.files[number]) for number in sorted(set(wanted))}
+        found: dict[int, np.ndarray] = {}
+        for number in sorted(set(wanted)):
+            found[number] = self._picture(self.files[number])
+            refuse_amount(self.path, len(wanted), *found[number].shape[1::-1])
         shapes = {picture.shape for picture in found.values()}
         if len(shapes) > 1:
             sizes = sorted((shape[1], shape[0]) for shape in shapes)
@@ -95,8 +99,11 @@ class FrameFolder:
 
     def _picture(self, file: Path) -> np.ndarray:
         try:
-            with Image.open(file, formats=["JPEG"]) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused here
+                with Image.open(file, formats=["JPEG"]) as picture:
+                    refuse_size(file, *picture.size)
+                    pixels = np.asarray(picture.convert("RGB"))
         except (*BAD_INPUT, Image.DecompressionBombError) as error:
             what = "is no JPEG file" if isinstance(error, Image.UnidentifiedImageError) else reason(error)
             raise VideoError(self.path, f"{file.name} cannot be decoded: {what}", self.frames_decoded) from error

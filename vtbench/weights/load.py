@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.errors import WeightsError
-from vtbench.weights.read import read_file
+from vtbench.fields import why_no_file
+from vtbench.weights.read import read_file, refuse_odd, refuse_other_types
 
 NETWORK = "network."
 """What a LightningModule of ours calls the network it was given, as a prefix of keys."""
@@ -140,6 +141,7 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
             if names and all(map(_is_head, names)):
                 left_out[key], became[key] = "head for other classes", ()
         state = {name: tensor for name, tensor in state.items() if not _is_head(name)}
+    refuse_other_types(path, state, wanted)
     resized = {**_fit_positions(model, state), **_fit_tubelets(wanted, state), **_fit_biases(model, state)}
 
     differences = compare(wanted, state)
@@ -165,8 +167,11 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
 
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits. Raises WeightsError if the file cannot be read."""
+    path = Path(path)
+    if why := why_no_file(path):  # a device would never end
+        raise WeightsError(f"{path}: {why}; check the path of the weights")
     try:
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as e:
         raise WeightsError(f"{path}: cannot be read ({e.strerror}); check the path") from e
@@ -233,6 +238,7 @@ def read_state(path: Path, wanted: Mapping[str, Tensor] | None = None) -> tuple[
             f"{path}: holds no state dict (tensors by name, alone or below 'state_dict' or 'model'); give a checkpoint"
         )
     state = dict(content)
+    refuse_odd(path, state)
     if not lightning:
         for prefix in WRAPPERS if wanted is None or not _of_same_names(state, wanted) else ():
             if all(key.startswith(prefix) for key in state):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -18,8 +19,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vtbench.errors import WeightsError
+from vtbench.fields import why_no_file
 
-__all__ = ["read_file"]
+__all__ = ["read_file", "refuse_odd", "refuse_other_types"]
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types of numbers that weights are taken from. They are copied into the network's own type."""
+MOST_UNPACKED = 1 << 30
+"""Bytes that an archive may always unpack to, and that a tensor may take beyond what the file holds of it."""
 
 
 def _beside_weights() -> list[Any]:
@@ -40,14 +47,16 @@ def _beside_weights() -> list[Any]:
 def read_file(path: Path) -> Any:
     """What a file holds, tensors as tensors; of an `.npz`, its arrays by name. Raises WeightsError if it cannot be
     read, and for objects that are neither tensors nor what programs save beside them."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; check the path of the weights")
+    if why := why_no_file(path):
+        raise WeightsError(f"{path}: {why}; check the path of the weights")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         if path.suffix == ".npz":
             return _arrays(path)
-        with torch.serialization.safe_globals(_beside_weights()):
+        _refuse_inflating(path)
+        with torch.serialization.safe_globals(_beside_weights()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong with a file is said once, by us
             return torch.load(path, map_location="cpu", weights_only=True)
     except (
         *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError),
@@ -62,6 +71,53 @@ def read_file(path: Path) -> Any:
         raise WeightsError(f"{path}: not a readable {kind} ({reason}); {remedy}") from e
 
 
+def refuse_odd(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Raise WeightsError, naming the key, for a tensor that is no plain numbers: sparse, quantised, complex,
+    without its numbers (meta), of bytes, or of far more numbers than the file holds."""
+    for key, tensor in state.items():
+        if tensor.is_quantized:
+            what = "is quantised"
+        elif tensor.layout != torch.strided:
+            what = f"is sparse ({str(tensor.layout).removeprefix('torch.')})"
+        elif tensor.is_complex():
+            what = "holds complex numbers"
+        elif tensor.device.type == "meta":
+            what = "has a shape and no numbers (meta)"
+        elif tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes() + MOST_UNPACKED:
+            what = f"states {tensor.numel()} numbers, which the file does not hold"
+        elif tensor.dtype not in (*FLOATS, torch.int64, torch.int32, torch.bool):
+            what = f"is {_type(tensor)}"
+        else:
+            continue
+        raise WeightsError(f"{path}: {key} {what}; save it as a plain tensor of floating point numbers")
+
+
+def refuse_other_types(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raise WeightsError for whole numbers where a network has floating point numbers, or the reverse: copying would
+    lose what they mean."""
+    for name, tensor in state.items():
+        if name in wanted and tensor.is_floating_point() != wanted[name].is_floating_point():
+            raise WeightsError(
+                f"{path}: {name} is {_type(tensor)}, the network's is {_type(wanted[name])}; give the weights as they "
+                "were trained"
+            )
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _refuse_inflating(path: Path) -> None:
+    """Raise ValueError for an archive that says that it unpacks to far more than it is: weights hardly compress."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > max(MOST_UNPACKED, 20 * path.stat().st_size):
+        raise ValueError(f"it unpacks to {unpacked / 1e6:.0f} MB")
+
+
 def _arrays(path: Path) -> Mapping[str, Tensor]:
+    _refuse_inflating(path)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: torch.from_numpy(archive[name]) for name in archive.files}

@@ -177,7 +177,7 @@ def test_a_place_that_cannot_be_read_is_a_problem_and_not_a_paper_without_claims
     assert said(claims) == "is a named pipe, a YAML file is wanted; rename or remove it"
     claims.path.unlink()
     claims.path.symlink_to("nowhere.yaml")
-    assert said(claims).startswith("cannot be read: No such file or directory; ")
+    assert said(claims).startswith("is a link to a file that is not there, a YAML file is wanted; ")
     claims.path.unlink()
     claims.write(GOOD)
     claims.path.chmod(0)

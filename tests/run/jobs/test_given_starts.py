@@ -84,7 +84,7 @@ def test_only_the_measurements_that_start_from_it_change() -> None:
     ("given", "words"),
     [
         ("laps/table3:laps", "--init laps/table3:laps: must be ROW=FILE"),
-        ("laps/table3:laps=gone.pth", "--init laps/table3:laps: gone.pth: cannot be read: No such file or directory"),
+        ("laps/table3:laps=gone.pth", "--init laps/table3:laps: gone.pth: no such file; give a file of weights"),
         ("laps/table3:rs=FILE", "none of these rows starts from it at smoke scale; they start from laps/table3:laps"),
     ],
 )

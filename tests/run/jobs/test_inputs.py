@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import encoded
 import lookalikes
 import pytest
 
@@ -138,3 +141,26 @@ def test_a_folder_that_cannot_be_of_a_synthetic_set_is_found_out_before_its_pret
     outcome = run(select([VIT]), settings, "smoke", [0])
     assert [failure.exit_code for failure in outcome.failed] == [2]
     assert not (tmp_path / "r" / "runs").exists()
+
+
+@pytest.mark.parametrize("link", [None, os.link, os.symlink])
+def test_a_test_video_that_is_trained_on_blocks_its_row(tmp_path: Path, link: Callable[..., None] | None) -> None:
+    for name in ("train/a.mp4", "validation/b.mp4"):
+        encoded.encode(tmp_path / "set" / name, encoded.numbered(2))
+    both = tmp_path / "set" / "validation" / "b.mp4"
+    if link:
+        both = tmp_path / "set" / "train" / "b.mp4"
+        link(tmp_path / "set" / "validation" / "b.mp4", both)
+    (tmp_path / "set" / "train.csv").write_text(f"path,label\ntrain/a.mp4,0\n{both},1\n")
+    (tmp_path / "set" / "validation.csv").write_text("path,label\nvalidation/b.mp4,1\n")
+    (reason,) = blocked_by(tmp_path)
+    assert f"train.csv:3: '{both}' is listed to train on, and to test on at {tmp_path}/set/validation.csv:2" in reason
+
+
+def test_a_training_video_with_two_labels_blocks_its_row(tmp_path: Path) -> None:
+    for name in ("train/a.mp4", "validation/b.mp4"):
+        encoded.encode(tmp_path / "set" / name, encoded.numbered(2))
+    (tmp_path / "set" / "train.csv").write_text("path,label\ntrain/a.mp4,0\ntrain/a.mp4,1\n")
+    (tmp_path / "set" / "validation.csv").write_text("path,label\nvalidation/b.mp4,1\n")
+    (reason,) = blocked_by(tmp_path)
+    assert "train.csv:3: 'train/a.mp4' has label 1, and 0 at" in reason

@@ -80,6 +80,8 @@ def _checked(facts: Dataset, number: int | None, both: Sequence[SplitReport], se
         refused.append(f"{len(shared)} videos are in both lists{_few(shared)}")
     if test.repeated:
         refused.append(f"{len(test.repeated)} videos to test on are listed twice{_few(test.repeated)}")
+    if train.contradicting:
+        refused.append(f"{len(train.contradicting)} videos to train on have two labels{_few(train.contradicting)}")
     return {
         "official_split": number,
         **{report.split: _split(report, facts) for report in both},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_include, positive, settings_of
 from vtbench.errors import DataError, UsageError, unknown
+from vtbench.fields import given_path
 from vtbench.report.printing import print_json, print_rows, print_text
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def call(args: argparse.Namespace) -> int:
             if args.write:
                 names = facts.lists(split)
                 name = (names.train if report.split == "train" else names.test)[0]
-                _write(Path(args.write) / f"{name}.csv", report)
+                _write(given_path(args.write, "--write") / f"{name}.csv", report)
     if args.format == "json":
         print_json(lines)
         return 0
@@ -91,11 +92,11 @@ def folders(facts: Dataset, args: argparse.Namespace, settings: Settings) -> Ite
     from vtbench.datasets.folders import FolderIndex
     from vtbench.datasets.manifests import VideoFolder
 
-    root = args.folder or settings.data.get(facts.name)
+    root = given_path(args.folder, "FOLDER") if args.folder else settings.data.get(facts.name)
     if root is None:
         raise UsageError(f"give the folder of {facts.name}, here or as data: {{{facts.name}: PATH}} in vtbench.yaml")
     numbers = [args.split] if args.split else list(range(1, facts.about.splits + 1))
-    walked, quarantine = FolderIndex(Path(root).expanduser()), settings.quarantine(facts.name)
+    walked, quarantine = FolderIndex(root), settings.quarantine(facts.name)
     for number in numbers if facts.about.splits > 1 else [None]:
         arguments = facts.video_arguments(number, None, None, whole=True)
         yield number, VideoFolder(walked.root, **arguments, quarantine=quarantine, walked=walked)

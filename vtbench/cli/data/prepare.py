@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 
 from vtbench.cli.messages import print_message
-from vtbench.cli.options import Parser, one_of, positive
+from vtbench.cli.options import Parser, one_of, positive, whole_number
 from vtbench.errors import UsageError
+from vtbench.fields import given_path
+from vtbench.report.printing import print_text
 
 SUMMARY = "Re-encode the videos of a folder for quick and exact reading"
 EXAMPLES = (
@@ -33,7 +35,10 @@ def options(parser: Parser) -> None:
         help="scale larger pictures down to this short side, an even number; h264 only; default: they keep their size",
     )
     parser.add_argument(
-        "--crf", type=int, metavar="N", help="quality of h264, 0 (lossless) to 51, the lower the better; default: 18"
+        "--crf",
+        type=whole_number,
+        metavar="N",
+        help="quality of h264, 0 (lossless) to 51, the lower the better; default: 18",
     )
     parser.add_argument("--workers", type=positive, default=1, metavar="N", help="parallel processes; default: 1")
 
@@ -45,16 +50,17 @@ def call(args: argparse.Namespace) -> int:
         raise UsageError(f"{option} is of h264; mpeg4 is always 340 x 256 at quantiser 1, as compressed input needs it")
     from vtbench.datasets.prepare import H264, Mpeg4, prepare
 
+    source, target = given_path(args.source, "SOURCE"), given_path(args.target, "TARGET")
     try:
         given = {"crf": args.crf, "short_side": args.short_side}
         given = {name: value for name, value in given.items() if value is not None}
         encoding = Mpeg4() if args.encoding == "mpeg4" else H264(**given)
     except ValueError as error:
         raise UsageError(f"data prepare: {error}") from error
-    done = prepare(args.source, args.target, encoding=encoding, workers=args.workers, report=print_message)
+    done = prepare(source, target, encoding=encoding, workers=args.workers, report=print_message)
     print(f"{done.encoded} videos encoded, {done.kept} already there, {len(done.failed)} failed")
     for manifest in done.manifests:
-        print(f"split file written: {manifest}")
+        print_text(f"split file written: {manifest}")
     for copy in done.copied:
-        print(f"copied: {copy}")
+        print_text(f"copied: {copy}")
     return 1 if done.failed else 0

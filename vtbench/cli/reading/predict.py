@@ -19,7 +19,8 @@ from vtbench.cli.options import (
     settings_of,
     whole_number,
 )
-from vtbench.report.printing import print_json, print_rows
+from vtbench.fields import given_path
+from vtbench.report.printing import print_json, print_rows, print_text
 
 SUMMARY = "Classify video files by a row's network and test protocol"
 EXAMPLES = (
@@ -48,13 +49,14 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print one line per video; 1 if any could not be read."""
+    row = one_row(args.row, args.variant, args.set)
+    checkpoint = given_path(args.checkpoint, "--checkpoint") if args.checkpoint else None
     from vtbench.papers.datasets import load_dataset
     from vtbench.report.predictions.tested import class_names
     from vtbench.run.predict import predict
     from vtbench.run.protocol import only_measurement_of
 
-    measurement = only_measurement_of(one_row(args.row, args.variant, args.set), args.scale, args.seed)
-    checkpoint = Path(args.checkpoint).expanduser() if args.checkpoint else None
+    measurement = only_measurement_of(row, args.scale, args.seed)
     found = predict(measurement, [Path(file) for file in args.files], settings_of(args), checkpoint)
     names = class_names(load_dataset(measurement.evaluation.data.dataset))
     entries: list[dict[str, Any]] = [
@@ -79,10 +81,12 @@ def call(args: argparse.Namespace) -> int:
         print_rows([_short(entry) for entry in read], ("file", "class", "score", "then"), args.format)
         for entry in read:
             if entry["note"]:
-                print(f"\n{entry['file']}: {entry['note']}")
+                print()
+                print_text(f"{entry['file']}: {entry['note']}")
         of = f"{measurement.row_id}@{measurement.name}" if measurement.name != "main" else measurement.row_id
-        print(
-            f"\n{of} at {args.scale} scale, {read[0]['views']} views of each video; weights {found.weights} "
+        print()
+        print_text(
+            f"{of} at {args.scale} scale, {read[0]['views']} views of each video; weights {found.weights} "
             f"(SHA-256 {found.weights_sha256[:8]})"
         )
     return 1 if any(entry["error"] for entry in entries) else 0

@@ -6,7 +6,6 @@ import argparse
 import csv
 import io
 import sys
-from pathlib import Path
 from typing import Any
 
 from vtbench.cli.messages import print_message
@@ -20,7 +19,8 @@ from vtbench.cli.options import (
     results_of,
     whole_number,
 )
-from vtbench.errors import ResultsError, UsageError
+from vtbench.errors import ResultsError, UsageError, escaped
+from vtbench.fields import given_path
 
 SUMMARY = "Write what was predicted for each test video of a row, as CSV or parquet"
 EXAMPLES = (
@@ -42,7 +42,7 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print or write one line per video."""
-    target = Path(args.output).expanduser() if args.output else None
+    target = given_path(args.output, "--output") if args.output else None
     if target is not None and target.suffix not in (".csv", ".parquet"):
         raise UsageError(f"--output {args.output}: the name must end in .csv or .parquet")
     from vtbench.report.predictions.pair import side
@@ -62,7 +62,7 @@ def call(args: argparse.Namespace) -> int:
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
         if target is None:
-            sys.stdout.write(text.getvalue())
+            sys.stdout.write("".join(f"{escaped(line)}\n" for line in text.getvalue().split("\n")[:-1]))
         else:
             target.write_text(text.getvalue(), encoding="utf-8")
     else:

@@ -7,6 +7,7 @@ import argparse
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import Parser, add_results, add_selectors, one_of, results_of, seed_list, selected_rows
 from vtbench.errors import UsageError, few
+from vtbench.report.printing import print_text
 from vtbench.scales import smallest_first
 
 SUMMARY = "Write scores of videos and training curves as parquet beside results.csv"
@@ -55,5 +56,5 @@ def call(args: argparse.Namespace) -> int:
         return 1
     size = sum(path.stat().st_size for path in files) / 1e6
     counts = f"{len(found.written)} files written, {len(found.kept)} unchanged"
-    print(f"{counts}, {size:.2f} MB in all: {results}/scores, {results}/curves")
+    print_text(f"{counts}, {size:.2f} MB in all: {results}/scores, {results}/curves")
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 
 from vtbench.cli.options import (
     Parser,
@@ -16,6 +15,8 @@ from vtbench.cli.options import (
     selected_rows,
     wandb_target,
 )
+from vtbench.fields import given_path
+from vtbench.report.printing import print_text
 
 SUMMARY = "Make or renew a workspace and a report of printed and measured numbers"
 EXAMPLES = (
@@ -48,8 +49,8 @@ def call(args: argparse.Namespace) -> int:
         return 0
     if args.output:
         text = specification(found, target)
-        replace_file(Path(args.output), lambda half: half.write_text(text, encoding="utf-8"))
-        print(f"{args.output}: workspace and report, {len(found)} tables at {args.scale} scale")
+        replace_file(given_path(args.output, "--output"), lambda half: half.write_text(text, encoding="utf-8"))
+        print_text(f"{args.output}: workspace and report, {len(found)} tables at {args.scale} scale")
         return 0
     from vtbench.report.wandb.session import default_entity, require_login
 

@@ -17,6 +17,7 @@ from vtbench.datasets.manifests import Entry
 from vtbench.datasets.processes import in_processes
 from vtbench.datasets.quarantine import place_of, state_of
 from vtbench.errors import DataError, VideoError, in_one_line
+from vtbench.fields import whole_number
 from vtbench.video.decode import VideoReader
 
 __all__ = ["Scanned", "read_scan", "scan"]
@@ -47,7 +48,7 @@ def read_scan(file: Path) -> dict[str, Scanned]:
     """File -> what earlier scans found, the newest of each. Raises DataError for a file that holds something else; a
     last line that was cut off is passed over."""
     try:
-        with file.open(newline="", encoding="utf-8") as opened:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
             rows = list(csv.reader(opened))
     except FileNotFoundError:
         return {}
@@ -57,8 +58,10 @@ def read_scan(file: Path) -> dict[str, Scanned]:
     if rows and tuple(rows[0]) != COLUMNS:
         raise DataError(f"{file}:1: the header must be {','.join(COLUMNS)}; remove it to scan from the start")
     for row in rows[1:]:
-        if len(row) == len(COLUMNS) and all(row[k].isdigit() for k in (1, 2, 3)):
-            found[row[0]] = Scanned(row[0], int(row[1]), int(row[2]), int(row[3]), row[4], row[5])
+        if len(row) == len(COLUMNS):
+            size, changed, frames = map(whole_number, row[1:4])
+            if size is not None and changed is not None and frames is not None:
+                found[row[0]] = Scanned(row[0], size, changed, frames, row[4], row[5])
     return found
 
 

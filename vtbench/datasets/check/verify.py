@@ -59,11 +59,16 @@ class SplitReport:
         every = zip(self.entries, places, strict=True)
         return list(dict.fromkeys(entry.video_id for entry, place in every if count[place] > 1))
 
-    @property
+    @functools.cached_property
     def contradicting(self) -> list[str]:
-        """Ids that are listed with more than one label."""
+        """Ids of videos that are listed with more than one label, however their path is spelled."""
         labels: dict[str, int] = {}
-        both = [e.video_id for e in self.entries if labels.setdefault(e.video_id, e.label) != e.label]
+        both = [
+            entry.video_id
+            for entry in self.entries
+            if {labels.setdefault(name, entry.label) for name in (entry.video_id, place_of(entry.file))}
+            != {entry.label}
+        ]
         return list(dict.fromkeys(both))
 
 

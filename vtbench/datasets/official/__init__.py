@@ -16,6 +16,7 @@ from typing import Any
 
 from vtbench.datasets.official.listed import Listed
 from vtbench.errors import DataError, UsageError, unknown
+from vtbench.fields import why_no_file
 
 __all__ = ["FORMATS", "OfficialLists"]
 
@@ -124,6 +125,8 @@ def _named(files: Sequence[Path], patterns: Sequence[str], accept: Callable[[Pat
 
 
 def _head(file: Path) -> str:
+    if why_no_file(file):  # a pipe would have us wait
+        return ""
     try:
         with file.open("rb") as opened:
             return opened.read(_HEAD).decode("utf-8-sig", errors="replace")

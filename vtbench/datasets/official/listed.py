@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import DataError
+from vtbench.fields import why_no_file
 
 __all__ = ["Listed", "lines", "read_json", "read_text", "whole_number"]
 
@@ -33,6 +34,8 @@ class Listed:
 
 def read_text(file: Path) -> str:
     """The text of a list, with or without a byte order mark. Raises DataError."""
+    if why := why_no_file(file):
+        raise DataError(f"{file}: {why}, a list of videos is wanted")
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -52,6 +55,8 @@ def read_json(file: Path) -> Any:
         return json.loads(read_text(file))
     except json.JSONDecodeError as error:
         raise DataError(f"{file}:{error.lineno}: is not JSON: {error.msg}; download it again") from error
+    except (RecursionError, ValueError) as error:  # nested by the thousand, a number of thousands of digits
+        raise DataError(f"{file}: is not JSON of a list of videos: {error}; download it again") from error
 
 
 def whole_number(text: str, what: str, source: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vtbench.datasets.official.listed import Listed, lines, read_json
 from vtbench.errors import DataError
+from vtbench.fields import whole_number
 
 V1 = ("", ".mp4", ".mkv", ".avi")
 V2 = (".webm", ".mp4", ".mkv", ".avi")
@@ -46,6 +47,7 @@ def classes(file: Path) -> list[str]:
     if file.suffix.lower() != ".json":
         return [line for line, _ in lines(file)]
     found = read_json(file)
-    if not isinstance(found, dict) or not all(str(number).isdigit() for number in found.values()):
+    numbers = {name: whole_number(str(number)) for name, number in found.items()} if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or None in numbers.values():
         raise DataError(f"{file}: must be class -> number")
-    return sorted(found, key=lambda name: int(found[name]))
+    return sorted(numbers, key=lambda name: numbers[name] or 0)

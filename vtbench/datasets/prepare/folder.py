@@ -109,7 +109,11 @@ def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """(video, file to write) of all videos below `source`, sorted."""
     if not source.is_dir():
         raise DataError(f"{source}: no such folder of videos")
-    if target.resolve().is_relative_to(source.resolve()) or source.resolve().is_relative_to(target.resolve()):
+    try:
+        inside, around = target.resolve(), source.resolve()
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"{target}: is no path: {getattr(error, 'strerror', None) or error}; give a folder") from error
+    if inside.is_relative_to(around) or around.is_relative_to(inside):
         raise DataError(f"{target}: lies within {source} or around it; give a folder beside it")
     # Also what is no file, such as a broken link: it is named as failed.
     everything = files_below(source)

@@ -14,6 +14,7 @@ from torch import nn
 from vtbench.errors import WeightsError
 from vtbench.weights import LoadReport
 from vtbench.weights.load import SHOWN, compare, counted, read_state
+from vtbench.weights.read import refuse_other_types
 
 PCA = "pproc."
 """Prefix of the keys of the PCA of embeddings."""
@@ -39,5 +40,6 @@ def load_vggish(model: nn.Module, path: str | Path) -> LoadReport:
             f"weights for this {type(model).__name__}: {counted(differences)}; give vggish-10086976.pth of "
             "harritaylor/torchvggish, and build the network in VGGish's own sizes"
         )
+    refuse_other_types(path, state, model.state_dict())
     model.load_state_dict(state)
     return LoadReport(format="torchvggish", used=tuple(state), renamed={}, left_out=left_out, missing=())

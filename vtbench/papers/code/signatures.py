@@ -115,7 +115,7 @@ class Builders:
         for key, node in given.items():
             try:  # not `with problems.collected()`: this runs for every argument of every row
                 self.check_argument(name.value, key, node, known)
-                arguments[key] = convert(node, known[key].hint)
+                arguments[key] = _within(node, known[key])
             except SpecError as error:
                 problems.add(error)
         for key, argument in known.items():
@@ -172,9 +172,7 @@ class Builders:
                     here = node.key.rpartition(".")[0] == name.key.rpartition(".")[0]
                     remedy = "" if here else f"; write {key}: null beside the method to leave it out"
                     node.fail(unknown("argument", key, known, of=f"the method {method}") + remedy)
-                arguments[key] = convert(node, known[key].hint)
-                if known[key].limits and (wrong := outside(arguments[key], known[key].limits)):
-                    node.fail(wrong)
+                arguments[key] = _within(node, known[key])
             except SpecError as error:
                 problems.add(error)
         missing = [key for key, argument in known.items()
@@ -225,6 +223,14 @@ class Builders:
         if not module or not attribute.isidentifier():
             raise SpecError(f"{name!r} must be package.module:name")
         return followed(module_file(module, self.home), module, attribute)
+
+
+def _within(node: Node, argument: Argument) -> Any:
+    """The value of a node as an argument wants it, in its range. Raises SpecError."""
+    value = convert(node, argument.hint)
+    if argument.limits and (wrong := outside(value, argument.limits)):
+        node.fail(wrong)
+    return value
 
 
 @cache

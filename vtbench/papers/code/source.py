@@ -194,7 +194,8 @@ def _fields(path: Path, found: ast.ClassDef) -> dict[str, Argument] | None:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=default):
                 if not re.search(r"\b(ClassVar|KW_ONLY)\b", ast.unparse(annotation)):
                     where = f"{shown(path)}:{item.lineno}: {found.name}.{name}"
-                    fields[name] = Argument(_hint(annotation, path), default is None, _literal(default, where))
+                    hint, limits = _hint(annotation, path), _limits(annotation, path)
+                    fields[name] = Argument(hint, default is None, _literal(default, where), limits)
     return fields
 
 

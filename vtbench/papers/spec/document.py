@@ -16,8 +16,8 @@ from typing import Any, NoReturn, TypeVar, Union, get_origin
 
 import yaml
 
-from vtbench.errors import SpecError, did_you_mean, unknown
-from vtbench.fields import check, in_words, is_required, parts, scalar, writable
+from vtbench.errors import HIDDEN, SpecError, did_you_mean, unknown
+from vtbench.fields import check, in_words, is_required, parts, scalar, why_no_file, writable
 from vtbench.papers.roots import shown
 from vtbench.scales import without_scale
 
@@ -97,19 +97,19 @@ def read_yaml(path: Path, *, a_list: bool = False) -> Node:
     """The top node of a YAML file, without keys if the file is empty. SpecError if it cannot be read, is no YAML, or
     holds anything but keys and values at the top; or, if `a_list` is wanted, anything but a list."""
     file = shown(path)
+    why = why_no_file(path)
+    if why and why.startswith("is "):  # what is no file might never end
+        raise SpecError(f"{file}: {why}, a YAML file is wanted; rename or remove it")
     try:
-        if path.is_fifo():  # reading would wait for a writer
-            raise SpecError(f"{file}: is a named pipe, a YAML file is wanted; rename or remove it")
-        text = path.read_text(encoding="utf-8")
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise SpecError(f"{file}: has {size} bytes, at most {MOST_BYTES} are read; split it")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"{file}: is not text in UTF-8 (byte {error.start}); save it as UTF-8") from error
-    except IsADirectoryError as error:
-        raise SpecError(f"{file}: is a folder, a YAML file is wanted; rename or remove it") from error
     except OSError as error:
         raise SpecError(f"{file}: cannot be read: {error.strerror}; check its permissions") from error
-    _refuse_deep(text, file)
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        root = _composed(text, file)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -124,8 +124,7 @@ def read_yaml(path: Path, *, a_list: bool = False) -> Node:
 
 def node_of(text: str, file: str, key: str) -> Node:
     """The node of a single YAML value, as if `key` of `file` held it. Raises yaml.YAMLError, SpecError."""
-    _refuse_deep(text, file)
-    raw = yaml.compose(text, Loader=_LOADER)
+    raw = _composed(text, file)
     return Node(None, file, 1, key) if raw is None else _node(raw, file, key, _Left())
 
 
@@ -133,18 +132,35 @@ DEEPEST = 64
 """Levels of lists and keys within each other that a file may have. No spec has more than ten."""
 LARGEST = 200_000
 """Values that a file may have, those that an alias repeats counted each time."""
+MOST_BYTES = 2_000_000
+"""Bytes of a file. The largest spec has 30,000."""
+LARGEST_WHOLE = 2**53
+"""The largest whole number, either way: up to it they are exact as floating point numbers too."""
+_COLLECTIONS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
-def _refuse_deep(text: str, file: str) -> None:
-    """Before libyaml reads it: brackets within brackets by the thousand would overflow its stack."""
-    if text.count("[") + text.count("{") < 1000:
-        return
-    depth = 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        for character in line:
-            depth += (character in "[{") - (character in "]}")
-            if depth > 10 * DEEPEST:
-                raise SpecError(f"{file}:{number}: nested more than {DEEPEST} deep; write it flatter")
+def _composed(text: str, file: str) -> yaml.Node | None:
+    """The raw node of a document. What is nested too deep is refused before libyaml composes it: that overflows its
+    stack, and takes it quadratic time. Raises yaml.YAMLError, SpecError."""
+    lines = text.splitlines()
+    if text.count("[") + text.count("{") >= 1000:
+        depth = 0
+        for number, line in enumerate(lines, start=1):
+            for character in line:
+                depth += (character in "[{") - (character in "]}")
+                if depth > 10 * DEEPEST:
+                    _refuse_deep(file, number)
+    if max(map(len, lines), default=0) >= 1000:  # without brackets, each level begins further right in its line
+        depth = 0
+        for event in yaml.parse(text, Loader=_LOADER):  # which has no stack
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                _refuse_deep(file, event.start_mark.line + 1 if event.start_mark else 1)
+    return yaml.compose(text, Loader=_LOADER)
+
+
+def _refuse_deep(file: str, line: int) -> NoReturn:
+    raise SpecError(f"{file}:{line}: nested more than {DEEPEST} deep; write it flatter")
 
 
 @dataclasses.dataclass
@@ -163,12 +179,15 @@ def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
     if left.values < 0:
         node.fail(f"is the {LARGEST + 1}st value of the file; remove aliases that repeat each other")
     left.levels -= 1
+    if isinstance(raw, yaml.CollectionNode) and raw.tag not in _COLLECTIONS:
+        node.fail(f"has the tag {raw.tag}; write plain keys and values, or a list")
     if isinstance(raw, yaml.MappingNode):
         node.value = {}
         for raw_name, raw_value in raw.value:
             name = raw_name.value if isinstance(raw_name, yaml.ScalarNode) else "a list or keys as a key"
             inner = _node(raw_value, file, f"{key}.{name}" if key else name, left)
             inner.line = raw_name.start_mark.line + 1  # a block's key, not its first line, is what one looks for
+            _refuse_hidden(inner, name)
             if name in node.value:
                 inner.fail(f"written twice, first in line {node.value[name].line}; keep one")
             node.value[name] = inner
@@ -176,13 +195,22 @@ def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
         node.value = [_node(item, file, f"{key}[{i}]", left) for i, item in enumerate(raw.value)]
     elif raw.tag == "tag:yaml.org,2002:str":
         node.value = raw.value
+        _refuse_hidden(node, raw.value)
     else:
         try:
             node.value = _SCALARS.construct_object(raw)
         except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
             node.fail(f"not a plain YAML value: {getattr(error, 'problem', None) or error}")
+        if isinstance(node.value, int) and abs(node.value) > LARGEST_WHOLE:
+            node.fail(f"is {raw.value}, beyond {LARGEST_WHOLE}; write a smaller number")
     left.levels += 1
     return node
+
+
+def _refuse_hidden(node: Node, text: str) -> None:
+    """Refuse text that would do something to the terminal which prints it."""
+    if not text.isprintable() and (found := HIDDEN.search(text)):
+        node.fail(f"holds the control character U+{ord(found[0]):04X}; write the text without it")
 
 
 # ---- nodes to dataclasses ------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ class Data:
     """Which clips: the data set and how frames are taken from a video."""
 
     dataset: str = key("the name of a folder in data_manifests/")
-    num_frames: int = key("frames of a clip", unit="frames", at_least=1)
+    num_frames: int = key("frames of a clip", unit="frames", at_least=1, at_most=4096)
     stride: int | None = key("distance between the frames of a clip", unit="frames", default=None, at_least=1)
     sampling: Literal["segments"] | None = key(
         "one frame of each of num_frames equal segments of the whole video (drawn in it when training, its middle when "
@@ -48,7 +48,7 @@ class Data:
         "both ends included; not set: `stride` apart",
         default=None,
     )
-    size: int = key("side of the square crop that the network sees", unit="pixels", at_least=1)
+    size: int = key("side of the square crop that the network sees", unit="pixels", at_least=1, at_most=4096)
     split: int | None = key("number of the official split, where a data set has several", default=None, at_least=1)
     subset: str | None = key("a part of the data set: a name in `subsets` of its dataset.yaml", default=None)
     limit_train: int | None = key("train on the first so many videos only", unit="videos", default=None, at_least=1)
@@ -94,7 +94,7 @@ class Data:
 class Augment:
     """What happens to the pixels of a training clip, and the normalisation of all clips."""
 
-    short_side: tuple[int, int] = key("range of the random short side", unit="pixels", at_least=1)
+    short_side: tuple[int, int] = key("range of the random short side", unit="pixels", at_least=1, at_most=8192)
     flip: float = key("probability of a horizontal flip", at_least=0, at_most=1)
     flip_sided: Literal["never"] | None = key(
         "clips of classes that a flip turns into others (left and right): never flipped; not set: flipped, and their "
@@ -246,9 +246,9 @@ class Train:
 
     method: str = key("a name of vtbench.methods.METHODS, or package.module:Class; its arguments stand beside it")
     lr: float = key("initial learning rate at the effective batch below", above=0)
-    epochs: int = key("passes over the training videos", unit="epochs", at_least=1)
-    batch_size: int = key("clips per forward pass, over all devices", unit="clips", at_least=1)
-    accumulate: int = key("forward passes per update", at_least=1)
+    epochs: int = key("passes over the training videos", unit="epochs", at_least=1, at_most=1_000_000)
+    batch_size: int = key("clips per forward pass, over all devices", unit="clips", at_least=1, at_most=1_000_000)
+    accumulate: int = key("forward passes per update", at_least=1, at_most=1_000_000)
     clip_grad_norm: float | None = key("upper limit of the gradient norm", default=None, above=0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key("arithmetic, in Lightning's words")
     sync_batchnorm: bool | None = key(
@@ -273,7 +273,7 @@ class Train:
 class Eval:
     """The test protocol: which views of a video, and how their scores become one."""
 
-    clips: int = key("clips per video", at_least=1)
+    clips: int = key("clips per video", at_least=1, at_most=1000)
     crops: Literal[1, 3] = key("crops per clip along the longer side")
     clip_sampling: Literal["uniform", "random", "spread", "centred", "uniform_beyond"] = key(
         "where the clips start: uniform, at even parts of the video; random, as in training; spread, at even parts of "
@@ -284,7 +284,7 @@ class Eval:
     frames: Literal["linspace"] | None = key(
         "the frames after a start: as data.frames, in testing; not set: `stride` apart", default=None
     )
-    short_side: int = key("short side before the crop", unit="pixels", at_least=1)
+    short_side: int = key("short side before the crop", unit="pixels", at_least=1, at_most=8192)
     resize: Literal["interpolate", "mmcv"] | None = key(
         "resizing without antialiasing: interpolate, of floats, the longer side rounded down (LAPS's code); mmcv, the "
         "longer side rounded to the nearest (PST's); not set: antialiased, the longer side rounded down",

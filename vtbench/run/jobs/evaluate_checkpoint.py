@@ -19,6 +19,7 @@ from vtbench.run.network import impossible
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
+from vtbench.weights.load import read_state
 
 
 def evaluate_checkpoint(
@@ -38,6 +39,7 @@ def evaluate_checkpoint(
     require_work(rows, scale)
     _require_one_training(rows, scale)
     refuse_impossible(settings.engine, gpu=SCALES[scale].real)
+    read_state(checkpoint)  # before a network is built and work is announced
     jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
     for job in jobs:
         provenance.outside(job.roots)

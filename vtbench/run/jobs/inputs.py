@@ -6,18 +6,37 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from vtbench.datasets.folders import FolderIndex
-from vtbench.datasets.manifests import Entry, Split, VideoFolder, refuse_lacking, sample_of
+from vtbench.datasets.manifests import (
+    Entry,
+    Split,
+    VideoFolder,
+    refuse_lacking,
+    refuse_overlap,
+    refuse_unusable,
+    sample_of,
+)
 from vtbench.errors import DataError, VideoError
 from vtbench.papers.datasets import Dataset, load_dataset
 from vtbench.papers.releases import other_release, releases
+from vtbench.papers.spec.recipe import Data
 from vtbench.papers.trainings import Evaluation, Training
 from vtbench.run.settings import Settings
 
 SAMPLE = 8
 """Videos of a split that are opened."""
+
+
+class _Read(NamedTuple):
+    """A list of videos that a job reads."""
+
+    dataset: str
+    number: int | None
+    subset: str | None
+    split: Split
+    compressed: bool
 
 
 class Inputs:
@@ -26,45 +45,50 @@ class Inputs:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._indexes: dict[Path, FolderIndex] = {}
-        self._splits: dict[tuple[object, ...], str | None] = {}
+        self._splits: dict[tuple[_Read, bool], str | None] = {}
+        self._tested: dict[_Read, list[Entry]] = {}
         self._sums: dict[Path, str] = {}
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
     def lacking_data(self, training: Training, evaluations: Iterable[Evaluation]) -> list[str]:
         """Why the data sets of a training and its evaluations cannot be used, one line each; none if they can."""
-        reads: dict[tuple[str, int | None, str | None, Split, bool], None] = {}
-        for data, split in ((training.data, "train"), *((evaluation.data, "test") for evaluation in evaluations)):
-            reads[data.dataset, data.split, data.subset, split, data.modalities is not None] = None  # type: ignore[index]
-        reasons: dict[str, None] = {}
-        for name, number, subset, split, compressed in reads:
-            folder, facts = self.settings.data.get(name), load_dataset(name)
+        splits: list[tuple[Data, Split]] = [(evaluation.data, "test") for evaluation in evaluations]
+        reads = dict.fromkeys(
+            _Read(data.dataset, data.split, data.subset, split, data.modalities is not None)
+            for data, split in ((training.data, "train"), *splits)
+        )
+        reasons: dict[_Read, str | None] = {}
+        for read in sorted(reads, key=lambda read: read.split):  # tests first: what is trained on is held against them
+            folder, facts = self.settings.data.get(read.dataset), load_dataset(read.dataset)
             if facts.synthetic:
-                if folder is not None and ":" not in facts.module and (why := _why_not_made(facts, folder)):
-                    reasons[why] = None
+                if folder is not None and ":" not in facts.module:
+                    reasons[read] = _why_not_made(facts, folder)
             elif folder is None:
-                reasons[f"data folder of {name} (--data {name}=PATH)"] = None
+                reasons[read] = f"data folder of {read.dataset} (--data {read.dataset}=PATH)"
             elif not folder.is_dir():
-                reasons[f"data folder of {name}: {folder} does not exist"] = None
+                reasons[read] = f"data folder of {read.dataset}: {folder} does not exist"
             elif ":" not in facts.module:  # a data module of the user's reads in its own way
-                key = (name, number, subset, split, compressed)
-                if key not in self._splits:
-                    arguments = facts.video_arguments(number, None, None, whole=True, subset=subset)
-                    self._splits[key] = self._why_not(facts, arguments, split, compressed, folder)
-                if why := self._splits[key]:
-                    reasons[why] = None
-        return list(reasons)
+                test = read._replace(split="test")
+                tested = self._tested.get(test, []) if read.split == "train" and test in reads else []
+                if (read, bool(tested)) not in self._splits:
+                    self._splits[read, bool(tested)] = self._why_not(facts, read, folder, tested)
+                reasons[read] = self._splits[read, bool(tested)]
+        return list(dict.fromkeys(why for read in reads if (why := reasons.get(read))))
 
-    def _why_not(
-        self, facts: Dataset, arguments: dict[str, Any], split: Split, compressed: bool, folder: Path
-    ) -> str | None:
+    def _why_not(self, facts: Dataset, read: _Read, folder: Path, tested: Sequence[Entry]) -> str | None:
+        arguments = facts.video_arguments(read.number, None, None, whole=True, subset=read.subset)
         walked = self._indexes.setdefault(folder, FolderIndex(folder))
         quarantine = self.settings.quarantine(facts.name)
         videos = VideoFolder(folder, **arguments, quarantine=quarantine, walked=walked)
         try:
-            entries = videos.read(split)
-            refuse_lacking(entries, self.settings.missing, split, f"{folder}")
-            _open_some(entries, compressed)
+            entries = videos.read(read.split)
+            refuse_unusable(entries, read.split, f"{folder}")
+            refuse_lacking(entries, self.settings.missing, read.split, f"{folder}")
+            if read.split == "test":
+                self._tested[read] = entries
+            refuse_overlap(entries, tested)
+            _open_some(entries, read.compressed)
         except (DataError, VideoError) as error:
             return str(error)
         return None
