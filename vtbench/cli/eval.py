@@ -47,7 +47,7 @@ def call(args: argparse.Namespace) -> int:
     if started := launched():
         raise UsageError(f"eval starts its processes itself (--devices); start it without {started.by}")
     rows, settings = selected_rows(args), settings_of(args)
-    from vtbench.cli.progress import TerminalDisplay
+    from vtbench.cli.jobs.display import TerminalDisplay
     from vtbench.results import folders
     from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 

@@ -132,7 +132,7 @@ def call(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: RunJobs | None = None) -> int:
-    from vtbench.cli.progress import TerminalDisplay
+    from vtbench.cli.jobs.display import TerminalDisplay
     from vtbench.run.jobs import launch
 
     try:

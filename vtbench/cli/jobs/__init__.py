@@ -1,1 +1,1 @@
-"""Where training runs run: the options of engines, and the verbs on what runs, status and cancel."""
+"""Training runs that run: the options of engines and machines, what is shown meanwhile, and the verbs status and cancel."""

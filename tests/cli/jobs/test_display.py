@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from vtbench.cli import progress
-from vtbench.cli.progress import TerminalDisplay
+from vtbench.cli.jobs import display as progress
+from vtbench.cli.jobs.display import TerminalDisplay
 from vtbench.papers import measurements, select
 from vtbench.run.jobs.plan import graph
 
