@@ -149,7 +149,8 @@ def is_named(descriptor: int, path: Path) -> bool:
 
 def _at_once(held: contextlib.ExitStack, descriptor: int, path: Path) -> bool:
     for pause in PAUSES_S:
-        time.sleep(pause)
+        if pause:
+            time.sleep(pause)
         with contextlib.suppress(Busy):
             held.enter_context(locked(descriptor, path, wait=False))
             return True

@@ -1,1 +1,1 @@
-"""Training runs that run: the options of engines and machines, what is shown meanwhile, and the verbs status and cancel."""
+"""Training runs that run: options of engines and machines, what is shown meanwhile, the verbs status and cancel."""
