@@ -70,13 +70,13 @@ def hold(path: Path, *, make: bool = True, wait: bool = True, waiting: Waiting |
             descriptor = _open(path, os.O_RDWR | os.O_CREAT, held)
             try:
                 if not _at_once(held, descriptor, path):
-                    busy = str(_read(descriptor))
+                    # The marker of a process on another host stays when that dies.
+                    remedy = f"; remove {marker(path)} if that process is gone" if marker(path).exists() else ""
+                    busy = f"{_read(descriptor)}{remedy}"
                     if not wait:
                         raise Busy(busy)
                     if waiting is not None:
-                        waiting(
-                            busy + (f"; remove {marker(path)} if that process is gone" if marker(path).exists() else "")
-                        )
+                        waiting(busy)
                         waiting = None  # once is enough
                     held.enter_context(locked(descriptor, path))
             except FileNotFoundError:  # a marker in a folder that was renamed meanwhile
