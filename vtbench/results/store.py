@@ -323,7 +323,10 @@ class Store(LineFile[Record]):
                 self._by_slot.setdefault(_slot(record), []),
                 self._by_evaluation.setdefault((record.evaluation_key, record.scale), []),
             ):
-                bisect.insort(lines, record, key=_time)
+                if lines and record.finished_at < lines[-1].finished_at:
+                    bisect.insort(lines, record, key=_time)
+                else:
+                    lines.append(record)
 
     def _forget(self) -> None:
         super()._forget()
