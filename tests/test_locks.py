@@ -152,7 +152,7 @@ def test_of_the_lock_of_another_host_the_file_to_remove_is_named(
         pass
     assert said == [
         "another run is at work in it since 2026-01-31T23:59:59Z, pid 7, host node\\x1b[31m3; "
-        f"remove {locks.marker(path)} if it is gone"
+        f"remove {locks.marker(path)} if that process is gone"
     ]
 
 

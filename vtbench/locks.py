@@ -70,11 +70,13 @@ def hold(path: Path, *, make: bool = True, wait: bool = True, waiting: Waiting |
             descriptor = _open(path, os.O_RDWR | os.O_CREAT, held)
             try:
                 if not _at_once(held, descriptor, path):
-                    busy = str(_read(descriptor))
+                    # The marker of a process on another host stays when that dies.
+                    remedy = f"; remove {marker(path)} if that process is gone" if marker(path).exists() else ""
+                    busy = f"{_read(descriptor)}{remedy}"
                     if not wait:
                         raise Busy(busy)
                     if waiting is not None:
-                        waiting(busy + (f"; remove {marker(path)} if it is gone" if marker(path).exists() else ""))
+                        waiting(busy)
                         waiting = None  # once is enough
                     held.enter_context(locked(descriptor, path))
             except FileNotFoundError:  # a marker in a folder that was renamed meanwhile
@@ -167,7 +169,7 @@ def _marked(path: Path, shared: bool, wait: bool, patience_s: float | None) -> I
     except Timeout:
         if not wait:
             raise Busy from None
-        text = f"another process has held it for {patience_s:g} s; remove {marker(path)} if that is gone"
+        text = f"another process has held it for {patience_s:g} s; remove {marker(path)} if that process is gone"
         raise TimeoutError(errno.ETIMEDOUT, text, str(path)) from None
     except OSError as error:
         if not shared or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):

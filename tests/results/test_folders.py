@@ -74,6 +74,16 @@ def test_a_folder_at_work_is_not_set_aside(tmp_path: Path) -> None:
     assert folders.set_aside(folder) == [] and not folder.exists()
 
 
+def test_what_was_set_aside_is_found_also_before_the_run_is_repeated(tmp_path: Path) -> None:
+    folder = tmp_path / "train-x"
+    for _ in range(2):
+        folder.mkdir()
+        folders.set_aside(folder)
+    assert [one.name for one in folders.with_those_aside(folder)] == ["train-x.1", "train-x.2"]
+    folder.mkdir()
+    assert [one.name for one in folders.with_those_aside(folder)] == ["train-x", "train-x.1", "train-x.2"]
+
+
 def test_of_several_folders_all_are_set_aside_or_none(tmp_path: Path) -> None:
     train, test = tmp_path / "train-x", tmp_path / "eval-x"
     train.mkdir()

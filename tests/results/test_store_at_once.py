@@ -203,13 +203,32 @@ def test_a_file_that_a_lost_process_holds_is_named_with_what_to_remove(
     monkeypatch.setattr(fcntl, "flock", flock)
     monkeypatch.setattr("vtbench.results.store.PATIENCE_S", 0.1)
     (tmp_path / ".results.csv.held").write_text("7\nanother-host\n")
-    remedy = rf"another process has held it for 0\.1 s; remove {tmp_path}/\.results\.csv\.held if that is gone"
+    remedy = rf"another process has held it for 0\.1 s; remove {tmp_path}/\.results\.csv\.held if that process is gone"
     for act in (lambda: store.append(record(seed=1)), store.read):
         with pytest.raises(ResultsError, match=remedy):
             act()
     (tmp_path / ".results.csv.held").unlink()
     store.append(record(seed=1))
     assert len(store.read()) == 2
+
+
+def test_a_folder_that_can_only_be_read_is_read_without_a_lock(
+    tmp_path: Path, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    def acquire(_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr("filelock.SoftFileLock.acquire", acquire)
+    assert store.read() == [record()]
+    with pytest.raises(ResultsError, match=r"results\.csv: cannot be written: Read-only file system; free space"):
+        store.append(record(seed=1))
 
 
 # -- odd files ---------------------------------------------------------------------------------------------------------

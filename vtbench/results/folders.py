@@ -126,12 +126,13 @@ def _renamed(folder: Path) -> Path:
 
 
 def with_those_aside(folder: Path) -> Iterator[Path]:
-    """A run folder and those that `set_aside` made of it, the newest of them last; those that are there."""
-    one, number = folder, 0
-    while one.exists():
-        yield one
+    """A run folder, if it is there, and those that `set_aside` made of it, the newest of them last."""
+    if folder.exists():
+        yield folder
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        yield aside
         number += 1
-        one = folder.with_name(f"{folder.name}.{number}")
 
 
 def make_folder(folder: Path) -> None:

@@ -128,7 +128,7 @@ class LineFile(Generic[L]):
                     opened.callback(os.close, descriptor)
                     if new:
                         sync(self.path.resolve().parent)
-                    opened.enter_context(locks.locked(descriptor, self.path, patience_s=PATIENCE_S))
+                    opened.enter_context(locks.locked(descriptor, self.path.resolve(), patience_s=PATIENCE_S))
                 except OSError as error:
                     raise cannot_write(self.path, error) from error
                 if locks.is_named(descriptor, self.path) and not self._complete(descriptor):
@@ -239,7 +239,7 @@ class LineFile(Generic[L]):
         with contextlib.ExitStack() as opened:
             opened.callback(os.close, descriptor)
             try:  # never sees a line that is just being written
-                opened.enter_context(locks.locked(descriptor, self.path, shared=True, patience_s=PATIENCE_S))
+                opened.enter_context(locks.locked(descriptor, self.path.resolve(), shared=True, patience_s=PATIENCE_S))
                 yield descriptor
             except OSError as error:
                 raise ResultsError(
@@ -323,7 +323,10 @@ class Store(LineFile[Record]):
                 self._by_slot.setdefault(_slot(record), []),
                 self._by_evaluation.setdefault((record.evaluation_key, record.scale), []),
             ):
-                bisect.insort(lines, record, key=_time)
+                if lines and record.finished_at < lines[-1].finished_at:
+                    bisect.insort(lines, record, key=_time)
+                else:
+                    lines.append(record)
 
     def _forget(self) -> None:
         super()._forget()

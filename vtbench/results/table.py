@@ -14,9 +14,9 @@ SLOT = ["id", "variant", "measurement", "scale", "seed"]
 
 
 def read_results(folder: str | Path = "results", *, newest: bool = False) -> pd.DataFrame:
-    """Every line of results.csv in `folder`, in order: its columns, and each further metric as a column of its own.
-    `newest`: of lines that measured the same again (row, variant, measurement, scale and seed) the last alone, as a
-    mean over seeds wants it.
+    """Every line of results.csv in `folder`, in the order in which they were measured: its columns, and each further
+    metric as a column of its own. `newest`: of lines that measured the same again (row, variant, measurement, scale
+    and seed) the last alone, as a mean over seeds wants it.
 
     Raises ResultsError, with file and line, for a file that is not as it should be. A folder without results gives a
     table without rows.

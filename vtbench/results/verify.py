@@ -152,6 +152,12 @@ class _Lines:
         folder, done = same[0]
         wanted = {name: done[key] for name, key in OF_TRAINING.items() if key in done}
         yield from _differing(line, wanted, folder)
+        start = line.init.partition(";")[0]
+        if start.startswith("training:"):
+            key, _, sha8 = start.removeprefix("training:").partition("@")
+            runs = self.runs(folders.training_folder(self.results, key))
+            if not any(str(done.get("weights_sha256")).startswith(sha8) for _, done in runs):
+                self.found.counts["that started from weights which are not there"] += 1
 
     def _runs(self, folder: Path) -> list[tuple[Path, Mapping[str, Any]]]:
         """A run folder and those that were set aside, each that is done with its done.json. Says what is damaged."""

@@ -149,6 +149,21 @@ def test_what_is_only_old_is_counted(store: Store, capsys: pytest.CaptureFixture
     }
 
 
+def test_the_start_of_a_training_is_verified_too(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    start = folders.training_folder(store.folder, "0123456789ab")
+    start.mkdir()
+    (start / folders.WEIGHTS).write_bytes(b"start")
+    sha256 = hashlib.sha256(b"start").hexdigest()
+    folders.write_json(start / folders.DONE, {"weights_sha256": sha256})
+    for named, gone in ((f"@{sha256[:8]}", False), ("", False), ("@00000000", True)):
+        rewrite(store, init=f"training:0123456789ab{named}")
+        code, out, wrong = verify(store, capsys)
+        assert (code, wrong) == (0, []) and ("1 line that started from weights which are not there" in out) == gone
+    (start / folders.WEIGHTS).write_bytes(b"other")
+    code, _, wrong = verify(store, capsys)
+    assert code == 1 and wrong[0].startswith(f"vtbench: {start / folders.WEIGHTS}: its SHA-256 begins with ")
+
+
 def test_lines_of_variants_are_held_against_the_variant(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     from vtbench.papers.override import changed_rows
 

@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from vtbench.cli.options import Parser, add_results, settings_of
+from vtbench.errors import printable
 
 SUMMARY = "Add the lines of other results folders to one"
 EXAMPLES = (
-    "vtbench results merge /mnt/node1/results /mnt/node2/results",
-    "vtbench results merge node1 node2 --results all --with-runs",
+    "vtbench results merge here there --results all",
+    "vtbench results merge there --results all --with-runs",
 )
 
 
@@ -45,5 +46,5 @@ def call(args: argparse.Namespace) -> int:
             said.append(f"{plural(len(merged.runs), 'run folder')} copied")
         if merged.left:
             said.append(f"{plural(len(merged.left), 'run folder')} left there (--with-runs copies)")
-        print(f"{merged.source}: {'; '.join(said)}")
+        print(printable(f"{merged.source}: {'; '.join(said)}"))
     return 0

@@ -6,10 +6,10 @@ import argparse
 
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import Parser, add_include, add_results, results_of
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, printable
 
 SUMMARY = "Check every line against its checksum, its run folders and the specs"
-EXAMPLES = ("vtbench results verify", "vtbench results verify --results /data/vtbench")
+EXAMPLES = ("vtbench results verify", "vtbench results verify --results here")
 
 
 def options(parser: Parser) -> None:
@@ -36,7 +36,8 @@ def call(args: argparse.Namespace) -> int:
     for text in found.wrong:
         print_message(text)
     counts = ", ".join(f"{plural(count, 'line')} of {name}" for name, count in found.lines.items())
-    print(f"{results}: {counts}, {plural(found.hashed, 'file')} of weights: {len(found.wrong) or 'nothing'} wrong")
+    files = plural(found.hashed, "file")
+    print(printable(f"{results}: {counts}, {files} of weights: {len(found.wrong) or 'nothing'} wrong"))
     for what, count in found.counts.items():
         print(f"{plural(count, 'line')} {what}")
     return 1 if found.wrong else 0
