@@ -44,7 +44,7 @@ def call(args: argparse.Namespace) -> int:
     if not args.selectors:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
     rows, settings = selected_rows(args), settings_of(args)
-    from vtbench.cli.progress import TerminalDisplay
+    from vtbench.cli.jobs.progress import TerminalDisplay
     from vtbench.results import folders
     from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 

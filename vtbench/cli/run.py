@@ -113,7 +113,7 @@ def call(args: argparse.Namespace) -> int:
         return 0
     if args.limit is not None:
         return _dry(args, rows, settings, engine)
-    from vtbench.cli.progress import TerminalDisplay
+    from vtbench.cli.jobs.progress import TerminalDisplay
     from vtbench.run.jobs import launch
 
     try:

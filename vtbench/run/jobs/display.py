@@ -1,4 +1,4 @@
-"""What is shown while jobs run. `Display` shows nothing; vtbench.cli.progress draws bars and lines."""
+"""What is shown while jobs run. `Display` shows nothing; vtbench.cli.jobs.progress draws bars and lines."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from vtbench.cli import progress
-from vtbench.cli.progress import TerminalDisplay
+from vtbench.cli.jobs.progress import TerminalDisplay
 from vtbench.papers import measurements, select
 from vtbench.run.jobs.plan import graph
 
