@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from vtbench.cli import progress
+from vtbench.cli.jobs import progress
 from vtbench.cli.jobs.progress import TerminalDisplay
 from vtbench.papers import measurements, select
 from vtbench.run.jobs.plan import graph
