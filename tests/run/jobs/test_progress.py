@@ -31,7 +31,7 @@ def read(job: Job, results: Path) -> progress.State | None:
 
 def run(job: Job, results: Path, monkeypatch: pytest.MonkeyPatch, work: Any) -> Any:
     monkeypatch.setattr("vtbench.run.train.train", work)
-    monkeypatch.setattr("vtbench.run.evaluate.evaluate", lambda *_: {})
+    monkeypatch.setattr("vtbench.run.evaluate.evaluate", lambda *_, **__: {})
     return run_job(job, Settings(results=results), [], lambda *_: None)
 
 

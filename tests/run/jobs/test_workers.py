@@ -160,6 +160,13 @@ def test_an_included_folder_that_is_gone_is_the_result_of_its_job(jobs: dict[str
     assert result.exit_code == 2 and str(tmp_path / "gone") in str(result.error)
 
 
+def test_a_worker_that_somebody_else_ended_was_cancelled(jobs: dict[str, Job]) -> None:
+    worker = workers._Worker(Settings())
+    worker.process.terminate()
+    assert worker.receive() is None
+    assert worker.why_it_died() == "it was cancelled; run again to resume"
+
+
 def test_a_worker_that_died_while_idle_is_found_out_by_its_next_task(jobs: dict[str, Job]) -> None:
     worker = workers._Worker(Settings())
     worker.process.kill()

@@ -211,6 +211,8 @@ class _Worker:
         """In one line, with the remedy."""
         self.process.join(timeout=10)
         code = self.process.exitcode
+        if code in (0, -signal.SIGTERM):  # somebody else's SIGTERM, as of `vtbench cancel`; 0 where it trained
+            return "it was cancelled; run again to resume"
         killed = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
         hint = f"; out of memory? {LESS_MEMORY}" if code == -signal.SIGKILL else ""
         return f"its worker process {killed}{hint}; run again to resume after its last checkpoint"
