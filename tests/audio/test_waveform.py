@@ -403,3 +403,11 @@ def test_the_picture_of_an_avi_begins_with_its_first_packet(codec: str, tmp_path
 def test_a_track_that_is_announced_and_empty_is_no_sound(tmp_path: Path) -> None:
     sound = read_audio(encoded.with_empty_track(tmp_path / "a.ts"))
     assert not sound.has_track and not sound.waveform.any() and sound.damaged_packets == 0
+
+
+def test_a_rate_at_which_a_sample_becomes_thousands_is_refused(tmp_path: Path) -> None:
+    """A packet of 0.5 MB at 1 Hz is 70 hours of sound."""
+    path = write(tmp_path / "a.mkv", np.zeros(4000), rate=1)
+    with pytest.raises(VideoError, match=r"a\.mkv: its audio has 1 samples a second, at least 1000 are wanted"):
+        read_audio(path)
+    assert read_audio(write(tmp_path / "b.mkv", np.zeros(2000), rate=1000)).has_track

@@ -57,7 +57,7 @@ def test_a_tensor_that_is_no_plain_numbers_is_named(kind: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_weights_of_every_precision_are_taken(dtype: torch.dtype, tmp_path: Path) -> None:
-    torch.save({"weight": torch.full((3, 2), 0.5, dtype=dtype), "steps": torch.tensor(7)}, tmp_path / "some.pth")
+    torch.save({"weight": torch.full((3, 2), 0.5, dtype=dtype), "steps": torch.tensor(7.0)}, tmp_path / "some.pth")
     network = Small()
     load_weights(network, tmp_path / "some.pth", expect_head=True)
     assert network.weight.eq(0.5).all() and network.weight.dtype == torch.float32 and network.steps == 7

@@ -7,7 +7,8 @@ The cases, which a caller can tell apart by the fields of `Audio`:
 - audio that ends before the picture: silence after it; that is longer: cut at the end of the last frame
 - silence: a track like any other, of zeros
 - packets that are damaged or missing in the middle: silence in their place, what comes after is not moved
-- a track of which nothing decodes, a file without picture, a picture of more than LONGEST_S: refused
+- a track of which nothing decodes or of less than LEAST_RATE, a file without picture, a picture of more than
+  LONGEST_S: refused
 
 What cannot be noticed: damage that is still valid code, and in avi files, which have no field for it, what AAC and MP3
 encoders put first (up to 0.07 s), by which the audio is then late.
@@ -31,6 +32,8 @@ __all__ = ["LONGEST_S", "SAMPLE_RATE", "Audio", "read_audio"]
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform (Hz), VGGish's."""
+LEAST_RATE = 1000
+"""Samples per second (Hz) that a track must have. Each sample of a slower one would become thousands."""
 LONGEST_S = 4 * 3600
 """Length of the longest picture that is read (s): its waveform takes 0.9 GB. A jump in the time stamps of a short video
 makes it days long."""
@@ -109,6 +112,10 @@ def _audio(path: Path, picture_start_s: float, picture_s: float) -> Audio:
             if frame is None:
                 damaged, whole = damaged + 1, False
                 continue
+            if frame.sample_rate < LEAST_RATE:
+                raise VideoError(
+                    path, f"its audio has {frame.sample_rate} samples a second, at least {LEAST_RATE} are wanted"
+                )
             if stretch is None or not whole or not stretch.continues_with(frame):
                 begin_s = frame.time
                 if begin_s is None:  # a frame without time stamp follows on the one before it

@@ -317,6 +317,8 @@ def in_both(train: Sequence[Entry], test: Sequence[Entry]) -> list[tuple[Entry, 
         return place_of(entry.file), (None if entry.problem else same_file(entry.file))
 
     tested = {name: entry for entry in test for name in names(entry) if name is not None}
+    if not tested:  # there may be many to train on, and each is asked of the disk
+        return []
     found = ((entry, next((tested[name] for name in names(entry) if name in tested), None)) for entry in train)
     return [(entry, both) for entry, both in found if both is not None]
 

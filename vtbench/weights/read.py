@@ -93,10 +93,10 @@ def refuse_odd(path: Path, state: Mapping[str, Tensor]) -> None:
 
 
 def refuse_other_types(path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Raise WeightsError for whole numbers where a network has floating point numbers, or the reverse: copying would
-    lose what they mean."""
+    """Raise WeightsError for whole numbers where a network has floating point numbers: those of a quantised file lack
+    their scale. A counter may come as a floating point number, as an average over checkpoints has it."""
     for name, tensor in state.items():
-        if name in wanted and tensor.is_floating_point() != wanted[name].is_floating_point():
+        if name in wanted and wanted[name].is_floating_point() and not tensor.is_floating_point():
             raise WeightsError(
                 f"{path}: {name} is {_type(tensor)}, the network's is {_type(wanted[name])}; give the weights as they "
                 "were trained"
