@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lightning as L
-import torch
 
 from vtbench.datasets import VideoData
 from vtbench.datasets.clips import TrainLoader
-from vtbench.errors import ResultsError, RunError, few
+from vtbench.errors import RunError, UsageError, few
 from vtbench.papers.trainings import Training
-from vtbench.results import folders
+from vtbench.results import finished, folders, provenance
 from vtbench.run.assemble import Assembly, about_files, assemble
-from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
+from vtbench.run.callbacks import BestWeights, Notice, Progress, no_notice, no_progress
 from vtbench.run.metering import Metering
+from vtbench.run.resuming.checkpoint import why_unusable
+from vtbench.run.resuming.epochs import EpochCheckpoint
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, save_network, sha256_of
@@ -32,12 +33,16 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     Videos that are missing or cannot be read are left out as far as the settings allow; `notice` is called for them,
     and the folder lists them.
 
-    An interrupted run resumes after its last whole epoch and ends with the numbers it would have had. Raises a
+    An interrupted run resumes from its last checkpoint and ends with the numbers it would have had. A file of the
+    folder that is damaged is set aside, with a notice, and the run repeated from the last good state. Raises a
     VtbenchError that names the file at fault.
     """
     folder = folders.training_folder(settings.results, training.key)
+    provenance.code()  # now, before somebody edits a file while we train
     with folders.locked(folder):
-        if not folders.is_trained(folder):
+        for line in finished.clear_training(folder):
+            notice(line)
+        if not finished.is_trained(folder):
             with errors_in_one_line(folder):
                 _fit(assemble(training, settings), settings, progress, folder, notice)
     return folder
@@ -47,8 +52,10 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     training, method, data = parts.training, parts.method, parts.data
     data.setup()  # both lists: a missing test list is an error before the training, not after it
     data.notice = notice
+    _refuse_large_batch(parts)
     _say_what_is_lacking(data, folder, notice)
-    parts.load_start()
+    start = parts.load_start()
+    origin = {**environment(), "code": provenance.code()}
     checkpoint = EpochCheckpoint(
         folder,
         seed=training.seed,
@@ -57,13 +64,17 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         data_fingerprint=data.fingerprint("train"),
         progress=progress,
         minutes=settings.checkpoint_minutes,
+        training_key=training.key,
+        origin=origin,
+        allow_changed_code=settings.allow_changed_code,
     )
     keeps_best = method.validation is not None and method.validation.keep_best
     best = BestWeights(folder, data.fingerprint("test")) if keeps_best else None
     last = folder / folders.CHECKPOINT
-    _refuse_damaged(last)
+    if last.exists() and (why := why_unusable(folder, method, training.key)):
+        notice(finished.set_damaged_aside(last, why))
     callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
-    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
+    folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(training), "origin": origin})
     tracking = _tracking(training, settings, folder, notice)
     loggers = tracking.loggers if tracking else []
     if loggers:
@@ -99,7 +110,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             "accumulate": parts.batches.accumulate,
             "lr": parts.batches.lr,
             "wall_s": round(checkpoint.elapsed_s, 3),
-            "init_sha256": parts.start_sha256,
+            "init_sha256": start.sha256 if start else None,
             "audio_sha256": parts.audio_sha256,
             "selection": method.selection,
             "train_top1": checkpoint.train_top1(best.epoch if best else training.train.epochs),
@@ -112,12 +123,15 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             "data_fingerprint": checkpoint.data_fingerprint,
             **({"kept_epoch": best.epoch, "kept_top1": best.top1, "kept_failures": best.failures} if best else {}),
             **environment(),
+            "code": origin["code"],
+            "begun": provenance.other_than(origin, checkpoint.earlier),
         },
     )
     if tracking:
         tracking.done()
     last.unlink(missing_ok=True)  # optimiser state: needed to resume, and there is nothing left to resume
-    (folder / folders.BEST).unlink(missing_ok=True)
+    if best:
+        best.remove()
 
 
 def _say_what_is_lacking(data: VideoData, folder: Path, notice: Notice) -> None:
@@ -143,16 +157,12 @@ def _write_left_out(folder: Path, data: VideoData) -> None:
         csv.writer(file, lineterminator="\n").writerows([("split", "id", "reason"), *lines])
 
 
-def _refuse_damaged(checkpoint: Path) -> None:
-    """ResultsError for a checkpoint that a training cannot resume from; a missing one is in order."""
-    if not checkpoint.exists():
-        return
-    try:
-        torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise ResultsError(
-            f"{checkpoint}: cannot be read, so the training cannot resume; remove it to train from the start"
-        ) from error
+def _refuse_large_batch(parts: Assembly) -> None:
+    """Raise UsageError for more clips per forward pass than there are videos: the learning rate would follow a batch
+    that is never made."""
+    given, there = parts.settings.batch_size, len(parts.data.train_entries)
+    if given is not None and given > there:
+        raise UsageError(f"--batch-size {given}: there are {there} videos to train on; give at most {there}")
 
 
 def _tracking(training: Training, settings: Settings, folder: Path, notice: Notice) -> Tracking | None:

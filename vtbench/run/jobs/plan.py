@@ -17,7 +17,7 @@ from vtbench.papers.trainings import Evaluation, Measurement, Training
 from vtbench.report.counted import recorded_costs
 from vtbench.report.machines.devices import DEVICES, Device
 from vtbench.report.machines.hours import Rates, multiply_adds
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
 from vtbench.results.store import Store
@@ -242,7 +242,7 @@ def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set
 
 def has_weights(job: Job, settings: Settings) -> bool:
     """Whether the training of a job is done and its weights still exist."""
-    return folders.is_trained(folders.training_folder(settings.results, job.key))
+    return finished.is_trained(folders.training_folder(settings.results, job.key))
 
 
 def blockers(job: Job, inputs: Inputs, book: CostBook | None = None) -> list[str]:

@@ -241,7 +241,9 @@ def run_job(
         from vtbench.run.train import train
 
         train(job.training, settings, on_progress, on_notice)
-        return {key: evaluate(evaluation, settings, on_progress) for key, evaluation in job.evaluations.items()}
+        return {
+            key: evaluate(evaluation, settings, on_progress, on_notice) for key, evaluation in job.evaluations.items()
+        }
 
     return _result_of(job.key, work, outside)
 
