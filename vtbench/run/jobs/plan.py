@@ -251,6 +251,8 @@ def blockers(job: Job, inputs: Inputs, book: CostBook | None = None) -> list[str
     counted: it is not built again to find out."""
     reasons = inputs.lacking_data(job.training, job.evaluations.values())
     reasons += inputs.lacking_weights(job.training.weights)
+    if large := inputs.large_batch(job.training):
+        reasons.append(large)
     if book is None or not _is_counted(job, book):
         from vtbench.run.network import impossible
 
