@@ -101,7 +101,7 @@ def _do(work: Work, settings: Settings, on_progress: OnProgress, on_notice: OnNo
     if work.checkpoint is None:
         train(work.training, settings, on_progress, on_notice)
     return {
-        key: evaluate(evaluation, settings, on_progress, checkpoint=work.checkpoint)
+        key: evaluate(evaluation, settings, on_progress, on_notice, checkpoint=work.checkpoint)
         for key, evaluation in work.evaluations.items()
     }
 
