@@ -17,7 +17,7 @@ from vtbench.metrics import speed_metrics
 from vtbench.papers import select
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
-from vtbench.run import speed
+from vtbench.run.measuring import speed
 
 Edit = Callable[[str, str, str], int]
 VIT, SHIFT, KV = "msca/table2:vit", "msca/table2:tokenshift", "msca/table2:msca-kv"

@@ -98,7 +98,7 @@ def call(args: argparse.Namespace) -> int:
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.metrics import speed_metrics
     from vtbench.results.store import SpeedStore
-    from vtbench.run import speed
+    from vtbench.run.measuring import speed
 
     machine = speed.find_machine(args.device, args.precision, args.threads or (None if SCALES[args.scale].real else 1))
     how = speed.SpeedOptions(
