@@ -77,7 +77,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "assemble": {"devices", "network", "settings", "weights"},
         "settings": {"devices"},
         "recording": {"devices", "settings"},
-        "weights": {"settings"},
+        "weights": {"devices", "settings"},
         "measuring": {"network"},
     },
     "run/devices": {

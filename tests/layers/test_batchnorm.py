@@ -23,7 +23,7 @@ def group() -> Iterator[None]:
 @pytest.mark.usefixtures("group")
 @pytest.mark.parametrize(
     ("norm", "shape"),
-    [(nn.BatchNorm1d, (6, 3)), (nn.BatchNorm2d, (4, 3, 5, 2)), (nn.BatchNorm3d(3), (2, 3, 2, 2, 2))],
+    [(nn.BatchNorm1d, (6, 3)), (nn.BatchNorm2d, (4, 3, 5, 2)), (nn.BatchNorm3d, (2, 3, 2, 2, 2))],
 )
 @pytest.mark.parametrize("momentum", [0.1, None])
 def test_of_one_process_it_is_torchs(norm: type[nn.Module], shape: tuple[int, ...], momentum: float | None) -> None:

@@ -81,11 +81,9 @@ class Assembly:
         start = self.training.init
         if start.training is None:
             return start_file(start, self.settings)
-        made_here = split_batch(start.training, self.settings.batch_size)
+        made_here = split_batch(start.training, self.settings.batch_size, self.settings.engine)
         recipe = split_batch(start.training, None)
-        return start_file(
-            start, self.settings, [(one.batch_size * one.accumulate, one.lr) for one in (recipe, made_here)]
-        )
+        return start_file(start, self.settings, [(one.effective, one.lr) for one in (recipe, made_here)])
 
     def load_start(self) -> LoadReport | None:
         """Load what the training starts from into the network. Raises WeightsError for a file that does not fit,

@@ -11,6 +11,7 @@ from vtbench.models import AUDIO_WEIGHTS
 from vtbench.papers.releases import other_release, releases
 from vtbench.papers.trainings import Start
 from vtbench.results import finished, folders
+from vtbench.run.devices.engine import processes_of
 from vtbench.run.settings import Settings
 from vtbench.weights import hosted_file, sha256_of
 
@@ -27,7 +28,7 @@ def start_file(start: Start, settings: Settings, batches: Sequence[tuple[int, fl
         if not path.is_file():
             raise WeightsError(f"{path}: not there; train what this row starts from first, as `vtbench run` does")
         done = finished.read_done(folder)
-        batch, lr = done["batch_size"] * done["accumulate"], done["lr"]
+        batch, lr = done["batch_size"] * done["accumulate"] * processes_of(done.get("engine")), done["lr"]
         if batches and not any(batch == wanted and math.isclose(lr, rate) for wanted, rate in batches):
             wanted, rate = batches[0]
             raise RunError(

@@ -41,6 +41,9 @@ def test_what_a_test_shares_with_its_training_is_said_once() -> None:
     said = "devices=2;strategy=ddp;precision=bf16-mixed;compile=true;accumulate=4;grad_checkpointing=true"
     assert text(trained, tested) == said
     assert text(trained, {}) == f"{said};test_devices=1;test_strategy=auto;test_precision=32-true;test_compile=false"
+    assert text({"batch_norm": "per process", "strategy": "ddp", "devices": 2}, trained).startswith(
+        "devices=2;strategy=ddp;batch_norm=per process;"
+    )
     assert text(None, tested) == "test_devices=2;test_strategy=ddp;test_precision=bf16-mixed;test_compile=true"
 
 
