@@ -48,7 +48,7 @@ def call(args: argparse.Namespace) -> int:
         raise UsageError(f"eval starts its processes itself (--devices); start it without {started.by}")
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.cli.jobs.display import TerminalDisplay
-    from vtbench.results import folders
+    from vtbench.results import finished, folders
     from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 
     checkpoint = given_path(args.checkpoint, "--checkpoint")
@@ -58,8 +58,8 @@ def call(args: argparse.Namespace) -> int:
     lines = [{**record.as_dict(), **record.all_measured()} for record in records]
     print_rows(lines, columns, args.format)
     if args.format == "table":
-        done = [folders.evaluation_folder(settings.results, r.evaluation_key) / folders.DONE for r in records]
-        for loaded in sorted({folders.read_json(path).get("loaded", "") for path in done} - {""}):
+        tested = [folders.evaluation_folder(settings.results, record.evaluation_key) for record in records]
+        for loaded in sorted({finished.read_done(folder).get("loaded", "") for folder in tested} - {""}):
             print()
             print_text(f"{args.checkpoint}: {loaded}")
         print()

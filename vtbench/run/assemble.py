@@ -48,7 +48,7 @@ from vtbench.run.devices.engine import Engine
 from vtbench.run.devices.machine import accelerator, devices, prepare_network
 from vtbench.run.network import spec_of
 from vtbench.run.settings import Settings
-from vtbench.run.weights import audio_weights_file, start_file
+from vtbench.run.weights import audio_weights_file, refuse_other_weights, start_file
 from vtbench.scales import SCALES
 from vtbench.video.modalities import TestModalities, TrainModalities
 from vtbench.video.transforms import TestTransform, TrainTransform
@@ -77,17 +77,23 @@ class Assembly:
     @functools.cached_property
     def start(self) -> Path | None:
         """The file of weights that the training starts from, downloaded where no file was given for a pinned release;
-        None for random ones. Raises WeightsError."""
-        return start_file(self.training.init, self.settings)
+        None for random ones. Raises WeightsError, and RunError for a training of ours with another batch."""
+        start = self.training.init
+        if start.training is None:
+            return start_file(start, self.settings)
+        made_here = split_batch(start.training, self.settings.batch_size, self.settings.engine)
+        recipe = split_batch(start.training, None)
+        return start_file(start, self.settings, [(one.effective, one.lr) for one in (recipe, made_here)])
 
     def load_start(self) -> LoadReport | None:
-        """Load what the training starts from into the network. Raises WeightsError for a file that does not fit."""
-        return load_weights(self.network, self.start) if self.start is not None else None
-
-    @property
-    def start_sha256(self) -> str | None:
-        """SHA-256 of the file of weights to start from."""
-        return sha256_of(self.start) if self.start else None
+        """Load what the training starts from into the network. Raises WeightsError for a file that does not fit,
+        ResultsError for weights of a training of ours that are not those that it ended with."""
+        if self.start is None:
+            return None
+        loaded = load_weights(self.network, self.start)
+        if self.training.init.training is not None:
+            refuse_other_weights(self.start.parent, loaded.sha256)
+        return loaded
 
     @property
     def audio_sha256(self) -> str | None:

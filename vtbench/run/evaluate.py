@@ -13,19 +13,20 @@ import lightning as L
 import torch
 
 from vtbench.datasets.frames import SILENT
-from vtbench.errors import RunError
+from vtbench.errors import RunError, WeightsError
 from vtbench.evaluation import measure
 from vtbench.evaluation.accuracy import coverage
 from vtbench.methods import processes
 from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module
+from vtbench.run.callbacks import Notice, Progress, ScoreParts, no_notice, no_progress
 from vtbench.run.devices.batches import test_batches
-from vtbench.run.loop.callbacks import Notice, Progress, ScoreParts, no_notice, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
+from vtbench.run.weights import refuse_other_weights
 from vtbench.weights import load_weights, sha256_of
 
 
@@ -47,32 +48,41 @@ def evaluate(
     sha256 = sha256_of(checkpoint) if checkpoint else ""
     key = given_weights_key(evaluation, sha256) if checkpoint else evaluation.key
     folder = folders.evaluation_folder(settings.results, key)
-    done = dict(folders.read_json(folder / folders.DONE)) if folders.is_done(folder) else None
-    done = processes.from_first(done)
-    if done is not None and not checkpoint:
-        return done
-    if done is not None:
-        # Given weights are tested on what is there now, not on what was there when they were tested before.
-        training = evaluation.training
-        data = data_module(training, settings, test_batches(training, settings.engine), evaluation=evaluation)
-        if data.fingerprint("test") == done["data_fingerprint"]:
+    if processes.from_first(finished.is_done(folder)):
+        done = processes.from_first(finished.read_done(folder) if processes.first() else {})
+        if checkpoint:
+            # Given weights are tested on what is there now, not on what was there when they were tested before.
+            training = evaluation.training
+            data = data_module(training, settings, test_batches(training, settings.engine), evaluation=evaluation)
+            same = data.fingerprint("test") == done["data_fingerprint"]
+        else:
+            same = (
+                not finished.is_done(trained) or finished.read_done(trained)["weights_sha256"] == done["weights_sha256"]
+            )
+        if same:
             return done
         if processes.first():
             folders.set_aside(folder)
     parts = assemble_test(evaluation, settings)
     # Before there is a run folder: a file that does not fit leaves none behind.
     loaded = load_weights(parts.network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
+    if not checkpoint:
+        refuse_other_weights(trained, loaded.sha256)
+    elif loaded.sha256 != sha256:
+        raise WeightsError(f"{checkpoint}: was changed while it was read; give the command again")
     origin = {
         "loaded": str(loaded),
         "evaluation_key": key,
         "training_key": f"file:{sha256[:12]}" if checkpoint else evaluation.training.key,
-        "weights_sha256": sha256 or folders.read_json(trained / folders.DONE)["weights_sha256"],
+        "weights_sha256": loaded.sha256,
     }
     with folders.locked(folder, waiting=notice) if processes.first() else contextlib.nullcontext():
-        if not processes.from_first(folders.is_done(folder)):
+        for line in finished.clear_evaluation(folder) if processes.first() else ():
+            notice(line)
+        if not processes.from_first(finished.is_done(folder)):
             with errors_in_one_line(folder):
-                measure_network(parts, evaluation, folder, origin, progress)
-        return processes.from_first(dict(folders.read_json(folder / folders.DONE)) if processes.first() else {})
+                measure_network(parts, evaluation, folder, origin, progress, notice)
+        return processes.from_first(finished.read_done(folder) if processes.first() else {})
 
 
 def measure_network(
@@ -81,6 +91,7 @@ def measure_network(
     folder: Path,
     origin: dict[str, str],
     progress: Progress = no_progress,
+    notice: Notice = no_notice,
 ) -> None:
     """Test the network of `parts` as it is, and write what was measured to done.json of `folder`, a run folder.
 
@@ -89,7 +100,7 @@ def measure_network(
     method, data = parts.method, parts.data
     tested = {"weights_sha256": origin["weights_sha256"], "data_fingerprint": data.fingerprint("test")}
     expected = len(data.test_entries)
-    parts_of_scores = ScoreParts(folder, tested, expected, progress)
+    parts_of_scores = ScoreParts(folder, tested, expected, progress, notice)
     if processes.first():
         folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
     data.skip(parts_of_scores.tested_before)

@@ -56,8 +56,11 @@ def _size_so_far(checkpoint: Path) -> int | None:
     """The size of the forward passes of an interrupted training; None where there is none to resume."""
     if not checkpoint.exists():
         return None
-    content = torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
-    size: int = content["callbacks"]["EpochCheckpoint"]["batch_size"]
+    try:
+        content = torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
+        size: int = content["callbacks"]["EpochCheckpoint"]["batch_size"]
+    except Exception:  # a damaged one is set aside when the training starts
+        return None
     return size
 
 

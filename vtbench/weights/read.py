@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import pickle
 import re
 import warnings
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from vtbench.errors import WeightsError
 from vtbench.fields import why_no_file
 
-__all__ = ["read_file", "refuse_odd", "refuse_other_types"]
+__all__ = ["read_bytes", "read_file", "refuse_odd", "refuse_other_types"]
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Types of numbers that weights are taken from. They are copied into the network's own type."""
@@ -44,20 +45,29 @@ def _beside_weights() -> list[Any]:
     ]
 
 
-def read_file(path: Path) -> Any:
-    """What a file holds, tensors as tensors; of an `.npz`, its arrays by name. Raises WeightsError if it cannot be
-    read, and for objects that are neither tensors nor what programs save beside them."""
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, read once: what is hashed is then what is loaded. Raises WeightsError."""
     if why := why_no_file(path):
         raise WeightsError(f"{path}: {why}; check the path of the weights")
     try:
+        return path.read_bytes()
+    except OSError as e:
+        raise WeightsError(f"{path}: cannot be read ({e.strerror}); check the path") from e
+
+
+def read_file(path: Path, content: bytes | None = None) -> Any:
+    """What a file, or the `content` read from it, holds, tensors as tensors; of an `.npz`, its arrays by name. Raises
+    WeightsError if it cannot be read, and for objects that are neither tensors nor what programs save beside them."""
+    content = read_bytes(path) if content is None else content
+    try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return load(content)
         if path.suffix == ".npz":
-            return _arrays(path)
-        _refuse_inflating(path)
+            return _arrays(content)
+        _refuse_inflating(content)
         with torch.serialization.safe_globals(_beside_weights()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is wrong with a file is said once, by us
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (
         *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError),
         *(pickle.UnpicklingError, SafetensorError, zipfile.BadZipFile),
@@ -107,17 +117,17 @@ def _type(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _refuse_inflating(path: Path) -> None:
+def _refuse_inflating(content: bytes) -> None:
     """Raise ValueError for an archive that says that it unpacks to far more than it is: weights hardly compress."""
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(io.BytesIO(content)):
         return
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > max(MOST_UNPACKED, 20 * path.stat().st_size):
+    if unpacked > max(MOST_UNPACKED, 20 * len(content)):
         raise ValueError(f"it unpacks to {unpacked / 1e6:.0f} MB")
 
 
-def _arrays(path: Path) -> Mapping[str, Tensor]:
-    _refuse_inflating(path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+def _arrays(content: bytes) -> Mapping[str, Tensor]:
+    _refuse_inflating(content)
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return {name: torch.from_numpy(archive[name]) for name in archive.files}

@@ -54,16 +54,14 @@ def ran(evaluation: Evaluation, results: Path, **engine: Any) -> Ran:
     return Ran(losses, folders.read_json(folder / folders.DONE), measured[evaluation.key], ids, values)
 
 
-def left_behind(root: int) -> list[int]:
-    """Processes below `root` that still run."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == root and fields[0] != "Z":
-            found.append(int(stat.parent.name))
+def children() -> set[int]:
+    """Processes that this one started and that still run, but for the tracker of multiprocessing, which stays."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid() and state != "Z" and "tracker" not in (folder / "cmdline").read_text():
+                found.add(int(folder.name))
     return found
 
 
@@ -137,16 +135,16 @@ def test_a_process_that_is_killed_ends_the_others_and_the_run_resumes(tmp_path: 
     evaluation = evaluation_of("msca/table2:msca-kv", "train.epochs=400")
     work = Work(evaluation.training, {evaluation.key: evaluation})
     settings = Settings(results=tmp_path, engine=Engine(devices=2))
-    killed: list[int] = []
+    before, killed = children(), []
 
     def kill(phase: str, done: int, total: int, loss: float | None) -> None:
         if done == 2 and not killed:
-            killed.extend(left_behind(os.getpid()))
-            os.kill(max(killed), signal.SIGKILL)
+            killed.append(max(children() - before))
+            os.kill(killed[0], signal.SIGKILL)
 
     with pytest.raises(RunError, match=r"^process 2 of 2 was killed by signal 9; out of memory\? .*; run again"):
         measure(work, settings, kill)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in killed)
+    assert children() == before
     folder = folders.training_folder(tmp_path, evaluation.training.key)
     assert (folder / folders.CHECKPOINT).exists()
     assert not (folder / folders.DONE).exists()
@@ -156,7 +154,7 @@ def test_a_process_that_is_killed_ends_the_others_and_the_run_resumes(tmp_path: 
 def test_sigterm_reaches_the_processes_which_write_a_checkpoint_and_end(tmp_path: Path) -> None:
     evaluation = evaluation_of("msca/table2:msca-kv", "train.epochs=400")
     work = Work(evaluation.training, {evaluation.key: evaluation})
-    at: list[int] = []
+    before, at = children(), []
 
     def stop(phase: str, done: int, total: int, loss: float | None) -> None:
         at.append(done)
@@ -165,8 +163,6 @@ def test_sigterm_reaches_the_processes_which_write_a_checkpoint_and_end(tmp_path
 
     with pytest.raises(KeyboardInterrupt):
         measure(work, Settings(results=tmp_path, engine=Engine(devices=2)), stop)
-    assert left_behind(os.getpid()) == [] or all(
-        "resource_tracker" in Path(f"/proc/{pid}/cmdline").read_text() for pid in left_behind(os.getpid())
-    )
+    assert children() == before
     assert max(at) < 400
     assert (folders.training_folder(tmp_path, evaluation.training.key) / folders.CHECKPOINT).exists()

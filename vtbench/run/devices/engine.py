@@ -67,12 +67,19 @@ def text(trained: Mapping[str, Any] | None, tested: Mapping[str, Any] | None) ->
     """The cell `engine` of results.csv, of what the done.json of a training and of its test say under that name:
     `devices=2;strategy=ddp`, with `test_` before what is different in the test; None where there is nothing to say."""
     trained, tested = trained or {}, tested or {}
-    parts = [f"{name}={_word(value)}" for name, value in trained.items()]
     as_default = {**dataclasses.asdict(Engine()), "precision": "32-true"}
+    order = [*as_default, *sorted(trained)]  # done.json has its keys sorted
+    parts = [f"{name}={_word(trained[name])}" for name in dict.fromkeys(order) if name in trained]
     for name in _OF_TEST:
         if tested.get(name) != trained.get(name):
             parts.append(f"test_{name}={_word(tested.get(name, as_default[name]))}")
     return ";".join(parts) or None
+
+
+def processes_of(recorded: Mapping[str, Any] | None) -> int:
+    """How many processes the `engine` of a done.json says that there were."""
+    recorded = recorded or {}
+    return int(recorded.get("devices", 1)) * int(recorded.get("num_nodes", 1))
 
 
 def _word(value: Any) -> str:

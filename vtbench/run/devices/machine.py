@@ -38,6 +38,8 @@ def devices(engine: Engine) -> dict[str, Any]:
     """Arguments of lightning.Trainer for a process of a training: it is one of several that exist already, or the only
     one, also in a job of SLURM."""
     options: dict[str, Any] = {"devices": engine.devices}
+    if engine.matmul_precision:
+        torch.set_float32_matmul_precision(engine.matmul_precision)
     if engine.benchmark:
         options["benchmark"] = True
     if processes.number() > 1:

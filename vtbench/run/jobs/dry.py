@@ -24,7 +24,7 @@ from vtbench.run.devices.batches import split_batch
 from vtbench.run.devices.machine import refuse_impossible
 from vtbench.run.fitting import fitted
 from vtbench.run.jobs.plan import graph, require_work
-from vtbench.run.loop.metering import memory_gb
+from vtbench.run.metering import memory_gb
 from vtbench.run.network import impossible
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
@@ -50,7 +50,7 @@ class DryRun:
     """In percent, on these few videos: no result."""
     seconds: float
     memory_gb: float
-    """The most in use in this process so far, as vtbench.run.loop.metering measures it."""
+    """The most in use in this process so far, as vtbench.run.metering measures it."""
     precision: str
 
 

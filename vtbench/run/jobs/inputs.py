@@ -38,6 +38,10 @@ class _Read(NamedTuple):
     split: Split
     compressed: bool
 
+    @classmethod
+    def of(cls, data: Data, split: Split) -> _Read:
+        return cls(data.dataset, data.split, data.subset, split, data.modalities is not None)
+
 
 class Inputs:
     """What the jobs of one command read. What several of them share is looked at once."""
@@ -48,16 +52,15 @@ class Inputs:
         self._splits: dict[tuple[_Read, bool], str | None] = {}
         self._tested: dict[_Read, list[Entry]] = {}
         self._sums: dict[Path, str] = {}
+        self._usable: dict[_Read, int] = {}
+        """Videos of a split that are there, where it was read."""
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
     def lacking_data(self, training: Training, evaluations: Iterable[Evaluation]) -> list[str]:
         """Why the data sets of a training and its evaluations cannot be used, one line each; none if they can."""
         splits: list[tuple[Data, Split]] = [(evaluation.data, "test") for evaluation in evaluations]
-        reads = dict.fromkeys(
-            _Read(data.dataset, data.split, data.subset, split, data.modalities is not None)
-            for data, split in ((training.data, "train"), *splits)
-        )
+        reads = dict.fromkeys(_Read.of(data, split) for data, split in ((training.data, "train"), *splits))
         reasons: dict[_Read, str | None] = {}
         for read in sorted(reads, key=lambda read: read.split):  # tests first: what is trained on is held against them
             folder, facts = self.settings.data.get(read.dataset), load_dataset(read.dataset)
@@ -76,6 +79,20 @@ class Inputs:
                 reasons[read] = self._splits[read, bool(tested)]
         return list(dict.fromkeys(why for read in reads if (why := reasons.get(read))))
 
+    def large_batch(self, training: Training) -> str | None:
+        """Why --batch-size cannot be used: there are fewer videos to train on, as far as that is known before they are
+        listed for the training itself; None if it can."""
+        given, data, facts = self.settings.batch_size, training.data, training.dataset
+        if not isinstance(given, int):
+            return None
+        if facts.synthetic:
+            there = facts.num_videos("train", data.limit_train if data.dataset not in self.settings.data else None)
+        else:
+            there = self._usable.get(_Read.of(data, "train"), given)
+        if given <= there:
+            return None
+        return f"--batch-size {given}: {data.dataset} has {there} videos to train on; give at most {there}"
+
     def _why_not(self, facts: Dataset, read: _Read, folder: Path, tested: Sequence[Entry]) -> str | None:
         arguments = facts.video_arguments(read.number, None, None, whole=True, subset=read.subset)
         walked = self._indexes.setdefault(folder, FolderIndex(folder))
@@ -83,6 +100,7 @@ class Inputs:
         videos = VideoFolder(folder, **arguments, quarantine=quarantine, walked=walked)
         try:
             entries = videos.read(read.split)
+            self._usable[read] = sum(not entry.problem for entry in entries)
             refuse_unusable(entries, read.split, f"{folder}")
             refuse_lacking(entries, self.settings.missing, read.split, f"{folder}")
             if read.split == "test":
