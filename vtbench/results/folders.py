@@ -76,9 +76,9 @@ def holder(folder: Path) -> Holder | None:
 
 
 def set_aside(*run_folders: Path) -> list[Path]:
-    """Rename run folders, so that what they measured stays while the same runs are repeated; gives the new names of
-    those that there are. Raises ResultsError when another run is at work in one of them, and then renames none, or when
-    one cannot be renamed."""
+    """Rename those of some run folders that are there, so that what they measured stays while the same runs are
+    repeated; gives their new names. Raises ResultsError when another run is at work in one of them, and then renames
+    none, or when one cannot be renamed."""
     with contextlib.ExitStack() as held:
         found = [folder for folder in run_folders if _held(folder, held)]
         made = [_renamed(folder) for folder in found]
