@@ -179,8 +179,8 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "scores": {"record", "folders"},
         "curves": {"record", "finished", "folders"},
         "export": {"record", "folders", "scores", "curves"},
-        "verify": {"costs", "folders", "record", "store"},
-        "merge": {"curves", "folders", "record", "scores", "store"},
+        "verify": {"costs", "finished", "folders", "record", "store"},
+        "merge": {"curves", "finished", "folders", "record", "scores", "store"},
     },
     "report/claims": {
         "judge": {"accuracy", "amounts", "finding", "printed", "statistics"},

@@ -1,4 +1,5 @@
-"""Training steps in float32, in bfloat16, and compiled, in turns, as ratios; and how busy the device is with the loader.
+"""Training steps in float32, in bfloat16, and compiled, in turns, as ratios; and how busy the device is with the
+loader.
 
     python tests/speed/gpu_steps.py [--device cuda] [--scale paper] [--rows msca/table2:msca-kv laps/table1:laps ...]
 

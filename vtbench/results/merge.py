@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtbench.errors import ResultsError, UsageError
-from vtbench.results import curves, folders, scores
+from vtbench.results import curves, finished, folders, scores
 from vtbench.results.record import Record
 from vtbench.results.store import SpeedStore, Store
 
@@ -83,7 +83,7 @@ def _copy_exported(
 def _copy_runs(source: Path, into: Path, wanted: bool, merged: Merged) -> None:
     for folder in sorted((source / "runs").glob("*")):
         target = into / "runs" / folder.name
-        if not folders.is_done(folder) or target.exists():
+        if not finished.is_done(folder) or target.exists():
             continue
         if not wanted:
             merged.left.append(folder)

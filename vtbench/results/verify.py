@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import ResultsError, printable
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.results.costs import CostStore
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import LineFile, SpeedStore, Store
@@ -163,12 +163,10 @@ class _Lines:
         """A run folder and those that were set aside, each that is done with its done.json. Says what is damaged."""
         found: list[tuple[Path, Mapping[str, Any]]] = []
         for one in folders.with_those_aside(folder):
-            if not folders.is_done(one):
+            if not (one / folders.DONE).exists():
                 continue
             try:
-                done = folders.read_json(one / folders.DONE)
-                if not isinstance(done, Mapping):
-                    raise ResultsError(f"{one / folders.DONE}: holds no keys and values; remove {one} and run again")
+                done = finished.read_done(one)
             except ResultsError as error:
                 self.found.wrong.append(printable(str(error)))
                 continue
