@@ -11,7 +11,7 @@ import scipy.special
 from records import record_of
 
 from vtbench.papers import measurements, select
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 
@@ -54,11 +54,9 @@ def write_scores(
         view=np.tile(np.arange(views), videos),
         scores=scores.reshape(-1, classes).astype(np.float32),
     )
-    done = {
-        "weights_sha256": record.weights_sha256,
-        "data_fingerprint": record.data_fingerprint,
-        "failures": dict(failures or {}),
-    }
+    done = {name: getattr(record, name, None) for name in finished.EVALUATION}
+    measured = {name: value for name, value in record.all_measured().items() if value is not None}
+    done |= {"metrics": measured, "wall_s": record.eval_wall_s, "failures": dict(failures or {})}
     (folder / folders.DONE).write_text(json.dumps(done))
     (folder / folders.CONFIG).write_text(json.dumps({"eval": {"average": average}}))
     store.append(record)
@@ -73,12 +71,16 @@ def write_right(store: Store, row_id: str, right: Sequence[bool], *, classes: in
     return write_scores(store, row_id, scores, labels.tolist(), **given)
 
 
+NO_TENSORS = (2).to_bytes(8, "little") + b"{}"
+"""A file of weights without any."""
+
+
 def write_trained(results: Path, training_key: str, weights_sha256: str = 64 * "0") -> Path:
     """The folder of a finished training run whose weights are no tensors."""
     folder = folders.training_folder(results, training_key)
     done = {"epochs": 2, "batch_size": 4, "accumulate": 1, "lr": 0.1, "weights_sha256": weights_sha256}
     folders.write_json(folder / folders.DONE, done | {"training_key": training_key})
-    (folder / folders.WEIGHTS).write_bytes((2).to_bytes(8, "little") + b"{}")
+    (folder / folders.WEIGHTS).write_bytes(NO_TENSORS)
     return folder
 
 

@@ -82,7 +82,8 @@ def test_a_verb_with_actions_lists_them(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_help_imports_the_command_line_alone() -> None:
     drawing = {"vtbench.report", "vtbench.report.printing", "vtbench.report.columns"}
-    shared = {"vtbench", "vtbench.errors", "vtbench.fields", "vtbench.scales", *drawing}
+    choices = {"vtbench.run", "vtbench.run.devices", "vtbench.run.devices.engine"}  # of --precision and the like
+    shared = {"vtbench", "vtbench.errors", "vtbench.fields", "vtbench.scales", *drawing, *choices}
     assert {name for name in imported_by("--help") if not name.startswith("vtbench.cli")} == shared
 
 
@@ -112,7 +113,9 @@ def test_a_verb_is_one_file_and_one_line_of_the_table(
 def test_the_help_of_run_gives_the_number_of_data_workers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert f"processes that read videos, at lab and paper scale; default: {Settings.num_workers}" in text
+    assert (
+        f"processes that read videos, for each device, at lab and paper scale; default: {Settings.num_workers}" in text
+    )
 
 
 @pytest.mark.parametrize(("option", "words"), [((), " again"), (("--again",), " without --again")])

@@ -42,7 +42,7 @@ def read_done(folder: Path) -> dict[str, Any]:
     try:
         return _checked(path)
     except ValueError as error:
-        raise ResultsError(f"{path}: {error}; give the command again, which repeats the run") from None
+        raise ResultsError(f"{path}: {error}; `vtbench run` of its row repeats it") from None
 
 
 def is_done(folder: Path) -> bool:

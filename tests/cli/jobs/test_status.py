@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fake_slurm import FakeSlurm
+from scored import write_trained
 
 from vtbench.cli import main
 from vtbench.papers import select
@@ -112,15 +113,6 @@ def test_a_failed_job_is_listed_with_its_reason(results: Path, job: Job, capsys:
     assert capsys.readouterr().out.splitlines()[-1] == "pst/table2c:stage-1: no folder"
 
 
-def test_what_a_dead_worker_could_not_say_is_read_from_its_parent(
-    results: Path, job: Job, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = record(job, results, started=1)
-    folders.write_json(folder / "failed.json", {"reason": "its worker process was killed by signal 9"})
-    (line,) = status(capsys)
-    assert (line["state"], line["reason"]) == ("failed", "its worker process was killed by signal 9")
-
-
 def test_jobs_of_slurm_wait_run_and_end(
     results: Path, fake: FakeSlurm, job: Job, other: Job, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,10 +142,7 @@ def test_folders_that_were_set_aside_or_are_done_are_not_listed(
     folder = record(job, results, started=1)
     folders.set_aside(folder)
     assert status(capsys) == []
-    done = results / "runs" / f"train-{job.key}"
-    for name in (folders.CONFIG, folders.DONE):
-        folders.write_json(done / name, {})
-    (done / folders.WEIGHTS).touch()
+    folders.write_json(write_trained(results, job.key) / folders.CONFIG, {})
     assert status(capsys) == []
 
 

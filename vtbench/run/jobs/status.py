@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vtbench.errors import ResultsError, RunError
+from vtbench.errors import RunError
 from vtbench.results import finished, folders
 from vtbench.run.jobs import progress
 from vtbench.run.jobs.slurm import queue
@@ -103,8 +103,7 @@ def _status(folder: Path, results: Path, queued: dict[str, queue.Queued] | None)
         return _of_process(folder, state)
     if finished.is_trained(folder) or not (folder / folders.CONFIG).exists():
         return None
-    # Of a version that wrote no progress, or of a job whose worker died before it wrote any.
-    return Status(state="failed" if _failure(folder) else "stopped", training=key, title=key, reason=_failure(folder))
+    return Status(state="stopped", training=key, title=key)  # of a version that wrote no progress
 
 
 def _at_slurm(
@@ -143,7 +142,7 @@ def _at_slurm(
 def _of_process(folder: Path, state: progress.State) -> Status:
     alive = progress.is_alive(state)
     here = state.host == socket.gethostname()
-    reason = state.error or ("" if alive else _failure(folder))
+    reason = state.error or ""
     about = Status(
         state="running" if alive else "failed" if reason else "stopped",
         training=state.key,
@@ -171,10 +170,3 @@ def _replace(about: Status, state: progress.State | None, *, status: str = "", r
     if reason:
         changed["reason"] = reason
     return dataclasses.replace(about, **changed)  # type: ignore[arg-type]
-
-
-def _failure(folder: Path) -> str:
-    """Why a job failed whose process could not say it any more."""
-    with contextlib.suppress(ResultsError, TypeError, KeyError):
-        return str(folders.read_json(folder / "failed.json")["reason"])
-    return ""
