@@ -5,7 +5,7 @@
 A seed gives the same kills in the same order; where a kill at a random time strikes depends on the machine. Half of the
 kills come from outside: SIGKILL, SIGTERM or SIGHUP to the parent, SIGKILL or SIGTERM to a worker, SIGKILL to a process
 that reads videos, or to all of them at once. The others strike at a chosen call of the parent or of a worker
-(inject/sitecustomize.py): before or after the n-th fsync or rename, or in the middle of a line of results.csv. After
+(inject/sitecustomize.py): before or after the n-th fsync, rename or line of results.csv. After
 each the same command is given again, at once or when all processes are gone. A command that is done is compared with
 the undisturbed one and begins anew in an empty folder.
 """
