@@ -15,7 +15,6 @@ from fake_slurm import FakeSlurm
 
 from vtbench.errors import RunError, UsageError
 from vtbench.papers import select
-from vtbench.results import folders
 from vtbench.run.jobs import progress
 from vtbench.run.jobs.plan import Job, all_measurements, graph
 from vtbench.run.jobs.slurm import engine, queue
@@ -51,13 +50,20 @@ class Run:
         )
 
 
-def finish(job: Job, settings: Settings) -> None:
-    """As a node leaves the folders of a job that it has done."""
-    folder = folders.training_folder(settings.results, job.key)
-    folders.write_json(folder / folders.DONE, {})
-    (folder / folders.WEIGHTS).touch()
-    for key in job.evaluations:
-        folders.write_json(folders.evaluation_folder(settings.results, key) / folders.DONE, {})
+DONE: set[str] = set()
+"""The jobs that are finished."""
+
+
+@pytest.fixture(autouse=True)
+def finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a finished run folder looks like is the business of results."""
+    DONE.clear()
+    monkeypatch.setattr(engine, "is_finished", lambda job, settings: job.key in DONE)
+
+
+def finish(job: Job) -> None:
+    """As when a node has done a job."""
+    DONE.add(job.key)
 
 
 def record(job: Job, settings: Settings, **changed: Any) -> None:
@@ -134,11 +140,11 @@ def test_results_come_as_jobs_end(fake: FakeSlurm, jobs: dict[str, Job], setting
     run = Run(jobs, settings)
     fake.queue("1|COMPLETED|n1|None|x\n2_0|RUNNING|n1|None|x\n2_1|COMPLETED||None|x\n")
     for key in (first, third):
-        finish(jobs[key], settings)
+        finish(jobs[key])
     fake.queue("1|COMPLETED|n1|None|x\n2_0|RUNNING|n1|None|x\n2_1|COMPLETED||None|x\n")
     del jobs[first]  # as launch does with a finished pretraining
     assert next(run.results).key == third
-    finish(jobs[second], settings)
+    finish(jobs[second])
     fake.queue("2_0|COMPLETED|n1|None|x\n")
     assert [result.key for result in run.results] == [second]
     assert [submitted(settings.results, key) for key in jobs] == [None, None]
@@ -158,7 +164,7 @@ def test_progress_and_notices_of_a_running_job_are_passed_on_once(
         if len(asked) == 1:
             record(jobs[first], settings, phase="train", done=3, total=9, loss=0.5, notices=("a.mp4 is cut",))
         if len(asked) == 3:
-            finish(jobs[first], settings)
+            finish(jobs[first])
         return {"1": queue.Queued("RUNNING" if len(asked) < 3 else "COMPLETED")}
 
     monkeypatch.setattr(queue, "jobs", answer)
@@ -235,7 +241,7 @@ def test_a_job_that_ended_unfinished_is_submitted_again(
 def test_finished_jobs_are_collected_without_slurm(fake: FakeSlurm, jobs: dict[str, Job], settings: Settings) -> None:
     list(Run(jobs, settings, detach=True).results)
     for job in jobs.values():
-        finish(job, settings)
+        finish(job)
     fake.queue("")
     assert [result.key for result in Run(jobs, settings, detach=True).results] == list(jobs)
     assert len(fake.scripts) == 2
@@ -281,7 +287,7 @@ def test_a_cluster_that_does_not_answer_is_waited_for(
     def answer() -> Any:
         found = next(answers)
         if found and found["1"].ended:
-            finish(jobs[first], settings)
+            finish(jobs[first])
         return found
 
     monkeypatch.setattr(queue, "jobs", answer)
