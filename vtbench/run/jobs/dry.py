@@ -29,7 +29,7 @@ from vtbench.run.network import impossible
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
-from vtbench.weights import load_weights, save_network
+from vtbench.weights import load_weights, save_network, sha256_of
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,12 @@ def _train(parts: Assembly, title: str) -> DryRun:
         raise RunError("interrupted")
     # As run/train.py leaves it, for the trainings and the tests that load it.
     save_network(parts.network, folder / folders.WEIGHTS)
-    folders.write_json(folder / folders.DONE, {"training_key": parts.training.key})
+    done = dataclasses.asdict(parts.batches) | {
+        "training_key": parts.training.key,
+        "epochs": 1,
+        "weights_sha256": sha256_of(folder / folders.WEIGHTS),
+    }
+    folders.write_json(folder / folders.DONE, done)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     videos = len(parts.data.train_entries)
     return DryRun(

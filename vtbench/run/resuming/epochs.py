@@ -100,7 +100,6 @@ class EpochCheckpoint(L.Callback):
                 f"{self.folder}: was started with other training videos (fingerprint {state_dict['data_fingerprint']}, "
                 f"now {self.data_fingerprint}); bring them back, or remove the folder to start over"
             )
-
         origins = state_dict.get("origins", [])
         if origins and origins[-1] == self.origin:
             origins = origins[:-1]
