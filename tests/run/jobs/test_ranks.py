@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import signal
@@ -61,7 +62,11 @@ def children() -> set[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == os.getpid() and state != "Z" and "tracker" not in (folder / "cmdline").read_text():
+            if (
+                int(parent) == os.getpid()
+                and state != "Z"
+                and "resource_tracker" not in (folder / "cmdline").read_text()
+            ):
                 found.add(int(folder.name))
     return found
 
