@@ -20,7 +20,7 @@ def add_machine(parser: Parser) -> None:
         "--data-workers",
         type=positive,
         metavar="N",
-        help="processes that read videos, for each device, at lab and paper scale; default: 4",
+        help="processes that read videos, at lab and paper scale; default: 4, for each device",
     )
     _add_devices(parser)
 
