@@ -64,7 +64,7 @@ def prepare_network(network: nn.Module, engine: Engine, training: Training) -> N
         synchronised(network, gpu=_on_gpu(training))
     if engine.compile and engine.grad_checkpointing and has_batch_norm(network):
         raise UsageError(
-            "--compile and --grad-checkpointing do not go together where a network has batch norm; leave one of them out"
+            "--compile and --grad-checkpointing do not go together for a network with batch norm; leave one out"
         )
     if engine.grad_checkpointing:
         checkpoint_blocks(network)
