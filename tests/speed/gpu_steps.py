@@ -1,11 +1,10 @@
-"""Training steps in float32, in bfloat16, and compiled, in turns, as ratios; and how busy the device is with the
-loader.
+"""Training steps in float32, bfloat16 and compiled, in turns, as ratios; and how busy the device is with the loader.
 
     python tests/speed/gpu_steps.py [--device cuda] [--scale paper] [--rows msca/table2:msca-kv laps/table1:laps ...]
 
 A step is forward, cross-entropy, backward and SGD with momentum on `--batch` clips that lie on the device. Every round
 takes a step of every kind, in a new random order; printed are medians and the ratio within a round. With the loader,
-clips are decoded from MPEG-4 files by `--workers` processes, and the share of the time that the device computes is
+clips are decoded from H.264 files by `--workers` processes, and the share of the time that the device computes is
 printed: steps alone over steps with the loader. Not a test: pytest does not collect it.
 """
 
@@ -17,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -27,8 +26,8 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from compressed_time import moving_pictures, mpeg4
 from datamodules import video_data
+from library_time import make_files
 
 from vtbench.models import build
 from vtbench.papers.resolve import measurements
@@ -69,24 +68,24 @@ class Stepper:
         return (time.perf_counter() - started) * 1000
 
 
-def compare(selector: str, scale: str, device: torch.device, batch: int, seconds: float) -> None:
+def compare(selector: str, scale: str, device: torch.device, batch: int, seconds: float, kinds: Sequence[str]) -> None:
     training = measurements(select([selector])[0], scale, 0)[0].evaluation.training  # type: ignore[arg-type]
     data = training.data
     clips = torch.randn(batch, data.num_frames, 3, data.size, data.size, device=device)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
-    steppers = {kind: Stepper(training, kind, device) for kind in KINDS}
+    steppers = {kind: Stepper(training, kind, device) for kind in kinds}
     for stepper in steppers.values():  # compiles, and allocates
         for _ in range(3):
             stepper.step(clips, labels)
-    taken: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    taken: dict[str, list[float]] = {kind: [] for kind in kinds}
     until = time.monotonic() + seconds
-    while time.monotonic() < until or len(taken[KINDS[0]]) < 3:
-        for kind in random.sample(KINDS, len(KINDS)):
+    while time.monotonic() < until or len(taken[kinds[0]]) < 3:
+        for kind in random.sample(list(kinds), len(kinds)):
             taken[kind].append(steppers[kind].step(clips, labels))
-    for kind in KINDS:
-        ratio = statistics.median(one / plain for one, plain in zip(taken[kind], taken[KINDS[0]], strict=True))
+    for kind in kinds:
+        ratio = statistics.median(one / plain for one, plain in zip(taken[kind], taken[kinds[0]], strict=True))
         print(
-            f"{selector}: {kind}: {statistics.median(taken[kind]):.2f} ms a step of {batch}, {ratio:.3f} of {KINDS[0]}"
+            f"{selector}: {kind}: {statistics.median(taken[kind]):.2f} ms a step of {batch}, {ratio:.3f} of {kinds[0]}"
         )
 
 
@@ -95,11 +94,8 @@ def with_loader(selector: str, scale: str, device: torch.device, batch: int, wor
     data = training.data
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = []
-        for number in range(4):
-            files.append(folder / f"{number}.mp4")
-            mpeg4(files[-1], moving_pictures(number))
-        lines = [f"{files[n % 4].name},0" for n in range((steps + 3) * batch)]
+        (file,) = make_files(folder, ["kinetics-256"], seconds=6).values()
+        lines = [f"{file.name},0" for _ in range((steps + 3) * batch)]
         for split in ("train", "validation"):
             (folder / f"{split}.csv").write_text("\n".join(["path,label", *lines]) + "\n")
         module = video_data(
@@ -123,6 +119,9 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--scale", default="paper")
     parser.add_argument("--rows", nargs="*", default=ROWS)
+    parser.add_argument(
+        "--kinds", nargs="*", default=KINDS, metavar="KIND", help="the first is what others are compared with"
+    )
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--workers", type=int, default=4)
@@ -133,7 +132,7 @@ def main() -> None:
     print(f"{name}, torch {torch.__version__}, {args.scale} scale")
     tools: list[Callable[[], None]] = []
     for row in args.rows:
-        tools.append(lambda row=row: compare(row, args.scale, device, args.batch, args.seconds))  # type: ignore[misc]
+        tools.append(lambda row=row: compare(row, args.scale, device, args.batch, args.seconds, args.kinds))  # type: ignore[misc]
     tools.append(lambda: with_loader(args.rows[0], args.scale, device, args.batch, args.workers, args.steps))
     for tool in tools:
         try:

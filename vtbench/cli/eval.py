@@ -18,7 +18,6 @@ from vtbench.cli.options import (
 from vtbench.errors import UsageError
 from vtbench.fields import given_path
 from vtbench.report.printing import print_rows, print_text
-from vtbench.run.devices.engine import launched
 
 SUMMARY = "Apply a row's test protocol to given weights"
 EXAMPLES = ("vtbench eval pst/table4:pst-t --checkpoint swin_tiny_tps.pth --data kinetics400=/datasets/k400",)
@@ -44,6 +43,8 @@ def call(args: argparse.Namespace) -> int:
     """Test, print one line per measurement, and say what became of the keys of the checkpoint."""
     if not args.selectors:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
+    from vtbench.run.devices.engine import launched
+
     if started := launched():
         raise UsageError(f"eval starts its processes itself (--devices); start it without {started.by}")
     rows, settings = selected_rows(args), settings_of(args)

@@ -27,7 +27,6 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError
-from vtbench.run.devices.engine import launched
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
@@ -112,6 +111,8 @@ def call(args: argparse.Namespace) -> int:
     if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
         print_message("nothing was run")
         return 0
+    from vtbench.run.devices.engine import launched
+
     started = launched()
     if args.limit is not None:
         if started:

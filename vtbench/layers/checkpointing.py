@@ -36,8 +36,10 @@ def checkpoint_blocks(network: nn.Module) -> None:
             f"--grad-checkpointing: {type(network).__name__} has no list of equal blocks to checkpoint; leave it out"
         )
     for block in blocks:
-        again = functools.partial(_contexts, block)
-        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, context_fn=again)
+        # Not where it is not needed: torch.compile warns of contexts.
+        normed = any(isinstance(module, _BatchNorm) for module in block.modules())
+        contexts = {"context_fn": functools.partial(_contexts, block)} if normed else {}
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False, **contexts)
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

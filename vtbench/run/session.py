@@ -53,7 +53,8 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, SIGTERMException) or _is_ctrl_c(error):
             raise KeyboardInterrupt from None
-        said = in_one_line(error) + (f"; {LESS_MEMORY}" if _is_of_memory(error) else "")
+        # What torch.compile raises says only that it did; what it wraps says why.
+        said = in_one_line(getattr(error, "inner_exception", error)) + (f"; {LESS_MEMORY}" if _is_of_memory(error) else "")
         if folder is None:
             raise RunError(said) from error
         log = folder / ERROR

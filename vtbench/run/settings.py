@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vtbench.errors import UsageError, unknown
 from vtbench.fields import given_path, key
@@ -16,12 +16,20 @@ from vtbench.papers.resolve import weight_names
 from vtbench.papers.roots import include
 from vtbench.papers.spec.document import Node, build, read_yaml
 from vtbench.report.wandb.target import Target
-from vtbench.run.devices.engine import Engine
+
+if TYPE_CHECKING:
+    from vtbench.run.devices.engine import Engine
 
 FILE = "vtbench.yaml"
 
 LESS_MEMORY = "try a smaller --batch-size, fewer --workers or --data-workers, or --grad-checkpointing"
 """What to do where memory does not suffice."""
+
+
+def _one_process() -> Engine:
+    from vtbench.run.devices.engine import Engine  # late: `vtbench list` does without
+
+    return Engine()
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Settings:
     batch_size: int | Literal["auto"] | None = None
     """Clips per forward pass of one device; None is the recipe's, auto as many as its memory holds. The effective batch
     stays the recipe's."""
-    engine: Engine = Engine()
+    engine: Engine = field(default_factory=_one_process)
     """Devices, and what they compute in."""
     num_workers: int = 4
     """Processes that read videos, per training, at lab and paper scale."""
@@ -111,7 +119,7 @@ def load_settings(
     weights: Sequence[str] = (),
     allow_other_weights: bool = False,
     batch_size: int | Literal["auto"] | None = None,
-    engine: Engine = Engine(),  # noqa: B008 (frozen)
+    engine: Engine | None = None,
     num_workers: int | None = None,
     missing: float | None = None,
     wandb: Target | None = None,
@@ -135,7 +143,7 @@ def load_settings(
         weights=_from_file("weights", top, base, weight_names) | _pairs("weights", weights, weight_names),
         allow_other_weights=allow_other_weights,
         batch_size=batch_size,
-        engine=engine,
+        engine=engine or _one_process(),
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         missing=next((share for share in (missing, file.missing) if share is not None), Settings.missing),
         wandb=wandb,

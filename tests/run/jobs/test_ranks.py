@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from vtbench.errors import RunError
 from vtbench.papers.override import changed_rows
@@ -60,7 +62,11 @@ def children() -> set[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == os.getpid() and state != "Z" and "tracker" not in (folder / "cmdline").read_text():
+            if (
+                int(parent) == os.getpid()
+                and state != "Z"
+                and "resource_tracker" not in (folder / "cmdline").read_text()
+            ):
                 found.add(int(folder.name))
     return found
 
@@ -166,3 +172,28 @@ def test_sigterm_reaches_the_processes_which_write_a_checkpoint_and_end(tmp_path
     assert children() == before
     assert max(at) < 400
     assert (folders.training_folder(tmp_path, evaluation.training.key) / folders.CHECKPOINT).exists()
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_stopped_inside_an_epoch_resume_bit_for_bit(tmp_path: Path) -> None:
+    evaluation = evaluation_of("msca/table2:msca-kv", "data.limit_train=24", "train.epochs=3", "train.accumulate=2")
+    whole = ran(evaluation, tmp_path / "whole", devices=2)
+    results, stopped = tmp_path / "stopped", []
+
+    def stop(phase: str, done: int, total: int, loss: float | None) -> None:
+        if (phase, done, loss) == ("train", 1, None) and not stopped:  # the second epoch starts
+            stopped.append(done)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    work = Work(evaluation.training, {evaluation.key: evaluation})
+    with pytest.raises(KeyboardInterrupt):
+        measure(work, Settings(results=results, engine=Engine(devices=2)), stop)
+    last = folders.training_folder(results, evaluation.training.key) / folders.CHECKPOINT
+    position = torch.load(last, weights_only=True)["callbacks"]["EpochCheckpoint"]["position"]
+    assert 0 < position["batches"] < 6
+    assert len(position["processes"]) == 2
+    with pytest.raises(RunError, match="was interrupted inside an epoch on 2 devices; continue on as many, not on 1"):
+        measure(work, Settings(results=results, batch_size=2), lambda *_: None)
+    resumed = ran(evaluation, results, devices=2)
+    assert resumed.losses == whole.losses
+    assert resumed.trained["weights_sha256"] == whole.trained["weights_sha256"]

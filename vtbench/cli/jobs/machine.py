@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from vtbench.cli.options import Parser, minutes, one_of, positive
-from vtbench.run.devices.engine import MATMUL_PRECISIONS, PRECISIONS, STRATEGIES
 
 
 def add_machine(parser: Parser) -> None:
@@ -21,7 +20,7 @@ def add_machine(parser: Parser) -> None:
         "--data-workers",
         type=positive,
         metavar="N",
-        help="processes that read videos, for each device, at lab and paper scale; default: 4",
+        help="processes that read videos, at lab and paper scale; default: 4, for each device",
     )
     _add_devices(parser)
 
@@ -58,6 +57,8 @@ def add_checkpoints(parser: Parser) -> None:
 
 def _add_devices(parser: Parser) -> None:
     """--devices, --num-nodes, --strategy, --precision, --compile, --matmul-precision and --benchmark."""
+    from vtbench.run.devices.engine import MATMUL_PRECISIONS, PRECISIONS, STRATEGIES
+
     parser.add_argument(
         "--devices", type=positive, metavar="N", help="GPUs, or processes on a CPU, of one training; default: 1"
     )

@@ -62,6 +62,10 @@ def prepare_network(network: nn.Module, engine: Engine, training: Training) -> N
     UsageError for one without blocks that could be checkpointed."""
     if processes.number() > 1 and training.train.sync_batchnorm:
         synchronised(network, gpu=_on_gpu(training))
+    if engine.compile and engine.grad_checkpointing and has_batch_norm(network):
+        raise UsageError(
+            "--compile and --grad-checkpointing do not go together for a network with batch norm; leave one out"
+        )
     if engine.grad_checkpointing:
         checkpoint_blocks(network)
     if engine.compile:
