@@ -164,7 +164,7 @@ def test_a_damaged_done_json_is_no_finished_run_and_is_set_aside(
     assert finished.is_done(folder) and finished.clear_training(folder) == []
     damage(folder / folders.DONE)
     assert not finished.is_done(folder)
-    with pytest.raises(ResultsError, match=rf"{folder.name}/done\.json: .*; give the command again"):
+    with pytest.raises(ResultsError, match=rf"{folder.name}/done\.json: .*; `vtbench run` of its row repeats it"):
         finished.read_done(folder)
     (line,) = (finished.clear_training if kind == "train" else finished.clear_evaluation)(folder)
     assert line.startswith(f"{folder / folders.DONE}: ") and "it is done.json.damaged-1 now" in line

@@ -54,7 +54,9 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
         if isinstance(error, SIGTERMException) or _is_ctrl_c(error):
             raise KeyboardInterrupt from None
         # What torch.compile raises says only that it did; what it wraps says why.
-        said = in_one_line(getattr(error, "inner_exception", error)) + (f"; {LESS_MEMORY}" if _is_of_memory(error) else "")
+        said = in_one_line(getattr(error, "inner_exception", error))
+        if _is_of_memory(error):
+            said += f"; {LESS_MEMORY}"
         if folder is None:
             raise RunError(said) from error
         log = folder / ERROR

@@ -93,7 +93,7 @@ def test_training_runs_keep_their_names_and_hold_the_resolved_spec(logged: Path)
     record = only_record(logged)
     trained = {run.id: run for run in of_kind(logged, "train")}
     run = trained[f"train-{record.training_key}"]
-    assert set(trained) == {run.id, f"train-{record.init.removeprefix('training:')}"}
+    assert set(trained) == {run.id, f"train-{record.init.removeprefix('training:').partition('@')[0]}"}
     assert (run.name, run.group, run.project) == (f"train vit {record.training_key}", "cycle", "vtbench")
     assert set(run.tags) == {"smoke", "vit", "cycle", "seed 0", "night", "gpu"}
     assert run.config["train"]["arguments"]["optimizer"] == "adamw"
