@@ -73,9 +73,16 @@ def write_right(store: Store, row_id: str, right: Sequence[bool], *, classes: in
     return write_scores(store, row_id, scores, labels.tolist(), **given)
 
 
+def write_trained(results: Path, training_key: str, weights_sha256: str = 64 * "0") -> Path:
+    """The folder of a finished training run whose weights are no tensors."""
+    folder = folders.training_folder(results, training_key)
+    done = {"epochs": 2, "batch_size": 4, "accumulate": 1, "lr": 0.1, "weights_sha256": weights_sha256}
+    folders.write_json(folder / folders.DONE, done | {"training_key": training_key})
+    (folder / folders.WEIGHTS).write_bytes((2).to_bytes(8, "little") + b"{}")
+    return folder
+
+
 def write_curve(store: Store, record: Record, lines: str) -> None:
     """A finished training run behind a line, with this metrics.csv."""
-    folder = folders.training_folder(store.folder, record.training_key)
-    folder.mkdir(parents=True)
+    folder = write_trained(store.folder, record.training_key, record.weights_sha256)
     (folder / folders.METRICS).write_text(lines)
-    (folder / folders.DONE).write_text(json.dumps({"weights_sha256": record.weights_sha256}))

@@ -26,7 +26,8 @@ from vtbench.papers.override import changed_rows
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import folders
 from vtbench.results.store import Store
-from vtbench.run.assemble import data_module, split_batch
+from vtbench.run.assemble import data_module
+from vtbench.run.devices.batches import split_batch
 from vtbench.run.evaluate import evaluate
 from vtbench.run.jobs.dry import DryRun, dry_run
 from vtbench.run.recording import to_record

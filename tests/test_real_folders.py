@@ -119,7 +119,8 @@ def test_jpeg_frames_are_trained_and_tested_on_and_the_record_says_which_data_it
 
 
 def test_a_reencoded_folder_stands_in_the_record(sets: dict[str, Path]) -> None:
-    from vtbench.run.assemble import about_files, data_module, split_batch
+    from vtbench.run.assemble import about_files, data_module
+    from vtbench.run.devices.batches import split_batch
 
     evaluation = measurements(select(["mmvit/table3:no-audio@split1"])[0], "paper", 0)[0].evaluation
     settings = Settings(data=sets, num_workers=0)

@@ -18,9 +18,9 @@ from vtbench.papers.resolve import network_of
 from vtbench.results import folders
 from vtbench.results.store import Store
 from vtbench.run.assemble import assemble
-from vtbench.run.cost import clip_macs
 from vtbench.run.evaluate import evaluate
 from vtbench.run.jobs import launch
+from vtbench.run.measuring.cost import clip_macs
 from vtbench.run.network import impossible
 from vtbench.run.settings import Settings
 from vtbench.run.train import train

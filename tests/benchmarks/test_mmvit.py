@@ -9,7 +9,7 @@ import pytest
 from vtbench.papers import load_paper, measurements, select
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Evaluation, Training
-from vtbench.run.cost import cost
+from vtbench.run.measuring.cost import cost
 from vtbench.scales import Scale
 
 ALL = ("iframe", "motion", "residual", "audio")

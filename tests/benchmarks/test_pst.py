@@ -10,7 +10,7 @@ from vtbench.layers.patch_shift import PATTERNS
 from vtbench.papers import load_paper, measurements, select
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Training
-from vtbench.run.cost import complexity, cost
+from vtbench.run.measuring.cost import complexity, cost
 from vtbench.scales import Scale
 
 TOP1 = {

@@ -23,7 +23,7 @@ from vtbench.papers import roots, select
 from vtbench.papers.check import check
 from vtbench.report.machines.devices import DEVICES
 from vtbench.results.store import SpeedStore
-from vtbench.run import cost, speed
+from vtbench.run.measuring import cost, speed
 
 REPOSITORY = Path(vtbench.__file__).parent.parent
 RESULTS = ("--results", str(REPOSITORY / "results"))

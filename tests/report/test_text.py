@@ -61,6 +61,14 @@ def test_the_share_of_the_videos_stands_beside_the_verdict(store: Store, measure
     assert "msca-kv: trained without 7000 listed videos, which were missing or could not be read" in drawn
 
 
+def test_arithmetic_that_is_not_the_recipes_is_named(store: Store, measure: Measure) -> None:
+    measure(KV, "paper", 76.4, 76.5, engine="devices=8;strategy=ddp;precision=bf16-mixed")
+    drawn = text(store, "msca/table2", width=200)
+    assert "msca-kv: computed in bf16-mixed, not in the recipe's precision" in drawn
+    measure("msca/table2:vit", "paper", 75.6, engine="devices=8;strategy=ddp;test_precision=bf16-mixed")
+    assert "vit: tested in bf16-mixed, not in the recipe's precision" in text(store, "msca/table2", width=200)
+
+
 def test_copies_of_a_data_set_and_reencoded_videos_are_named(store: Store, measure: Measure) -> None:
     measure(KV, "paper", 76.4, 76.5, data_encoding="h264 crf=18 gop=12 short_side=256 of 1a2b3c4d5e6f")
     assert "different copies" not in text(store, "msca/table2", width=200)

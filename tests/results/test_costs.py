@@ -65,7 +65,7 @@ def test_no_line_is_of_a_network_that_no_row_has() -> None:
     "row", ["msca/table2:msca-kv", "laps/table3:laps-rb", "pst/table6:pst-t", "mmvit/table1:mm-vit-iii-merged"]
 )
 def test_a_sample_counted_again_is_what_is_recorded(row: str) -> None:
-    from vtbench.run.cost import cost
+    from vtbench.run.measuring.cost import cost
 
     (one,) = select([row])
     recorded = CostBook.read(OWN).find(network_of(one, "paper").key)
@@ -106,7 +106,7 @@ def test_a_row_with_another_network_replaces_its_lines(
 
 
 def test_a_network_that_cannot_be_built_writes_nothing(tmp_path: Path, edit: Callable[..., int]) -> None:
-    from vtbench.run.cost import record_costs
+    from vtbench.run.measuring.cost import record_costs
 
     edit("msca/table2.yaml", "shifted: kv, backward_heads: 1", "shifted: kv, backward_heads: 13")
     with pytest.raises(SpecError, match="backward_heads=13"):

@@ -7,27 +7,12 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import ResultsError
-from vtbench.results.folders import (
-    DONE,
-    evaluation_folder,
-    is_done,
-    read_json,
-    training_folder,
-    write_json,
-)
+from vtbench.results.folders import evaluation_folder, read_json, training_folder, write_json
 
 
 def test_folders_are_named_by_key(tmp_path: Path) -> None:
     assert training_folder(tmp_path, "abc") == tmp_path / "runs" / "train-abc"
     assert evaluation_folder(tmp_path, "abc") == tmp_path / "runs" / "eval-abc"
-
-
-def test_a_folder_is_finished_once_done_json_is_there(tmp_path: Path) -> None:
-    folder = training_folder(tmp_path, "abc")
-    assert not is_done(folder)
-    write_json(folder / DONE, {"epochs": 12})
-    assert is_done(folder) and read_json(folder / DONE) == {"epochs": 12}
-    assert [p.name for p in folder.iterdir()] == [DONE]
 
 
 def test_a_full_disk_leaves_the_old_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

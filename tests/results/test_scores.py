@@ -284,7 +284,7 @@ def test_a_curve_is_that_of_metrics_csv_before_and_after_an_export(store: Store)
 
 
 def test_the_curve_that_a_training_started_from_is_exported_too(store: Store) -> None:
-    record = write_right(store, KV, [True], init="training:aaaaaaaaaaaa")
+    record = write_right(store, KV, [True], init="training:aaaaaaaaaaaa@bbbbbbbb")
     start = dataclasses.replace(record, training_key="aaaaaaaaaaaa")
     write_curve(store, start, LINES)
     done = export_scores(store.folder, [record])

@@ -17,7 +17,7 @@ from vtbench.metrics import speed_metrics
 from vtbench.papers import select
 from vtbench.results.record import SpeedRecord
 from vtbench.results.store import SpeedStore
-from vtbench.run import speed
+from vtbench.run.measuring import speed
 
 Edit = Callable[[str, str, str], int]
 VIT, SHIFT, KV = "msca/table2:vit", "msca/table2:tokenshift", "msca/table2:msca-kv"
@@ -82,7 +82,7 @@ class Machinery:
 def machinery(monkeypatch: pytest.MonkeyPatch) -> Machinery:
     made = Machinery()
     for name in ("largest_batch", "peak_memory_gb", "build_pass", "time_in_turns"):
-        monkeypatch.setattr(f"vtbench.run.speed.{name}", getattr(made, name))
+        monkeypatch.setattr(f"vtbench.run.measuring.speed.{name}", getattr(made, name))
     return made
 
 
@@ -228,7 +228,7 @@ def test_an_interruption_before_the_first_line_says_so(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vtbench.run.speed.measure_speed", interrupted)
+    monkeypatch.setattr("vtbench.run.measuring.speed.measure_speed", interrupted)
     assert main(["speed", VIT, "--scale", "smoke", "--device", "cpu"]) == 1
     assert capsys.readouterr().err == "vtbench: interrupted; nothing was measured yet\n"
 
@@ -239,7 +239,7 @@ def test_a_network_that_cannot_run_is_told_in_its_own_words(
     def refuse(*_: object) -> tuple[int, float]:
         raise RunError("ValueError: no")
 
-    monkeypatch.setattr("vtbench.run.speed.largest_batch", refuse)
+    monkeypatch.setattr("vtbench.run.measuring.speed.largest_batch", refuse)
     lines, outcome = measured(store, VIT, metrics=("memory_gb",))
     assert not lines and outcome.failed == [f"{VIT}: memory_gb: ValueError: no"]
 
@@ -295,7 +295,7 @@ def test_the_command_measures_writes_and_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vtbench.run.speed.LINE_EVERY", 1e9)  # on a busy machine it would print how far it is
+    monkeypatch.setattr("vtbench.run.measuring.speed.LINE_EVERY", 1e9)  # on a busy machine it would print how far it is
     command = f"speed {SHIFT} --scale smoke --device cpu --threads 1 --rounds 3 --only latency --against {VIT}"
     assert main([*command.split(), "--format", "json"]) == 0
     captured = capsys.readouterr()

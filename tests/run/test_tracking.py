@@ -17,7 +17,7 @@ from vtbench.errors import UsageError
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Training
 from vtbench.report.wandb.target import Target
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.run import tracking
 from vtbench.run.settings import Settings
 from vtbench.run.tracking import require_loggers
@@ -227,7 +227,7 @@ def test_a_training_run_goes_on_where_wandb_cannot_start(tmp_path: Path, monkeyp
     notices: list[str] = []
     training = smoke()
     folder = train(training, Settings(results=tmp_path, wandb=Target("online")), notice=notices.append)
-    assert folders.is_trained(folder)
+    assert finished.is_trained(folder)
     assert notices == [
         "W&B vtbench (online) cannot start a run: the server does not answer; trains without it, and `vtbench wandb "
         "sync` makes up for it"

@@ -14,18 +14,19 @@ import torch
 from lab import with_train
 
 from vtbench.datasets.frames import DecodedFrames
-from vtbench.errors import DataError, ResultsError, RunError, SpecError, WeightsError
+from vtbench.errors import DataError, RunError, SpecError, WeightsError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.papers import measurements, select
 from vtbench.papers.trainings import Evaluation, Training
 from vtbench.report.counted import agrees
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.run import assemble as assembling
 from vtbench.run import callbacks
-from vtbench.run.assemble import Batches, assemble, data_module, split_batch
+from vtbench.run.assemble import assemble, data_module
 from vtbench.run.callbacks import Progress, ScoreParts, no_progress
-from vtbench.run.cost import clip_macs, cost
+from vtbench.run.devices.batches import Batches, split_batch
 from vtbench.run.evaluate import evaluate
+from vtbench.run.measuring.cost import clip_macs, cost
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.run.train import _fit, train
@@ -106,7 +107,7 @@ def test_a_training_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path)
     with pytest.raises(RunError, match="power"):
         train(training, broken, stop_in_the_second_epoch)
     folder = folders.training_folder(broken.results, training.key)
-    assert not folders.is_done(folder)
+    assert not finished.is_done(folder)
     assert len(list(csv.DictReader((folder / folders.METRICS).open()))) == 1
     epochs: list[int] = []
     train(training, broken, lambda phase, done, total, loss: epochs.append(done) if loss else None)
@@ -135,11 +136,11 @@ def test_the_best_epoch_on_the_test_set_is_kept_where_that_is_asked(
     with pytest.raises(RunError, match="power"):
         train(training, Settings(results=tmp_path), stop_in_the_third_epoch)
     folder = folders.training_folder(tmp_path, training.key)
-    second = (folder / folders.BEST).read_bytes()
+    second = (folder / folders.BEST.format(2)).read_bytes()
     train(training, Settings(results=tmp_path))
     done = folders.read_json(folder / folders.DONE)
     assert (done["kept_epoch"], done["kept_top1"]) == (2, 30.0)
-    assert (folder / folders.WEIGHTS).read_bytes() == second and not (folder / folders.BEST).exists()
+    assert (folder / folders.WEIGHTS).read_bytes() == second and not list(folder.glob("best*"))
     assert [line["val_top1"] for line in csv.DictReader((folder / folders.METRICS).open())] == ["10.0", "30.0", "20.0"]
     train(last, Settings(results=tmp_path))
     assert weights_hash(tmp_path, last) != weights_hash(tmp_path, training)
@@ -157,7 +158,7 @@ def test_no_epoch_is_chosen_on_test_videos_that_cannot_be_read(tmp_path: Path, m
         RunError, match="no test video could be read, so no epoch can be chosen; the first: not a video"
     ):
         train(training, Settings(results=tmp_path))
-    assert not folders.is_done(folders.training_folder(tmp_path, training.key))
+    assert not finished.is_done(folders.training_folder(tmp_path, training.key))
 
 
 def test_batch_norm_is_measured_also_when_only_that_was_left(tmp_path: Path) -> None:
@@ -240,15 +241,15 @@ def test_a_test_broken_off_goes_on_and_ends_as_if_it_had_not(tmp_path: Path, mon
 def test_a_test_does_not_resume_from_scores_of_other_weights(tmp_path: Path) -> None:
     part = ViewScores()
     part.add("v", 0, torch.zeros(4))
-    part.save(tmp_path / folders.SCORES_PART.format(0), labels={"v": 1})
+    part.save(tmp_path / folders.SCORES_PART.format("0000"), labels={"v": 1})
     folders.write_json(tmp_path / folders.CONFIG, {"weights_sha256": "old", "data_fingerprint": "same"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.labels == {"v": 1} and not parts.all_notes  # as older versions left it
-    folders.write_json(tmp_path / folders.NOTES_PART, {"v": "silent"})
+    folders.write_json(tmp_path / folders.NOTES_PART.format(""), {"v": "silent"})
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert not parts.all_notes  # nor as those after them
     remarks = {"notes": {"v": "silent"}, "distinct_views": {"v": 1}}
-    folders.write_json(tmp_path / folders.NOTES_PART, remarks)
+    folders.write_json(tmp_path / folders.NOTES_PART.format(""), remarks)
     parts = ScoreParts(tmp_path, {"weights_sha256": "old", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.all_notes and parts.notes == {"v": "silent"}
     parts = ScoreParts(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, 1, no_progress)
@@ -352,7 +353,7 @@ def test_a_test_set_of_which_nothing_can_be_read_gives_no_result(tmp_path: Path)
         video.write_bytes(b"no video")
     with pytest.raises(RunError, match=rf"{root}: none of 4 test videos could be read.*--data cycle=PATH"):
         evaluate(test_of(training), settings)
-    assert not folders.is_done(folders.evaluation_folder(settings.results, test_of(training).key))
+    assert not finished.is_done(folders.evaluation_folder(settings.results, test_of(training).key))
 
 
 @pytest.mark.usefixtures("small_numbers")
@@ -370,7 +371,7 @@ def test_an_unreadable_training_video_above_the_quota_ends_the_training_and_is_n
     ):
         train(smoke(), settings)
     folder = folders.training_folder(settings.results, smoke().key)
-    assert not folders.is_done(folder) and left_out(folder) == [["train", "train/00001.mp4"]]
+    assert not finished.is_done(folder) and left_out(folder) == [["train", "train/00001.mp4"]]
 
 
 def test_under_the_quota_a_training_does_without_videos_and_the_record_says_so(
@@ -475,15 +476,15 @@ def test_a_printed_number_agrees_when_rounded_or_cut() -> None:
     assert not agrees(172.841, Published("173.0"))
 
 
-def test_a_damaged_checkpoint_is_named_and_not_mistaken_for_a_fault_of_ours(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_over(tmp_path: Path) -> None:
     settings, training = Settings(results=tmp_path), smoke()
     last = folders.training_folder(tmp_path, training.key) / folders.CHECKPOINT
     last.parent.mkdir(parents=True)
     last.write_bytes(b"junk" * 100)
-    with pytest.raises(ResultsError, match=r"last\.ckpt: cannot be read.*remove it"):
-        train(training, settings)
-    last.unlink()
-    assert folders.is_trained(train(training, settings))
+    said: list[str] = []
+    assert finished.is_trained(train(training, settings, notice=said.append))
+    assert said == [f"{last}: cannot be read; it is last.ckpt.damaged-1 now, and what it was for is repeated"]
+    assert (last.parent / "last.ckpt.damaged-1").read_bytes() == b"junk" * 100
 
 
 def test_a_training_whose_weights_were_removed_is_trained_again(tmp_path: Path) -> None:

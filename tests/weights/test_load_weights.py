@@ -281,7 +281,7 @@ def test_a_network_of_the_users_brings_its_own_filter(tmp_path: Path) -> None:
     path = saved({"w": torch.ones(2, 3), "step": torch.tensor(1)}, tmp_path / "old.pth")
     network = Strangers(3, 2)
     report = load_weights(network, path)
-    assert report == LoadReport("old", (), {"w": "weight"}, {"step": "no weight"}, ("bias",))
+    assert report == LoadReport("old", (), {"w": "weight"}, {"step": "no weight"}, ("bias",), sha256=sha256_of(path))
     assert torch.equal(network.weight, torch.ones(2, 3))
     with pytest.raises(WeightsError, match=r"1 missing \(bias\)"):
         load_weights(Strangers(3, 2), path, expect_head=True)

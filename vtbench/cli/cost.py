@@ -40,7 +40,7 @@ def options(parser: Parser) -> None:
 def call(args: argparse.Namespace) -> int:
     """Print one line per row with a network, and one per row that prints how its attention grows."""
     rows = selected_rows(args)
-    from vtbench.run import cost
+    from vtbench.run.measuring import cost
 
     if args.record:
         if args.set or args.variant:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vtbench.cli.jobs.machine import add_machine
 from vtbench.cli.options import (
     Parser,
     add_changes,
     add_folders,
     add_format,
-    add_machine,
     add_scale,
     add_selectors,
     selected_rows,
@@ -43,9 +43,13 @@ def call(args: argparse.Namespace) -> int:
     """Test, print one line per measurement, and say what became of the keys of the checkpoint."""
     if not args.selectors:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
+    from vtbench.run.devices.engine import launched
+
+    if started := launched():
+        raise UsageError(f"eval starts its processes itself (--devices); start it without {started.by}")
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.cli.jobs.progress import TerminalDisplay
-    from vtbench.results import folders
+    from vtbench.results import finished, folders
     from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
 
     records = evaluate_checkpoint(rows, settings, args.scale, Path(args.checkpoint), TerminalDisplay())
@@ -54,8 +58,8 @@ def call(args: argparse.Namespace) -> int:
     lines = [{**record.as_dict(), **record.all_measured()} for record in records]
     print_rows(lines, columns, args.format)
     if args.format == "table":
-        done = [folders.evaluation_folder(settings.results, r.evaluation_key) / folders.DONE for r in records]
-        for loaded in sorted({folders.read_json(path).get("loaded", "") for path in done} - {""}):
+        tested = [folders.evaluation_folder(settings.results, record.evaluation_key) for record in records]
+        for loaded in sorted({finished.read_done(folder).get("loaded", "") for folder in tested} - {""}):
             print()
             print_text(f"{args.checkpoint}: {loaded}")
         print()

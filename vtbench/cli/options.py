@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -16,6 +17,7 @@ from vtbench.scales import smallest_first
 if TYPE_CHECKING:
     from vtbench.papers import Row
     from vtbench.report.wandb.target import Artifacts, Mode, Target
+    from vtbench.run.devices.engine import Engine
     from vtbench.run.settings import Settings
 
 MAX_SEED = 2**32 - 1
@@ -174,22 +176,6 @@ def add_weights(parser: Parser) -> None:
     )
 
 
-def add_machine(parser: Parser) -> None:
-    """--batch-size and --data-workers: what the machine can take."""
-    parser.add_argument(
-        "--batch-size",
-        type=positive,
-        metavar="N",
-        help="clips per forward pass; the batch per update stays as close to the recipe's as whole passes allow",
-    )
-    parser.add_argument(
-        "--data-workers",
-        type=positive,
-        metavar="N",
-        help="processes that read videos, at lab and paper scale; default: 4",
-    )
-
-
 def add_wandb_place(parser: Parser) -> None:
     """--wandb-project, --wandb-entity."""
     parser.add_argument("--wandb-project", metavar="NAME", help="project on W&B; default: $WANDB_PROJECT, else vtbench")
@@ -254,6 +240,17 @@ def share(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
+
+
+def minutes(text: str) -> float:
+    """A number of minutes from 0, as an argparse type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes from 0")
     return value
 
 
@@ -336,6 +333,19 @@ def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
     return starts
 
 
+def engine_of(args: argparse.Namespace) -> Engine:
+    """Devices and what they compute in, of those of the options that the verb has, and of what torchrun or srun
+    started."""
+    from vtbench.run.devices.engine import Engine, from_launcher
+
+    if "devices" not in args:  # another verb's --precision is its own
+        return Engine()
+    given = {field.name: vars(args).get(field.name) for field in dataclasses.fields(Engine)}
+    engine = Engine(**{name: value for name, value in given.items() if value is not None})
+    # SLURM starts a process on every machine, and none is needed here.
+    return engine if getattr(args, "engine", "local") == "slurm" else from_launcher(engine)
+
+
 def settings_of(args: argparse.Namespace) -> Settings:
     """Folders, weights and machine, from those of the options that the verb has, else from vtbench.yaml."""
     from vtbench.run.settings import load_settings
@@ -347,11 +357,14 @@ def settings_of(args: argparse.Namespace) -> Settings:
         weights=options.get("weights", ()),
         allow_other_weights=options.get("allow_other_weights", False),
         batch_size=options.get("batch_size"),
+        engine=engine_of(args),
         num_workers=options.get("data_workers"),
         missing=options.get("missing"),
         wandb=_wandb_of_run(args),
         loggers=options.get("logger", ()),
         log_every=options.get("log_every"),
+        checkpoint_minutes=options.get("checkpoint_minutes"),
+        allow_changed_code=options.get("allow_changed_code", False),
     )
     given = dict(_starts(args).values())
     return dataclasses.replace(made, weights={**made.weights, **given}) if given else made

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtbench.cli.jobs.engine import add_engine, slurm_of
+from vtbench.cli.jobs.machine import add_checkpoints, add_machine, add_training
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
     add_changes,
     add_folders,
     add_init,
-    add_machine,
     add_scale,
     add_seeds,
     add_selectors,
@@ -31,6 +31,7 @@ from vtbench.errors import UsageError
 if TYPE_CHECKING:
     from vtbench.papers import Row
     from vtbench.run.jobs.slurm.engine import Slurm
+    from vtbench.run.jobs.workers import RunJobs
     from vtbench.run.settings import Settings
 
 SUMMARY = "Train and test what has no result yet; resumes if interrupted"
@@ -44,13 +45,16 @@ EXAMPLES = (
 
 
 def options(parser: Parser) -> None:
-    """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --engine, --wandb, --logger."""
+    """SEL, --scale, --seeds, folders, machine, checkpoints, --again, --test-again, --workers, --engine, --wandb,
+    --logger."""
     add_selectors(parser, "without, a terminal is asked")
     add_scale(parser, "mini")
     parser.set_defaults(scale=None)  # a config of --spec has its own
     add_seeds(parser)
     add_folders(parser)
     add_machine(parser)
+    add_training(parser)
+    add_checkpoints(parser)
     add_changes(parser)
     add_init(parser)
     parser.add_argument(
@@ -106,16 +110,37 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Run, show progress on stderr, and print how many results were written."""
-    engine = slurm_of(args)
+    slurm = slurm_of(args)
     rows, settings = _rows(args), settings_of(args)
     if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
         print_message("nothing was run")
         return 0
+    from vtbench.run.devices.engine import launched
+
+    started = launched()
     if args.limit is not None:
-        return _dry(args, rows, settings, engine)
+        if started:
+            raise UsageError(f"--limit tries one device; start it without {started.by}")
+        return _dry(args, rows, settings, slurm)
+    if started is None:
+        return _run(args, rows, settings, slurm)
+    if slurm:
+        raise UsageError(f"--engine slurm starts processes itself; start it without {started.by}")
+    from vtbench.run.jobs.together import Together
+
+    together = Together(started)
+    with together.joined():
+        if started.rank == 0:
+            return _run(args, rows, settings, together.run_jobs)
+        together.follow(settings)
+    return 0
+
+
+def _run(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: RunJobs | None = None) -> int:
     from vtbench.cli.jobs.progress import TerminalDisplay
     from vtbench.run.jobs import launch
 
+    at_slurm = args.engine == "slurm"
     try:
         outcome = launch.run(
             rows,
@@ -127,9 +152,10 @@ def call(args: argparse.Namespace) -> int:
             workers=args.workers,
             display=TerminalDisplay(),
             engine=engine,
+            here=not at_slurm,
         )
     except KeyboardInterrupt:
-        if engine is None:
+        if not at_slurm:
             raise
         print_message("interrupted; the jobs stay at SLURM: run the same command again to wait for them")
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -40,6 +41,9 @@ METRICS = {
 }
 """Word of --only -> the metrics that it stands for."""
 
+MOST_CLIPS = 4096
+"""The largest batch that may be asked for. What does not fit is halved until it does, which starts here."""
+
 
 def options(parser: Parser) -> None:
     """SEL, --format, --scale, what is measured and how, --results."""
@@ -51,17 +55,31 @@ def options(parser: Parser) -> None:
     parser.add_argument("--precision", **one_of("precision", precisions), default="32-true", help="default: 32-true")
     parser.add_argument("--rounds", type=positive, default=10, metavar="N", help="turns of each network; default: 10")
     threads = "CPU threads; default: torch's at paper and lab scale, 1 below them, as in `run`"
-    parser.add_argument("--threads", type=positive, metavar="N", help=threads)
+    parser.add_argument("--threads", type=_threads, metavar="N", help=threads)
     against = "measure all rows against this one; default: the `baseline` of each in its spec"
     parser.add_argument("--against", metavar="ROW", help=against)
     words = ",".join(METRICS)
     parser.add_argument("--only", type=_metrics, metavar="WHAT,...", help=f"some of {words}; default: all")
     batch = "clips per pass of throughput; default: 4"
-    parser.add_argument("--throughput-batch", type=positive, default=4, metavar="N", help=batch)
+    parser.add_argument("--throughput-batch", type=_clips, default=4, metavar="N", help=batch)
     parser.add_argument(
-        "--train-batch", type=positive, default=1, metavar="N", help="clips per training step; default: 1"
+        "--train-batch", type=_clips, default=1, metavar="N", help="clips per training step; default: 1"
     )
     add_results(parser)
+
+
+def _clips(text: str) -> int:
+    """Clips per pass, as an argparse type."""
+    if (count := positive(text)) > MOST_CLIPS:
+        raise argparse.ArgumentTypeError(f"{text} clips in one pass; give at most {MOST_CLIPS}")
+    return count
+
+
+def _threads(text: str) -> int:
+    """CPU threads, as an argparse type: more than cores only wait for each other."""
+    if (count := positive(text)) > (cores := os.cpu_count() or 1):
+        raise argparse.ArgumentTypeError(f"{text} threads on {cores} cores; give at most {cores}")
+    return count
 
 
 def _metrics(text: str) -> tuple[str, ...]:
@@ -80,7 +98,7 @@ def call(args: argparse.Namespace) -> int:
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.metrics import speed_metrics
     from vtbench.results.store import SpeedStore
-    from vtbench.run import speed
+    from vtbench.run.measuring import speed
 
     machine = speed.find_machine(args.device, args.precision, args.threads or (None if SCALES[args.scale].real else 1))
     how = speed.SpeedOptions(

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
+from vtbench.datasets.sharing import Share, SharedBatches
 from vtbench.errors import VideoError, VtbenchError
 from vtbench.video.sampling import Spread, Starts, TestStarts, segment_clip, test_clips, train_clip
 
@@ -102,11 +104,19 @@ class Loading:
     - batch_size: clips per training batch
     - num_workers: processes that decode; 0: this process
     - eval_batch_size: videos, each with all its views, per batch of a validation or test
+    - share: where several processes train or test together, which part of each batch this one takes, and which videos:
+      every so many-th. None: all
     """
 
     batch_size: int = 1
     num_workers: int = 0
     eval_batch_size: int = 1
+    share: Share | None = None
+
+    @property
+    def clips_left_out(self) -> int:
+        """Fewer clips than this are left out at the end of an epoch."""
+        return max(self.share.whole, self.share.processes) if self.share else self.batch_size
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
@@ -125,6 +135,19 @@ class ReadLog:
     def add(self, index: int, note: str | None) -> None:
         """Video `index` was read, with this note."""
         self._state[index] = 2 if note == SILENT else 1
+
+    def update(self, other: ReadLog) -> None:
+        """Take over what another log of the same videos has."""
+        torch.maximum(self._state, other._state, out=self._state)
+
+    @property
+    def state(self) -> Tensor:
+        """What is noted so far, uint8 (N,), for another log of the same videos to continue from."""
+        return self._state.clone()
+
+    def load(self, state: Tensor) -> None:
+        """Continue from the `state` of another log."""
+        self._state.copy_(state)
 
     @property
     def unread(self) -> int:
@@ -205,6 +228,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __init__(self, num_videos: int, *, seed: int) -> None:
         self.num_videos, self.seed, self.epoch = num_videos, seed, 0
+        self.skip = 0
+        """How many videos the next pass leaves out at its start: those that an interrupted one gave."""
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next pass is."""
@@ -212,6 +237,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng([self.seed, _ORDER, self.epoch]).permutation(self.num_videos)
+        order, self.skip = order[self.skip :], 0
         return iter([(self.epoch, int(index)) for index in order])
 
     def __len__(self) -> int:
@@ -237,8 +263,26 @@ class TrainLoader(DataLoader):
     that raises ends the pass. The clips of a batch of which none is left are None."""
 
     on_unreadable: Callable[[Unreadable], None]
+    order: EpochSampler
+    clips_per_batch: int
+    """Of all processes that train together."""
+
+    def start_after(self, batches: int) -> None:
+        """Have the next pass leave out its first batches, without reading their videos. `len` stays that of a whole
+        pass."""
+        self.order.skip = batches * self.clips_per_batch
+
+    def close(self) -> None:
+        """End the worker processes; the next pass starts new ones."""
+        if isinstance(self._iterator, _MultiProcessingDataLoaderIter):
+            self._iterator._shutdown_workers()
+        self._iterator = None
 
     def __iter__(self) -> Iterator[tuple[Clips | None, Tensor]]:  # type: ignore[override]
+        if self._iterator is not None:
+            # A new iterator draws a seed, one whose workers stay does not. Dropout draws from the same generator: it
+            # must not depend on the number of workers, nor on which pass is the first of a process.
+            torch.empty((), dtype=torch.int64).random_()
         batches = super().__iter__()
         try:
             for clips, labels, unreadable in batches:
@@ -259,17 +303,23 @@ def train_loader(
 
     The last batch of an epoch is left out if it would be smaller, unless it is the only one (the official TokenShift
     code drops it too)."""
+    batches: dict[str, Any]
+    if loading.share:
+        batches = {"batch_sampler": SharedBatches(sampler, loading.batch_size, loading.share)}
+    else:
+        full = len(videos) >= loading.batch_size
+        batches = {"batch_size": loading.batch_size, "sampler": sampler, "drop_last": full}
     loader = TrainLoader(
         videos,
-        batch_size=loading.batch_size,
-        sampler=sampler,
-        drop_last=len(videos) >= loading.batch_size,
+        **batches,
         collate_fn=_collate,
         num_workers=loading.num_workers,
         persistent_workers=loading.num_workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
     loader.on_unreadable = on_unreadable
+    loader.order = sampler
+    loader.clips_per_batch = loading.batch_size * (loading.share.processes if loading.share else 1)
     return loader
 
 
@@ -347,8 +397,11 @@ def _distinct(crops: Clips, which: np.ndarray) -> int:
 
 
 def view_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] = ()) -> DataLoader:
-    """Lists of items in the order of the videos, each once, but for the ids in `skip`."""
+    """Lists of items in the order of the videos, each once, but for the ids in `skip`; of several processes, this one's
+    share of them."""
     left = [i for i, entry in enumerate(videos.entries) if entry.video_id not in skip]
+    if loading.share:
+        left = left[loading.share.process :: loading.share.processes]
     return DataLoader(
         Subset(videos, left),
         batch_size=loading.eval_batch_size,

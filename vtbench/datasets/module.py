@@ -37,6 +37,7 @@ from vtbench.datasets.manifests import (
     refuse_unusable,
     size_of,
 )
+from vtbench.datasets.sharing import SharedBatches
 from vtbench.errors import DataError
 
 __all__ = ["VideoData"]
@@ -124,9 +125,12 @@ class VideoData(lightning.LightningDataModule):
         self.flip, self.flip_sided, self.validate_on, self.seed = flip, flip_sided, validate_on, seed
         self._listed: dict[Split, list[Entry]] = {}
         self._skipped: frozenset[str] = frozenset()
+        # Where several processes share the test videos, one of them may have none; Lightning refuses that otherwise.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self._epoch = 0
         self._sampler: EpochSampler | None = None
         self._log: ReadLog | None = None
+        self._resumed: dict[str, Any] = {}
 
     # -- lists --------------------------------------------------------------------------------------------------------
 
@@ -259,8 +263,19 @@ class VideoData(lightning.LightningDataModule):
         )
         self._log, self._sampler = videos.log, EpochSampler(len(videos), seed=self.seed)
         self._sampler.set_epoch(self._epoch)
-        self.unreadable = {}
+        self.unreadable, read = dict(self._resumed.get("unreadable", {})), self._resumed.get("read")
+        if read is not None and len(read) == len(videos):
+            self._log.load(read)
+        self._resumed = {}
         return train_loader(videos, self._sampler, self.loading, self._on_unreadable)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For Lightning's checkpoint: which training videos were read so far, and which could not be."""
+        return {"unreadable": dict(self.unreadable), "read": None if self._log is None else self._log.state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Have the next training loader continue from `state_dict`."""
+        self._resumed = state_dict
 
     def _on_unreadable(self, video: Unreadable) -> None:
         if video.video_id not in self.unreadable:
@@ -269,6 +284,14 @@ class VideoData(lightning.LightningDataModule):
             self._refuse_lacking("train")
             if self._log is not None and len(self.unreadable) == len(self._log):
                 raise DataError(f"{self.videos.where}: no video to train on can be read; the last: {video.reason}")
+
+    def gather(self, of_all: Callable[[Any], list[Any]]) -> None:
+        """Where several processes trained together: take over what each of them found in the videos of its share.
+        `of_all` gives the values of all of them."""
+        for unreadable, log in of_all((self.unreadable, self._log)):
+            self.unreadable = {**self.unreadable, **unreadable}
+            if self._log is not None and log is not None:
+                self._log.update(log)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """What `validate_on` names, in the views of a test; no loader where it is None."""
@@ -301,6 +324,14 @@ class VideoData(lightning.LightningDataModule):
         if self._sampler is not None:
             self._sampler.set_epoch(epoch)
 
+    def part_of_batch(self, number: int) -> float:
+        """Where several processes train together, the size of a training batch of all of them, counted from 0, as a
+        part of a full one; the last of an epoch may be smaller."""
+        share = self.loading.share
+        if share is None or self._sampler is None:
+            return 1.0
+        return SharedBatches(self._sampler, self.loading.batch_size, share).part(number)
+
     def skip(self, video_ids: Iterable[str]) -> None:
         """Leave these test videos out of the loaders of tests and predictions, as they were scored before. Replaces the
         ids of an earlier call."""
@@ -317,6 +348,6 @@ class VideoData(lightning.LightningDataModule):
     def silent_train_videos(self) -> int | None:
         """Training videos without an audio track, as the last training loader found; None if it has not been through
         them (but for a last batch that is left out), or clips come without audio."""
-        if not self.has_audio or self._log is None or self._log.unread >= self.loading.batch_size:
+        if not self.has_audio or self._log is None or self._log.unread >= self.loading.clips_left_out:
             return None
         return self._log.silent

@@ -10,7 +10,7 @@ V views of a video, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +66,10 @@ class ViewScores:
         for video_id, views in other._views.items():
             for view, scores in views.items():
                 self.add(video_id, view, scores)
+
+    def sort(self, video_ids: Sequence[str]) -> None:
+        """Put the videos into this order; it names all of them, and maybe others."""
+        self._views = {video_id: self._views[video_id] for video_id in video_ids if video_id in self._views}
 
     def video_scores(
         self, expected_views: int, *, average: Literal["logits", "probabilities"] = "logits"

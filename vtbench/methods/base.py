@@ -12,12 +12,11 @@ B clips, T frames, V views of one video, K classes. Clips are what vtbench.clips
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args
 
 import lightning as L
 import torch
@@ -26,16 +25,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.clips import Clips, map_modalities, split
-from vtbench.errors import RunError, UsageError, unknown
+from vtbench.errors import RunError, UsageError
 from vtbench.evaluation import measure, metric_function
 from vtbench.evaluation.multiview import average_views
-from vtbench.fields import BOUNDS, broken_rules, empty_word, outside
+from vtbench.methods import processes
+from vtbench.methods.arguments import check_arguments, refuse_unknown
 from vtbench.methods.head import HeadInit, start_head
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
 from vtbench.metrics import METRICS, always_measured
 from vtbench.models import build, build_audio_encoder
 
-__all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier", "check_arguments"]
+__all__ = ["ScheduledClassifier", "ScoredVideo", "Validation", "VideoClassifier"]
 
 
 class ScoredVideo(TypedDict, total=False):
@@ -159,13 +159,24 @@ class VideoClassifier(L.LightningModule):
         step that the batch is a part of is still taken."""
         clips, labels = batch
         if clips is None:
-            return torch.stack([0 * p.sum() for p in self.parameters() if p.requires_grad]).sum()
-        logits = self._logits(clips)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        self.last_step = {"loss": loss.detach(), "top1": 100 * (logits.detach().argmax(dim=1) == labels).float().mean()}
-        self.log("train_loss", self.last_step["loss"], on_step=False, on_epoch=True, batch_size=len(labels))
-        self.log("train_top1", self.last_step["top1"], on_step=False, on_epoch=True, batch_size=len(labels))
-        return loss
+            loss = torch.stack([0 * p.sum() for p in self.parameters() if p.requires_grad]).sum()
+            top1 = loss.detach()
+        else:
+            logits = self._logits(clips)
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+            top1 = 100 * (logits.detach().argmax(dim=1) == labels).float().mean()
+            self.last_step = {"loss": loss.detach(), "top1": top1}
+        if clips is not None or processes.number() > 1:  # all processes must log the same
+            how: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": processes.number() > 1}
+            self.log("train_loss", loss.detach(), batch_size=len(labels), **how)
+            self.log("train_top1", top1, batch_size=len(labels), **how)
+        return loss if processes.number() == 1 else loss * self._weight_of(len(labels), batch_idx, loss.device)
+
+    def _weight_of(self, clips: int, batch_idx: int, device: torch.device) -> float | Tensor:
+        """What makes the mean over processes of a step's gradients that of a single process, which sees all clips of a
+        batch together, the last and smaller one of an epoch included."""
+        part = getattr(getattr(self.trainer, "datamodule", None), "part_of_batch", None)
+        return processes.mean_weight(clips, device) * (1.0 if part is None else part(batch_idx))
 
     # ---- validation, test, prediction --------------------------------------------------------------------------------
 
@@ -229,16 +240,29 @@ class VideoClassifier(L.LightningModule):
         self._tested = {}
 
     def on_validation_start(self) -> None:
-        """Forget the videos of an earlier validation."""
+        """Forget the videos of an earlier validation. Every process judges the same network: what a batch norm has seen
+        in training is that of the first one, whose weights are kept."""
         self._tested = {}
+        processes.copied_from_first(list(self.network.buffers()))
 
     def on_test_epoch_end(self) -> None:
-        """Log the metrics of all videos, in percent; one that could not be read is a miss."""
+        """Log the metrics of all videos, in percent; one that could not be read is a miss. Of several processes, each
+        logs those of its share: one of them may have none, and does not come here."""
         self._log_metrics("test")
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of all videos, in percent; one that could not be read is a miss."""
+        self._gather_tested()
         self._log_metrics("val")
+
+    def _gather_tested(self) -> None:
+        """Have the videos that all processes validated on, in the order in which one process would have done it. Raises
+        RunError for one that two of them did."""
+        shares = [list(share.items()) for share in processes.of_all(self._tested)]
+        in_turn = [share[turn] for turn in range(max(map(len, shares))) for share in shares if turn < len(share)]
+        if twice := [name for name, times in Counter(name for name, _ in in_turn).items() if times > 1]:
+            raise RunError(f"video {twice[0]}: two processes validated on it; a data module must share the videos out")
+        self._tested = dict(in_turn)
 
     def _log_metrics(self, stage: str) -> None:
         scored = [video for video in self._tested.values() if "scores" in video]
@@ -404,47 +428,3 @@ class ScheduledClassifier(VideoClassifier):
             f"the schedule {self.schedule} needs the number of batches of an epoch, which the training data does not "
             "tell; give the trainer limit_train_batches=N"
         )
-
-
-def refuse_unknown(method: type[VideoClassifier], given: Mapping[str, Any]) -> None:
-    """Raise UsageError for what is left over of a method's arguments and is none of VideoClassifier's either."""
-    common = inspect.signature(VideoClassifier.__init__).parameters
-    for name in given:
-        if name not in common:
-            every = [p for base in method.__mro__ if "__init__" in vars(base) and issubclass(base, VideoClassifier)
-                     for p in inspect.signature(base.__init__).parameters]  # fmt: skip
-            known = [p for p in dict.fromkeys(every) if p not in ("self", "recipe", "common")]
-            raise UsageError(unknown("argument", name, known, of=method.__name__))
-
-
-def check_arguments(method: type[VideoClassifier], given: Mapping[str, Any]) -> None:
-    """Raise UsageError for arguments outside the bounds of their annotations, and for those that do not go together, by
-    `needs` and `forbids` of a method and of its bases. `given`: arguments by name, None for one that is left out."""
-    bases = [base for base in reversed(method.__mro__) if issubclass(base, VideoClassifier)]
-    for base in bases:
-        for name, bounds in _bounds(base):
-            if wrong := outside(given.get(name), bounds):
-                raise UsageError(f"{name} {wrong}")
-    needs, forbids = (
-        {name: rule for base in bases for name, rule in vars(base).get(kind, {}).items()}
-        for kind in ("needs", "forbids")
-    )
-    for name, other, values in broken_rules(needs, forbids, given):
-        if not values:
-            word = empty_word(given[name])
-            raise UsageError(f"{name} is {given[name]}, must be {word} with the {other} {given[other]}")
-        found = "missing" if given.get(name) is None else f"given with {given.get(other)}"
-        raise UsageError(f"{name} belongs to the {other} {' and '.join(values)}, which needs it; it is {found}")
-
-
-def _bounds(method: type[VideoClassifier]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Of a class's own `__init__`: argument, and the bounds in its annotation as vtbench.fields.outside takes them."""
-    hints: dict[str, Any] = {}
-    if "__init__" in vars(method):
-        with contextlib.suppress(NameError):  # of the user's, not to be looked up; `vtbench check` reads the source
-            hints = get_type_hints(method.__init__, include_extras=True)
-    for name, hint in hints.items():
-        for part in (hint, *get_args(hint)):
-            for bound in getattr(part, "__metadata__", ()):
-                found = {kind: getattr(bound, kind, None) for kind in BOUNDS}
-                yield name, {kind: limit for kind, limit in found.items() if limit is not None}

@@ -19,6 +19,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from vtbench.errors import UsageError
+from vtbench.methods import processes
 from vtbench.methods.base import ScheduledClassifier
 
 
@@ -59,6 +60,8 @@ class LAPS(ScheduledClassifier):
         loader: Any = self.trainer.train_dataloader if data is None else data.train_dataloader()
         if loader is None:
             raise UsageError("precise_bn needs training clips; validate with a data module that has them")
-        if hasattr(loader.sampler, "set_epoch"):
-            loader.sampler.set_epoch(self.epochs + self.current_epoch)  # clips that no epoch of the training draws
+        sampler = loader.sampler if loader.batch_sampler is None else loader.batch_sampler.sampler
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(self.epochs + self.current_epoch)  # clips that no epoch of the training draws
         update_bn(islice(loader, self.precise_bn), self.network, device=self.device)
+        processes.averaged(list(self.network.buffers()))  # each has seen its share of every batch

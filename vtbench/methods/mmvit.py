@@ -100,11 +100,11 @@ class MMViT(ScheduledClassifier):
     def on_validation_epoch_end(self) -> None:
         """Log the accuracy on the held-out videos, and lower the rate if it has not risen for long enough. Raises
         RunError if one cannot be read: the rate must not follow what happens to be readable."""
+        super().on_validation_epoch_end()
         if self.failures and self.on_plateau:
             raise RunError(
                 f"{next(iter(self.failures.values()))}; training needs every video: repair it or take it out"
             )
-        super().on_validation_epoch_end()
         # Not in Lightning's sanity check before the training, nor in a validation of its own after it.
         if self.plateau is not None and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             self.plateau.step(float(self.trainer.callback_metrics["val_top1"]))

@@ -16,7 +16,7 @@ from vtbench.report.columns import Column
 from vtbench.report.compare import COVERAGE, Comparison, at_chance, distinct_evaluations, metrics_of
 from vtbench.report.origin import cost_notes, decision_notes, same_evaluation
 from vtbench.report.statistics import TOLERANCE, Difference
-from vtbench.results.record import COLUMNS
+from vtbench.results.record import COLUMNS, Record
 from vtbench.scales import SCALES, Scale
 
 
@@ -290,6 +290,7 @@ def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
         lost = max(((r.train_missing or 0) + (r.train_unreadable or 0) for r in comparison.counted), default=0)
         if lost:
             notes.append(f"{name}: trained without {lost} listed videos, which were missing or could not be read")
+        notes += dict.fromkeys(f"{name}: {said}" for record in comparison.counted for said in _arithmetic(record))
         silent = max((record.videos_silent or 0 for record in comparison.counted), default=0)
         if silent:
             decoded = comparison.counted[0].videos_decoded
@@ -298,6 +299,13 @@ def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
             if cell.reconstructed and metric.endswith(accuracies()):
                 notes.append(f"{name}: printed {metric} is reconstructed: {cell.reconstructed}")
     return notes
+
+
+def _arithmetic(record: Record) -> list[str]:
+    """What a record computed in where that is not what the recipe says."""
+    parts = dict(part.partition("=")[::2] for part in (record.engine or "").split(";"))
+    verbs = {"precision": "computed", "test_precision": "tested"}
+    return [f"{verbs[key]} in {parts[key]}, not in the recipe's precision" for key in verbs if key in parts]
 
 
 def _at_chance(comparison: Comparison) -> list[str]:

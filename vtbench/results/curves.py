@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtbench.errors import ResultsError
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.results.record import Record
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ def read_curve_of(results: Path, training_key: str, weights_sha256: str | None =
 def _from_run(results: Path, training_key: str) -> Curve | None:
     folder = folders.training_folder(results, training_key)
     try:
-        if not folders.is_done(folder):
-            return None
-        sha256 = folders.read_json(folder / folders.DONE)["weights_sha256"]
+        sha256 = finished.read_done(folder)["weights_sha256"]
         with (folder / folders.METRICS).open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         return _of_lines(training_key, sha256, lines)

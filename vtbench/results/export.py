@@ -60,7 +60,7 @@ def export_scores(results: Path, records: Iterable[Record]) -> Exported:
 def _start_of(record: Record) -> str | None:
     """The training run that the weights started from."""
     kind, _, key = record.init.partition(";")[0].partition(":")
-    return key if kind == "training" else None
+    return key.partition("@")[0] if kind == "training" else None
 
 
 def _write(table: pa.Table, path: Path, found: Exported) -> None:

@@ -24,10 +24,10 @@ CONFIG = "config.json"
 METRICS = "metrics.csv"
 CHECKPOINT = "last.ckpt"
 SCORES = "scores.npz"
-SCORES_PART = "scores.part-{:04d}.npz"
-NOTES_PART = "remarks.part.json"
+SCORES_PART = "scores.part-{}.npz"
+NOTES_PART = "remarks.part{}.json"
 WEIGHTS = "weights.safetensors"
-BEST = "best.safetensors"
+BEST = "best-{}.safetensors"
 DONE = "done.json"
 LEFT_OUT = "left_out.csv"
 
@@ -40,16 +40,6 @@ def training_folder(results: Path, training_key: str) -> Path:
 def evaluation_folder(results: Path, evaluation_key: str) -> Path:
     """Where an evaluation keeps what it wrote. The folder need not exist."""
     return results / "runs" / f"eval-{evaluation_key}"
-
-
-def is_done(folder: Path) -> bool:
-    """Whether the run in this folder finished."""
-    return (folder / DONE).is_file()
-
-
-def is_trained(folder: Path) -> bool:
-    """Whether the training in this folder finished and its weights are still there."""
-    return is_done(folder) and (folder / WEIGHTS).is_file()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +12,21 @@ from typing import Any
 
 READ = ("vtbench", "benchmarks", "data_manifests")
 """The folders of a checkout whose files are found by listing them."""
+
+TRAINS = (
+    "audio",
+    "clips.py",
+    "datasets",
+    "evaluation",
+    "layers",
+    "methods",
+    "models",
+    "naming.py",
+    "run",
+    "video",
+    "weights",
+)
+"""What of this package can change what a training gives. What it is asked for stands in its key."""
 
 LIBRARIES = ("vtbench", "torch", "torchvision", "timm", "lightning", "torchmetrics", "av", "numpy")
 
@@ -76,6 +91,44 @@ def versions() -> str:
         except PackageNotFoundError:
             continue
     return ";".join(found)
+
+
+@cache
+def code() -> str:
+    """12 hex digits over the Python files of this package that a training runs through, as they were when it was first
+    asked for: also where there is no commit, and where what changed since the commit is another matter."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(file for name in TRAINS for file in (package / name, *(package / name).rglob("*.py"))):
+        if path.is_file() and path.relative_to(package).parts[:2] != ("run", "jobs"):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(package).as_posix()}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def other_than(end: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> str | None:
+    """In what a training was begun or continued, as `commit=1a2b3c4d5e6f-dirty;torch=2.9.0;device=cpu;threads=4`: what
+    differs from what it ended with, each once; None if nothing does. All of them as `vtbench.run.session.environment`
+    gives, with the code."""
+    found: dict[str, None] = {}
+    last = _parts(end)
+    for one in earlier:
+        for name, value in _parts(one).items():
+            if value != last.get(name):
+                found[f"{name}={value}"] = None
+    return ";".join(found) or None
+
+
+def _parts(origin: Mapping[str, Any]) -> dict[str, str]:
+    commit, versions = origin.get("commit"), dict(part.split("=", 1) for part in origin["versions"].split(";"))
+    own = {
+        "commit": f"{commit[:12]}{'-dirty' if origin.get('dirty') else ''}" if commit else None,
+        "code": origin.get("code"),
+        **versions,
+        "device": origin.get("device"),
+        "threads": origin.get("threads"),
+    }
+    return {name: str(value).replace(";", ",") for name, value in own.items() if value is not None}
 
 
 def software() -> dict[str, Any]:

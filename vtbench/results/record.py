@@ -195,8 +195,8 @@ class Record(Line):
     accumulate: int | None = key("forward passes whose gradients were added up for one step", unit="passes", at_least=0)
     lr: float | None = key("learning rate at the start, after any scaling with the batch", at_least=0)
     init: str = key(
-        "what the weights started from: `scratch`, `training:` and its key, or a name of weights with `@` and the "
-        "first 8 digits of the file's SHA-256"
+        "what the weights started from: `scratch`, `training:` and its key, or a name of weights, each with `@` and "
+        "the first 8 digits of the file's SHA-256; older lines have the key alone"
     )
     selection: str = key("the split that drove any choice of epoch or setting; `none: last epoch` when none did")
     data_fingerprint: str = key("hash of ids, labels and sizes of the videos of the test split")

@@ -35,29 +35,24 @@ from vtbench.datasets.cache import SHARED
 from vtbench.datasets.check.coding import sample_of_codings
 from vtbench.datasets.manifests import Entry
 from vtbench.datasets.prepared import read_prepared
+from vtbench.datasets.sharing import Share
 from vtbench.datasets.synthetic.videos import SyntheticFolder
 from vtbench.errors import DataError, SpecError
-from vtbench.methods import build_method
+from vtbench.methods import build_method, processes
 from vtbench.methods.base import Validation, VideoClassifier
 from vtbench.papers.datasets import FOLDER, NO_FLIP
 from vtbench.papers.spec.recipe import Data, set_values
 from vtbench.papers.trainings import Evaluation, Training
+from vtbench.run.devices.batches import Batches, split_batch, test_batches
+from vtbench.run.devices.engine import Engine
+from vtbench.run.devices.machine import accelerator, devices, prepare_network
 from vtbench.run.network import spec_of
 from vtbench.run.settings import Settings
-from vtbench.run.weights import audio_weights_file, start_file
+from vtbench.run.weights import audio_weights_file, refuse_other_weights, start_file
 from vtbench.scales import SCALES
 from vtbench.video.modalities import TestModalities, TrainModalities
 from vtbench.video.transforms import TestTransform, TrainTransform
 from vtbench.weights import LoadReport, load_weights, sha256_of
-
-
-@dataclass(frozen=True)
-class Batches:
-    """How one optimiser step is made of forward passes, and the learning rate that goes with it."""
-
-    batch_size: int
-    accumulate: int
-    lr: float
 
 
 @dataclass(frozen=True)
@@ -82,17 +77,23 @@ class Assembly:
     @functools.cached_property
     def start(self) -> Path | None:
         """The file of weights that the training starts from, downloaded where no file was given for a pinned release;
-        None for random ones. Raises WeightsError."""
-        return start_file(self.training.init, self.settings)
+        None for random ones. Raises WeightsError, and RunError for a training of ours with another batch."""
+        start = self.training.init
+        if start.training is None:
+            return start_file(start, self.settings)
+        made_here = split_batch(start.training, self.settings.batch_size, self.settings.engine)
+        recipe = split_batch(start.training, None)
+        return start_file(start, self.settings, [(one.effective, one.lr) for one in (recipe, made_here)])
 
     def load_start(self) -> LoadReport | None:
-        """Load what the training starts from into the network. Raises WeightsError for a file that does not fit."""
-        return load_weights(self.network, self.start) if self.start is not None else None
-
-    @property
-    def start_sha256(self) -> str | None:
-        """SHA-256 of the file of weights to start from."""
-        return sha256_of(self.start) if self.start else None
+        """Load what the training starts from into the network. Raises WeightsError for a file that does not fit,
+        ResultsError for weights of a training of ours that are not those that it ended with."""
+        if self.start is None:
+            return None
+        loaded = load_weights(self.network, self.start)
+        if self.training.init.training is not None:
+            refuse_other_weights(self.start.parent, loaded.sha256)
+        return loaded
 
     @property
     def audio_sha256(self) -> str | None:
@@ -100,11 +101,12 @@ class Assembly:
         return sha256_of(self.audio_weights) if self.audio_weights else None
 
 
-def _common(training: Training) -> dict[str, Any]:
-    """Options of every Trainer here: vtbench draws its own progress and keeps its own checkpoints."""
+def _common(training: Training, engine: Engine) -> dict[str, Any]:
+    """Options of every Trainer here: vtbench draws its own progress and keeps its own checkpoints, and starts the
+    processes of several devices itself (vtbench.run.jobs.ranks)."""
     return {
-        "accelerator": "auto" if SCALES[training.scale].real else "cpu",
-        "devices": 1,
+        "accelerator": accelerator(training),
+        **devices(engine),
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "enable_checkpointing": False,
@@ -121,7 +123,7 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
     not there.
     """
     seed_everything(training)
-    train, batches = training.train, split_batch(training, settings.batch_size)
+    train, batches = training.train, split_batch(training, settings.batch_size, settings.engine)
     audio_weights = audio_weights_file(training.data.audio_encoder, settings)
     method = build_method(
         train.method,
@@ -131,12 +133,13 @@ def assemble(training: Training, settings: Settings, *, network: nn.Module | Non
         **audio_spec(training.data, audio_weights),
         **copy.deepcopy(dict(train.arguments)),
     )
+    prepare_network(method.network, settings.engine, training)
     data = data_module(training, settings, batches, validation=method.validation)
-    trainer = _common(training) | {
+    trainer = _common(training, settings.engine) | {
         "max_epochs": train.epochs,
         "accumulate_grad_batches": batches.accumulate,
         "gradient_clip_val": train.clip_grad_norm,
-        "precision": train.precision,
+        "precision": settings.engine.precision or train.precision,
         "limit_val_batches": 1.0 if method.validation else 0,
     }
     return Assembly(training, method, data, trainer, batches, audio_weights, settings)
@@ -159,9 +162,13 @@ def assemble_test(
         average=protocol.average,
         **audio_spec(data, audio_weights),
     )
-    batches = split_batch(training, settings.batch_size)
+    engine = settings.engine
+    if engine.compile:
+        method.network.compile()
+    batches = test_batches(training, engine)
     module = data_module(training, settings, batches, evaluation=evaluation, videos=videos)
-    return Assembly(training, method, module, _common(training), batches, audio_weights, settings)
+    trainer = _common(training, engine) | ({"precision": engine.precision} if engine.precision else {})
+    return Assembly(training, method, module, trainer, batches, audio_weights, settings)
 
 
 def seed_everything(training: Training) -> None:
@@ -172,17 +179,11 @@ def seed_everything(training: Training) -> None:
     L.seed_everything(training.seed, workers=True, verbose=False)
 
 
-def split_batch(training: Training, micro_batch: int | None) -> Batches:
-    """The spec's effective batch in forward passes of `micro_batch` clips (None: as the spec says).
-
-    The effective batch stays as near to the spec's as whole passes allow, and the learning rate follows it linearly
-    (the official TokenShift configs: "using linear-scale rule to adjust this value").
-    """
-    train = training.train
-    if micro_batch is None or micro_batch == train.batch_size:
-        return Batches(train.batch_size, train.accumulate, train.lr)
-    accumulate = max(1, round(train.effective_batch / micro_batch))
-    return Batches(micro_batch, accumulate, train.lr * micro_batch * accumulate / train.effective_batch)
+def share_of(batches: Batches) -> Share | None:
+    """Which part of each batch this process takes; None for a single one."""
+    if batches.processes == 1:
+        return None
+    return Share(processes.this(), batches.processes, batches.whole or batches.batch_size * batches.processes)
 
 
 def audio_spec(data: Data, weights: Path | None) -> dict[str, Any]:
@@ -255,6 +256,7 @@ def data_module(
             batch_size=batches.batch_size,
             num_workers=settings.num_workers if real else 0,
             eval_batch_size=1 if real else 8,
+            share=share_of(batches),
         ),
         train_transform=(TrainModalities if compressed else TrainTransform)(size=data.size, **pixels),
         test_transform=(TestModalities if compressed else TestTransform)(
@@ -281,7 +283,7 @@ def about_files(data: VideoData, entries: Sequence[Entry]) -> dict[str, str]:
 
 def make_synthetic_videos(training: Training, settings: Settings, evaluations: Sequence[Evaluation]) -> None:
     """Make the synthetic videos that a training and its evaluations will read, where they are not there yet."""
-    batches = split_batch(training, settings.batch_size)
+    batches = test_batches(training, settings.engine)  # nothing is read
     if training.dataset.synthetic:
         data_module(training, settings, batches).setup()
     for evaluation in evaluations:

@@ -1,29 +1,27 @@
-"""What Lightning calls while it trains and tests: checkpoints, so that an interrupted run resumes, and progress."""
+"""What Lightning calls while it trains and tests, besides epochs.py: the best weights, the scores of a test."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vtbench.errors import ResultsError, RunError
 from vtbench.evaluation.multiview import ViewScores
-from vtbench.results import folders
-from vtbench.weights import save_network
+from vtbench.methods import processes
+from vtbench.results import finished, folders
+from vtbench.run.resuming.stopping import StopSignals
+from vtbench.weights import save_network, sha256_of
 
 Progress = Callable[[str, int, int, float | None], None]
 """Called with (phase, done, total, loss): phase is `train` (epochs) or `test` (videos)."""
 
 PART_EVERY = 60.0
 """Seconds of a test after which its scores are written down."""
-
 
 Notice = Callable[[str], None]
 """Called with a line that whoever waits should read, e.g. on a video that cannot be read."""
@@ -37,125 +35,45 @@ def no_progress(phase: str, done: int, total: int, loss: float | None) -> None:
     """Report to nobody."""
 
 
-class EpochCheckpoint(L.Callback):
-    """After every epoch: one line of metrics, and a checkpoint from which the training resumes bit for bit.
-
-    Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        seed: int,
-        epochs: int,
-        batch_size: int,
-        data_fingerprint: str,
-        progress: Progress,
-    ) -> None:
-        self.folder, self.progress = folder, progress
-        self.seed, self.epochs = seed, epochs
-        self.batch_size, self.data_fingerprint = batch_size, data_fingerprint
-        self.lines: list[dict[str, float]] = []
-        self.elapsed_s = 0.0
-        self._started = 0.0
-        self._rate = 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs, as plain values: lines so far, seconds, and what must be the same."""
-        return {
-            "lines": self.lines,
-            "elapsed_s": self.elapsed_s,
-            "batch_size": self.batch_size,
-            "data_fingerprint": self.data_fingerprint,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`. Raises RunError for another batch size and for other training videos."""
-        self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
-        if state_dict["batch_size"] != self.batch_size:
-            raise RunError(
-                f"{self.folder}: was started with {state_dict['batch_size']} clips per forward pass; continue with "
-                f"--batch-size {state_dict['batch_size']}, or remove the folder to start over"
-            )
-        if state_dict["data_fingerprint"] != self.data_fingerprint:
-            raise RunError(
-                f"{self.folder}: was started with other training videos (fingerprint {state_dict['data_fingerprint']}, "
-                f"now {self.data_fingerprint}); bring them back, or remove the folder to start over"
-            )
-
-    def train_top1(self, epoch: int) -> float | None:
-        """Top-1 on the training clips of an epoch, counted from 1; None where the method does not log it."""
-        return self.lines[epoch - 1].get("train_top1")
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Seed the epoch and report its start."""
-        # Dropout and anything else that draws from the global generator: a function of seed and epoch alone, so that a
-        # training continued at epoch 7 draws what an uninterrupted one would have drawn.
-        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
-        self._started = time.monotonic()
-        self.progress("train", trainer.current_epoch, self.epochs, None)
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Remember the learning rate."""
-        # Not at the end of the epoch, when a validation may have lowered it already.
-        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write metrics.csv and the checkpoint. Raises RunError for a loss that is missing or not finite."""
-        self.elapsed_s += time.monotonic() - self._started
-        # `epoch` is there only with a logger, see vtbench.run.metering.
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "epoch"}
-        if "train_loss" not in metrics:
-            raise RunError(
-                f"{self.folder}: the method logged no train_loss; log it in training_step, as VideoClassifier does"
-            )
-        if not math.isfinite(metrics["train_loss"]):
-            raise RunError(
-                f"{self.folder}: the loss of epoch {trainer.current_epoch + 1} is {metrics['train_loss']}; "
-                "training stops here: lower train.lr or clip the gradient"
-            )
-        self.lines.append(
-            {"epoch": trainer.current_epoch + 1, **metrics, "lr": self._rate, "elapsed_s": round(self.elapsed_s, 3)}
-        )
-        text = io.StringIO()
-        columns = dict.fromkeys(name for line in self.lines for name in line)
-        writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.lines)
-        folders.replace_file(self.folder / folders.METRICS, lambda half: half.write_text(text.getvalue()))
-        folders.replace_file(self.folder / folders.CHECKPOINT, lambda half: trainer.save_checkpoint(half))
-        self.progress("train", trainer.current_epoch + 1, self.epochs, metrics["train_loss"])
-
-
 class BestWeights(L.Callback):
     """Keeps the weights of the epoch with the best `val_top1` on the test videos, the first of equals."""
 
     def __init__(self, folder: Path, data_fingerprint: str) -> None:
         """`data_fingerprint` is that of the test videos."""
-        self.path, self.data_fingerprint = folder / folders.BEST, data_fingerprint
+        self.folder, self.data_fingerprint = folder, data_fingerprint
         self.epoch = 0
         """Counted from 1; 0 before the first validation."""
         self.top1 = -1.0
+        self.sha256 = ""
+        """Of the file at `path`."""
         self.failures: dict[str, str] = {}
         """Test videos that could not be read at the last validation -> why."""
 
+    @property
+    def path(self) -> Path:
+        """The weights of the best epoch. Those of each best epoch have a file of their own until the checkpoint of the
+        epoch is written: an interrupted run resumes from the one before."""
+        return self.folder / folders.BEST.format(self.epoch)
+
     def state_dict(self) -> dict[str, Any]:
-        """The best epoch so far and its top-1 (percent), as plain values."""
-        return {"epoch": self.epoch, "top1": self.top1, "data_fingerprint": self.data_fingerprint}
+        """The best epoch so far, its top-1 (percent) and its file, as plain values."""
+        return {
+            "epoch": self.epoch,
+            "top1": self.top1,
+            "sha256": self.sha256,
+            "failures": self.failures,
+            "data_fingerprint": self.data_fingerprint,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`. Raises RunError for other test videos, ResultsError if the weights are gone."""
+        """Continue from `state_dict`. Raises RunError for other test videos."""
         self.epoch, self.top1 = state_dict["epoch"], state_dict["top1"]
+        self.sha256, self.failures = state_dict.get("sha256", ""), dict(state_dict.get("failures", {}))
         if state_dict["data_fingerprint"] != self.data_fingerprint:
             raise RunError(
-                f"{self.path.parent}: its best epoch was chosen on other test videos (fingerprint "
+                f"{self.folder}: its best epoch was chosen on other test videos (fingerprint "
                 f"{state_dict['data_fingerprint']}, now {self.data_fingerprint}); bring them back, or remove the "
                 "folder to start over"
-            )
-        if self.epoch and not self.path.exists():
-            raise ResultsError(
-                f"{self.path}: the weights of epoch {self.epoch} are gone; remove the folder to start over"
             )
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -164,25 +82,43 @@ class BestWeights(L.Callback):
         self.failures = pl_module.failures
         if len(self.failures) == len(pl_module.tested):
             raise RunError(
-                f"{self.path.parent}: no test video could be read, so no epoch can be chosen; the first: "
+                f"{self.folder}: no test video could be read, so no epoch can be chosen; the first: "
                 f"{next(iter(self.failures.values()), 'there is none')}"
             )
         top1 = float(trainer.callback_metrics["val_top1"])
         if top1 > self.top1:
             self.epoch, self.top1 = trainer.current_epoch + 1, top1
-            folders.replace_file(self.path, lambda half: save_network(pl_module.network, half))
+            if processes.first():
+                folders.replace_file(self.path, lambda half: save_network(pl_module.network, half))
+                self.sha256 = sha256_of(self.path)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Once the checkpoint is written, which is the callback before this one, remove the files of other epochs."""
+        if processes.first():
+            self.remove(but=self.path)
+
+    def remove(self, but: Path | None = None) -> None:
+        """Remove the weights of best epochs."""
+        for path in self.folder.glob(folders.BEST.format("*")):
+            if path != but:
+                path.unlink(missing_ok=True)
 
 
 class ScoreParts(L.Callback):
-    """Collects the scores of tested videos, and writes them in parts, from which an interrupted test resumes. Videos
-    that could not be read are in no part: they are tried again."""
+    """Collects the scores of tested videos, and writes them in parts, from which an interrupted test resumes: every
+    `PART_EVERY` seconds, and where the process is asked to stop, which ends it then. Videos that could not be read are
+    in no part: they are tried again."""
 
-    def __init__(self, folder: Path, tested: dict[str, str], expected: int, progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, tested: dict[str, str], expected: int, progress: Progress, notice: Notice = no_notice
+    ) -> None:
         """
         - tested: what is tested, in keys of config.json; parts of other weights or videos are dropped
         - expected: the number of videos to test, those in earlier parts included
+        - notice: called for a file of an earlier test that is damaged; it is set aside, and its videos tested again
         """
         self.folder, self.expected, self.progress = folder, expected, progress
+        self.stop = StopSignals()
         self.scores = ViewScores()
         """Of all views, those in earlier parts included."""
         self.labels: dict[str, int] = {}
@@ -195,24 +131,41 @@ class ScoreParts(L.Callback):
         self.distinct_views: dict[str, int] = {}
         """Of all videos that could be read: how many of their views differ."""
         self._unsaved = ViewScores()
-        config = folder / folders.CONFIG
-        before = folders.read_json(config) if config.exists() else {}
-        if {key: before.get(key) for key in tested} != tested:
-            self.remove()
-        for path in self._parts():
-            part, labels = ViewScores.load(path)
-            self.scores.update(part)
-            self.labels |= labels
-        if (folder / folders.NOTES_PART).exists():
-            remarks = folders.read_json(folder / folders.NOTES_PART)
-            self.notes, self.distinct_views = remarks.get("notes", {}), remarks.get("distinct_views", {})
-            self.all_notes = "notes" in remarks
-        elif self.labels:
-            self.all_notes = False
+        self._written: list[str] = []
+        """Names of the parts that this process wrote."""
+        if processes.first():
+            self._take_earlier_parts(tested, notice)
+        self.tested_before = processes.from_first(dict(self.labels))
+        """Videos of earlier parts -> label; of several processes, all of them leave these out."""
         self._saved = time.monotonic()
 
+    def _take_earlier_parts(self, tested: dict[str, str], notice: Notice) -> None:
+        before = _json_of(self.folder / folders.CONFIG, notice)
+        remarks = [_json_of(path, notice) for path in self._remarks()]
+        if before is None or {key: before.get(key) for key in tested} != tested or None in remarks:
+            self.remove()
+            remarks = []
+        for path in self._parts():
+            try:
+                part, labels = ViewScores.load(path)
+            except ResultsError:
+                notice(finished.set_damaged_aside(path, "is no file of view scores"))
+                continue
+            self.scores.update(part)
+            self.labels |= labels
+        for found in remarks if self.labels else ():
+            assert found is not None
+            self.notes |= found.get("notes", {})
+            self.distinct_views |= found.get("distinct_views", {})
+        if self.labels:
+            self.all_notes = bool(remarks) and all("notes" in (found or {}) for found in remarks)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Catch the signals."""
+        self.stop.catch()
+
     def on_test_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
-        """Take a batch of scored videos; write a part if the last one is `PART_EVERY` seconds old."""
+        """Take a batch of scored videos; write a part if one is due."""
         for video in outputs["videos"]:
             self.labels[video["video_id"]] = video["label"]
             if "error" in video:
@@ -223,19 +176,49 @@ class ScoreParts(L.Callback):
                 self.distinct_views[video["video_id"]] = video["distinct_views"]
             for view, scores in enumerate(video.get("views", ())):
                 self._unsaved.add(video["video_id"], view, scores)
-        if time.monotonic() - self._saved >= PART_EVERY:
-            labels = {name: self.labels[name] for name in self._unsaved.video_ids}
-            remarks = {"notes": self.notes, "distinct_views": self.distinct_views}
-            folders.write_json(self.folder / folders.NOTES_PART, remarks)
-            path = self.folder / folders.SCORES_PART.format(len(self._parts()))
-            folders.replace_file(path, lambda half: self._unsaved.save(half, labels=labels))
-            self._merge()
-            self._saved = time.monotonic()
-        self.progress("test", len(self.labels), self.expected, None)
+        if self.stop.received or time.monotonic() - self._saved >= PART_EVERY:
+            self._write_part()
+        done = len(self.tested_before) + (len(self.labels) - len(self.tested_before)) * processes.number()
+        self.progress("test", min(done, self.expected), self.expected, None)
+        if self.stop.received:
+            raise SIGTERMException
+
+    def _write_part(self) -> None:
+        labels = {name: self.labels[name] for name in self._unsaved.video_ids}
+        remarks = {"notes": self.notes, "distinct_views": self.distinct_views}
+        mine = f"{this}-" if (this := processes.this()) else ""
+        folders.write_json(self.folder / folders.NOTES_PART.format(f"-{this}" if this else ""), remarks)
+        parts = self.folder.glob(folders.SCORES_PART.format(f"{mine}[0-9][0-9][0-9][0-9]"))
+        last = max((int(path.stem.rpartition("-")[2]) for path in parts), default=-1)
+        self._written.append(folders.SCORES_PART.format(f"{mine}{last + 1:04d}"))
+        folders.replace_file(self.folder / self._written[-1], lambda half: self._unsaved.save(half, labels=labels))
+        self._merge()
+        self._saved = time.monotonic()
+
+    def gather(self, video_ids: Sequence[str]) -> None:
+        """Where several processes tested: have in the first one what all of them found, in the order of `video_ids`,
+        which names every video. Raises RunError for a view that two of them scored."""
+        if processes.number() == 1:
+            return
+        everywhere = processes.of_all((self._written, self.labels, self.failures, self.notes, self.distinct_views))
+        if not processes.first():
+            return
+        for written, labels, failures, notes, distinct_views in everywhere[1:]:
+            for name in written:
+                self.scores.update(ViewScores.load(self.folder / name)[0])
+            self.labels |= labels
+            self.failures |= failures
+            self.notes |= notes
+            self.distinct_views |= distinct_views
+        self.scores.sort(video_ids)
+        self.labels = {name: self.labels[name] for name in dict.fromkeys(video_ids) if name in self.labels}
 
     def on_test_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Take the scores that no part holds yet."""
-        self._merge()
+        """Take the scores that no part holds yet; of several processes, the first takes them from a file."""
+        if processes.first():
+            self._merge()
+        elif self._unsaved.video_ids:
+            self._write_part()
 
     def _merge(self) -> None:
         self.scores.update(self._unsaved)
@@ -243,9 +226,25 @@ class ScoreParts(L.Callback):
 
     def remove(self) -> None:
         """Remove the parts: their scores are in one file now, or are of something else."""
-        for path in self._parts():
-            path.unlink()
-        (self.folder / folders.NOTES_PART).unlink(missing_ok=True)
+        for path in (*self._parts(), *self._remarks()):
+            path.unlink(missing_ok=True)
 
     def _parts(self) -> list[Path]:
-        return sorted(self.folder.glob(folders.SCORES_PART.replace("{:04d}", "*")))
+        return sorted(self.folder.glob(folders.SCORES_PART.format("*")))
+
+    def _remarks(self) -> list[Path]:
+        return sorted(self.folder.glob(folders.NOTES_PART.format("*")))
+
+
+def _json_of(path: Path, notice: Notice) -> dict[str, Any] | None:
+    """What a file of an earlier test holds, nothing if there is none; None for a damaged one, which is set aside."""
+    if not path.exists():
+        return {}
+    try:
+        content = folders.read_json(path)
+    except ResultsError:
+        content = None
+    if isinstance(content, dict):
+        return content
+    notice(finished.set_damaged_aside(path, "is damaged"))
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import time
@@ -12,22 +13,30 @@ import lightning as L
 import torch
 
 from vtbench.datasets.frames import SILENT
-from vtbench.errors import RunError
+from vtbench.errors import RunError, WeightsError
 from vtbench.evaluation import measure
 from vtbench.evaluation.accuracy import coverage
+from vtbench.methods import processes
 from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
-from vtbench.results import folders
-from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module, split_batch
-from vtbench.run.callbacks import Progress, ScoreParts, no_progress
+from vtbench.results import finished, folders
+from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module
+from vtbench.run.callbacks import Notice, Progress, ScoreParts, no_notice, no_progress
+from vtbench.run.devices.batches import test_batches
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
+from vtbench.run.weights import refuse_other_weights
 from vtbench.weights import load_weights, sha256_of
 
 
 def evaluate(
-    evaluation: Evaluation, settings: Settings, progress: Progress = no_progress, *, checkpoint: Path | None = None
+    evaluation: Evaluation,
+    settings: Settings,
+    progress: Progress = no_progress,
+    notice: Notice = no_notice,
+    *,
+    checkpoint: Path | None = None,
 ) -> dict[str, Any]:
     """Test a finished training, or the weights in `checkpoint`, by the evaluation's protocol; gives what was measured.
 
@@ -39,30 +48,41 @@ def evaluate(
     sha256 = sha256_of(checkpoint) if checkpoint else ""
     key = given_weights_key(evaluation, sha256) if checkpoint else evaluation.key
     folder = folders.evaluation_folder(settings.results, key)
-    done = dict(folders.read_json(folder / folders.DONE)) if folders.is_done(folder) else None
-    if done is not None and not checkpoint:
-        return done
-    if done is not None:
-        # Given weights are tested on what is there now, not on what was there when they were tested before.
-        training = evaluation.training
-        data = data_module(training, settings, split_batch(training, settings.batch_size), evaluation=evaluation)
-        if data.fingerprint("test") == done["data_fingerprint"]:
+    if processes.from_first(finished.is_done(folder)):
+        done = processes.from_first(finished.read_done(folder) if processes.first() else {})
+        if checkpoint:
+            # Given weights are tested on what is there now, not on what was there when they were tested before.
+            training = evaluation.training
+            data = data_module(training, settings, test_batches(training, settings.engine), evaluation=evaluation)
+            same = data.fingerprint("test") == done["data_fingerprint"]
+        else:
+            same = (
+                not finished.is_done(trained) or finished.read_done(trained)["weights_sha256"] == done["weights_sha256"]
+            )
+        if same:
             return done
-        folders.set_aside(folder)
+        if processes.first():
+            folders.set_aside(folder)
     parts = assemble_test(evaluation, settings)
     # Before there is a run folder: a file that does not fit leaves none behind.
     loaded = load_weights(parts.network, checkpoint or trained / folders.WEIGHTS, expect_head=True)
+    if not checkpoint:
+        refuse_other_weights(trained, loaded.sha256)
+    elif loaded.sha256 != sha256:
+        raise WeightsError(f"{checkpoint}: was changed while it was read; give the command again")
     origin = {
         "loaded": str(loaded),
         "evaluation_key": key,
         "training_key": f"file:{sha256[:12]}" if checkpoint else evaluation.training.key,
-        "weights_sha256": sha256 or folders.read_json(trained / folders.DONE)["weights_sha256"],
+        "weights_sha256": loaded.sha256,
     }
-    with folders.locked(folder):
-        if not folders.is_done(folder):
+    with folders.locked(folder) if processes.first() else contextlib.nullcontext():
+        for line in finished.clear_evaluation(folder) if processes.first() else ():
+            notice(line)
+        if not processes.from_first(finished.is_done(folder)):
             with errors_in_one_line(folder):
-                measure_network(parts, evaluation, folder, origin, progress)
-        return dict(folders.read_json(folder / folders.DONE))
+                measure_network(parts, evaluation, folder, origin, progress, notice)
+        return processes.from_first(finished.read_done(folder) if processes.first() else {})
 
 
 def measure_network(
@@ -71,6 +91,7 @@ def measure_network(
     folder: Path,
     origin: dict[str, str],
     progress: Progress = no_progress,
+    notice: Notice = no_notice,
 ) -> None:
     """Test the network of `parts` as it is, and write what was measured to done.json of `folder`, a run folder.
 
@@ -79,13 +100,17 @@ def measure_network(
     method, data = parts.method, parts.data
     tested = {"weights_sha256": origin["weights_sha256"], "data_fingerprint": data.fingerprint("test")}
     expected = len(data.test_entries)
-    parts_of_scores = ScoreParts(folder, tested, expected, progress)
-    folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
-    data.skip(parts_of_scores.labels)
+    parts_of_scores = ScoreParts(folder, tested, expected, progress, notice)
+    if processes.first():
+        folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(evaluation), **tested})
+    data.skip(parts_of_scores.tested_before)
     started = time.monotonic()
     trainer = L.Trainer(callbacks=[parts_of_scores], logger=False, default_root_dir=folder, **parts.trainer)
     trainer.test(method, data, verbose=False)
     data.skip(())
+    parts_of_scores.gather([entry.video_id for entry in data.test_entries])
+    if not processes.first():
+        return
     views = evaluation.eval.clips * evaluation.eval.crops
     labels_of, failures, remarks = parts_of_scores.labels, parts_of_scores.failures, parts_of_scores.notes
     if len(labels_of) < len({entry.video_id for entry in data.test_entries}):
@@ -118,6 +143,7 @@ def measure_network(
         "failures": failures,
         "remarks": remarks,
         "wall_s": round(time.monotonic() - started, 3),
+        "engine": parts.settings.engine.differences(training=False),
         "data_fingerprint": tested["data_fingerprint"],
         **about_files(data, data.test_entries),
         "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -77,23 +77,29 @@ class Metering(L.Callback):
         self._begun = 0.0
         """When the current batch was there."""
         self._since, self._epoch = _Sums(), _Sums()
-        self._started, self._first_epoch = 0.0, 0
+        self._started = 0.0
+        self._first: float | None = None
+        """Where this process began, in epochs."""
         self._epoch_started = 0.0
 
     def _is_due(self, trainer: L.Trainer, steps: int) -> bool:
         return bool(trainer.loggers) and (steps % self.every == 0 or trainer.is_last_batch)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock; a resumed training run counts from here."""
-        self._started, self._first_epoch = time.monotonic(), trainer.current_epoch
+        """Start the clock; a resumed training run counts from here, also inside an epoch."""
+        self._started = self._epoch_started = self._mark = time.monotonic()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From here on the data loader is waited for."""
         self._epoch_started = self._mark = time.monotonic()
         self._epoch = _Sums()
 
-    def on_train_batch_start(self, *_: Any) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """The batch is there."""
+        if self._first is None:
+            self._first = trainer.current_epoch + batch_idx / trainer.num_training_batches
         self._begun, self._stepped = time.monotonic(), False
 
     def on_before_optimizer_step(
@@ -140,7 +146,9 @@ class Metering(L.Callback):
 
     def _remaining(self, trainer: L.Trainer, done: float) -> dict[str, float]:
         """Seconds until the last epoch ends, at the pace of this process so far. `done`: share of the current epoch."""
-        passed = trainer.current_epoch - self._first_epoch + done
+        if self._first is None:  # no batch was left of the epoch that it resumed in
+            return {}
+        passed = trainer.current_epoch - self._first + done
         left = (trainer.max_epochs or 0) - trainer.current_epoch - done
         return {"remaining_s": left * (time.monotonic() - self._started) / passed} if passed else {}
 

@@ -20,7 +20,7 @@ from vtbench.results.scores import BEST, ranked
 from vtbench.run.assemble import assemble_test
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
-from vtbench.weights import load_weights, sha256_of
+from vtbench.weights import load_weights
 
 NOTES = {
     SILENT: "has no audio track, which counts as silence",
@@ -95,7 +95,7 @@ def predict(
     scored = [video for batch in batches for video in batch]
     average = evaluation.eval.average
     made = [_prediction(file.file, video, average) for file, video in zip(entries, scored, strict=True)]
-    return Predicted(tuple(made), weights, sha256_of(weights), str(loaded))
+    return Predicted(tuple(made), weights, loaded.sha256, str(loaded))
 
 
 def _prediction(file: Path, video: Any, average: str) -> Prediction:

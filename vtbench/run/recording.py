@@ -7,8 +7,9 @@ from typing import Any
 
 from vtbench.papers.releases import other_release
 from vtbench.papers.trainings import Measurement, Training
-from vtbench.results import folders, provenance
+from vtbench.results import finished, folders, provenance
 from vtbench.results.record import COLUMNS, Record, metric_cells
+from vtbench.run.devices import engine
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES
 
@@ -22,7 +23,7 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
     training = evaluation.training
     trained = folders.training_folder(settings.results, training.key)
     ours = measured["training_key"] == training.key
-    done = folders.read_json(trained / folders.DONE) if ours else {}
+    done = finished.read_done(trained) if ours else {}
     return Record(
         id=measurement.row_id,
         measurement=measurement.name,
@@ -61,7 +62,9 @@ def to_record(measurement: Measurement, measured: dict[str, Any], settings: Sett
         variant=measurement.variant,
         device=measured["device"],
         threads=measured["threads"],
+        engine=engine.text(done.get("engine"), measured.get("engine")),
         versions=measured["versions"],
+        begun=done.get("begun"),
         finished_at=measured["finished_at"],
     )
 
@@ -86,11 +89,11 @@ def _of_both(train: str | None, test: str | None) -> str | None:
 
 
 def _init_text(training: Training, done: dict[str, Any]) -> str:
-    """`scratch`, `training:<key>`, or the name of the weights and the first 8 digits of the file's SHA-256. The same of
-    the audio encoder's weights is appended if it has any. A file that is not the release of its name says so."""
+    """`scratch`, `training:<key>` or the name of the weights, with the first 8 digits of the file's SHA-256. The same
+    of the audio encoder's weights is appended if it has any. A file that is not the release of its name says so."""
     start = training.init
     if start.training:
-        text = f"training:{start.training.key}"
+        text = f"training:{start.training.key}@{done['init_sha256'][:8]}"
     else:
         text = _weights_text(start.weights, done["init_sha256"]) if start.weights else "scratch"
     encoder, audio = training.data.audio_encoder, done.get("audio_sha256")

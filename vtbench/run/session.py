@@ -56,7 +56,9 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
         log = folder / ERROR
         with contextlib.suppress(OSError):
             log.write_text(traceback.format_exc())
-        raise RunError(f"{folder}: {in_one_line(error)} (traceback in {log})") from error
+        # What torch.compile raises says only that it did; what it wraps says why.
+        reason = in_one_line(getattr(error, "inner_exception", error))
+        raise RunError(f"{folder}: {reason} (traceback in {log})") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

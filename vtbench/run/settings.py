@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from vtbench.errors import UsageError, unknown
 from vtbench.fields import key
@@ -15,7 +16,16 @@ from vtbench.papers.roots import include
 from vtbench.papers.spec.document import Node, build, read_yaml
 from vtbench.report.wandb.target import Target
 
+if TYPE_CHECKING:
+    from vtbench.run.devices.engine import Engine
+
 FILE = "vtbench.yaml"
+
+
+def _one_process() -> Engine:
+    from vtbench.run.devices.engine import Engine  # late: `vtbench list` does without
+
+    return Engine()
 
 
 @dataclass(frozen=True)
@@ -29,8 +39,11 @@ class Settings:
     """Name in `init.weights` -> file."""
     allow_other_weights: bool = False
     """Whether a file of weights may differ from the release that its name stands for."""
-    batch_size: int | None = None
-    """Clips per forward pass; None is the recipe's. The effective batch stays the recipe's."""
+    batch_size: int | Literal["auto"] | None = None
+    """Clips per forward pass of one device; None is the recipe's, auto as many as its memory holds. The effective batch
+    stays the recipe's."""
+    engine: Engine = field(default_factory=_one_process)
+    """Devices, and what they compute in."""
     num_workers: int = 4
     """Processes that read videos, per training, at lab and paper scale."""
     missing: float = 0.01
@@ -43,6 +56,10 @@ class Settings:
     """Further loggers of training runs, by name: see vtbench.run.tracking."""
     log_every: int = 10
     """Optimiser steps between two points that a training run logs."""
+    checkpoint_minutes: float = 30
+    """Minutes between two checkpoints inside an epoch; 0: only at its end, and where the process is asked to stop."""
+    allow_changed_code: bool = False
+    """Whether a training run may be continued by other code than it was begun with."""
 
     def quarantine(self, dataset: str) -> Path:
         """The file of videos of a data set that are not to be used; it need not be there."""
@@ -97,12 +114,15 @@ def load_settings(
     data: Sequence[str] = (),
     weights: Sequence[str] = (),
     allow_other_weights: bool = False,
-    batch_size: int | None = None,
+    batch_size: int | Literal["auto"] | None = None,
+    engine: Engine | None = None,
     num_workers: int | None = None,
     missing: float | None = None,
     wandb: Target | None = None,
     loggers: Sequence[str] = (),
     log_every: int | None = None,
+    checkpoint_minutes: float | None = None,
+    allow_changed_code: bool = False,
     folder: Path | None = None,
 ) -> Settings:
     """Settings from options as written ("NAME=PATH"), else from vtbench.yaml in `folder` (the working folder).
@@ -119,11 +139,14 @@ def load_settings(
         weights=_from_file("weights", top, base, weight_names) | _pairs("weights", weights, weight_names),
         allow_other_weights=allow_other_weights,
         batch_size=batch_size,
+        engine=engine or _one_process(),
         num_workers=Settings.num_workers if num_workers is None else num_workers,
         missing=next((share for share in (missing, file.missing) if share is not None), Settings.missing),
         wandb=wandb,
         loggers=tuple(dict.fromkeys(loggers)),
         log_every=Settings.log_every if log_every is None else log_every,
+        checkpoint_minutes=Settings.checkpoint_minutes if checkpoint_minutes is None else checkpoint_minutes,
+        allow_changed_code=allow_changed_code,
     )
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lightning as L
-import torch
 
 from vtbench.datasets import VideoData
-from vtbench.errors import ResultsError, RunError, few
+from vtbench.datasets.clips import TrainLoader
+from vtbench.errors import ResultsError, RunError, UsageError, few
+from vtbench.methods import processes
+from vtbench.methods.base import VideoClassifier
 from vtbench.papers.trainings import Training
-from vtbench.results import folders
+from vtbench.results import finished, folders, provenance
 from vtbench.run.assemble import Assembly, about_files, assemble
-from vtbench.run.callbacks import BestWeights, EpochCheckpoint, Notice, Progress, no_notice, no_progress
+from vtbench.run.callbacks import BestWeights, Notice, Progress, no_notice, no_progress
+from vtbench.run.devices.machine import differences
+from vtbench.run.fitting import fitted
 from vtbench.run.metering import Metering
+from vtbench.run.resuming.checkpoint import why_unusable
+from vtbench.run.resuming.epochs import EpochCheckpoint
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.weights import load_weights, save_network, sha256_of
@@ -31,14 +38,22 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
     Videos that are missing or cannot be read are left out as far as the settings allow; `notice` is called for them,
     and the folder lists them.
 
-    An interrupted run resumes after its last whole epoch and ends with the numbers it would have had. Raises a
+    An interrupted run resumes from its last checkpoint and ends with the numbers it would have had. A file of the
+    folder that is damaged is set aside, with a notice, and the run repeated from the last good state. Raises a
     VtbenchError that names the file at fault.
     """
     folder = folders.training_folder(settings.results, training.key)
-    with folders.locked(folder):
-        if not folders.is_trained(folder):
+    provenance.code()  # now, before somebody edits a file while we train
+    with folders.locked(folder) if processes.first() else contextlib.nullcontext():
+        for line in finished.clear_training(folder) if processes.first() else ():
+            notice(line)
+        if not processes.from_first(finished.is_trained(folder)):
+            if not all(processes.of_all(folder.is_dir())):
+                raise ResultsError(f"{folder}: not every machine sees this folder; put --results where all of them do")
             with errors_in_one_line(folder):
+                settings = fitted(training, settings, folder)
                 _fit(assemble(training, settings), settings, progress, folder, notice)
+        processes.from_first(None)  # now the weights are there
     return folder
 
 
@@ -46,8 +61,12 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     training, method, data = parts.training, parts.method, parts.data
     data.setup()  # both lists: a missing test list is an error before the training, not after it
     data.notice = notice
-    _say_what_is_lacking(data, folder, notice)
-    parts.load_start()
+    _refuse_large_batch(parts)
+    if processes.first():
+        _say_what_is_lacking(data, folder, notice)
+    _refuse_few_to_validate(method, data)
+    start = parts.load_start()
+    origin = {**environment(), "code": provenance.code()}
     checkpoint = EpochCheckpoint(
         folder,
         seed=training.seed,
@@ -55,24 +74,37 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         batch_size=parts.batches.batch_size,
         data_fingerprint=data.fingerprint("train"),
         progress=progress,
+        minutes=settings.checkpoint_minutes,
+        training_key=training.key,
+        origin=origin,
+        allow_changed_code=settings.allow_changed_code,
     )
     keeps_best = method.validation is not None and method.validation.keep_best
     best = BestWeights(folder, data.fingerprint("test")) if keeps_best else None
     last = folder / folders.CHECKPOINT
-    _refuse_damaged(last)
+    if processes.first() and last.exists() and (why := why_unusable(folder, method, training.key)):
+        notice(finished.set_damaged_aside(last, why))
+    resumes = processes.from_first(last.exists())
     callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
-    folders.write_json(folder / folders.CONFIG, dataclasses.asdict(training))
-    tracking = _tracking(training, settings, folder, notice)
+    if processes.first():
+        folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(training), "origin": origin})
+    tracking = _tracking(training, settings, folder, notice) if processes.first() else None
     loggers = tracking.loggers if tracking else []
     if loggers:
         callbacks.append(Metering(settings.log_every))
     trainer = L.Trainer(callbacks=callbacks, logger=loggers or False, default_root_dir=folder, **parts.trainer)
     whole = False
     try:
-        trainer.fit(method, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        trainer.fit(method, data, ckpt_path=str(last) if resumes else None, weights_only=True)
         whole = not trainer.interrupted
+        if whole:
+            data.gather(processes.of_all)
     finally:
-        _write_left_out(folder, data)
+        if isinstance(trainer.train_dataloader, TrainLoader):
+            # Lightning leaves them where a validation is interrupted, and as forks they hold the folder's lock too.
+            trainer.train_dataloader.close()
+        if processes.first():
+            _write_left_out(folder, data)
         if tracking:
             tracking.close(whole)
     if data.unreadable:
@@ -82,6 +114,8 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             f"{folder}: interrupted after {trainer.current_epoch} of {training.train.epochs} epochs; "
             "run again to continue"
         )
+    if not processes.first():
+        return
     if best:
         load_weights(parts.network, best.path, expect_head=True)
     folders.replace_file(folder / folders.WEIGHTS, lambda half: save_network(parts.network, half))
@@ -93,8 +127,9 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             "batch_size": parts.batches.batch_size,
             "accumulate": parts.batches.accumulate,
             "lr": parts.batches.lr,
+            "engine": differences(method.network, settings.engine, training),
             "wall_s": round(checkpoint.elapsed_s, 3),
-            "init_sha256": parts.start_sha256,
+            "init_sha256": start.sha256 if start else None,
             "audio_sha256": parts.audio_sha256,
             "selection": method.selection,
             "train_top1": checkpoint.train_top1(best.epoch if best else training.train.epochs),
@@ -107,12 +142,24 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             "data_fingerprint": checkpoint.data_fingerprint,
             **({"kept_epoch": best.epoch, "kept_top1": best.top1, "kept_failures": best.failures} if best else {}),
             **environment(),
+            "code": origin["code"],
+            "begun": provenance.other_than(origin, checkpoint.earlier),
         },
     )
     if tracking:
         tracking.done()
     last.unlink(missing_ok=True)  # optimiser state: needed to resume, and there is nothing left to resume
-    (folder / folders.BEST).unlink(missing_ok=True)
+    if best:
+        best.remove()
+
+
+def _refuse_few_to_validate(method: VideoClassifier, data: VideoData) -> None:
+    """Raise UsageError where there are fewer videos to validate on than processes that share them."""
+    if method.validation is None or processes.number() == 1:
+        return
+    count = len(data.holdout_entries if method.validation.holdout else data.test_entries)
+    if count < processes.number():
+        raise UsageError(f"{count} videos to validate on are fewer than the {processes.number()} devices; give fewer")
 
 
 def _say_what_is_lacking(data: VideoData, folder: Path, notice: Notice) -> None:
@@ -138,16 +185,12 @@ def _write_left_out(folder: Path, data: VideoData) -> None:
         csv.writer(file, lineterminator="\n").writerows([("split", "id", "reason"), *lines])
 
 
-def _refuse_damaged(checkpoint: Path) -> None:
-    """ResultsError for a checkpoint that a training cannot resume from; a missing one is in order."""
-    if not checkpoint.exists():
-        return
-    try:
-        torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged file
-        raise ResultsError(
-            f"{checkpoint}: cannot be read, so the training cannot resume; remove it to train from the start"
-        ) from error
+def _refuse_large_batch(parts: Assembly) -> None:
+    """Raise UsageError for more clips per forward pass than there are videos: the learning rate would follow a batch
+    that is never made."""
+    given, there = parts.settings.batch_size, len(parts.data.train_entries)
+    if isinstance(given, int) and given > there:
+        raise UsageError(f"--batch-size {given}: there are {there} videos to train on; give at most {there}")
 
 
 def _tracking(training: Training, settings: Settings, folder: Path, notice: Notice) -> Tracking | None:

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
-from vtbench.errors import WeightsError
+from vtbench.errors import ResultsError, RunError, WeightsError
 from vtbench.models import AUDIO_WEIGHTS
 from vtbench.papers.releases import other_release, releases
 from vtbench.papers.trainings import Start
-from vtbench.results import folders
+from vtbench.results import finished, folders
+from vtbench.run.devices.engine import processes_of
 from vtbench.run.settings import Settings
 from vtbench.weights import hosted_file, sha256_of
 
 
-def start_file(start: Start, settings: Settings) -> Path | None:
-    """What a training starts from: the weights of another training, or named ones; None for random weights."""
+def start_file(start: Start, settings: Settings, batches: Sequence[tuple[int, float]] = ()) -> Path | None:
+    """What a training starts from: the weights of another training, or named ones; None for random weights.
+
+    `batches`: effective batch and learning rate that another training may have had: the recipe's, and what this command
+    would give it. Raises RunError for others, WeightsError for weights that are not there.
+    """
     if start.training is not None:
-        path = folders.training_folder(settings.results, start.training.key) / folders.WEIGHTS
+        folder = folders.training_folder(settings.results, start.training.key)
+        path = folder / folders.WEIGHTS
         if not path.is_file():
             raise WeightsError(f"{path}: not there; train what this row starts from first, as `vtbench run` does")
+        done = finished.read_done(folder)
+        batch, lr = done["batch_size"] * done["accumulate"] * processes_of(done.get("engine")), done["lr"]
+        if batches and not any(batch == wanted and math.isclose(lr, rate) for wanted, rate in batches):
+            wanted, rate = batches[0]
+            raise RunError(
+                f"{folder}: what this row starts from was trained with {batch} clips per update at a rate of {lr:g}; "
+                f"the recipe has {wanted} at {rate:g}: give --batch-size {done['batch_size']} here too, or remove the "
+                "folder to train it again"
+            )
         return path
     return None if start.weights is None else weights_file(start.weights, settings)
+
+
+def refuse_other_weights(folder: Path, sha256: str) -> None:
+    """Raise ResultsError where the weights that were loaded from the folder of a training are not those that it ended
+    with. `sha256`: of what was loaded."""
+    wanted = finished.read_done(folder)["weights_sha256"]
+    if sha256 != wanted:
+        raise ResultsError(
+            f"{folder / folders.WEIGHTS}: its SHA-256 is {sha256[:12]}..., the training ended with {wanted[:12]}...; "
+            "put that file back, or remove the folder to train again (--again does so for a row's own training)"
+        )
 
 
 def audio_weights_file(encoder: str | None, settings: Settings) -> Path | None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vtbench.errors import WeightsError
-from vtbench.weights.read import read_file
+from vtbench.weights.read import read_bytes, read_file
 
 NETWORK = "network."
 """What a LightningModule of ours calls the network it was given, as a prefix of keys."""
@@ -78,6 +78,7 @@ class LoadReport:
     - missing: keys of the model that keep the values they had
     - resized: key of the model -> how it was made to fit, for example "14x14 -> 7x7 patches", "2D -> 31 differences in
       time"
+    - sha256: of the bytes that were loaded, 64 hexadecimal digits
     """
 
     format: str
@@ -86,6 +87,7 @@ class LoadReport:
     left_out: dict[str, str]
     missing: tuple[str, ...]
     resized: dict[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
     def __str__(self) -> str:
         parts = [f"{self.format} checkpoint: {len(self.used)} keys used, {len(self.renamed)} renamed"]
@@ -110,7 +112,10 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
     Raises WeightsError for a file that is missing, unreadable or of another network.
     """
     path, wanted = Path(path), model.state_dict()
-    format_, state, left_out = read_state(path, wanted)
+    data = read_bytes(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    format_, state, left_out = read_state(path, wanted, data)
+    del data
     became: dict[str, tuple[str, ...]] = {key: (key,) for key in state}
     lacks: tuple[str, ...] = ()
     as_it_is = _of_same_names(state, wanted)
@@ -160,6 +165,7 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
         left_out=left_out,
         missing=tuple(missing),
         resized=resized,
+        sha256=sha256,
     )
 
 
@@ -219,11 +225,13 @@ def _heads(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
     return "; a start leaves out the classification layer where it is called `head`" if alike else ""
 
 
-def read_state(path: Path, wanted: Mapping[str, Tensor] | None = None) -> tuple[str, dict[str, Tensor], dict[str, str]]:
-    """(format, state dict without the prefixes of wrappers, key -> why it is left out) of a file, executing nothing in
-    it. Format is "lightning" for a checkpoint of ours, else "timm". Prefixes stay where the state dict of the model,
-    `wanted`, has them too. Raises WeightsError if it holds no state dict."""
-    content = read_file(path)
+def read_state(
+    path: Path, wanted: Mapping[str, Tensor] | None = None, data: bytes | None = None
+) -> tuple[str, dict[str, Tensor], dict[str, str]]:
+    """(format, state dict without the prefixes of wrappers, key -> why it is left out) of a file, or of the `data` read
+    from it, executing nothing in it. Format is "lightning" for a checkpoint of ours, else "timm". Prefixes stay where
+    the state dict of the model, `wanted`, has them too. Raises WeightsError if it holds no state dict."""
+    content = read_file(path, data)
     lightning = isinstance(content, Mapping) and "pytorch-lightning_version" in content
     for wrapper in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):

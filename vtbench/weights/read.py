@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import pickle
 import re
 import zipfile
@@ -14,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from vtbench.errors import WeightsError
 
-__all__ = ["read_file"]
+__all__ = ["read_bytes", "read_file"]
 
 
 def _beside_weights() -> list[Any]:
@@ -37,18 +38,27 @@ def _beside_weights() -> list[Any]:
     ]
 
 
-def read_file(path: Path) -> Any:
-    """What a file holds, tensors as tensors; of an `.npz`, its arrays by name. Raises WeightsError if it cannot be
-    read, and for objects that are neither tensors nor what programs save beside them."""
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, read once: what is hashed is then what is loaded. Raises WeightsError."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; check the path of the weights")
     try:
+        return path.read_bytes()
+    except OSError as e:
+        raise WeightsError(f"{path}: cannot be read ({e.strerror}); check the path") from e
+
+
+def read_file(path: Path, content: bytes | None = None) -> Any:
+    """What a file, or the `content` read from it, holds, tensors as tensors; of an `.npz`, its arrays by name. Raises
+    WeightsError if it cannot be read, and for objects that are neither tensors nor what programs save beside them."""
+    content = read_bytes(path) if content is None else content
+    try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return load(content)
         if path.suffix == ".npz":
-            return _arrays(path)
+            return _arrays(content)
         with torch.serialization.safe_globals(_beside_weights()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (
         *(OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError),
         *(pickle.UnpicklingError, SafetensorError, zipfile.BadZipFile),
@@ -62,6 +72,6 @@ def read_file(path: Path) -> Any:
         raise WeightsError(f"{path}: not a readable {kind} ({reason}); {remedy}") from e
 
 
-def _arrays(path: Path) -> Mapping[str, Tensor]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+def _arrays(content: bytes) -> Mapping[str, Tensor]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return {name: torch.from_numpy(archive[name]) for name in archive.files}

@@ -22,6 +22,7 @@ from vtbench.papers import measurements, select
 from vtbench.papers.override import changed_rows
 from vtbench.report.compare import compare_rows
 from vtbench.results import folders
+from vtbench.results.finished import is_done
 from vtbench.results.store import Store
 from vtbench.run.jobs import launch
 from vtbench.run.jobs.display import Display
@@ -123,7 +124,7 @@ def test_again_measures_again_and_keeps_what_was(results: Path) -> None:
     lines = [r for r in Store(results).read() if r.id == VIT]
     assert len(lines) == 2
     assert lines[0].weights_sha256 == lines[1].weights_sha256, "the same training gives the same weights"
-    assert folders.is_done(folders.training_folder(results, f"{key}.1"))
+    assert is_done(folders.training_folder(results, f"{key}.1"))
 
 
 def test_test_again_tests_without_training(results: Path) -> None:
@@ -132,7 +133,7 @@ def test_test_again_tests_without_training(results: Path) -> None:
     assert (display.trained, len(outcome.written)) == ([], 1)
     before, after = (r for r in Store(results).read() if r.id == VIT)
     assert (before.top1, before.evaluation_key) == (after.top1, after.evaluation_key)
-    assert folders.is_done(folders.evaluation_folder(results, f"{before.evaluation_key}.1"))
+    assert is_done(folders.evaluation_folder(results, f"{before.evaluation_key}.1"))
 
 
 def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path) -> None:

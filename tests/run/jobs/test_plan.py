@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from records import record_of
+from scored import write_trained
 
 from vtbench.papers import measurements, select
 from vtbench.results import folders
@@ -35,9 +36,7 @@ def half_done(tmp_path: Path) -> Settings:
     (measurement,) = measurements(select([VIT])[0], "smoke", 0)
     Store(tmp_path).append(record_of(measurement, 25.0, train_wall_s=2.0, eval_wall_s=0.0))
     for training in (measurement.evaluation.training, *measurement.evaluation.training.ancestors()):
-        folder = folders.training_folder(tmp_path, training.key)
-        folders.write_json(folder / folders.DONE, {})
-        (folder / folders.WEIGHTS).write_bytes(b"")
+        write_trained(tmp_path, training.key)
     return Settings(results=tmp_path)
 
 

@@ -251,8 +251,17 @@ class Train:
     accumulate: int = key("forward passes per update", at_least=1)
     clip_grad_norm: float | None = key("upper limit of the gradient norm", default=None, above=0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key("arithmetic, in Lightning's words")
+    sync_batchnorm: bool | None = key(
+        "true: where several devices train together, a batch norm sees the clips of all of them; not set: those of its "
+        "own device, as in the official codes",
+        default=None,
+    )
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The arguments of the method that the spec gives, besides `lr` and `epochs`, which every method takes."""
+
+    def __post_init__(self) -> None:
+        if self.sync_batchnorm is False:  # the same recipe, and the same key, as without
+            object.__setattr__(self, "sync_batchnorm", None)
 
     @property
     def effective_batch(self) -> int:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtbench.errors import ResultsError
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import measurements
 from vtbench.papers.sources import value_sources
@@ -19,7 +18,7 @@ from vtbench.report.compare import Comparison, compare_record
 from vtbench.report.predictions.classes import by_class, confused
 from vtbench.report.predictions.tested import Seed, Tested, class_names
 from vtbench.report.wandb.target import Artifacts
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.results.record import Record
 from vtbench.results.scores import SAME, VideoScores, damaged_scores, exported_file, read_scores
 
@@ -208,11 +207,7 @@ def _files(record: Record, results: Path, scores: VideoScores | None, *, weights
 
 
 def _done(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = folders.read_json(folder / folders.DONE) if folders.is_done(folder) else {}
-    except ResultsError:
-        return {}
-    return found
+    return finished.read_done(folder) if finished.is_done(folder) else {}
 
 
 def _sha256(path: Path) -> str:

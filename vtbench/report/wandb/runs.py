@@ -10,7 +10,7 @@ from vtbench.papers.spec.schema import Row
 from vtbench.report.wandb.content import Columns, Content, File, eval_run_id, evaluation_content, train_run_id
 from vtbench.report.wandb.session import open_run
 from vtbench.report.wandb.target import Pushed, Target
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.results.curves import Curve
 from vtbench.results.record import Record
 
@@ -109,5 +109,5 @@ def log_training(training_key: str, config: dict[str, Any], curve: Curve, target
 
 def remember_training(training_key: str, target: Target, results: Path) -> None:
     """Remember a training run that was logged while it ran, once it is done."""
-    done = folders.read_json(folders.training_folder(results, training_key) / folders.DONE)
+    done = finished.read_done(folders.training_folder(results, training_key))
     Pushed(results, target).add(train_run_id(training_key), done["weights_sha256"])

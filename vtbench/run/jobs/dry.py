@@ -20,13 +20,16 @@ from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Evaluation, Start, Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble, assemble_test
+from vtbench.run.devices.batches import split_batch
+from vtbench.run.devices.machine import refuse_impossible
+from vtbench.run.fitting import fitted
 from vtbench.run.jobs.plan import graph, require_work
 from vtbench.run.metering import memory_gb
 from vtbench.run.network import impossible
 from vtbench.run.session import errors_in_one_line
 from vtbench.run.settings import Settings
-from vtbench.scales import Scale
-from vtbench.weights import load_weights, save_network
+from vtbench.scales import SCALES, Scale
+from vtbench.weights import load_weights, save_network, sha256_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def dry_run(
     this scale, and the VtbenchError of what is missing or fails, naming the row.
     """
     require_work(rows, scale)
+    refuse_impossible(settings.engine, gpu=SCALES[scale].real)
     wanted = [measurement for row in rows for measurement in measurements(row, scale, seed)]
     found: list[DryRun] = []
     report = on_done or (lambda one: None)
@@ -81,17 +85,27 @@ def dry_run(
             small[key] = _limited(job.training, limit, small)
             try:
                 with errors_in_one_line(None):
-                    found.append(_train(assemble(small[key], here), job.title))
+                    machine = _one_device(small[key], here)
+                    found.append(_train(assemble(small[key], machine), job.title))
                 report(found[-1])
                 for evaluation in job.evaluations.values():
                     tested = dataclasses.replace(evaluation, training=small[key], data=_few(evaluation, limit))
                     with errors_in_one_line(None):
-                        found.append(_test(tested, here, job.title))
+                        found.append(_test(tested, machine, job.title))
                     report(found[-1])
             except VtbenchError as error:
                 where = f"{job.where}: " if job.where else ""
                 raise type(error)(f"{where}{job.title}: {error}") from error
     return found
+
+
+def _one_device(training: Training, settings: Settings) -> Settings:
+    """What one of several devices does of a step, for one device to do alone."""
+    batches, engine = split_batch(training, settings.batch_size, settings.engine), settings.engine
+    if engine.processes > 1:
+        engine = dataclasses.replace(engine, devices=1, num_nodes=1, strategy="auto", accumulate=batches.accumulate)
+        settings = dataclasses.replace(settings, engine=engine, batch_size=settings.batch_size or batches.batch_size)
+    return fitted(training, settings, folders.training_folder(settings.results, training.key))
 
 
 def _limited(training: Training, limit: int, small: dict[str, Training]) -> Training:
@@ -113,7 +127,7 @@ def _trainer(parts: Assembly) -> L.Trainer:
 
 def _precision(parts: Assembly) -> str:
     """That of the recipe, where the device has it: a CPU has no 16 bit with scaled gradients."""
-    wanted: str = parts.training.train.precision
+    wanted: str = parts.settings.engine.precision or parts.training.train.precision
     return "32-true" if wanted == "16-mixed" and not torch.cuda.is_available() else wanted
 
 
@@ -130,7 +144,12 @@ def _train(parts: Assembly, title: str) -> DryRun:
         raise RunError("interrupted")
     # As run/train.py leaves it, for the trainings and the tests that load it.
     save_network(parts.network, folder / folders.WEIGHTS)
-    folders.write_json(folder / folders.DONE, {"training_key": parts.training.key})
+    done = dataclasses.asdict(parts.batches) | {
+        "training_key": parts.training.key,
+        "epochs": 1,
+        "weights_sha256": sha256_of(folder / folders.WEIGHTS),
+    }
+    folders.write_json(folder / folders.DONE, done)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     videos = len(parts.data.train_entries)
     return DryRun(

@@ -11,13 +11,14 @@ from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.evaluate import evaluate
+from vtbench.run.devices.machine import refuse_impossible
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.plan import all_measurements, graph, require_work
+from vtbench.run.jobs.ranks import Work, measure
 from vtbench.run.network import impossible
 from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
-from vtbench.scales import Scale
+from vtbench.scales import SCALES, Scale
 
 
 def evaluate_checkpoint(
@@ -36,6 +37,7 @@ def evaluate_checkpoint(
     store.check()
     require_work(rows, scale)
     _require_one_training(rows, scale)
+    refuse_impossible(settings.engine, gpu=SCALES[scale].real)
     jobs = [job for job in graph(all_measurements(rows, scale, [0])).values() if job.measurements]
     for job in jobs:
         provenance.outside(job.roots)
@@ -49,10 +51,7 @@ def evaluate_checkpoint(
             def on_progress(phase: str, done: int, total: int, loss: float | None, key: str = job.key) -> None:
                 display.progress(key, phase, done, total, loss)
 
-            measured = {
-                key: evaluate(evaluation, settings, on_progress, checkpoint=checkpoint)
-                for key, evaluation in job.evaluations.items()
-            }
+            measured = measure(Work(job.training, job.evaluations, checkpoint), settings, on_progress)
             lines = [to_record(m, measured[m.evaluation.key], settings) for m in job.measurements]
             for line in lines:
                 store.append(line)

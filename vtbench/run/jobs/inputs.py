@@ -28,6 +28,8 @@ class Inputs:
         self._indexes: dict[Path, FolderIndex] = {}
         self._splits: dict[tuple[object, ...], str | None] = {}
         self._sums: dict[Path, str] = {}
+        self._usable: dict[tuple[object, ...], int] = {}
+        """Videos of a split that are there, where it was read."""
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
@@ -49,19 +51,40 @@ class Inputs:
                 key = (name, number, subset, split, compressed)
                 if key not in self._splits:
                     arguments = facts.video_arguments(number, None, None, whole=True, subset=subset)
-                    self._splits[key] = self._why_not(facts, arguments, split, compressed, folder)
+                    self._splits[key] = self._why_not(facts, arguments, key, folder)
                 if why := self._splits[key]:
                     reasons[why] = None
         return list(reasons)
 
+    def large_batch(self, training: Training) -> str | None:
+        """Why --batch-size cannot be used: there are fewer videos to train on, as far as that is known before they are
+        listed for the training itself; None if it can."""
+        given, data, facts = self.settings.batch_size, training.data, training.dataset
+        if not isinstance(given, int):
+            return None
+        if facts.synthetic:
+            there = facts.num_videos("train", data.limit_train if data.dataset not in self.settings.data else None)
+        else:
+            key = (data.dataset, data.split, data.subset, "train", data.modalities is not None)
+            there = self._usable.get(key, given)
+        if given <= there:
+            return None
+        return f"--batch-size {given}: {data.dataset} has {there} videos to train on; give at most {there}"
+
     def _why_not(
-        self, facts: Dataset, arguments: dict[str, Any], split: Split, compressed: bool, folder: Path
+        self,
+        facts: Dataset,
+        arguments: dict[str, Any],
+        key: tuple[str, int | None, str | None, Split, bool],
+        folder: Path,
     ) -> str | None:
+        split, compressed = key[3:]
         walked = self._indexes.setdefault(folder, FolderIndex(folder))
         quarantine = self.settings.quarantine(facts.name)
         videos = VideoFolder(folder, **arguments, quarantine=quarantine, walked=walked)
         try:
             entries = videos.read(split)
+            self._usable[key] = sum(not entry.problem for entry in entries)
             refuse_lacking(entries, self.settings.missing, split, f"{folder}")
             _open_some(entries, compressed)
         except (DataError, VideoError) as error:

@@ -19,6 +19,7 @@ from vtbench.papers.trainings import Measurement
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
+from vtbench.run.devices.engine import Engine
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_weights, require_work
@@ -59,6 +60,7 @@ def run(
     workers: int | None = None,
     display: Display | None = None,
     engine: RunJobs | None = None,
+    here: bool = True,
 ) -> Outcome:
     """Train and evaluate what has no result yet, and append one line per row, measurement and seed as each is done.
 
@@ -67,6 +69,7 @@ def run(
     - `workers`: processes that run jobs side by side; by default the number of cores, 1 at lab and paper scale. The
       numbers do not depend on it.
     - `engine`: what runs the jobs, as `workers.run_jobs`, which is the default
+    - `here`: whether that is on this machine, so that its devices are known
 
     A failure is reported in the outcome, and the rest still runs. Raises ResultsError before any training if results
     could not be written, UsageError if the rows have nothing to run at this scale, or a logger cannot be used.
@@ -87,6 +90,10 @@ def run(
     for key in [key for key, job in jobs.items() if not job.evaluations and has_weights(job, settings)]:
         del jobs[key]  # a finished pretraining
     if jobs:
+        if here and settings.engine != Engine():
+            from vtbench.run.devices.machine import refuse_impossible
+
+            refuse_impossible(settings.engine, gpu=SCALES[scale].real)
         _refuse_blocked(jobs, settings, outcome)
     if repeat:
         _set_aside(jobs, settings, trainings=again)

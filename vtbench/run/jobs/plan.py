@@ -17,10 +17,11 @@ from vtbench.papers.trainings import Evaluation, Measurement, Training
 from vtbench.report.counted import recorded_costs
 from vtbench.report.machines.devices import DEVICES, Device
 from vtbench.report.machines.hours import Rates, multiply_adds
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.results.costs import CostBook
 from vtbench.results.record import Record
 from vtbench.results.store import Store
+from vtbench.run.devices.batches import split_batch
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
@@ -242,7 +243,7 @@ def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set
 
 def has_weights(job: Job, settings: Settings) -> bool:
     """Whether the training of a job is done and its weights still exist."""
-    return folders.is_trained(folders.training_folder(settings.results, job.key))
+    return finished.is_trained(folders.training_folder(settings.results, job.key))
 
 
 def blockers(job: Job, inputs: Inputs, book: CostBook | None = None) -> list[str]:
@@ -251,6 +252,12 @@ def blockers(job: Job, inputs: Inputs, book: CostBook | None = None) -> list[str
     counted: it is not built again to find out."""
     reasons = inputs.lacking_data(job.training, job.evaluations.values())
     reasons += inputs.lacking_weights(job.training.weights)
+    try:
+        split_batch(job.training, inputs.settings.batch_size, inputs.settings.engine)
+    except UsageError as error:
+        reasons.append(str(error))
+    if large := inputs.large_batch(job.training):
+        reasons.append(large)
     if book is None or not _is_counted(job, book):
         from vtbench.run.network import impossible
 
@@ -274,7 +281,7 @@ def _macs(job: Job, book: CostBook) -> int | None:
     if counted is not None:
         one = counted.macs["matmul"]
     else:
-        from vtbench.run.cost import clip_macs
+        from vtbench.run.measuring.cost import clip_macs
 
         try:
             one = clip_macs(training.network)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from vtbench.errors import ResultsError, RunError
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.run.jobs import progress
 from vtbench.run.jobs.slurm import queue
 from vtbench.run.jobs.slurm.engine import SUBMITTED, Submitted, folder_of, submitted
@@ -101,7 +101,7 @@ def _status(folder: Path, results: Path, queued: dict[str, queue.Queued] | None)
         return _at_slurm(key, sent, state if state and state.slurm == sent.id else None, queued, results)
     if state is not None:
         return _of_process(folder, state)
-    if folders.is_trained(folder) or not (folder / folders.CONFIG).exists():
+    if finished.is_trained(folder) or not (folder / folders.CONFIG).exists():
         return None
     # Of a version that wrote no progress, or of a job whose worker died before it wrote any.
     return Status(state="failed" if _failure(folder) else "stopped", training=key, title=key, reason=_failure(folder))
@@ -134,7 +134,7 @@ def _at_slurm(
         return _replace(about, state, reason=reason)
     if job is not None and not job.ended:
         return _replace(about, state, status="running")
-    if state is None and folders.is_trained(folders.training_folder(results, key)):
+    if state is None and finished.is_trained(folders.training_folder(results, key)):
         return None  # done, and its line is written by the next `run`
     reason = state.error if state and state.error else queue.why_it_ended(sent.id, Path(sent.log), results)
     return _replace(about, state, status="failed", reason=reason)

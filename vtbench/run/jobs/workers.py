@@ -25,6 +25,7 @@ from vtbench.papers.roots import include, included
 from vtbench.results import provenance
 from vtbench.run.jobs.plan import Job
 from vtbench.run.jobs.progress import Recorder
+from vtbench.run.jobs.ranks import Work, measure
 from vtbench.run.settings import Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
@@ -258,11 +259,7 @@ def run_job(
     """
 
     def work() -> dict[str, dict[str, Any]]:
-        from vtbench.run.evaluate import evaluate
-        from vtbench.run.train import train
-
-        train(job.training, settings, report, tell)
-        return {key: evaluate(evaluation, settings, report) for key, evaluation in job.evaluations.items()}
+        return measure(Work(job.training, job.evaluations), settings, report, tell)
 
     recorder = Recorder(job, settings.results)
 

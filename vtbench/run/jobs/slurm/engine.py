@@ -23,7 +23,7 @@ from vtbench import errors
 from vtbench.errors import ResultsError, RunError, UsageError
 from vtbench.papers.roots import included
 from vtbench.papers.spec.schema import Row
-from vtbench.results import folders
+from vtbench.results import finished, folders
 from vtbench.run.jobs import progress
 from vtbench.run.jobs.plan import Job, has_weights
 from vtbench.run.jobs.slurm import queue, sbatch
@@ -312,7 +312,7 @@ def submitted(results: Path, key: str) -> Submitted | None:
 def is_finished(job: Job, settings: Settings) -> bool:
     """Whether the training and all tests of a job are done."""
     tests = (folders.evaluation_folder(settings.results, key) for key in job.evaluations)
-    return has_weights(job, settings) and all(folders.is_done(folder) for folder in tests)
+    return has_weights(job, settings) and all(finished.is_done(folder) for folder in tests)
 
 
 def groups(jobs: Mapping[str, Job], without: Sequence[str] = ()) -> list[tuple[str | None, list[str]]]:

@@ -1,0 +1,109 @@
+"""What Lightning's Trainer is given, and what this machine cannot do."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from vtbench.errors import UsageError
+from vtbench.papers.resolve import measurements
+from vtbench.papers.select import select
+from vtbench.run.assemble import assemble
+from vtbench.run.devices import machine
+from vtbench.run.devices.engine import Engine
+from vtbench.run.devices.machine import differences, prepare_network, refuse_impossible
+from vtbench.run.settings import Settings
+
+TRAINING = measurements(select(["msca/table1:vit"])[0], "smoke", 0)[0].evaluation.training
+
+
+def test_one_process_is_given_what_it_always_was() -> None:
+    trainer = assemble(TRAINING, Settings()).trainer
+    assert (trainer["devices"], trainer["precision"]) == (1, "32-true")
+    assert not {"strategy", "num_nodes", "benchmark"} & set(trainer)
+
+
+def test_precision_and_benchmark_reach_the_trainer_and_a_precision_of_the_recipe_is_no_difference() -> None:
+    engine = Engine(precision="bf16-mixed", benchmark=True)
+    trainer = assemble(TRAINING, Settings(engine=engine)).trainer
+    assert (trainer["precision"], trainer["benchmark"]) == ("bf16-mixed", True)
+    assert differences(nn.Linear(1, 1), engine, TRAINING) == {"precision": "bf16-mixed", "benchmark": True}
+    assert differences(nn.Linear(1, 1), Engine(precision="32-true"), TRAINING) == {}
+
+
+def test_a_job_of_slurm_is_not_requeued_by_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    (environment,) = assemble(TRAINING, Settings()).trainer["plugins"]
+    assert type(environment).__name__ == "LightningEnvironment"
+
+
+def test_matmul_precision_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", given.append)
+    assemble(TRAINING, Settings())
+    assemble(TRAINING, Settings(engine=Engine(matmul_precision="high")))
+    assert given == ["high"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpus", "message"),
+    [
+        ({"devices": 3}, 2, "--devices 3: this machine has 2"),
+        ({"strategy": "fsdp"}, 0, "--strategy fsdp needs GPUs, and this runs on the CPU; leave it out"),
+        ({"strategy": "deepspeed"}, 0, "--strategy deepspeed needs GPUs, and this runs on the CPU; leave it out"),
+        ({"strategy": "deepspeed"}, 1, "--strategy deepspeed: deepspeed is not installed; `pip install deepspeed`"),
+        ({"precision": "16-mixed"}, 0, "--precision 16-mixed: a CPU has no such training; give bf16-mixed or 32-true"),
+        ({"precision": "bf16-mixed"}, 1, "--precision bf16-mixed: an old card has no bfloat16; give 16-mixed"),
+    ],
+)
+def test_what_a_machine_lacks_is_one_line(
+    engine: dict[str, Any], gpus: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "an old card")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "deepspeed" else find(name))
+    with pytest.raises(UsageError) as raised:
+        refuse_impossible(Engine(**engine), gpu=True)
+    assert str(raised.value) == message
+
+
+def test_small_scales_run_on_the_cpu_whatever_gpus_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    refuse_impossible(Engine(devices=4, precision="bf16-mixed"), gpu=False)
+    with pytest.raises(UsageError, match="needs GPUs"):
+        refuse_impossible(Engine(strategy="fsdp"), gpu=False)
+
+
+def test_compiling_that_does_not_work_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def fail(*_: Any) -> None:
+            raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")
+
+        return fail
+
+    monkeypatch.setattr(machine.torch, "compile", compile_nothing)
+    with pytest.raises(UsageError, match=r"^--compile: torch.compile does not work here: .*No working C\+\+ compiler"):
+        refuse_impossible(Engine(compile=True), gpu=False)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_gives_the_same_and_keeps_the_names_of_its_weights() -> None:
+    plain, compiled = (assemble(TRAINING, Settings(engine=engine)) for engine in (Engine(), Engine(compile=True)))
+    clips = torch.randn(2, TRAINING.data.num_frames, 3, TRAINING.data.size, TRAINING.data.size)
+    assert list(compiled.network.state_dict()) == list(plain.network.state_dict())
+    assert torch.allclose(compiled.method(clips), plain.method(clips), atol=1e-5)
+
+
+def test_a_network_without_blocks_cannot_be_checkpointed() -> None:
+    message = r"^--grad-checkpointing: Sequential has no list of equal blocks to checkpoint; leave it out"
+    with pytest.raises(UsageError, match=message):
+        prepare_network(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), Engine(grad_checkpointing=True), TRAINING)

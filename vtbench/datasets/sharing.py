@@ -1,0 +1,69 @@
+"""Which clips of an epoch, and which videos of a test, each of several processes takes.
+
+A batch of all processes is cut from the order of the epoch as a single process would cut it; each takes its part.
+Clips depend on (seed, epoch, index of the video) alone, so together they see what the single process sees, step by
+step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch.utils.data import Sampler
+
+if TYPE_CHECKING:
+    from vtbench.datasets.clips import EpochSampler
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes takes.
+
+    - process: which of them it is, from 0
+    - processes: how many there are
+    - whole: clips of a batch of the single process that they stand for. An epoch has as many clips as whole batches of
+      that size give
+    """
+
+    process: int
+    processes: int
+    whole: int
+
+
+class SharedBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of one process: `batch_size` keys of `sampler` each, fewer in the last one of an epoch.
+
+    The last batch is shared out as evenly as it can be. Where it has less than a clip for each process it is left out.
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int, share: Share) -> None:
+        self.sampler, self.batch_size, self.share = sampler, batch_size, share
+
+    @property
+    def _sizes(self) -> list[int]:
+        """Clips of each batch of all processes together."""
+        videos, whole = len(self.sampler), self.share.whole
+        used = videos // whole * whole or videos
+        together = self.batch_size * self.share.processes
+        left = used % together
+        return [together] * (used // together) + ([left] if left >= self.share.processes else [])
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        keys, start, share = list(self.sampler), 0, self.share
+        skipped = (len(self.sampler) - len(keys)) // (self.batch_size * share.processes)
+        for size in self._sizes[skipped:]:
+            bounds = [start + math.ceil(process * size / share.processes) for process in range(share.processes + 1)]
+            yield keys[bounds[share.process] : bounds[share.process + 1]]
+            start += size
+
+    def part(self, number: int) -> float:
+        """The size of a batch of all processes, counted from 0, as a part of a full one. The only batch of an epoch
+        that is smaller than a whole one counts as full, as in a single process."""
+        full = self.batch_size * self.share.processes * min(1.0, len(self.sampler) / self.share.whole)
+        return self._sizes[number] / full

@@ -1,0 +1,134 @@
+"""done.json of a run folder, read with its keys checked, and what is done about files of ours that are damaged.
+
+A run that finds one sets it aside under a name of its own, says so, and repeats what it lacks then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from vtbench.errors import ResultsError
+from vtbench.results import folders
+
+Kinds = dict[str, tuple[type, ...]]
+
+TRAINING: Kinds = {
+    "training_key": (str,),
+    "epochs": (int,),
+    "batch_size": (int,),
+    "accumulate": (int,),
+    "lr": (int, float),
+    "weights_sha256": (str,),
+}
+EVALUATION: Kinds = {
+    **dict.fromkeys(("evaluation_key", "training_key", "weights_sha256", "data_fingerprint"), (str,)),
+    **dict.fromkeys(("videos_expected", "videos_decoded", "videos_failed", "views", "threads"), (int,)),
+    **dict.fromkeys(("device", "versions", "finished_at"), (str,)),
+    "metrics": (dict,),
+    "wall_s": (int, float),
+    "commit": (str, type(None)),
+    "dirty": (bool, type(None)),
+}
+"""The keys that no version left out, and what they hold."""
+
+
+def read_done(folder: Path) -> dict[str, Any]:
+    """done.json of a run folder. Raises ResultsError for one that is missing, damaged or of another run."""
+    path = folder / folders.DONE
+    try:
+        return _checked(path)
+    except ValueError as error:
+        raise ResultsError(f"{path}: {error}; give the command again, which repeats the run") from None
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the run in this folder finished, and its done.json can be read."""
+    try:
+        _checked(folder / folders.DONE)
+    except ValueError:
+        return False
+    return True
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether the training in this folder finished and its weights are still there, whole by their size."""
+    return is_done(folder) and is_whole(folder / folders.WEIGHTS)
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    """The content of a done.json. Raises ValueError saying what is wrong with it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    except ValueError as error:  # also of bytes that are no text
+        raise ValueError(f"is damaged ({error})") from None
+    kind, _, key = re.sub(r"\.\d+$", "", path.parent.name).partition("-")
+    wanted, name = (TRAINING, "training_key") if kind == "train" else (EVALUATION, "evaluation_key")
+    if not isinstance(content, dict):
+        raise ValueError(f"is damaged (it holds {type(content).__name__}, not what a run writes)")
+    for one, types in wanted.items():
+        if one not in content or type(content[one]) not in types:
+            raise ValueError(f"is damaged (it has no {one})")
+    if content[name] != key:
+        raise ValueError(f"belongs to another run ({name} {content[name]})")
+    return content
+
+
+def is_whole(weights: Path) -> bool:
+    """Whether a safetensors file is as long as its head says."""
+    try:
+        with weights.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = os.fstat(file.fileno()).st_size
+            if not 0 < length <= size - 8:
+                return False
+            tensors = json.loads(file.read(length))
+        ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
+        return size == 8 + length + max(ends, default=0)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return False
+
+
+# ---- damaged files ---------------------------------------------------------------------------------------------------
+
+
+def clear_training(folder: Path) -> list[str]:
+    """Set aside what is damaged of a finished training, so that it is repeated; a line for each file."""
+    said = _clear_done(folder)
+    weights = folder / folders.WEIGHTS
+    if os.path.lexists(weights) and not is_whole(weights):
+        said.append(set_damaged_aside(weights, "it is not as long as its head says"))
+    return said
+
+
+def clear_evaluation(folder: Path) -> list[str]:
+    """The same of a finished test."""
+    return _clear_done(folder)
+
+
+def _clear_done(folder: Path) -> list[str]:
+    path = folder / folders.DONE
+    if not os.path.lexists(path):
+        return []
+    try:
+        _checked(path)
+    except ValueError as error:
+        return [set_damaged_aside(path, str(error))]
+    return []
+
+
+def set_damaged_aside(path: Path, why: str) -> str:
+    """Rename a file to one that nobody reads; gives a line on it. Raises ResultsError if it cannot be renamed."""
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
+        number += 1
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise folders.cannot_write(path, error) from error
+    return f"{path}: {why}; it is {aside.name} now, and what it was for is repeated"

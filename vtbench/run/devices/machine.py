@@ -1,0 +1,115 @@
+"""What an engine asks of the machine: the options of Lightning's Trainer that spread a training over devices, what is
+done to the network for it, and what this machine cannot do."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any, Literal
+
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from torch import nn
+
+from vtbench.errors import UsageError, in_one_line
+from vtbench.layers.batchnorm import has_batch_norm, synchronised
+from vtbench.layers.checkpointing import checkpoint_blocks
+from vtbench.methods import processes
+from vtbench.papers.trainings import Training
+from vtbench.run.devices.engine import Engine
+from vtbench.scales import SCALES
+
+
+def accelerator(training: Training) -> Literal["auto", "cpu"]:
+    """What the trainings of a scale run on, in Lightning's words: the small ones on the CPU."""
+    return "auto" if SCALES[training.scale].real else "cpu"
+
+
+def backend(training: Training) -> str:
+    """How the processes of a training exchange tensors, in torch.distributed's words."""
+    return "nccl" if _on_gpu(training) else "gloo"
+
+
+def _on_gpu(training: Training) -> bool:
+    return SCALES[training.scale].real and torch.cuda.is_available()
+
+
+def devices(engine: Engine) -> dict[str, Any]:
+    """Arguments of lightning.Trainer for a process of a training: it is one of several that exist already, or the only
+    one, also in a job of SLURM."""
+    options: dict[str, Any] = {"devices": engine.devices}
+    if engine.matmul_precision:
+        torch.set_float32_matmul_precision(engine.matmul_precision)
+    if engine.benchmark:
+        options["benchmark"] = True
+    if processes.number() > 1:
+        options |= {
+            "num_nodes": engine.num_nodes,
+            "strategy": "ddp" if engine.strategy == "auto" else engine.strategy,
+            "plugins": [TorchElasticEnvironment()],  # RANK and so on are set, whoever started the processes
+        }
+    else:
+        options["devices"] = 1
+        if engine.strategy in ("fsdp", "deepspeed"):
+            options["strategy"] = engine.strategy
+        if "SLURM_NTASKS" in os.environ:  # Lightning would requeue the job itself
+            options["plugins"] = [LightningEnvironment()]
+    return options
+
+
+def prepare_network(network: nn.Module, engine: Engine, training: Training) -> None:
+    """Do to a network, in place, what engine and recipe ask of it before it is trained. Names of weights stay. Raises
+    UsageError for one without blocks that could be checkpointed."""
+    if processes.number() > 1 and training.train.sync_batchnorm:
+        synchronised(network, gpu=_on_gpu(training))
+    if engine.compile and engine.grad_checkpointing and has_batch_norm(network):
+        raise UsageError(
+            "--compile and --grad-checkpointing do not go together where a network has batch norm; leave one of them out"
+        )
+    if engine.grad_checkpointing:
+        checkpoint_blocks(network)
+    if engine.compile:
+        network.compile()
+
+
+def differences(network: nn.Module, engine: Engine, training: Training) -> dict[str, Any]:
+    """What results record of the engine of a training: what is not one process as the recipe says."""
+    told = engine.differences(training=True)
+    if engine.precision == training.train.precision:
+        told.pop("precision")
+    if engine.processes > 1 and has_batch_norm(network):
+        told["batch_norm"] = "synchronised" if training.train.sync_batchnorm else "per process"
+    return told
+
+
+def refuse_impossible(engine: Engine, *, gpu: bool) -> None:
+    """Raise UsageError for what this machine cannot do; `gpu`: whether the scale runs on GPUs, if there are any."""
+    gpu = gpu and torch.cuda.is_available()
+    there = torch.cuda.device_count()
+    if gpu and engine.devices > there:
+        raise UsageError(f"--devices {engine.devices}: this machine has {there}")
+    if engine.strategy in ("fsdp", "deepspeed") and not gpu:
+        raise UsageError(f"--strategy {engine.strategy} needs GPUs, and this runs on the CPU; leave it out")
+    if engine.strategy == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+        raise UsageError("--strategy deepspeed: deepspeed is not installed; `pip install deepspeed`")
+    _refuse_precision(engine, gpu)
+    if engine.compile:
+        _refuse_compile("cuda" if gpu else "cpu")
+
+
+def _refuse_precision(engine: Engine, gpu: bool) -> None:
+    wanted = engine.precision
+    if wanted is None or wanted in ("32-true", "64-true"):
+        return
+    if not gpu and wanted.startswith("16"):
+        raise UsageError(f"--precision {wanted}: a CPU has no such training; give bf16-mixed or 32-true")
+    if gpu and wanted.startswith("bf16") and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UsageError(f"--precision {wanted}: {torch.cuda.get_device_name()} has no bfloat16; give 16-mixed")
+
+
+def _refuse_compile(device: str) -> None:
+    """Compile something small: what torch.compile lacks (a C++ compiler, Triton) shows before anything is trained."""
+    try:
+        torch.compile(lambda x: (x * 2).relu())(torch.ones(2, device=device))
+    except Exception as error:  # torch raises its own kinds, and those of what it calls
+        raise UsageError(f"--compile: torch.compile does not work here: {in_one_line(error)}; leave it out") from error

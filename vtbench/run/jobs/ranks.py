@@ -1,0 +1,307 @@
+"""One training and its tests in several processes, each with a device of its own.
+
+Lightning's launcher runs the command line again, which is not what a worker of a table was started with, and leaves its
+processes behind when it is killed. So the processes are started here, as multiprocessing does it, and Lightning finds
+them as it finds those of torchrun. Each of them runs the same code; the first one alone writes files and reports
+(vtbench.methods.processes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from vtbench.errors import RunError, VtbenchError, in_one_line
+from vtbench.papers.roots import include, included
+from vtbench.papers.trainings import Evaluation, Training
+from vtbench.run.settings import Settings
+
+Measured = dict[str, dict[str, Any]]
+"""What `evaluate` returned, by the evaluation's key."""
+OnProgress = Callable[[str, int, int, float | None], None]
+OnNotice = Callable[[str], None]
+
+PATIENCE_S = 30.0
+"""How long a process that is asked to end may take, to write a checkpoint."""
+FORWARDED = (signal.SIGTERM, signal.SIGUSR1)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the processes do: train, unless there are given weights, and test."""
+
+    training: Training
+    evaluations: Mapping[str, Evaluation]
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """How a process says that it failed: when, in seconds of the clock that all of this machine share, and why."""
+
+    at: float
+    error: VtbenchError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which process of how many one is, and where they meet."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    address: str
+    port: int
+
+    def environment(self) -> dict[str, str]:
+        """What Lightning and torch.distributed look for."""
+        values = {
+            "RANK": self.rank,
+            "WORLD_SIZE": self.size,
+            "LOCAL_RANK": self.local_rank,
+            "LOCAL_WORLD_SIZE": self.local_size,
+            "GROUP_RANK": self.rank // self.local_size,
+            "MASTER_ADDR": self.address,
+            "MASTER_PORT": self.port,
+        }
+        return {name: str(value) for name, value in values.items()}
+
+
+def measure(
+    work: Work,
+    settings: Settings,
+    on_progress: OnProgress,
+    on_notice: OnNotice = lambda text: None,
+) -> Measured:
+    """Do the work: in this process, or in as many as the engine has devices. Raises the VtbenchError of what fails."""
+    if settings.engine.processes == 1:
+        return _do(work, settings, on_progress, on_notice)
+    count = settings.engine.devices
+    port = free_port()
+    places = [Place(rank, count, rank, count, "127.0.0.1", port) for rank in range(count)]
+    return supervise(work, settings, places, on_progress, on_notice)
+
+
+def _do(work: Work, settings: Settings, on_progress: OnProgress, on_notice: OnNotice) -> Measured:
+    from vtbench.run.evaluate import evaluate
+    from vtbench.run.train import train
+
+    if work.checkpoint is None:
+        train(work.training, settings, on_progress, on_notice)
+    return {
+        key: evaluate(evaluation, settings, on_progress, on_notice, checkpoint=work.checkpoint)
+        for key, evaluation in work.evaluations.items()
+    }
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        number: int = found.getsockname()[1]
+        return number
+
+
+# ---- in the process that starts them ---------------------------------------------------------------------------------
+
+
+def supervise(
+    work: Work,
+    settings: Settings,
+    places: Sequence[Place],
+    on_progress: OnProgress,
+    on_notice: OnNotice,
+    check: Callable[[], None] = lambda: None,
+) -> Measured:
+    """Start the processes of `places` on this machine, and wait until all of them are through. The first that fails
+    ends the others. SIGTERM and SIGUSR1 are passed on to them, and come out as KeyboardInterrupt once they have ended.
+
+    `check` is called once a second; what it raises ends the processes.
+    """
+    ranks: list[_Rank] = []
+    measured: dict[int, Measured] = {}
+    said: set[str] = set()
+    with _passed_on(ranks) as signalled:
+        try:
+            for place in places:
+                ranks.append(_Rank(place, work, settings))
+            while len(measured) < len(ranks):
+                for rank in _with_news([rank for rank in ranks if rank.place.rank not in measured]):
+                    message = rank.receive_now()
+                    if message is None and signalled:
+                        raise KeyboardInterrupt
+                    if message is None or isinstance(message, _Failed):
+                        raise _first_failure(ranks)
+                    if isinstance(message, dict):
+                        measured[rank.place.rank] = message
+                    elif isinstance(message, tuple):
+                        on_progress(*message)
+                    elif message not in said:  # each of them may read the same broken video
+                        said.add(message)
+                        on_notice(message)
+                check()
+        except KeyboardInterrupt:
+            _end(ranks, PATIENCE_S)
+            raise
+        finally:
+            _end(ranks, 0.0 if len(measured) < len(ranks) else PATIENCE_S)
+    return measured[places[0].rank]
+
+
+def _with_news(ranks: Sequence[_Rank]) -> list[_Rank]:
+    """The processes that have something to say or have died, after a second at most."""
+    ready = wait([each for rank in ranks for each in (rank.pipe, rank.process.sentinel)], timeout=1.0)
+    return [rank for rank in ranks if rank.pipe in ready or rank.process.sentinel in ready]
+
+
+def _first_failure(ranks: Sequence[_Rank]) -> VtbenchError:
+    """Why the processes failed: where one dies, the others soon fail too, for want of it."""
+    time.sleep(0.2)
+    for rank in ranks:
+        while rank.receive_now() is not None:
+            pass
+        if rank.failed is None and rank.process.exitcode:
+            return RunError(rank.why_it_died())
+    return min((rank.failed for rank in ranks if rank.failed), key=lambda failed: failed.at).error
+
+
+def _end(ranks: Sequence[_Rank], patience: float) -> None:
+    """Have processes end, after `patience` seconds at most."""
+    until = time.monotonic() + patience
+    for rank in ranks if patience else ():
+        rank.process.join(max(0.0, until - time.monotonic()))
+    for rank in ranks:
+        rank.process.kill()
+        rank.process.join()
+
+
+@contextlib.contextmanager
+def _passed_on(ranks: Sequence[_Rank]) -> Iterator[list[int]]:
+    """Pass signals on to processes until the block ends; gives those that came. Only the main thread can."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def pass_on(number: int, frame: object) -> None:
+        came.append(number)
+        for rank in ranks:
+            with contextlib.suppress(ProcessLookupError, TypeError):
+                os.kill(rank.process.pid, number)  # type: ignore[arg-type]
+
+    before = {number: signal.signal(number, pass_on) for number in FORWARDED}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Rank:
+    """One process and the pipe to it."""
+
+    def __init__(self, place: Place, work: Work, settings: Settings) -> None:
+        self.place = place
+        self.failed: _Failed | None = None
+        context = multiprocessing.get_context("spawn")
+        self.pipe, child_end = context.Pipe()
+        # Not a daemon: those may not have children, and a training reads its videos in processes.
+        self.process = context.Process(target=_serve, args=(child_end, place, work, settings, included()))
+        self.process.start()
+        child_end.close()
+
+    def receive_now(self) -> Any:
+        """The next message; None if there is none, which of a process with news says that it is dead."""
+        try:
+            message = self.pipe.recv() if self.pipe.poll() else None
+        except (EOFError, ConnectionError):
+            return None
+        if isinstance(message, _Failed):
+            self.failed = message
+        return message
+
+    def why_it_died(self) -> str:
+        """In one line, with the remedy."""
+        self.process.join(timeout=10)
+        code = self.process.exitcode
+        killed = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
+        return (
+            f"process {self.place.rank + 1} of {self.place.size} {killed}"
+            f"{'; out of memory? try a smaller --batch-size' if code == -signal.SIGKILL else ''}; run again to resume"
+        )
+
+
+# ---- in each of the processes ----------------------------------------------------------------------------------------
+
+
+def _serve(pipe: Connection, place: Place, work: Work, settings: Settings, outside: Sequence[Path]) -> None:
+    """Do the work as one of several processes, and say how it went: a dict of what was measured, or _Failed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _end_with_parent()
+    for name in [name for name in os.environ if name.startswith("TORCHELASTIC_")]:
+        del os.environ[name]  # torchrun's processes meet elsewhere
+    os.environ |= place.environment()
+
+    def send(message: Any) -> None:
+        with contextlib.suppress(OSError):  # the parent is gone, and this process is about to be
+            pipe.send(message)
+
+    def on_progress(phase: str, done: int, total: int, loss: float | None) -> None:
+        if place.rank == 0:
+            send((phase, done, total, loss))
+
+    try:
+        for folder in outside:
+            include(folder)
+        with _process_group(work.training, place):
+            send(_do(work, settings, on_progress, send))
+    except VtbenchError as error:
+        send(_Failed(time.monotonic(), error))
+    except KeyboardInterrupt:
+        return
+    except BaseException as error:  # a mistake of ours, or one that stands in no run folder
+        traceback.print_exc()
+        send(_Failed(time.monotonic(), RunError(in_one_line(error))))
+
+
+@contextlib.contextmanager
+def _process_group(training: Training, place: Place) -> Iterator[None]:
+    import torch
+
+    from vtbench.methods import processes
+    from vtbench.run.devices.machine import backend
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // place.local_size))
+    how = backend(training)
+    if how == "nccl":
+        torch.cuda.set_device(place.local_rank)
+    processes.begin(how)
+    yield
+    processes.end()  # not after an error: the others would be waited for
+
+
+def _end_with_parent() -> None:
+    """End when the parent is gone, even if it was killed; SIGTERM comes first, which gives time for a checkpoint."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
