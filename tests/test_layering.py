@@ -95,7 +95,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "workers": {"plan", "progress", "ranks", "signals"},
         "ranks": {"signals"},
         "progress": {"plan"},
-        "slurm": {"dry", "plan", "progress", "workers"},
+        "slurm": {"dry", "plan", "progress", "together", "workers"},
         "status": {"progress", "slurm"},
         "evaluate_checkpoint": {"plan", "display", "ranks"},
         "together": {"plan", "ranks", "workers"},

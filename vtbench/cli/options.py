@@ -351,7 +351,9 @@ def engine_of(args: argparse.Namespace) -> Engine:
     if "devices" not in args:  # another verb's --precision is its own
         return Engine()
     given = {field.name: vars(args).get(field.name) for field in dataclasses.fields(Engine)}
-    return from_launcher(Engine(**{name: value for name, value in given.items() if value is not None}))
+    engine = Engine(**{name: value for name, value in given.items() if value is not None})
+    # SLURM starts a process on every machine, and none is needed here.
+    return engine if getattr(args, "engine", "local") == "slurm" else from_launcher(engine)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

@@ -45,7 +45,8 @@ EXAMPLES = (
 
 
 def options(parser: Parser) -> None:
-    """SEL, --scale, --seeds, folders, machine, --again, --test-again, --workers, --engine, --wandb, --logger."""
+    """SEL, --scale, --seeds, folders, machine, checkpoints, --again, --test-again, --workers, --engine, --wandb,
+    --logger."""
     add_selectors(parser, "without, a terminal is asked")
     add_scale(parser, "mini")
     parser.set_defaults(scale=None)  # a config of --spec has its own
@@ -106,7 +107,7 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Run, show progress on stderr, and print how many results were written."""
-    engine = slurm_of(args)
+    slurm = slurm_of(args)
     rows, settings = _rows(args), settings_of(args)
     if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
         print_message("nothing was run")
@@ -117,10 +118,10 @@ def call(args: argparse.Namespace) -> int:
     if args.limit is not None:
         if started:
             raise UsageError(f"--limit tries one device; start it without {started.by}")
-        return _dry(args, rows, settings, engine)
+        return _dry(args, rows, settings, slurm)
     if started is None:
-        return _run(args, rows, settings, engine)
-    if engine is not None:
+        return _run(args, rows, settings, slurm)
+    if slurm:
         raise UsageError(f"--engine slurm sends the jobs itself; start it without {started.by}")
     from vtbench.run.jobs.together import Together
 
@@ -136,6 +137,7 @@ def _run(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: 
     from vtbench.cli.jobs.display import TerminalDisplay
     from vtbench.run.jobs import launch
 
+    at_slurm = args.engine == "slurm"
     try:
         outcome = launch.run(
             rows,
@@ -147,9 +149,10 @@ def _run(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: 
             workers=args.workers,
             display=TerminalDisplay(),
             engine=engine,
+            here=not at_slurm,
         )
     except KeyboardInterrupt:
-        if args.engine != "slurm":
+        if not at_slurm:
             raise
         print_message("interrupted; the jobs stay at SLURM: run the same command again to wait for them")
         return 1

@@ -137,7 +137,7 @@ def test_a_selector_leaves_out_other_rows(results: Path, job: Job, capsys: pytes
 
 
 def test_folders_that_were_set_aside_or_are_done_are_not_listed(
-    results: Path, job: Job, capsys: pytest.CaptureFixture[str]
+    results: Path, job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = record(job, results, started=1)
     folders.set_aside(folder)

@@ -52,6 +52,6 @@ def test_a_training_that_waits_for_another_run_says_for_which(tmp_path: Path, mo
         # What the other run leaves behind, so that there is nothing to train.
         folders.write_json(folder / folders.DONE, {})
         (folder / folders.WEIGHTS).touch()
-        monkeypatch.setattr("vtbench.results.folders.is_trained", lambda _: True)
+        monkeypatch.setattr("vtbench.results.finished.is_trained", lambda _: True)
     waiter.join(30)
     assert said == [str(holder)] and not waiter.is_alive()

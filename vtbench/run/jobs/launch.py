@@ -63,6 +63,7 @@ def run(
     workers: int | None = None,
     display: Display | None = None,
     engine: RunJobs | None = None,
+    here: bool = True,
 ) -> Outcome:
     """Train and evaluate what has no result yet, and append one line per row, measurement and seed as each is done.
 
@@ -71,6 +72,7 @@ def run(
     - `workers`: processes that run jobs side by side; by default the number of cores, 1 at lab and paper scale. The
       numbers do not depend on it.
     - `engine`: what runs the jobs, as `workers.run_jobs`, which is the default
+    - `here`: whether that is on this machine, so that its devices are known
 
     A failure is reported in the outcome and written to the run folder (progress.py), and the rest still runs. Raises
     ResultsError before any training if results could not be written, UsageError if the rows have nothing to run at this
@@ -101,7 +103,7 @@ def run(
     _log(outcome.written, rows, settings, outcome)
     _log_missed(found.present, rows, settings, outcome)
     if jobs:
-        if settings.engine != Engine():
+        if here and settings.engine != Engine():
             from vtbench.run.devices.machine import refuse_impossible
 
             refuse_impossible(settings.engine, gpu=SCALES[scale].real)

@@ -25,10 +25,11 @@ from vtbench.errors import VtbenchError
 from vtbench.papers.roots import include
 from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
+from vtbench.run.devices.engine import launched
 from vtbench.run.jobs.plan import Job
-from vtbench.run.jobs.progress import is_first_process
+from vtbench.run.jobs.progress import Recorder, is_first_process
 from vtbench.run.jobs.slurm import queue
-from vtbench.run.jobs.workers import run_job
+from vtbench.run.jobs.workers import JobResult, run_job
 from vtbench.run.settings import Settings
 from vtbench.scales import Scale
 
@@ -48,10 +49,34 @@ class Work:
         """Do it. Ends the process with another exit code than 0 unless it was done."""
         provenance.commit()
         with _queued_again_in_time():
-            result = run_job(self.job, self.settings, self.outside, _print_progress, _print)
+            result = self._run()
         if result.error is not None:
             _print(result.error)
             sys.exit(1)
+
+    def _run(self) -> JobResult:
+        at = launched()
+        if at is None:
+            return run_job(self.job, self.settings, self.outside, _print_progress, _print)
+        from vtbench.run.jobs.together import Together
+
+        for folder in self.outside:
+            include(folder)
+        together = Together(at)
+        with together.joined():
+            if at.rank > 0:
+                together.follow(self.settings)
+                return JobResult(self.job.key)
+            recorder = Recorder(self.job, self.settings.results)
+            (result,) = together.run_jobs(
+                {self.job.key: self.job},
+                self.settings,
+                workers=1,
+                on_progress=lambda key, *far: recorder.progress(*far),
+                on_notice=lambda key, text: recorder.notice(text),
+            )
+            recorder.ended(result.error, result.exit_code)
+            return result
 
 
 @contextmanager
@@ -72,10 +97,6 @@ def _queued_again_in_time() -> Iterator[None]:
     signal.signal(signal.SIGUSR1, interrupt)
     signal.signal(signal.SIGUSR2, warn)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if os.environ.get("SLURM_NTASKS") == "1":
-        # Lightning would answer SIGUSR1 with a checkpoint and a requeue of its own. It takes a job of this name for a
-        # shell in which programs are started by hand.
-        os.environ["SLURM_JOB_NAME"] = "bash"
     try:
         yield
     except KeyboardInterrupt:

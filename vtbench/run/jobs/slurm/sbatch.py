@@ -168,8 +168,7 @@ def refusal(error: Exception) -> str:
 
 def _tasks(settings: Settings, readers: int) -> dict[str, int]:
     """Where a training runs on one node, one task, which starts a process for each device itself; else one for each."""
-    engine = getattr(settings, "engine", None)
-    nodes, devices = getattr(engine, "num_nodes", 1), getattr(engine, "devices", 1)
+    nodes, devices = settings.engine.num_nodes, settings.engine.devices
     tasks = devices if nodes > 1 else 1
     processors = {"cpus_per_task": (1 + readers) * devices // tasks} if readers else {}
     return {"nodes": nodes, "ntasks_per_node": tasks, **processors}
