@@ -17,13 +17,13 @@ from vtbench.papers.spec.document import Node, build, read_yaml
 from vtbench.report.wandb.target import Target
 
 if TYPE_CHECKING:
-    from vtbench.run.devices.engine import Engine
+    from vtbench.run.engine import Engine
 
 FILE = "vtbench.yaml"
 
 
 def _one_process() -> Engine:
-    from vtbench.run.devices.engine import Engine  # late: `vtbench list` does without
+    from vtbench.run.engine import Engine  # late: `vtbench list` does without
 
     return Engine()
 

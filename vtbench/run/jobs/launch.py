@@ -19,7 +19,7 @@ from vtbench.papers.trainings import Measurement
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.devices.engine import Engine
+from vtbench.run.engine import Engine
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_weights, require_work
