@@ -43,7 +43,7 @@ def call(args: argparse.Namespace) -> int:
     """Test, print one line per measurement, and say what became of the keys of the checkpoint."""
     if not args.selectors:
         raise UsageError("eval needs a selector: the rows whose test protocol is applied")
-    from vtbench.run.devices.engine import launched
+    from vtbench.run.engine import launched
 
     if started := launched():
         raise UsageError(f"eval starts its processes itself (--devices); start it without {started.by}")

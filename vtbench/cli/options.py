@@ -18,7 +18,7 @@ from vtbench.scales import smallest_first
 if TYPE_CHECKING:
     from vtbench.papers import Row
     from vtbench.report.wandb.target import Artifacts, Mode, Target
-    from vtbench.run.devices.engine import Engine
+    from vtbench.run.engine import Engine
     from vtbench.run.settings import Settings
 
 MAX_SEED = 2**32 - 1
@@ -346,7 +346,7 @@ def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
 def engine_of(args: argparse.Namespace) -> Engine:
     """Devices and what they compute in, of those of the options that the verb has, and of what torchrun or srun
     started."""
-    from vtbench.run.devices.engine import Engine, from_launcher
+    from vtbench.run.engine import Engine, from_launcher
 
     if "devices" not in args:  # another verb's --precision is its own
         return Engine()

@@ -112,7 +112,7 @@ def call(args: argparse.Namespace) -> int:
     if not (args.selectors or args.spec or _everything_is_meant(rows, settings, args)):
         print_message("nothing was run")
         return 0
-    from vtbench.run.devices.engine import launched
+    from vtbench.run.engine import launched
 
     started = launched()
     if args.limit is not None:

@@ -44,8 +44,8 @@ from vtbench.papers.datasets import FOLDER, NO_FLIP
 from vtbench.papers.spec.recipe import Data, set_values
 from vtbench.papers.trainings import Evaluation, Training
 from vtbench.run.devices.batches import Batches, split_batch, test_batches
-from vtbench.run.devices.engine import Engine
 from vtbench.run.devices.machine import accelerator, devices, prepare_network
+from vtbench.run.engine import Engine
 from vtbench.run.network import spec_of
 from vtbench.run.settings import Settings
 from vtbench.run.weights import audio_weights_file, refuse_other_weights, start_file

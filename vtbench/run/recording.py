@@ -9,7 +9,7 @@ from vtbench.papers.releases import other_release
 from vtbench.papers.trainings import Measurement, Training
 from vtbench.results import finished, folders, provenance
 from vtbench.results.record import COLUMNS, Record, metric_cells
-from vtbench.run.devices import engine
+from vtbench.run import engine
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES
 

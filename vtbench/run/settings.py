@@ -18,7 +18,7 @@ from vtbench.papers.spec.document import Node, build, read_yaml
 from vtbench.report.wandb.target import Target
 
 if TYPE_CHECKING:
-    from vtbench.run.devices.engine import Engine
+    from vtbench.run.engine import Engine
 
 FILE = "vtbench.yaml"
 
@@ -27,7 +27,7 @@ LESS_MEMORY = "try a smaller --batch-size, fewer --workers or --data-workers, or
 
 
 def _one_process() -> Engine:
-    from vtbench.run.devices.engine import Engine  # late: `vtbench list` does without
+    from vtbench.run.engine import Engine  # late: `vtbench list` does without
 
     return Engine()
 

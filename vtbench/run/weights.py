@@ -11,7 +11,7 @@ from vtbench.models import AUDIO_WEIGHTS
 from vtbench.papers.releases import other_release, releases
 from vtbench.papers.trainings import Start
 from vtbench.results import finished, folders
-from vtbench.run.devices.engine import processes_of
+from vtbench.run.engine import processes_of
 from vtbench.run.settings import Settings
 from vtbench.weights import hosted_file, sha256_of
 

@@ -11,7 +11,7 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
 from vtbench.papers.trainings import Training
 from vtbench.run.devices.batches import Batches, smaller, split_batch
-from vtbench.run.devices.engine import Engine
+from vtbench.run.engine import Engine
 
 
 @pytest.fixture

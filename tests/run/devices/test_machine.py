@@ -15,8 +15,8 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
 from vtbench.run.assemble import assemble
 from vtbench.run.devices import machine
-from vtbench.run.devices.engine import Engine
 from vtbench.run.devices.machine import differences, prepare_network, refuse_impossible
+from vtbench.run.engine import Engine
 from vtbench.run.settings import Settings
 
 TRAINING = measurements(select(["msca/table1:vit"])[0], "smoke", 0)[0].evaluation.training

@@ -21,7 +21,7 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
 from vtbench.papers.trainings import Evaluation, Start
 from vtbench.results import folders
-from vtbench.run.devices.engine import Engine
+from vtbench.run.engine import Engine
 from vtbench.run.jobs.ranks import Work, measure
 from vtbench.run.settings import Settings
 

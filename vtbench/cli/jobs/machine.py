@@ -57,7 +57,7 @@ def add_checkpoints(parser: Parser) -> None:
 
 def _add_devices(parser: Parser) -> None:
     """--devices, --num-nodes, --strategy, --precision, --compile, --matmul-precision and --benchmark."""
-    from vtbench.run.devices.engine import MATMUL_PRECISIONS, PRECISIONS, STRATEGIES
+    from vtbench.run.engine import MATMUL_PRECISIONS, PRECISIONS, STRATEGIES
 
     parser.add_argument(
         "--devices", type=positive, metavar="N", help="GPUs, or processes on a CPU, of one training; default: 1"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from vtbench.errors import UsageError
 from vtbench.papers.trainings import Training
-from vtbench.run.devices.engine import Engine
+from vtbench.run.engine import Engine
 
 
 @dataclass(frozen=True)

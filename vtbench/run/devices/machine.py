@@ -16,7 +16,7 @@ from vtbench.layers.batchnorm import has_batch_norm, synchronised
 from vtbench.layers.checkpointing import checkpoint_blocks
 from vtbench.methods import processes
 from vtbench.papers.trainings import Training
-from vtbench.run.devices.engine import Engine
+from vtbench.run.engine import Engine
 from vtbench.scales import SCALES
 
 

@@ -18,7 +18,7 @@ from vtbench.report.counted import recorded_costs
 from vtbench.results import folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.devices.engine import Engine
+from vtbench.run.engine import Engine
 from vtbench.run.jobs import signals
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.inputs import Inputs

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator, Mapping
 
 from vtbench.errors import VtbenchError
 from vtbench.methods import processes
-from vtbench.run.devices.engine import Launched
+from vtbench.run.engine import Launched
 from vtbench.run.jobs.plan import Job
 from vtbench.run.jobs.ranks import Measured, OnNotice, OnProgress, Place, Work, free_port, supervise
 from vtbench.run.jobs.workers import JobResult

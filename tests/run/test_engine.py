@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vtbench.errors import UsageError
-from vtbench.run.devices.engine import Engine, from_launcher, launched, text
+from vtbench.run.engine import Engine, from_launcher, launched, text
 
 TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "none", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4",
