@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -186,7 +187,7 @@ def test_silent_videos_are_counted_in_training_and_said_in_tests(
     for split in ("train", "validation"):
         (tmp_path / split).mkdir()
         for name, file in (("sound.mp4", video), ("silent.mp4", silent)):
-            (tmp_path / split / name).symlink_to(file)
+            shutil.copyfile(file, tmp_path / split / name)
         (tmp_path / f"{split}.csv").write_text(f"path,label\n{split}/sound.mp4,0\n{split}/silent.mp4,1\n")
     data = video_data(
         "videos",
