@@ -82,7 +82,7 @@ def test_a_verb_with_actions_lists_them(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_help_imports_the_command_line_alone() -> None:
     drawing = {"vtbench.report", "vtbench.report.printing", "vtbench.report.columns"}
-    choices = {"vtbench.run", "vtbench.run.devices", "vtbench.run.devices.engine"}  # of --precision and the like
+    choices = {"vtbench.run", "vtbench.run.engine"}  # of --precision and the like
     shared = {"vtbench", "vtbench.errors", "vtbench.fields", "vtbench.scales", *drawing, *choices}
     assert {name for name in imported_by("--help") if not name.startswith("vtbench.cli")} == shared
 
