@@ -54,13 +54,17 @@ def write_scores(
         view=np.tile(np.arange(views), videos),
         scores=scores.reshape(-1, classes).astype(np.float32),
     )
-    done = {name: getattr(record, name, None) for name in finished.EVALUATION}
-    measured = {name: value for name, value in record.all_measured().items() if value is not None}
-    done |= {"metrics": measured, "wall_s": record.eval_wall_s, "failures": dict(failures or {})}
-    (folder / folders.DONE).write_text(json.dumps(done))
+    folders.write_json(folder / folders.DONE, evaluation_done(record) | {"failures": dict(failures or {})})
     (folder / folders.CONFIG).write_text(json.dumps({"eval": {"average": average}}))
     store.append(record)
     return record
+
+
+def evaluation_done(record: Record) -> dict[str, Any]:
+    """done.json of the evaluation behind a line."""
+    measured = {name: value for name, value in record.all_measured().items() if value is not None}
+    done = {name: getattr(record, name, None) for name in finished.EVALUATION}
+    return done | {"metrics": measured, "wall_s": record.eval_wall_s}
 
 
 def write_right(store: Store, row_id: str, right: Sequence[bool], *, classes: int = 4, **given: Any) -> Record:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from page_origins import Element, Origins, Page, numbers_without_origin
 from records import COMMON, record_of
+from scored import evaluation_done, write_trained
 
 from vtbench.papers import measurements, select
 from vtbench.papers.resolve import network_of
@@ -278,17 +278,11 @@ def run_folders(store: Store) -> Callable[[str], None]:
             record = record_of(wanted, 62.5, videos_expected=8, videos_decoded=8, weights_sha256=f"beef{seed}")
             store.append(record)
             runs = store.folder / "runs"
-            done: dict[str, Any] = {
-                "weights_sha256": record.weights_sha256,
-                "data_fingerprint": record.data_fingerprint,
-            }
-            train = runs / f"train-{record.training_key}"
-            train.mkdir(parents=True)
+            train = write_trained(store.folder, record.training_key, record.weights_sha256)
             (train / "metrics.csv").write_text("epoch,train_loss,train_top1\n1,1.2,40.0\n2,0.8,71.5\n")
-            (train / "done.json").write_text(json.dumps(done))
             test = runs / f"eval-{record.evaluation_key}"
             test.mkdir()
-            (test / "done.json").write_text(json.dumps(done))
+            (test / "done.json").write_text(json.dumps(evaluation_done(record)))
             (test / "config.json").write_text(json.dumps({"eval": {"average": "logits"}}))
             labels = np.arange(8) % 4
             scores = np.eye(4)[[0, 1, 2, 3, 1, 1, 3, 0]]

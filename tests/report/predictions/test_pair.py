@@ -186,7 +186,7 @@ def test_a_row_at_a_commit_is_compared_with_what_it_is_now(store: Store, compare
     assert "by commit cccc; its lines are of commit bbbb222, aaaa111\n" in compare(KV, "--commit", "cccc")
     assert "for seed 9 by commit aaaa; that commit measured seed 0\n" in compare(KV, "--commit", "aaaa", "--seeds", "9")
     assert "of msca/table2:vit at mini scale by commit aaaa; `vtbench run" in compare(VIT, "--commit", "aaaa")
-    assert "--commit '': names no commit" in compare(KV, "--commit", "")
+    assert "--commit: is empty" in compare(KV, "--commit", "")
 
 
 def test_a_variant_that_changes_nothing_is_said(store: Store, compare: Callable[..., Any]) -> None:

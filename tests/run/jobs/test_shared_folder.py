@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from scored import write_trained
 
 from vtbench.papers import measurements, select
 from vtbench.results import folders
@@ -50,8 +51,6 @@ def test_a_training_that_waits_for_another_run_says_for_which(tmp_path: Path, mo
         waiter.start()
         assert waits.wait(30)
         # What the other run leaves behind, so that there is nothing to train.
-        folders.write_json(folder / folders.DONE, {})
-        (folder / folders.WEIGHTS).touch()
-        monkeypatch.setattr("vtbench.results.finished.is_trained", lambda _: True)
+        write_trained(tmp_path, training.key)
     waiter.join(30)
     assert said == [str(holder)] and not waiter.is_alive()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,11 +48,17 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
 
 
 def test_a_deferred_signal_arrives_when_the_block_is_through() -> None:
-    through = False
+    """Also where another thread, which does not hold it back, is given it by the system."""
+    through, over = False, threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
     with signals.as_ctrl_c(), pytest.raises(KeyboardInterrupt), signals.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
         through = True
     assert through
+    over.set()
+    thread.join()
 
 
 PARENT = """

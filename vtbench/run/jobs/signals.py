@@ -30,6 +30,9 @@ def as_ctrl_c() -> Iterator[None]:
 
     def interrupt(number: int, frame: object) -> None:
         nonlocal arrived
+        if _held is not None:
+            _held.append(number)
+            return
         arrived += 1
         if arrived <= 2:
             raise KeyboardInterrupt
@@ -45,17 +48,31 @@ def as_ctrl_c() -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
+_held: list[int] | None = None
+"""The signals that arrived while they are held back; None while they are not."""
+
+
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
     """Hold back what ends a run until the block is through. A process started in the block holds it back as well,
     until it calls `leave_to_parent`."""
+    global _held
     # Python's resource tracker starts with the first process and unblocks SIGINT in this one when it does.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FROM_OUTSIDE)
+    # The mask is of this thread, and for the new process. Another thread, as that which draws progress, still takes a
+    # signal, and Python then calls the handler in the main thread.
+    outer, main = _held, threading.current_thread() is threading.main_thread()
+    if main:
+        _held = []
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if main:
+            arrived, _held = _held or [], outer
+            for number in arrived:
+                signal.raise_signal(number)
 
 
 def leave_to_parent() -> None:

@@ -25,7 +25,7 @@ from vtbench.errors import VtbenchError
 from vtbench.papers.roots import include
 from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
-from vtbench.run.devices.engine import launched
+from vtbench.run.engine import launched
 from vtbench.run.jobs.plan import Job
 from vtbench.run.jobs.progress import Recorder, is_first_process
 from vtbench.run.jobs.slurm import queue
