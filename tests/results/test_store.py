@@ -188,6 +188,35 @@ def test_a_truncated_line_is_named_and_its_remedy_works(tmp_path: Path, record: 
     assert [r.seed for r in store.read()] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("remove", [2, 15, 200])
+def test_a_torn_line_is_set_aside_on_request(tmp_path: Path, record: Make, remove: int) -> None:
+    store = Store(tmp_path)
+    assert store.set_torn_aside() is None, "no file"
+    for number in (1, 2):
+        for seed in range(3):
+            store.append(record(seed=seed))
+        whole = store.path.read_bytes()
+        assert store.set_torn_aside() is None and store.path.read_bytes() == whole
+        torn = cut(store.path, remove).rpartition(b"\n")[2]
+        said = store.set_torn_aside()
+        assert said is not None and f"results.csv.torn-{number}; what it measured is still in its run folder" in said
+        assert (tmp_path / f"results.csv.torn-{number}").read_bytes() == torn
+        assert store.path.read_bytes() + torn == whole[:-remove]
+        assert len(store.read()) == 2
+        store.path.unlink()
+
+
+def test_a_torn_first_write_and_a_line_of_others_are_told_apart(tmp_path: Path, record: Make) -> None:
+    store = Store(tmp_path)
+    store.append(record())
+    whole = store.path.read_bytes()
+    store.path.write_bytes(whole[:20])
+    assert store.set_torn_aside() is not None and store.path.read_bytes() == b""
+    for content in (whole[:-1], b"other,columns", b"other,columns\n1,2"):
+        store.path.write_bytes(content)
+        assert store.set_torn_aside() is None and store.path.read_bytes() == content
+
+
 def test_a_missing_line_end_is_named_and_its_remedy_works(tmp_path: Path, record: Make) -> None:
     store = Store(tmp_path)
     store.append(record())

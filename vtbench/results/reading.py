@@ -119,6 +119,15 @@ def _tail(descriptor: int, end: int) -> bytes:
     return os.pread(descriptor, min(TAIL, end), max(0, end - TAIL))
 
 
+def torn_end(descriptor: int) -> tuple[int, bytes]:
+    """Where the last line begins, in bytes, and the line, if it has no line end; else the end of the file and nothing.
+    Of a line longer than any of ours no more than LONGEST bytes are looked at."""
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, min(LONGEST, size), max(0, size - LONGEST))
+    last = tail[tail.rfind(b"\n") + 1 :]
+    return size - len(last), last
+
+
 def _lines(descriptor: int, start: int) -> Iterator[bytes]:
     """The lines from a place on; of one that is too long its beginning."""
     with os.fdopen(os.dup(descriptor), "rb", buffering=1 << 16) as file:

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from vtbench import locks
 from vtbench.errors import ResultsError
 from vtbench.results.folders import cannot_write, make_folder, replace_file, sync
-from vtbench.results.line import Line, cells_of, csv_line
-from vtbench.results.reading import BOM, Place, Words, each_line, read_new
+from vtbench.results.line import Line, Reader, cells_of, csv_line
+from vtbench.results.reading import BOM, Place, Words, columns_of, each_line, read_new, torn_end
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.scales import Scale
 
@@ -83,6 +83,52 @@ class LineFile(Generic[L]):
                 f"{self.folder}: the file system has no locks ({error.strerror or error}), without which runs that "
                 "share the folder would mix their results; choose another folder with --results DIR"
             ) from error
+
+    def set_torn_aside(self) -> str | None:
+        """Take out what is left of a line whose writing was cut, as by a loss of power, into a file of its own; gives a
+        line on it, None where the last line is whole. Raises ResultsError where the file cannot be changed."""
+        if not self._is_torn():
+            return None
+        try:
+            with contextlib.ExitStack() as opened:
+                descriptor = os.open(self.path, os.O_RDWR)
+                opened.callback(os.close, descriptor)
+                opened.enter_context(locks.locked(descriptor, self.path.resolve(), patience_s=PATIENCE_S))
+                if not locks.is_named(descriptor, self.path) or not self._is_torn():
+                    return None  # it was a line that is whole by now
+                start, torn = torn_end(descriptor)
+                aside = self._write_aside(torn)
+                os.ftruncate(descriptor, start)
+                os.fsync(descriptor)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        return f"{self.path}: the last line was cut while it was written; it is in {aside.name}; {self.words.recovery}"
+
+    def _is_torn(self) -> bool:
+        """Whether the last line is not whole; of one that lacks its line end alone, reading says what to do."""
+        try:
+            with self.path.open("rb") as file:
+                header = file.readline()
+                start, last = torn_end(file.fileno())
+        except OSError:
+            return False  # whoever reads it says why
+        if not last or start == 0:
+            return start == 0 and bool(last) and csv_line(self.record.columns()).encode().startswith(last)
+        try:
+            columns = columns_of(header, self.path, self.record, self.words)
+            Reader(self.record, columns).record(cells_of(last))
+        except ResultsError:
+            return False
+        except ValueError:
+            return True
+        return False
+
+    def _write_aside(self, content: bytes) -> Path:
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.torn-{number}")).exists():
+            number += 1
+        replace_file(aside, lambda half: half.write_bytes(content))
+        return aside
 
     def append(self, record: L) -> None:
         """Add one line, synchronised to disk when this returns; the header goes before the first.

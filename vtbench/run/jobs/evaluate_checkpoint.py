@@ -35,6 +35,8 @@ def evaluate_checkpoint(
     provenance.commit()  # now, before somebody commits while we test
     display = display or Display()
     store = Store(settings.results)
+    if torn := store.set_torn_aside():
+        display.notice("results", torn)
     store.check()
     require_work(rows, scale)
     _require_one_training(rows, scale)

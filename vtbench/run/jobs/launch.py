@@ -52,6 +52,7 @@ class Outcome:
     """Runs that W&B lacked of results that existed already."""
 
 
+@signals.as_ctrl_c()
 def run(
     rows: Sequence[Row],
     settings: Settings,
@@ -80,6 +81,8 @@ def run(
     """
     display = display or Display()
     store = Store(settings.results)
+    if torn := store.set_torn_aside():
+        display.notice("results", torn)
     require_work(rows, scale)
     if settings.wandb or settings.loggers:
         from vtbench.run.tracking import require_loggers
@@ -125,7 +128,7 @@ def run(
             on_notice=display.notice,
         )
         lost: set[str] = set()
-        with signals.as_ctrl_c(), contextlib.closing(results):
+        with contextlib.closing(results):
             for result in results:
                 job = jobs[result.key]
                 records, failed = _write(job, result, store, settings, outcome)

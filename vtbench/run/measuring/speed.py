@@ -125,6 +125,8 @@ def measure_speed(
     measurement if lines could not be written, SpecError for a network that cannot be built, UsageError for a baseline
     that is no row or has no network.
     """
+    if torn := store.set_torn_aside():
+        on_progress(torn)
     store.check()
     provenance.commit()  # now, before somebody commits while we measure
     outcome = SpeedOutcome()
