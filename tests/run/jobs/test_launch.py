@@ -67,6 +67,10 @@ class Recording(Display):
     def __init__(self) -> None:
         self.started: list[str] = []
         self.trained: list[str] = []
+        self.notices: list[str] = []
+
+    def notice(self, key: str, text: str) -> None:
+        self.notices.append(text)
 
     def start(self, jobs: Any) -> None:
         self.started = [job.key for job in jobs]
@@ -141,11 +145,23 @@ def test_test_again_tests_without_training(results: Path) -> None:
 
 def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path) -> None:
     path = results / "results.csv"
-    path.write_text(path.read_text()[:-40])
+    path.write_text(path.read_text().replace(",cpu,", ",,", 1))
     display = Recording()
-    with pytest.raises(ResultsError, match=r"results\.csv:4: the last line is truncated"):
+    with pytest.raises(ResultsError, match=r"results\.csv:2: the line is broken: device: "):
         launch.run(select(["msca/table2:msca-q"]), Settings(results=results), "smoke", [0], display=display)
     assert display.started == []
+
+
+def test_a_line_whose_writing_was_cut_is_written_again_without_training(results: Path) -> None:
+    path = results / "results.csv"
+    whole = path.read_text()
+    last = whole.splitlines()[-1].partition(",")[0]
+    path.write_text(whole[:-40])
+    display = Recording()
+    outcome = launch.run(select([last]), Settings(results=results), "smoke", [0], display=display)
+    assert (display.trained, len(outcome.written)) == ([], 1)
+    assert any("results.csv.torn-1" in text for text in display.notices)
+    assert path.read_text() == whole
 
 
 def test_what_fails_does_not_stop_the_rest(results: Path, tmp_path: Path) -> None:
