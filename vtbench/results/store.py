@@ -64,10 +64,10 @@ class LineFile(Generic[L]):
         """
         try:
             make_folder(self.folder)
-            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".write-test-") as file:
+            with tempfile.TemporaryFile(dir=self.folder, prefix=".write-test-") as file:  # gone with the process
                 os.write(file.fileno(), b"\0" * 4096)  # a file system may grant the name and refuse the block
                 os.fsync(file.fileno())
-                self._check_lock(file.fileno(), Path(file.name))
+                self._check_lock(file.fileno(), self.folder / f".write-test-{os.getpid()}")
             if self.path.exists():
                 os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND))
         except OSError as error:
