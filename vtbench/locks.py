@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vtbench.errors import printable
+from vtbench.files import utc_now
 
 NO_FLOCK = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 """What flock says on a file system that does not have it."""
@@ -83,7 +84,7 @@ def hold(path: Path, *, make: bool = True, wait: bool = True, waiting: Waiting |
                 continue
             if not is_named(descriptor, path):
                 continue
-            _write(descriptor, Holder(os.getpid(), os.uname().nodename, _now(), _command()))
+            _write(descriptor, Holder(os.getpid(), os.uname().nodename, utc_now(), _command()))
             try:
                 yield
             finally:
@@ -188,10 +189,6 @@ def _open(path: Path, flags: int, opened: contextlib.ExitStack) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise OSError(errno.EEXIST, "it is no plain file", str(path))
     return descriptor
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _command() -> str:

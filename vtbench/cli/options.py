@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from vtbench import fields
+from vtbench import fields, files
 from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import FORMATS
 from vtbench.scales import smallest_first
@@ -330,12 +329,11 @@ def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
         row, equals, file = text.partition("=")
         if not (row and equals and file):
             raise UsageError(f"--init {text}: must be ROW=FILE")
-        path = fields.given_path(file, f"--init {row}")
-        if reason := fields.why_no_file(path):
+        path = files.given_path(file, f"--init {row}")
+        if reason := files.why_no_file(path):
             raise UsageError(f"--init {row}: {path}: {reason}; give a file of weights")
         try:
-            with path.open("rb") as opened:
-                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+            sha256 = files.sha256(path)
         except OSError as error:
             raise UsageError(f"--init {row}: {path}: cannot be read: {error.strerror}") from error
         starts[row] = f"{row}@sha256-{sha256[:8]}", path

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench import errors
 from vtbench.errors import ResultsError, RunError, UsageError
+from vtbench.files import utc_now
 from vtbench.papers.roots import included
 from vtbench.papers.spec.schema import Row
 from vtbench.results import finished, folders
@@ -219,7 +220,7 @@ class Slurm:
         ids = [one.job_id for one in sent]
         logs = [str(folder / f"{id_}_0_log.out") for id_ in ids]
         return [
-            Submitted(id=id_, log=log, at=progress.utc_now(), **_about(work))
+            Submitted(id=id_, log=log, at=utc_now(), **_about(work))
             for id_, log, work in zip(ids, logs, works, strict=True)
         ]
 
