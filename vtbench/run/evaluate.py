@@ -22,8 +22,9 @@ from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import finished, folders
 from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module
-from vtbench.run.callbacks import Notice, Progress, ScoreParts, no_notice, no_progress
+from vtbench.run.callbacks import ScoreParts
 from vtbench.run.devices.batches import test_batches
+from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.run.weights import refuse_other_weights

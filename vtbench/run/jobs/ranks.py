@@ -26,12 +26,11 @@ from vtbench.errors import RunError, VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.papers.trainings import Evaluation, Training
 from vtbench.run.jobs import signals
+from vtbench.run.reporting import Notice, Progress, no_notice
 from vtbench.run.settings import Settings
 
 Measured = dict[str, dict[str, Any]]
 """What `evaluate` returned, by the evaluation's key."""
-OnProgress = Callable[[str, int, int, float | None], None]
-OnNotice = Callable[[str], None]
 
 PATIENCE_S = 30.0
 """How long a process that is asked to end may take, to write a checkpoint."""
@@ -83,8 +82,8 @@ class Place:
 def measure(
     work: Work,
     settings: Settings,
-    on_progress: OnProgress,
-    on_notice: OnNotice = lambda text: None,
+    on_progress: Progress,
+    on_notice: Notice = no_notice,
 ) -> Measured:
     """Do the work: in this process, or in as many as the engine has devices. Raises the VtbenchError of what fails."""
     if settings.engine.processes == 1:
@@ -95,7 +94,7 @@ def measure(
     return supervise(work, settings, places, on_progress, on_notice)
 
 
-def _do(work: Work, settings: Settings, on_progress: OnProgress, on_notice: OnNotice) -> Measured:
+def _do(work: Work, settings: Settings, on_progress: Progress, on_notice: Notice) -> Measured:
     from vtbench.run.evaluate import evaluate
     from vtbench.run.train import train
 
@@ -122,8 +121,8 @@ def supervise(
     work: Work,
     settings: Settings,
     places: Sequence[Place],
-    on_progress: OnProgress,
-    on_notice: OnNotice,
+    on_progress: Progress,
+    on_notice: Notice,
     check: Callable[[], None] = lambda: None,
 ) -> Measured:
     """Start the processes of `places` on this machine, and wait until all of them are through. The first that fails

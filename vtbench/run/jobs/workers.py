@@ -28,12 +28,18 @@ from vtbench.run.jobs import signals
 from vtbench.run.jobs.plan import Job
 from vtbench.run.jobs.progress import Recorder
 from vtbench.run.jobs.ranks import Work, measure
+from vtbench.run.reporting import Notice, Progress, no_notice
 from vtbench.run.settings import LESS_MEMORY, Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
 """Called with (job's key, phase, done, total, loss): phase is `train` (counting epochs) or `test` (videos)."""
 OnNotice = Callable[[str, str], None]
 """Called with (job's key, a line that should be read)."""
+
+
+def no_notice_of(key: str, text: str) -> None:
+    """Say it to nobody."""
+
 
 PATIENCE_S = 30.0
 """How long a worker that is asked to end may take, to write a checkpoint."""
@@ -74,7 +80,7 @@ def run_jobs(
     *,
     workers: int,
     on_progress: OnProgress,
-    on_notice: OnNotice = lambda key, text: None,
+    on_notice: OnNotice = no_notice_of,
 ) -> Generator[JobResult, None, None]:
     """Train and evaluate jobs in `workers` processes, and yield each result as soon as it is known.
 
@@ -263,8 +269,8 @@ def run_job(
     job: Job,
     settings: Settings,
     outside: Sequence[Path],
-    on_progress: Callable[[str, int, int, float | None], None],
-    on_notice: Callable[[str], None] = lambda text: None,
+    on_progress: Progress,
+    on_notice: Notice = no_notice,
 ) -> JobResult:
     """Train and evaluate one job in this process. Any error becomes the result's; Ctrl-C and SIGTERM do not.
 
@@ -274,7 +280,7 @@ def run_job(
     """
 
     def work() -> dict[str, dict[str, Any]]:
-        return measure(Work(job.training, job.evaluations), settings, report, tell)
+        return measure(Work(job.training, job.evaluations), settings, report, notice)
 
     recorder = Recorder(job, settings.results)
 
@@ -282,7 +288,7 @@ def run_job(
         recorder.progress(phase, done, total, loss)
         on_progress(phase, done, total, loss)
 
-    def tell(text: str) -> None:
+    def notice(text: str) -> None:
         recorder.notice(text)
         on_notice(text)
 

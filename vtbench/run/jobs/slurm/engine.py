@@ -29,7 +29,8 @@ from vtbench.run.jobs import progress
 from vtbench.run.jobs.plan import Job, has_weights
 from vtbench.run.jobs.slurm import queue, sbatch
 from vtbench.run.jobs.slurm.node import DryWork, Work
-from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, run_job
+from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, no_notice_of, run_job
+from vtbench.run.reporting import no_progress
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
 
@@ -84,7 +85,7 @@ class Slurm:
         *,
         workers: int,
         on_progress: OnProgress,
-        on_notice: OnNotice = lambda key, text: None,
+        on_notice: OnNotice = no_notice_of,
     ) -> Generator[JobResult, None, None]:
         """Submit what is neither finished nor queued, and yield each result as soon as it is known. Closing the
         generator leaves the jobs in the queue.
@@ -281,7 +282,7 @@ class Slurm:
     def _collect(self, job: Job, sent: Submitted | None, settings: Settings) -> JobResult:
         """The result of a job that ended: what its run folders hold, or why there is none."""
         if is_finished(job, settings):
-            result = run_job(job, settings, included(), lambda *_: None)  # reads, and checks, what is there
+            result = run_job(job, settings, included(), no_progress)  # reads, and checks, what is there
         else:
             assert sent is not None
             said = _own_failure(sent, job.key, settings)
