@@ -90,8 +90,9 @@ INSIDE: dict[str, dict[str, set[str]]] = {
     "run/jobs": {
         "launch": {"plan", "workers", "display", "inputs", "progress", "signals"},
         "plan": {"inputs"},
-        "workers": {"plan", "progress", "ranks", "signals"},
-        "ranks": {"signals"},
+        "workers": {"child", "plan", "progress", "ranks", "signals"},
+        "ranks": {"child"},
+        "child": {"signals"},
         "progress": {"plan"},
         "slurm": {"dry", "plan", "progress", "together", "workers"},
         "status": {"progress", "slurm"},
