@@ -2,7 +2,8 @@
 
 A lock is `flock` on an open file, which the system gives up when the process dies. Where the file system has no flock
 (Lustre mounted without `-o flock`, some NFS), it is a marker file beside it, made and removed by `filelock`: that of a
-process that died is taken over on the same machine; on another one it stays, and whoever waits is told what to remove.
+process that died is taken over on the same machine; on another one it stays, and the message of whoever waits names the
+file to remove.
 
 Callers put file and remedy in front of an OSError: a lock of results and one of data are not the same to a user.
 """

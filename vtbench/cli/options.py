@@ -238,10 +238,7 @@ def whole_number(text: str) -> int:
 
 def share(text: str) -> float:
     """A number from 0 to 1, as an argparse type."""
-    try:
-        value = float(text) if text.isascii() else -1.0
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
     return value
@@ -249,13 +246,18 @@ def share(text: str) -> float:
 
 def minutes(text: str) -> float:
     """A number of minutes from 0, as an argparse type."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes from 0")
     return value
+
+
+def _number(text: str) -> float:
+    """The number that a text spells in ASCII; NaN for any other text."""
+    try:
+        return float(text) if text.isascii() else math.nan
+    except ValueError:
+        return math.nan
 
 
 def seed_list(text: str) -> list[int]:

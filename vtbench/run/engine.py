@@ -1,5 +1,5 @@
-"""How a training and its tests are spread over devices, and what they compute in: what Lightning's Trainer is told of
-the machine."""
+"""How a training and its tests are spread over devices, and in which precision they compute: the options of Lightning's
+Trainer that are the machine's and not the recipe's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Engine:
     num_nodes: int = 1
     """Machines with as many devices each; more than one needs torchrun or srun."""
     strategy: Strategy = "auto"
-    """How Lightning keeps the devices together; auto is ddp where there are several."""
+    """How Lightning spreads a training over devices; auto is ddp where there are several."""
     precision: Precision | None = None
     """Of training and test, in Lightning's words; None: the recipe's in training, 32-true in the test."""
     compile: bool = False
@@ -50,17 +50,17 @@ class Engine:
 
     def differences(self, *, training: bool) -> dict[str, Any]:
         """What is not one process as the recipe says, by name, as results record it; of a training or of a test."""
-        told = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = dataclasses.asdict(self)
         if self.processes > 1 and self.strategy == "auto":
-            told["strategy"] = "ddp"
+            values["strategy"] = "ddp"
         if not training:
-            told = {name: told[name] for name in _OF_TEST}
+            values = {name: values[name] for name in _OF_TEST}
         defaults = dataclasses.asdict(Engine())
-        return {name: value for name, value in told.items() if value != defaults[name]}
+        return {name: value for name, value in values.items() if value != defaults[name]}
 
 
 _OF_TEST = ("devices", "num_nodes", "strategy", "precision", "compile", "matmul_precision", "benchmark")
-"""What a test has a say in."""
+"""What concerns a test."""
 
 
 def text(trained: Mapping[str, Any] | None, tested: Mapping[str, Any] | None) -> str | None:

@@ -17,7 +17,7 @@ from vtbench.methods import processes
 from vtbench.run.engine import Launched
 from vtbench.run.jobs.plan import Job
 from vtbench.run.jobs.ranks import Measured, Place, Work, free_port, supervise
-from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, no_notice_of
+from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, after_failure, no_notice_of
 from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
 from vtbench.run.settings import Settings
 
@@ -62,7 +62,7 @@ class Together:
         for key, job in jobs.items():
             if job.needs in failed:
                 failed.add(key)
-                yield JobResult(key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
+                yield after_failure(job)
                 continue
 
             def progress(phase: str, done: int, total: int, loss: float | None, key: str = key) -> None:

@@ -58,6 +58,11 @@ class JobResult:
     """Of that kind of error; 0 if it did not fail."""
 
 
+def after_failure(job: Job) -> JobResult:
+    """The result of a job that starts from one that failed."""
+    return JobResult(job.key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
+
+
 class RunJobs(Protocol):
     """What runs jobs: `run_jobs`, or something called like it."""
 
@@ -102,7 +107,7 @@ def run_jobs(
                 prepared = True
             if not pool.at_work:  # what is left starts from something that failed
                 for job in waiting.values():
-                    yield JobResult(job.key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
+                    yield after_failure(job)
                 return
             for task, message in pool.receive():
                 if task.verb == "prepare":  # if it failed, the job that needs the videos will say so

@@ -29,7 +29,7 @@ from vtbench.run.jobs import progress
 from vtbench.run.jobs.plan import Job, has_weights
 from vtbench.run.jobs.slurm import queue, sbatch
 from vtbench.run.jobs.slurm.node import DryWork, Work
-from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, no_notice_of, run_job
+from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, after_failure, no_notice_of, run_job
 from vtbench.run.reporting import no_progress
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
@@ -257,7 +257,7 @@ class Slurm:
                 if job.needs in failed:
                     with contextlib.suppress(RunError):  # SLURM has cancelled it already, or will
                         queue.cancel([sent.id])
-                    result = JobResult(key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
+                    result = after_failure(job)
                     _forget(sent.id, folder_of(settings.results), settings, key)
                 elif state is not None and not state.ended:
                     at = progress.read(folders.training_folder(settings.results, key))
@@ -285,13 +285,11 @@ class Slurm:
             result = run_job(job, settings, included(), no_progress)  # reads, and checks, what is there
         else:
             assert sent is not None
-            said = _own_failure(sent, job.key, settings)
-            reason = f"{_reason(sent, job.key, settings)}; run again to resume"
-            result = (
-                JobResult(job.key, error=said.error, exit_code=said.exit_code)
-                if said
-                else JobResult(job.key, error=reason, exit_code=1)
-            )
+            if said := _own_failure(sent, job.key, settings):
+                result = JobResult(job.key, error=said.error, exit_code=said.exit_code)
+            else:
+                reason = f"{_reason(sent, job.key, settings)}; run again to resume"
+                result = JobResult(job.key, error=reason, exit_code=1)
         if sent := sent or submitted(settings.results, job.key):
             _forget(sent.id, folder_of(settings.results), settings, job.key)
         return result
