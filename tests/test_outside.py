@@ -95,6 +95,7 @@ def test_a_data_set_and_a_metric_of_the_users_under_a_printed_protocol(capsys: C
     assert entry["measured"].keys() == {"top1", "top5", "mean_class_accuracy", "macro_f1"}
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_row_of_the_users_stands_below_the_printed_table(capsys: Capture) -> None:
     include = ("--include", str(WAVES))
     assert "1 results written" in answer(capsys, "run", "waves/table2", "--scale", "smoke", *include)

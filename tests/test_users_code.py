@@ -343,6 +343,7 @@ class Ours(VideoData):
 # ---- one content, several lines --------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_row_that_is_alike_at_two_scales_has_a_line_of_each(prepared: Prepared, capsys: Capture) -> None:
     prepared()
     for scale in ("smoke", "mini", "mini"):
@@ -355,6 +356,7 @@ def test_a_row_that_is_alike_at_two_scales_has_a_line_of_each(prepared: Prepared
     assert entry["state"] == "done"
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_shared_evaluation_names_the_folders_of_each_row(
     prepared: Prepared, capsys: Capture, tmp_path: Path, include: Callable[..., Any]
 ) -> None:
