@@ -148,7 +148,7 @@ def test_a_start_leaves_the_head_out_and_takes_the_rest_by_name(prepared: Prepar
     assert (network.head.weight == head).all()  # type: ignore[union-attr]
 
 
-def test_a_head_of_another_name_is_told_where_classes_differ(prepared: Prepared) -> None:
+def test_a_head_of_another_name_is_reported_where_classes_differ(prepared: Prepared) -> None:
     rows = "  - {id: one, label: One}\n"
     rows += '  - {id: two, label: Two, data: {dataset: stills}, init: {row: "lab/table1:one"}}\n'
     _, two = prepared(rows, source=net().replace("self.head", "self.classifier"))

@@ -146,7 +146,7 @@ def test_test_again_tests_without_training(results: Path) -> None:
     assert is_done(folders.evaluation_folder(results, f"{before.evaluation_key}.1"))
 
 
-def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path) -> None:
+def test_a_broken_results_file_is_refused_before_anything_is_trained(results: Path) -> None:
     path = results / "results.csv"
     path.write_text(path.read_text().replace(",cpu,", ",,", 1))
     display = Recording()
@@ -186,7 +186,7 @@ def test_what_fails_does_not_stop_the_rest(results: Path, tmp_path: Path) -> Non
         ("shift_fraction: 0.125", "shift_fraction: 0.1", r"shift_fraction=0\.1: is no whole number of the 8 channels"),
     ],
 )
-def test_an_impossible_network_is_told_before_anything_is_trained_or_written(
+def test_an_impossible_network_is_refused_before_anything_is_trained_or_written(
     edit: Any, tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     setting = "levels: [1, 2, 3], loop: depth,\n       shift: periodic, shift_fraction: 0.125"
