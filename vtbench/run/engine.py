@@ -50,13 +50,13 @@ class Engine:
 
     def differences(self, *, training: bool) -> dict[str, Any]:
         """What is not one process as the recipe says, by name, as results record it; of a training or of a test."""
-        values = dataclasses.asdict(self)
+        told = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         if self.processes > 1 and self.strategy == "auto":
-            values["strategy"] = "ddp"
+            told["strategy"] = "ddp"
         if not training:
-            values = {name: values[name] for name in _OF_TEST}
+            told = {name: told[name] for name in _OF_TEST}
         defaults = dataclasses.asdict(Engine())
-        return {name: value for name, value in values.items() if value != defaults[name]}
+        return {name: value for name, value in told.items() if value != defaults[name]}
 
 
 _OF_TEST = ("devices", "num_nodes", "strategy", "precision", "compile", "matmul_precision", "benchmark")
