@@ -6,7 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import encoded
 import lab
@@ -70,6 +72,27 @@ def edit(benchmarks: Path) -> Callable[[str, str, str], int]:
         return text[: text.index(old)].count("\n") + 1
 
     return replace
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run` does its jobs in this process, one after the other: for tests of what comes before and after them. A worker
+    process takes seconds to start."""
+    from vtbench.run.jobs import launch, workers
+
+    def run_jobs(jobs: Any, settings: Any, *, workers: int, on_progress: Any, on_notice: Any) -> Iterator[Any]:
+        failed = set()
+        for key, job in jobs.items():
+            if job.needs in failed:
+                result = after_failure(job)
+            else:
+                result = run_job(job, settings, [], partial(on_progress, key), partial(on_notice, key))
+            if result.error is not None:
+                failed.add(key)
+            yield result
+
+    run_job, after_failure = workers.run_job, workers.after_failure
+    monkeypatch.setattr(launch, "run_jobs", run_jobs)
 
 
 @pytest.fixture(scope="session")

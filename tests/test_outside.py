@@ -95,6 +95,7 @@ def test_a_data_set_and_a_metric_of_the_users_under_a_printed_protocol(capsys: C
     assert entry["measured"].keys() == {"top1", "top5", "mean_class_accuracy", "macro_f1"}
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_row_of_the_users_stands_below_the_printed_table(capsys: Capture) -> None:
     include = ("--include", str(WAVES))
     assert "1 results written" in answer(capsys, "run", "waves/table2", "--scale", "smoke", *include)
@@ -212,7 +213,7 @@ def test_what_is_no_method_or_metric_is_found_before_anything_is_trained(
     assert not Path("results", "runs").exists()
 
 
-def test_a_metric_that_fails_is_one_line_and_measures_when_it_is_mended(
+def test_a_metric_that_fails_is_one_line_and_measures_once_it_is_corrected(
     capsys: Capture, own_paper: Callable[..., Path]
 ) -> None:
     small = "mini: {data: {dataset: cycle, size: 24, limit_train: 8, limit_test: 4}, augment: {short_side: [24, 25]}, "

@@ -148,7 +148,7 @@ def test_a_start_leaves_the_head_out_and_takes_the_rest_by_name(prepared: Prepar
     assert (network.head.weight == head).all()  # type: ignore[union-attr]
 
 
-def test_a_head_of_another_name_is_told_where_classes_differ(prepared: Prepared) -> None:
+def test_a_head_of_another_name_is_reported_where_classes_differ(prepared: Prepared) -> None:
     rows = "  - {id: one, label: One}\n"
     rows += '  - {id: two, label: Two, data: {dataset: stills}, init: {row: "lab/table1:one"}}\n'
     _, two = prepared(rows, source=net().replace("self.head", "self.classifier"))
@@ -343,6 +343,7 @@ class Ours(VideoData):
 # ---- one content, several lines --------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_row_that_is_alike_at_two_scales_has_a_line_of_each(prepared: Prepared, capsys: Capture) -> None:
     prepared()
     for scale in ("smoke", "mini", "mini"):
@@ -355,6 +356,7 @@ def test_a_row_that_is_alike_at_two_scales_has_a_line_of_each(prepared: Prepared
     assert entry["state"] == "done"
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_shared_evaluation_names_the_folders_of_each_row(
     prepared: Prepared, capsys: Capture, tmp_path: Path, include: Callable[..., Any]
 ) -> None:

@@ -16,14 +16,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-import stat
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from vtbench.errors import UsageError, did_you_mean
+from vtbench.errors import did_you_mean
 
 
 def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_least: float | None = None,
@@ -181,39 +179,6 @@ def broken_rules(needs: Rules, forbids: Rules, given: Mapping[str, Any]) -> Iter
 def whole_number(text: str) -> int | None:
     """The whole number from 0 that a text spells in ASCII digits, at most 19 of them; None for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
-
-
-# ---- paths -----------------------------------------------------------------------------------------------------------
-
-
-def given_path(text: str, named_by: str) -> Path:
-    """The path of an option or a setting, `~` being the home folder. Raises UsageError, beginning with `named_by`, for
-    an empty one, for one with a null byte and for `~nobody`."""
-    if not text:
-        raise UsageError(f"{named_by}: the path is empty; give one, or leave it out")
-    if "\0" in text:
-        raise UsageError(f"{named_by}: {text}: no path holds a null byte; give another one")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise UsageError(f"{named_by}: {text}: no such user; give the whole path") from error
-
-
-def why_no_file(path: Path) -> str | None:
-    """Why a path is no regular file, in words: "no such file", "is a folder". None if it is one. What may never end, a
-    pipe or a device, is not opened. Links are followed."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return "is a link to a file that is not there" if path.is_symlink() else "no such file"
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return f"cannot be read: {reason[:1].lower()}{reason[1:]}"
-    if stat.S_ISREG(mode):
-        return None
-    if stat.S_ISDIR(mode):
-        return "is a folder"
-    return "is a named pipe" if stat.S_ISFIFO(mode) else "is a device or a socket"
 
 
 # ---- words -----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 A lock is `flock` on an open file, which the system gives up when the process dies. Where the file system has no flock
 (Lustre mounted without `-o flock`, some NFS), it is a marker file beside it, made and removed by `filelock`: that of a
-process that died is taken over on the same machine; on another one it stays, and whoever waits is told what to remove.
+process that died is taken over on the same machine; on another one it stays, and the message of whoever waits names the
+file to remove.
 
 Callers put file and remedy in front of an OSError: a lock of results and one of data are not the same to a user.
 """
@@ -22,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vtbench.errors import printable
+from vtbench.files import utc_now
 
 NO_FLOCK = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 """What flock says on a file system that does not have it."""
@@ -83,7 +85,7 @@ def hold(path: Path, *, make: bool = True, wait: bool = True, waiting: Waiting |
                 continue
             if not is_named(descriptor, path):
                 continue
-            _write(descriptor, Holder(os.getpid(), os.uname().nodename, _now(), _command()))
+            _write(descriptor, Holder(os.getpid(), os.uname().nodename, utc_now(), _command()))
             try:
                 yield
             finally:
@@ -188,10 +190,6 @@ def _open(path: Path, flags: int, opened: contextlib.ExitStack) -> int:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise OSError(errno.EEXIST, "it is no plain file", str(path))
     return descriptor
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _command() -> str:

@@ -82,7 +82,7 @@ def test_a_verb_with_actions_lists_them(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_help_imports_the_command_line_alone() -> None:
     drawing = {"vtbench.report", "vtbench.report.printing", "vtbench.report.columns"}
-    shared = {"vtbench", "vtbench.errors", "vtbench.fields", "vtbench.scales", *drawing}
+    shared = {"vtbench", "vtbench.errors", "vtbench.fields", "vtbench.files", "vtbench.scales", *drawing}
     assert {name for name in imported_by("--help") if not name.startswith("vtbench.cli")} == shared
 
 
@@ -113,7 +113,7 @@ def test_the_help_of_run_gives_the_number_of_data_workers(capsys: pytest.Capture
     assert main(["run", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert (
-        f"processes that read videos, at lab and paper scale; default: {Settings.num_workers}, for each device" in text
+        f"processes that read videos for each device, at lab and paper scale; default: {Settings.num_workers}" in text
     )
 
 

@@ -98,6 +98,7 @@ def test_every_option_of_a_verb_takes_odd_values_in_one_line(
         (["run", VIT, "--workers", "²"], "'²' is not a whole number above 0"),
         (["run", VIT, "--workers", "9" * 5000], "is not a whole number above 0"),
         (["plan", VIT, "--missing", "٠"], "'٠' is not a share from 0 to 1"),
+        (["run", VIT, "--checkpoint-minutes", "٣"], "'٣' is not a number of minutes from 0"),
         (["data", "prepare", "folder", "out", "--crf", "²"], "'²' is not a whole number from 0"),
         # settings
         *(

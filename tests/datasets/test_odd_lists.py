@@ -102,7 +102,7 @@ def test_a_training_video_with_two_labels_is_refused_with_both_lines(name: str, 
 
 
 @pytest.mark.parametrize("how", LINKS)
-def test_a_test_video_that_is_trained_on_is_told_with_both_lines(how: str, folder: Path) -> None:
+def test_a_test_video_that_is_trained_on_is_refused_with_both_lines(how: str, folder: Path) -> None:
     LINKS[how](folder / "validation" / "c.mp4", folder / "train" / "c.mp4")
     name = "validation/c.mp4" if how == "the same path" else "train/c.mp4"
     with (folder / "train.csv").open("a") as file:

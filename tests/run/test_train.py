@@ -23,11 +23,12 @@ from vtbench.results import finished, folders
 from vtbench.run import assemble as assembling
 from vtbench.run import callbacks
 from vtbench.run.assemble import assemble, data_module
-from vtbench.run.callbacks import Progress, ScoreParts, no_progress
+from vtbench.run.callbacks import ScoreParts
 from vtbench.run.devices.batches import Batches, split_batch
 from vtbench.run.evaluate import evaluate
 from vtbench.run.measuring.cost import clip_macs, cost
 from vtbench.run.recording import to_record
+from vtbench.run.reporting import Progress, no_progress
 from vtbench.run.settings import Settings
 from vtbench.run.train import _fit, train
 from vtbench.run.weights import weights_file

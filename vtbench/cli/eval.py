@@ -16,7 +16,7 @@ from vtbench.cli.options import (
     settings_of,
 )
 from vtbench.errors import UsageError
-from vtbench.fields import given_path
+from vtbench.files import given_path
 from vtbench.report.printing import print_rows, print_text
 
 SUMMARY = "Apply a row's test protocol to given weights"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from vtbench import fields
+from vtbench import fields, files
 from vtbench.errors import UsageError, unknown
 from vtbench.report.printing import FORMATS
 from vtbench.scales import smallest_first
@@ -239,10 +238,7 @@ def whole_number(text: str) -> int:
 
 def share(text: str) -> float:
     """A number from 0 to 1, as an argparse type."""
-    try:
-        value = float(text) if text.isascii() else -1.0
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
     return value
@@ -250,13 +246,18 @@ def share(text: str) -> float:
 
 def minutes(text: str) -> float:
     """A number of minutes from 0, as an argparse type."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes from 0")
     return value
+
+
+def _number(text: str) -> float:
+    """The number that a text spells in ASCII; NaN for any other text."""
+    try:
+        return float(text) if text.isascii() else math.nan
+    except ValueError:
+        return math.nan
 
 
 def seed_list(text: str) -> list[int]:
@@ -330,12 +331,11 @@ def _starts(args: argparse.Namespace) -> dict[str, tuple[str, Path]]:
         row, equals, file = text.partition("=")
         if not (row and equals and file):
             raise UsageError(f"--init {text}: must be ROW=FILE")
-        path = fields.given_path(file, f"--init {row}")
-        if reason := fields.why_no_file(path):
+        path = files.given_path(file, f"--init {row}")
+        if reason := files.why_no_file(path):
             raise UsageError(f"--init {row}: {path}: {reason}; give a file of weights")
         try:
-            with path.open("rb") as opened:
-                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+            sha256 = files.sha256(path)
         except OSError as error:
             raise UsageError(f"--init {row}: {path}: cannot be read: {error.strerror}") from error
         starts[row] = f"{row}@sha256-{sha256[:8]}", path

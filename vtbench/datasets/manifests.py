@@ -30,7 +30,7 @@ from vtbench.datasets.official import OfficialLists
 from vtbench.datasets.quarantine import place_of, read_quarantine, same_file
 from vtbench.datasets.subsets import subset_of
 from vtbench.errors import DataError, few
-from vtbench.fields import why_no_file
+from vtbench.files import why_no_file
 
 __all__ = ["Entry", "Split", "VideoFolder", "VideoLists", "Videos", "read_class_folders", "read_manifest"]
 

@@ -6,7 +6,6 @@ specs, of weights that are no longer there) is counted.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vtbench import files
 from vtbench.errors import ResultsError, printable
 from vtbench.results import finished, folders
 from vtbench.results.costs import CostStore
@@ -178,8 +178,7 @@ class _Lines:
     def _damaged(self, weights: Path, done: Mapping[str, Any]) -> str | None:
         self.found.hashed += 1
         try:
-            with weights.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = files.sha256(weights)
         except OSError as error:
             return f"{weights}: cannot be read: {error.strerror or error}"
         said = str(done.get("weights_sha256"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,12 @@ from vtbench.errors import ResultsError, RunError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.methods import processes
 from vtbench.results import finished, folders
+from vtbench.run.reporting import Notice, Progress, no_notice
 from vtbench.run.resuming.stopping import StopSignals
 from vtbench.weights import save_network, sha256_of
 
-Progress = Callable[[str, int, int, float | None], None]
-"""Called with (phase, done, total, loss): phase is `train` (epochs) or `test` (videos)."""
-
 PART_EVERY = 60.0
 """Seconds of a test after which its scores are written down."""
-
-Notice = Callable[[str], None]
-"""Called with a line that whoever waits should read, e.g. on a video that cannot be read."""
-
-
-def no_notice(text: str) -> None:
-    """Say it to nobody."""
-
-
-def no_progress(phase: str, done: int, total: int, loss: float | None) -> None:
-    """Report to nobody."""
 
 
 class BestWeights(L.Callback):

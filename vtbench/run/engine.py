@@ -1,5 +1,5 @@
-"""How a training and its tests are spread over devices, and what they compute in: what Lightning's Trainer is told of
-the machine."""
+"""How a training and its tests are spread over devices, and in which precision they compute: the options of Lightning's
+Trainer that are the machine's and not the recipe's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Engine:
     num_nodes: int = 1
     """Machines with as many devices each; more than one needs torchrun or srun."""
     strategy: Strategy = "auto"
-    """How Lightning keeps the devices together; auto is ddp where there are several."""
+    """How Lightning spreads a training over devices; auto is ddp where there are several."""
     precision: Precision | None = None
     """Of training and test, in Lightning's words; None: the recipe's in training, 32-true in the test."""
     compile: bool = False
@@ -60,7 +60,7 @@ class Engine:
 
 
 _OF_TEST = ("devices", "num_nodes", "strategy", "precision", "compile", "matmul_precision", "benchmark")
-"""What a test has a say in."""
+"""What concerns a test."""
 
 
 def text(trained: Mapping[str, Any] | None, tested: Mapping[str, Any] | None) -> str | None:

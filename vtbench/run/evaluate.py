@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import time
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,16 @@ from vtbench.datasets.frames import SILENT
 from vtbench.errors import RunError, WeightsError
 from vtbench.evaluation import measure
 from vtbench.evaluation.accuracy import coverage
+from vtbench.files import utc_now
 from vtbench.methods import processes
 from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
 from vtbench.results import finished, folders
 from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module
-from vtbench.run.callbacks import Notice, Progress, ScoreParts, no_notice, no_progress
+from vtbench.run.callbacks import ScoreParts
 from vtbench.run.devices.batches import test_batches
+from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.run.weights import refuse_other_weights
@@ -146,7 +147,7 @@ def measure_network(
         "engine": parts.settings.engine.differences(training=False),
         "data_fingerprint": tested["data_fingerprint"],
         **about_files(data, data.test_entries),
-        "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "finished_at": utc_now(),
         **environment(),
     }
     folders.write_json(folder / folders.DONE, done)

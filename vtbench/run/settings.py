@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vtbench.errors import UsageError, unknown
-from vtbench.fields import given_path, key
+from vtbench.fields import key
+from vtbench.files import given_path
 from vtbench.papers.datasets import dataset_names
 from vtbench.papers.resolve import weight_names
 from vtbench.papers.roots import include

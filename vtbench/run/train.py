@@ -18,10 +18,11 @@ from vtbench.methods.base import VideoClassifier
 from vtbench.papers.trainings import Training
 from vtbench.results import finished, folders, provenance
 from vtbench.run.assemble import Assembly, about_files, assemble
-from vtbench.run.callbacks import BestWeights, Notice, Progress, no_notice, no_progress
+from vtbench.run.callbacks import BestWeights
 from vtbench.run.devices.machine import differences
 from vtbench.run.fitting import fitted
 from vtbench.run.metering import Metering
+from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
 from vtbench.run.resuming.checkpoint import why_unusable
 from vtbench.run.resuming.epochs import EpochCheckpoint
 from vtbench.run.session import environment, errors_in_one_line

@@ -18,8 +18,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vtbench import files
 from vtbench.errors import WeightsError
-from vtbench.fields import why_no_file
 from vtbench.weights.read import read_bytes, read_file, refuse_odd, refuse_other_types
 
 NETWORK = "network."
@@ -174,11 +174,10 @@ def load_weights(model: nn.Module, path: str | Path, *, expect_head: bool = Fals
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits. Raises WeightsError if the file cannot be read."""
     path = Path(path)
-    if why := why_no_file(path):  # a device would never end
+    if why := files.why_no_file(path):  # a device would never end
         raise WeightsError(f"{path}: {why}; check the path of the weights")
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(path)
     except OSError as e:
         raise WeightsError(f"{path}: cannot be read ({e.strerror}); check the path") from e
 

@@ -20,7 +20,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vtbench.errors import WeightsError
-from vtbench.fields import why_no_file
+from vtbench.files import why_no_file
 
 __all__ = ["read_bytes", "read_file", "refuse_odd", "refuse_other_types"]
 

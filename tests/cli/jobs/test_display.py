@@ -35,7 +35,7 @@ def test_a_file_gets_a_line_per_job_and_no_control_characters() -> None:
     ]
 
 
-def test_a_file_is_told_now_and_then_how_far_a_job_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_gets_a_line_now_and_then_on_how_far_a_job_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     out = io.StringIO()

@@ -16,6 +16,7 @@ from fake_slurm import FakeSlurm
 from scored import write_trained
 
 from vtbench.cli import main
+from vtbench.files import utc_now
 from vtbench.papers import select
 from vtbench.results import folders
 from vtbench.run.jobs import progress
@@ -70,7 +71,7 @@ def record(job: Job, results: Path, **changed: Any) -> Path:
 def submit(job: Job, results: Path, number: str) -> None:
     log = str(folder_of(results) / f"{number}_0_log.out")
     sent = Submitted(
-        id=number, log=log, title=job.title, rows=("pst/table2c:stage-1",), scale="smoke", seed=0, at=progress.utc_now()
+        id=number, log=log, title=job.title, rows=("pst/table2c:stage-1",), scale="smoke", seed=0, at=utc_now()
     )
     folders.write_json(folders.training_folder(results, job.key) / SUBMITTED, dataclasses.asdict(sent))
 

@@ -114,6 +114,7 @@ def test_a_lost_line_comes_back_from_its_run_folder_without_training(results: Pa
     assert path.read_text().splitlines()[-1] == lost.strip()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_row_whose_evaluation_is_recorded_for_another_row_gets_its_line_at_once(results: Path) -> None:
     display = Recording()
     outcome = launch.run(select(["msca/table3:vit"]), Settings(results=results, data={"events": Path("nowhere")}),
@@ -122,6 +123,7 @@ def test_a_row_whose_evaluation_is_recorded_for_another_row_gets_its_line_at_onc
     assert main.evaluation_key == Store(results).newest(VIT, "main", "smoke", 0).evaluation_key  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_again_measures_again_and_keeps_what_was(results: Path) -> None:
     display = Recording()
     key = Store(results).newest(VIT, "main", "smoke", 0).training_key  # type: ignore[union-attr]
@@ -134,6 +136,7 @@ def test_again_measures_again_and_keeps_what_was(results: Path) -> None:
     assert is_done(folders.training_folder(results, f"{key}.1"))
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_test_again_tests_without_training(results: Path) -> None:
     display = Recording()
     outcome = launch.run(select([VIT]), Settings(results=results), "smoke", [0], test_again=True, display=display)
@@ -143,7 +146,7 @@ def test_test_again_tests_without_training(results: Path) -> None:
     assert is_done(folders.evaluation_folder(results, f"{before.evaluation_key}.1"))
 
 
-def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path) -> None:
+def test_a_broken_results_file_is_refused_before_anything_is_trained(results: Path) -> None:
     path = results / "results.csv"
     path.write_text(path.read_text().replace(",cpu,", ",,", 1))
     display = Recording()
@@ -152,6 +155,7 @@ def test_a_broken_results_file_is_told_before_anything_is_trained(results: Path)
     assert display.started == []
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_line_whose_writing_was_cut_is_written_again_without_training(results: Path) -> None:
     path = results / "results.csv"
     whole = path.read_text()
@@ -182,7 +186,7 @@ def test_what_fails_does_not_stop_the_rest(results: Path, tmp_path: Path) -> Non
         ("shift_fraction: 0.125", "shift_fraction: 0.1", r"shift_fraction=0\.1: is no whole number of the 8 channels"),
     ],
 )
-def test_an_impossible_network_is_told_before_anything_is_trained_or_written(
+def test_an_impossible_network_is_refused_before_anything_is_trained_or_written(
     edit: Any, tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     setting = "levels: [1, 2, 3], loop: depth,\n       shift: periodic, shift_fraction: 0.125"

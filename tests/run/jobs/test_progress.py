@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from vtbench.errors import DataError
+from vtbench.files import utc_now
 from vtbench.papers import select
 from vtbench.results import folders
 from vtbench.run.jobs import progress
@@ -103,7 +104,7 @@ def test_of_another_machine_it_counts_when_it_was_written(job: Job, tmp_path: Pa
     progress.Recorder(job, tmp_path)
     file = folders.training_folder(tmp_path, job.key) / progress.PROGRESS
     mine = json.loads(file.read_text()) | {"host": "elsewhere", "pid": 1}
-    for at, alive in ((progress.utc_now(), True), ("2020-01-01T00:00:00Z", False)):
+    for at, alive in ((utc_now(), True), ("2020-01-01T00:00:00Z", False)):
         file.write_text(json.dumps(mine | {"at": at}))
         found = read(job, tmp_path)
         assert found is not None and progress.is_alive(found) == alive

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench.cli.options import Parser, add_format, add_include, positive, settings_of
 from vtbench.errors import DataError, UsageError, unknown
-from vtbench.fields import given_path
+from vtbench.files import given_path
 from vtbench.report.printing import print_json, print_rows, print_text
 
 if TYPE_CHECKING:

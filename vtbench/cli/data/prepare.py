@@ -7,7 +7,7 @@ import argparse
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import Parser, one_of, positive, whole_number
 from vtbench.errors import UsageError
-from vtbench.fields import given_path
+from vtbench.files import given_path
 from vtbench.report.printing import print_text
 
 SUMMARY = "Re-encode the videos of a folder for quick and exact reading"

@@ -22,16 +22,16 @@ def add_engine(parser: Parser) -> None:
         "--engine",
         **one_of("engine", ("local", "slurm")),
         default="local",
-        help="what runs the training runs: processes on this machine, or jobs of SLURM, to which any long option of "
-        "sbatch goes as --slurm-NAME VALUE (`true` for one without a value); default: local",
+        help="where training runs are executed: local, in processes of this machine, or slurm, as jobs; any long "
+        "option of sbatch is given as --slurm-NAME VALUE (`true` for one without a value); default: local",
     )
     parser.set_defaults(slurm={})
     for name, metavar, text in (
-        ("partition", "NAME", "partition of the jobs, as for sbatch"),
-        ("time", "TIME", "time limit of a job, as 12:00:00; a job that reaches it resumes in the queue"),
-        ("gres", "GRES", "as gpu:1"),
-        ("mem", "SIZE", "memory of a node, as 64G"),
-        ("account", "NAME", "account that is charged"),
+        ("partition", "NAME", "partition of the jobs"),
+        ("time", "TIME", "time limit of a job, as 12:00:00; a job that reaches it is queued again and resumes"),
+        ("gres", "GRES", "devices of a job, as gpu:1"),
+        ("mem", "SIZE", "memory of a job on each node, as 64G"),
+        ("account", "NAME", "account to charge"),
     ):
         parser.add_argument(PREFIX + name, action=_ToSlurm, metavar=metavar, help=text)
     parser.families[PREFIX] = _ToSlurm

@@ -14,13 +14,13 @@ def add_machine(parser: Parser) -> None:
         type=_batch_size,
         metavar="N",
         help="clips per forward pass of a device; the batch per update stays as close to the recipe's as whole passes "
-        "allow; auto: the most that its memory holds",
+        "allow; auto: as many as fit into its memory",
     )
     parser.add_argument(
         "--data-workers",
         type=positive,
         metavar="N",
-        help="processes that read videos, at lab and paper scale; default: 4, for each device",
+        help="processes that read videos for each device, at lab and paper scale; default: 4",
     )
     _add_devices(parser)
 
@@ -68,7 +68,7 @@ def _add_devices(parser: Parser) -> None:
     parser.add_argument(
         "--strategy",
         **one_of("strategy", STRATEGIES),
-        help="how Lightning keeps devices together; default: auto, which is ddp",
+        help="how Lightning spreads a training over devices; default: auto, which is ddp",
     )
     parser.add_argument(
         "--precision",

@@ -19,7 +19,7 @@ from vtbench.cli.options import (
     settings_of,
     whole_number,
 )
-from vtbench.fields import given_path
+from vtbench.files import given_path
 from vtbench.report.printing import print_json, print_rows, print_text
 
 SUMMARY = "Classify video files by a row's network and test protocol"

@@ -20,7 +20,7 @@ from vtbench.cli.options import (
     whole_number,
 )
 from vtbench.errors import ResultsError, UsageError, escaped
-from vtbench.fields import given_path
+from vtbench.files import given_path
 
 SUMMARY = "Write what was predicted for each test video of a row, as CSV or parquet"
 EXAMPLES = (

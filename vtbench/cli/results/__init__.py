@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SUMMARY = "Keep a folder of results: check it, merge several, export scores and curves"
+SUMMARY = "Check a folder of results, merge several, export scores and curves"
 
 ACTIONS = {
     "verify": "vtbench.cli.results.verify",

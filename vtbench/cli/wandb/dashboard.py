@@ -15,7 +15,7 @@ from vtbench.cli.options import (
     selected_rows,
     wandb_target,
 )
-from vtbench.fields import given_path
+from vtbench.files import given_path
 from vtbench.report.printing import print_text
 
 SUMMARY = "Make or renew a workspace and a report of printed and measured numbers"

@@ -16,7 +16,7 @@ from typing import Any
 
 from vtbench.datasets.official.listed import Listed
 from vtbench.errors import DataError, UsageError, unknown
-from vtbench.fields import why_no_file
+from vtbench.files import why_no_file
 
 __all__ = ["FORMATS", "OfficialLists"]
 

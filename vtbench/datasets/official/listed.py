@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import DataError
-from vtbench.fields import why_no_file
+from vtbench.files import why_no_file
 
 __all__ = ["Listed", "lines", "read_json", "read_text", "whole_number"]
 

@@ -17,7 +17,8 @@ from typing import Any, NoReturn, TypeVar, Union, get_origin
 import yaml
 
 from vtbench.errors import HIDDEN, SpecError, did_you_mean, unknown
-from vtbench.fields import check, in_words, is_required, parts, scalar, why_no_file, writable
+from vtbench.fields import check, in_words, is_required, parts, scalar, writable
+from vtbench.files import why_no_file
 from vtbench.papers.roots import shown
 from vtbench.scales import without_scale
 

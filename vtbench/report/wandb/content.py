@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vtbench import files
 from vtbench.papers.load import load_paper
 from vtbench.papers.resolve import measurements
 from vtbench.papers.sources import value_sources
@@ -196,7 +196,7 @@ def _files(record: Record, results: Path, scores: VideoScores | None, *, weights
         ours = all(_done(folder).get(name) == getattr(record, name) for name in SAME)
         path = folder / folders.SCORES if ours else exported_file(results, record.evaluation_key)
         if path.is_file():
-            metadata = {**belongs, "sha256": _sha256(path), "weights_sha256": record.weights_sha256}
+            metadata = {**belongs, "sha256": files.sha256(path), "weights_sha256": record.weights_sha256}
             found.append(File(f"scores-{record.evaluation_key}", "scores", path, metadata))
     folder = folders.training_folder(results, record.training_key)
     path = folder / folders.WEIGHTS
@@ -208,8 +208,3 @@ def _files(record: Record, results: Path, scores: VideoScores | None, *, weights
 
 def _done(folder: Path) -> dict[str, Any]:
     return finished.read_done(folder) if finished.is_done(folder) else {}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

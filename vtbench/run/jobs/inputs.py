@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from vtbench import files
 from vtbench.datasets.folders import FolderIndex
 from vtbench.datasets.manifests import (
     Entry,
@@ -128,8 +128,7 @@ class Inputs:
                 yield f"weights {name}: {path} is no file of weights (safetensors, torch's or numpy's)"
             elif release and release.sha256 and not self.settings.allow_other_weights:
                 if path not in self._sums:
-                    with path.open("rb") as file:
-                        self._sums[path] = hashlib.file_digest(file, "sha256").hexdigest()
+                    self._sums[path] = files.sha256(path)
                 if wanted := other_release(name, self._sums[path]):
                     found = self._sums[path][:8]
                     yield f"weights {name}: {path} is {found}..., not the release {wanted}... (--allow-other-weights)"

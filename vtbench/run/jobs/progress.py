@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import ResultsError
+from vtbench.files import utc_now
 from vtbench.results import folders
 from vtbench.run.jobs.plan import Job
 
@@ -173,8 +174,3 @@ def own_slurm_job() -> str | None:
 def is_first_process() -> bool:
     """Whether this is the first of the processes that share a training, or the only one."""
     return not any(os.environ.get(name, "0") != "0" for name in ("RANK", "SLURM_PROCID"))
-
-
-def utc_now() -> str:
-    """As results.csv writes times."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

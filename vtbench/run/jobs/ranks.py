@@ -9,7 +9,6 @@ them as it finds those of torchrun. Each of them runs the same code; the first o
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,13 @@ from typing import Any
 from vtbench.errors import RunError, VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.papers.trainings import Evaluation, Training
-from vtbench.run.jobs import signals
+from vtbench.run.jobs.child import PATIENCE_S, Child, send
+from vtbench.run.reporting import Notice, Progress, no_notice
 from vtbench.run.settings import Settings
 
 Measured = dict[str, dict[str, Any]]
 """What `evaluate` returned, by the evaluation's key."""
-OnProgress = Callable[[str, int, int, float | None], None]
-OnNotice = Callable[[str], None]
 
-PATIENCE_S = 30.0
-"""How long a process that is asked to end may take, to write a checkpoint."""
 FORWARDED = (signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -83,8 +80,8 @@ class Place:
 def measure(
     work: Work,
     settings: Settings,
-    on_progress: OnProgress,
-    on_notice: OnNotice = lambda text: None,
+    on_progress: Progress,
+    on_notice: Notice = no_notice,
 ) -> Measured:
     """Do the work: in this process, or in as many as the engine has devices. Raises the VtbenchError of what fails."""
     if settings.engine.processes == 1:
@@ -95,7 +92,7 @@ def measure(
     return supervise(work, settings, places, on_progress, on_notice)
 
 
-def _do(work: Work, settings: Settings, on_progress: OnProgress, on_notice: OnNotice) -> Measured:
+def _do(work: Work, settings: Settings, on_progress: Progress, on_notice: Notice) -> Measured:
     from vtbench.run.evaluate import evaluate
     from vtbench.run.train import train
 
@@ -122,8 +119,8 @@ def supervise(
     work: Work,
     settings: Settings,
     places: Sequence[Place],
-    on_progress: OnProgress,
-    on_notice: OnNotice,
+    on_progress: Progress,
+    on_notice: Notice,
     check: Callable[[], None] = lambda: None,
 ) -> Measured:
     """Start the processes of `places` on this machine, and wait until all of them are through. The first that fails
@@ -184,8 +181,7 @@ def _end(ranks: Sequence[_Rank], patience: float) -> None:
     for rank in ranks if patience else ():
         rank.process.join(max(0.0, until - time.monotonic()))
     for rank in ranks:
-        rank.process.kill()
-        rank.process.join()
+        rank.kill()
 
 
 @contextlib.contextmanager
@@ -210,38 +206,24 @@ def _passed_on(ranks: Sequence[_Rank]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-class _Rank:
-    """One process and the pipe to it."""
+class _Rank(Child):
+    """One of the processes."""
 
     def __init__(self, place: Place, work: Work, settings: Settings) -> None:
+        super().__init__(_serve, place, work, settings, included())
         self.place = place
         self.failed: _Failed | None = None
-        context = multiprocessing.get_context("spawn")
-        self.pipe, child_end = context.Pipe()
-        # Not a daemon: those may not have children, and a training reads its videos in processes.
-        self.process = context.Process(target=_serve, args=(child_end, place, work, settings, included()))
-        self.process.start()
-        child_end.close()
 
     def receive_now(self) -> Any:
         """The next message; None if there is none, which of a process with news says that it is dead."""
-        try:
-            message = self.pipe.recv() if self.pipe.poll() else None
-        except (EOFError, ConnectionError):
-            return None
+        message = self.receive() if self.pipe.poll() else None
         if isinstance(message, _Failed):
             self.failed = message
         return message
 
     def why_it_died(self) -> str:
         """In one line, with the remedy."""
-        self.process.join(timeout=10)
-        code = self.process.exitcode
-        killed = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-        return (
-            f"process {self.place.rank + 1} of {self.place.size} {killed}"
-            f"{'; out of memory? try a smaller --batch-size' if code == -signal.SIGKILL else ''}; run again to resume"
-        )
+        return f"process {self.place.rank + 1} of {self.place.size} {self.how_it_ended()}; run again to resume"
 
 
 # ---- in each of the processes ----------------------------------------------------------------------------------------
@@ -249,32 +231,26 @@ class _Rank:
 
 def _serve(pipe: Connection, place: Place, work: Work, settings: Settings, outside: Sequence[Path]) -> None:
     """Do the work as one of several processes, and say how it went: a dict of what was measured, or _Failed."""
-    signals.leave_to_parent()
-    signals.end_with_parent(PATIENCE_S)
     for name in [name for name in os.environ if name.startswith("TORCHELASTIC_")]:
         del os.environ[name]  # torchrun's processes meet elsewhere
     os.environ |= place.environment()
 
-    def send(message: Any) -> None:
-        with contextlib.suppress(OSError):  # the parent is gone, and this process is about to be
-            pipe.send(message)
-
     def on_progress(phase: str, done: int, total: int, loss: float | None) -> None:
         if place.rank == 0:
-            send((phase, done, total, loss))
+            send(pipe, (phase, done, total, loss))
 
     try:
         for folder in outside:
             include(folder)
         with _process_group(work.training, place):
-            send(_do(work, settings, on_progress, send))
+            send(pipe, _do(work, settings, on_progress, partial(send, pipe)))
     except VtbenchError as error:
-        send(_Failed(time.monotonic(), error))
+        send(pipe, _Failed(time.monotonic(), error))
     except KeyboardInterrupt:
         return
     except BaseException as error:  # a mistake of ours, or one that stands in no run folder
         traceback.print_exc()
-        send(_Failed(time.monotonic(), RunError(in_one_line(error))))
+        send(pipe, _Failed(time.monotonic(), RunError(in_one_line(error))))
 
 
 @contextlib.contextmanager

@@ -16,10 +16,9 @@ from vtbench.errors import VtbenchError
 from vtbench.methods import processes
 from vtbench.run.engine import Launched
 from vtbench.run.jobs.plan import Job
-from vtbench.run.jobs.ranks import Measured, OnNotice, OnProgress, Place, Work, free_port, supervise
-from vtbench.run.jobs.workers import JobResult
-from vtbench.run.jobs.workers import OnNotice as OnNoticeOfJob
-from vtbench.run.jobs.workers import OnProgress as OnProgressOfJob
+from vtbench.run.jobs.ranks import Measured, Place, Work, free_port, supervise
+from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, after_failure, no_notice_of
+from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
 from vtbench.run.settings import Settings
 
 
@@ -47,7 +46,7 @@ class Together:
         """In the other processes: take part in every job of the first one. What fails is its to report."""
         while (job := processes.from_first(None)) is not None:
             with contextlib.suppress(VtbenchError):
-                self._take_part(*job, settings, lambda *_: None, lambda _: None)
+                self._take_part(*job, settings, no_progress, no_notice)
 
     def run_jobs(
         self,
@@ -55,15 +54,15 @@ class Together:
         settings: Settings,
         *,
         workers: int,
-        on_progress: OnProgressOfJob,
-        on_notice: OnNoticeOfJob = lambda key, text: None,
+        on_progress: OnProgress,
+        on_notice: OnNotice = no_notice_of,
     ) -> Generator[JobResult, None, None]:
         """In the first process: as `workers.run_jobs`, one after the other on all devices."""
         failed: set[str] = set()
         for key, job in jobs.items():
             if job.needs in failed:
                 failed.add(key)
-                yield JobResult(key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
+                yield after_failure(job)
                 continue
 
             def progress(phase: str, done: int, total: int, loss: float | None, key: str = key) -> None:
@@ -81,7 +80,7 @@ class Together:
                 yield JobResult(key, error=str(error), exit_code=error.exit_code)
 
     def _take_part(
-        self, work: Work, port: int, settings: Settings, on_progress: OnProgress, on_notice: OnNotice
+        self, work: Work, port: int, settings: Settings, on_progress: Progress, on_notice: Notice
     ) -> Measured:
         """Run the child of this process. Raises what failed first, in whichever process."""
         at, self._number = self.launched, self._number + 1

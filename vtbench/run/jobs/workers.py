@@ -10,13 +10,13 @@ progress to show, and a worker that dies breaks the pool of concurrent.futures w
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,20 +25,25 @@ from vtbench.errors import VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.results import provenance
 from vtbench.run.jobs import signals
+from vtbench.run.jobs.child import PATIENCE_S, Child, send
 from vtbench.run.jobs.plan import Job
 from vtbench.run.jobs.progress import Recorder
 from vtbench.run.jobs.ranks import Work, measure
-from vtbench.run.settings import LESS_MEMORY, Settings
+from vtbench.run.reporting import Notice, Progress, no_notice
+from vtbench.run.settings import Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
 """Called with (job's key, phase, done, total, loss): phase is `train` (counting epochs) or `test` (videos)."""
 OnNotice = Callable[[str, str], None]
 """Called with (job's key, a line that should be read)."""
 
-PATIENCE_S = 30.0
-"""How long a worker that is asked to end may take, to write a checkpoint."""
+
+def no_notice_of(key: str, text: str) -> None:
+    """Say it to nobody."""
+
+
 NOTICE_S = 5.0
-"""How long nothing is said of it."""
+"""How long nothing is said of a worker that is asked to end."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class JobResult:
     """Why it failed, in one line; None if it did not."""
     exit_code: int = 0
     """Of that kind of error; 0 if it did not fail."""
+
+
+def after_failure(job: Job) -> JobResult:
+    """The result of a job that starts from one that failed."""
+    return JobResult(job.key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
 
 
 class RunJobs(Protocol):
@@ -74,7 +84,7 @@ def run_jobs(
     *,
     workers: int,
     on_progress: OnProgress,
-    on_notice: OnNotice = lambda key, text: None,
+    on_notice: OnNotice = no_notice_of,
 ) -> Generator[JobResult, None, None]:
     """Train and evaluate jobs in `workers` processes, and yield each result as soon as it is known.
 
@@ -97,7 +107,7 @@ def run_jobs(
                 prepared = True
             if not pool.at_work:  # what is left starts from something that failed
                 for job in waiting.values():
-                    yield JobResult(job.key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
+                    yield after_failure(job)
                 return
             for task, message in pool.receive():
                 if task.verb == "prepare":  # if it failed, the job that needs the videos will say so
@@ -184,48 +194,22 @@ class _Pool:
                 worker.process.join(max(0.0, since + seconds - time.monotonic()))
 
 
-class _Worker:
-    """One process and the pipe to it."""
+class _Worker(Child):
+    """A process that takes one task after the other."""
 
     def __init__(self, settings: Settings) -> None:
-        # Not forked: a forked process may not use the threads that torch has started in its parent.
-        context = multiprocessing.get_context("spawn")
-        self.pipe, child_end = context.Pipe()
-        # Not a daemon: those may not have children, and a paper-scale training reads its videos in processes.
-        self.process = context.Process(target=_serve, args=(child_end, settings, included()))
-        self.process.start()
-        child_end.close()
+        super().__init__(_serve, settings, included())
 
     def send(self, task: _Task) -> None:
         with contextlib.suppress(ConnectionError):  # it died: `receive` finds out
             self.pipe.send(task)
 
-    def receive(self) -> Any:
-        """The next message, or None if the process is dead."""
-        try:
-            return self.pipe.recv()
-        except (EOFError, ConnectionError):
-            return None
-
     def why_it_died(self) -> str:
         """In one line, with the remedy."""
-        self.process.join(timeout=10)
-        code = self.process.exitcode
-        if code in (0, -signal.SIGTERM):  # somebody else's SIGTERM, as of `vtbench cancel`; 0 where it trained
+        how = self.how_it_ended()
+        if self.process.exitcode in (0, -signal.SIGTERM):  # somebody else's, as of `vtbench cancel`; 0 where it trained
             return "it was cancelled; run again to resume"
-        killed = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-        hint = f"; out of memory? {LESS_MEMORY}" if code == -signal.SIGKILL else ""
-        return f"its worker process {killed}{hint}; run again to resume after its last checkpoint"
-
-    @property
-    def is_alive(self) -> bool:
-        return self.process.exitcode is None
-
-    def kill(self) -> None:
-        """End it at once, if it still runs."""
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
+        return f"its worker process {how}; run again to resume after its last checkpoint"
 
 
 # ---- in the worker process -------------------------------------------------------------------------------------------
@@ -233,16 +217,10 @@ class _Worker:
 
 def _serve(pipe: Connection, settings: Settings, outside: Sequence[Path]) -> None:
     """A worker process: takes tasks and answers each with a JobResult, until the pipe closes."""
-    signals.leave_to_parent()
-    signals.end_with_parent(PATIENCE_S)
     provenance.commit()  # now, before somebody commits while we train
 
-    def send(message: Any) -> None:
-        with contextlib.suppress(OSError):  # the parent is gone: this process is about to end too
-            pipe.send(message)
-
     def on_progress(phase: str, done: int, total: int, loss: float | None) -> None:
-        send((phase, done, total, loss))
+        send(pipe, (phase, done, total, loss))
 
     while True:
         try:
@@ -251,20 +229,20 @@ def _serve(pipe: Connection, settings: Settings, outside: Sequence[Path]) -> Non
             return
         try:
             if task.verb == "run":
-                result = run_job(task.jobs[0], settings, outside, on_progress, send)
+                result = run_job(task.jobs[0], settings, outside, on_progress, partial(send, pipe))
             else:
                 result = _prepare(task.jobs, settings, outside)
         except KeyboardInterrupt:  # what Lightning makes of SIGTERM: the parent wants us gone
             return
-        send(result)
+        send(pipe, result)
 
 
 def run_job(
     job: Job,
     settings: Settings,
     outside: Sequence[Path],
-    on_progress: Callable[[str, int, int, float | None], None],
-    on_notice: Callable[[str], None] = lambda text: None,
+    on_progress: Progress,
+    on_notice: Notice = no_notice,
 ) -> JobResult:
     """Train and evaluate one job in this process. Any error becomes the result's; Ctrl-C and SIGTERM do not.
 
@@ -274,7 +252,7 @@ def run_job(
     """
 
     def work() -> dict[str, dict[str, Any]]:
-        return measure(Work(job.training, job.evaluations), settings, report, tell)
+        return measure(Work(job.training, job.evaluations), settings, report, notice)
 
     recorder = Recorder(job, settings.results)
 
@@ -282,7 +260,7 @@ def run_job(
         recorder.progress(phase, done, total, loss)
         on_progress(phase, done, total, loss)
 
-    def tell(text: str) -> None:
+    def notice(text: str) -> None:
         recorder.notice(text)
         on_notice(text)
 

@@ -6,7 +6,6 @@ are random and clips are noise: neither data nor checkpoints are needed.
 
 from __future__ import annotations
 
-import datetime
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from vtbench.cost.passes import OUT_OF_MEMORY, Case, Machine, Precision, Work, b
 from vtbench.cost.timing import spread, time_in_turns
 from vtbench.errors import RunError, SpecError, UsageError
 from vtbench.fields import whole_number
+from vtbench.files import utc_now
 from vtbench.metrics import METRICS, is_memory, speed_metrics
 from vtbench.papers.code.outside import folders_behind
 from vtbench.papers.network import Network
@@ -353,7 +353,7 @@ def _record(
         "precision": machine.precision,
         "device": "cpu" if machine.device == "cpu" else torch.cuda.get_device_name(machine.device),
         "threads": machine.threads,
-        "finished_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "finished_at": utc_now(),
     }
     for name, values in (("value", own.values), ("ratio", ratios)):
         prefix = f"{name}_" if name == "ratio" else ""

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vtbench.errors import RunError
 from vtbench.results import folders
-from vtbench.run.callbacks import Progress
+from vtbench.run.reporting import Progress
 from vtbench.run.resuming.position import Position, Resumed, can_resume_inside, mark_validation_as_open, position
 from vtbench.run.resuming.stopping import StopSignals
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtbench import errors
 from vtbench.errors import ResultsError, RunError, UsageError
+from vtbench.files import utc_now
 from vtbench.papers.roots import included
 from vtbench.papers.spec.schema import Row
 from vtbench.results import finished, folders
@@ -28,7 +29,8 @@ from vtbench.run.jobs import progress
 from vtbench.run.jobs.plan import Job, has_weights
 from vtbench.run.jobs.slurm import queue, sbatch
 from vtbench.run.jobs.slurm.node import DryWork, Work
-from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, run_job
+from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, after_failure, no_notice_of, run_job
+from vtbench.run.reporting import no_progress
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
 
@@ -83,7 +85,7 @@ class Slurm:
         *,
         workers: int,
         on_progress: OnProgress,
-        on_notice: OnNotice = lambda key, text: None,
+        on_notice: OnNotice = no_notice_of,
     ) -> Generator[JobResult, None, None]:
         """Submit what is neither finished nor queued, and yield each result as soon as it is known. Closing the
         generator leaves the jobs in the queue.
@@ -219,7 +221,7 @@ class Slurm:
         ids = [one.job_id for one in sent]
         logs = [str(folder / f"{id_}_0_log.out") for id_ in ids]
         return [
-            Submitted(id=id_, log=log, at=progress.utc_now(), **_about(work))
+            Submitted(id=id_, log=log, at=utc_now(), **_about(work))
             for id_, log, work in zip(ids, logs, works, strict=True)
         ]
 
@@ -255,7 +257,7 @@ class Slurm:
                 if job.needs in failed:
                     with contextlib.suppress(RunError):  # SLURM has cancelled it already, or will
                         queue.cancel([sent.id])
-                    result = JobResult(key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
+                    result = after_failure(job)
                     _forget(sent.id, folder_of(settings.results), settings, key)
                 elif state is not None and not state.ended:
                     at = progress.read(folders.training_folder(settings.results, key))
@@ -280,16 +282,14 @@ class Slurm:
     def _collect(self, job: Job, sent: Submitted | None, settings: Settings) -> JobResult:
         """The result of a job that ended: what its run folders hold, or why there is none."""
         if is_finished(job, settings):
-            result = run_job(job, settings, included(), lambda *_: None)  # reads, and checks, what is there
+            result = run_job(job, settings, included(), no_progress)  # reads, and checks, what is there
         else:
             assert sent is not None
-            said = _own_failure(sent, job.key, settings)
-            reason = f"{_reason(sent, job.key, settings)}; run again to resume"
-            result = (
-                JobResult(job.key, error=said.error, exit_code=said.exit_code)
-                if said
-                else JobResult(job.key, error=reason, exit_code=1)
-            )
+            if said := _own_failure(sent, job.key, settings):
+                result = JobResult(job.key, error=said.error, exit_code=said.exit_code)
+            else:
+                reason = f"{_reason(sent, job.key, settings)}; run again to resume"
+                result = JobResult(job.key, error=reason, exit_code=1)
         if sent := sent or submitted(settings.results, job.key):
             _forget(sent.id, folder_of(settings.results), settings, job.key)
         return result

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from submitit import SlurmExecutor
 
 SIGNAL_DELAY_S = 120
-"""Seconds before the time limit at which a job is told to write a checkpoint and queue again, unless
+"""Seconds before the time limit at which a job gets the signal to write a checkpoint and queue again, unless
 --slurm-signal-delay-s says otherwise."""
 
 LARGEST_ARRAY = 1000
