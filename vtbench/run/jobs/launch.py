@@ -107,7 +107,7 @@ def run(
     _log_missed(found.present, rows, settings, outcome)
     if jobs:
         if here and settings.engine != Engine():
-            from vtbench.run.devices.machine import refuse_impossible
+            from vtbench.run.devices.possible import refuse_impossible
 
             refuse_impossible(settings.engine, gpu=SCALES[scale].real)
         _refuse_blocked(jobs, settings, outcome)
