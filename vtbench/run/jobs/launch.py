@@ -134,7 +134,7 @@ def run(
                 records, failed = _write(job, result, store, settings, outcome)
                 _log(records, rows, settings, outcome)
                 if failed and job.needs not in lost:  # of one that was tried
-                    reasons = (f"{one.title}: {one.reason}" for one in failed)
+                    reasons = (one.reason if result.error else f"{one.title}: {one.reason}" for one in failed)
                     Recorder(job, settings.results).ended("; ".join(reasons), failed[0].exit_code)
                 if result.error is not None:
                     lost.add(job.key)
