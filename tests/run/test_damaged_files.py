@@ -141,7 +141,26 @@ def gone(path: Path) -> None:
     path.unlink()
 
 
-JSON = [empty, cut, binary, a_folder, holding([]), holding(None), holding({}), holding({"metrics": 1}), foreign]
+def nested(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+def of_a_nested_head(path: Path) -> None:
+    path.write_bytes((200_000).to_bytes(8, "little") + b"[" * 200_000)
+
+
+def with_a_number_that_is(value: Any) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        content = json.loads(path.read_text())
+        is_test = path.parent.name.startswith("eval")
+        content |= {"metrics": content["metrics"] | {"top1": value}} if is_test else {"lr": value}
+        path.write_text(json.dumps(content))
+
+    return write
+
+
+JSON = [nested, with_a_number_that_is("x"), with_a_number_that_is(float("nan")), empty, cut, binary, a_folder,
+        holding([]), holding(None), holding({}), holding({"metrics": 1}), foreign]  # fmt: skip
 
 
 def ends_as(top: Path, results: Path, said: list[str]) -> None:
@@ -183,7 +202,7 @@ def test_a_run_with_a_damaged_done_json_is_repeated(
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("damage", [empty, cut, binary, a_folder])
+@pytest.mark.parametrize("damage", [empty, cut, binary, a_folder, of_a_nested_head])
 def test_weights_that_are_cut_are_set_aside(damage: Callable[[Path], None], done: Path, tmp_path: Path) -> None:
     shutil.copytree(done / "whole", results := tmp_path / "r")
     folder = folders.training_folder(results, the_training().key)

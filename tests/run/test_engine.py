@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vtbench.cli import main
 from vtbench.errors import UsageError
 from vtbench.run.engine import Engine, from_launcher, launched, text
 
@@ -89,3 +90,15 @@ def test_the_first_machine_of_a_list_is_where_all_meet(nodes: str, first: str, m
 def test_several_machines_need_a_launcher() -> None:
     with pytest.raises(UsageError, match=r"^--num-nodes 2 needs a process on every machine: .* torchrun or srun"):
         from_launcher(Engine(num_nodes=2))
+
+
+@pytest.mark.parametrize("launcher", [TORCHRUN, SRUN])
+def test_a_wrong_command_is_one_line_on_each_machine(
+    launcher: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local = "LOCAL_RANK" if launcher is TORCHRUN else "SLURM_LOCALID"
+    for number, lines in (("0", ["vtbench: no paper 'nope'; known: laps, mmvit, msca, pst"]), ("1", [])):
+        for name, value in {**launcher, local: number}.items():
+            monkeypatch.setenv(name, value)
+        assert main(["run", "nope"]) == 2
+        assert capsys.readouterr().err.splitlines() == lines

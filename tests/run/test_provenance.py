@@ -131,6 +131,11 @@ def test_a_batch_above_the_number_of_training_videos_is_refused_before_anything_
     assert main([*command, "9"]) == 2
     said = capsys.readouterr().err
     assert "blocked: --batch-size 9: cycle has 8 videos to train on; give at most 8" in said
+    for more in (["--batch-size", "4", "--accumulate", "3"], ["--batch-size", "3", "--devices", "4"]):
+        assert main([*command[:-1], *more]) == 2
+        said = capsys.readouterr().err
+        assert "blocked: 12 clips per update (" in said
+        assert "passes): cycle has 8 videos to train on; lower --batch-size, --accumulate or --devices" in said
     assert not (tmp_path / "r" / "runs").exists()
     # Of held-out videos only the training itself knows.
     row = measurements(select(["mmvit/table3:all"])[0], "smoke", 0)[0].evaluation.training

@@ -96,21 +96,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VtbenchError as error:
         more = len(getattr(error, "others", ()))
         several = f" ({more} more problem{'s' if more > 1 else ''}: see `vtbench check`)" if more else ""
-        print_message(f"{error}{several}")
+        _complain(f"{error}{several}")
         return error.exit_code
     except KeyboardInterrupt:
         if argv is None:  # this process ends: one line, however often the keys are pressed
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         repeating = {"--again", "--test-again"} & set(arguments)
         without = f" without {repeating.pop()}" if repeating else " again"
-        print_message(f"interrupted; run the same command{without} to resume")
+        _complain(f"interrupted; run the same command{without} to resume")
         return 1
     except BrokenPipeError:  # the reader of our output (head, less) has gone; Python would complain when it flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print_message(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
         return 1
+
+
+def _complain(text: str) -> None:
+    """Print why the command ends: once on each machine, however many processes torchrun or srun started there."""
+    from vtbench.run.engine import launched
+
+    try:
+        started = launched()
+    except UsageError:  # that is what the line says
+        started = None
+    if started is None or started.local_rank == 0:
+        print_message(text)
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -164,7 +164,8 @@ def _run(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: 
     written = f"{len(outcome.written)} results written to {settings.results / 'results.csv'}"
     print(f"{args.scale} scale: {written}, {outcome.already} already there, {len(outcome.failed)} failed")
     if outcome.logged:
-        print_message(f"{outcome.logged} runs of results that were there already are on W&B now")
+        runs = "1 run" if outcome.logged == 1 else f"{outcome.logged} runs"
+        print_message(f"{runs} of results that were there already: on W&B now")
     return max((failure.exit_code for failure in (*outcome.failed, *outcome.unlogged)), default=0)
 
 

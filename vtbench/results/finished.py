@@ -6,6 +6,7 @@ A run that finds one sets it aside under a name of its own, says so, and repeats
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -65,7 +66,7 @@ def _checked(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror})") from None
-    except ValueError as error:  # also of bytes that are no text
+    except (ValueError, RecursionError) as error:  # also of bytes that are no text, or nested by the thousand
         raise ValueError(f"is damaged ({error})") from None
     kind, _, key = re.sub(r"\.\d+$", "", path.parent.name).partition("-")
     wanted, name = (TRAINING, "training_key") if kind == "train" else (EVALUATION, "evaluation_key")
@@ -74,6 +75,10 @@ def _checked(path: Path) -> dict[str, Any]:
     for one, types in wanted.items():
         if one not in content or type(content[one]) not in types:
             raise ValueError(f"is damaged (it has no {one})")
+    numbers = {one: value for one, value in content.items() if type(value) is float} | content.get("metrics", {})
+    for one, value in numbers.items():
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"is damaged (its {one} is {value!r:.40}, not a finite number)")
     if content[name] != key:
         raise ValueError(f"belongs to another run ({name} {content[name]})")
     return content
@@ -90,7 +95,7 @@ def is_whole(weights: Path) -> bool:
             tensors = json.loads(file.read(length))
         ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
         return size == 8 + length + max(ends, default=0)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return False
 
 

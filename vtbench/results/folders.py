@@ -181,7 +181,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ResultsError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # also what is nested by the thousand
         raise ResultsError(
             f"{path}: not readable as JSON ({error}); remove the folder {path.parent} and run again"
         ) from error

@@ -19,6 +19,7 @@ from vtbench.papers.trainings import Training
 from vtbench.results import finished, folders, provenance
 from vtbench.run.assemble import Assembly, about_files, assemble
 from vtbench.run.callbacks import BestWeights
+from vtbench.run.devices.batches import too_many_clips
 from vtbench.run.devices.machine import differences
 from vtbench.run.fitting import fitted
 from vtbench.run.metering import Metering
@@ -187,11 +188,11 @@ def _write_left_out(folder: Path, data: VideoData) -> None:
 
 
 def _refuse_large_batch(parts: Assembly) -> None:
-    """Raise UsageError for more clips per forward pass than there are videos: the learning rate would follow a batch
-    that is never made."""
-    given, there = parts.settings.batch_size, len(parts.data.train_entries)
-    if isinstance(given, int) and given > there:
-        raise UsageError(f"--batch-size {given}: there are {there} videos to train on; give at most {there}")
+    """Raise UsageError for more clips than there are videos, of which only the training itself knows what is held
+    out."""
+    there = len(parts.data.train_entries)
+    if why := too_many_clips(parts.batches, parts.training, parts.settings.batch_size, there, "there are"):
+        raise UsageError(why)
 
 
 def _tracking(training: Training, settings: Settings, folder: Path, notice: Notice) -> Tracking | None:

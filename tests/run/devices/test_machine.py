@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,13 @@ from vtbench.errors import UsageError
 from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
 from vtbench.run.assemble import assemble
-from vtbench.run.devices import machine
-from vtbench.run.devices.machine import differences, prepare_network, refuse_impossible
+from vtbench.run.devices.machine import differences, prepare_network
+from vtbench.run.devices.possible import PROCESSES_PER_CORE, refuse_impossible
 from vtbench.run.engine import Engine
 from vtbench.run.settings import Settings
 
 TRAINING = measurements(select(["msca/table1:vit"])[0], "smoke", 0)[0].evaluation.training
+MOST = PROCESSES_PER_CORE * (os.cpu_count() or 1)
 
 
 def test_one_process_is_given_what_it_always_was() -> None:
@@ -54,6 +56,7 @@ def test_matmul_precision_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     ("engine", "gpus", "message"),
     [
         ({"devices": 3}, 2, "--devices 3: this machine has 2"),
+        ({"devices": 10_000}, 0, f"--devices 10000: on a CPU they are processes; this one takes at most {MOST}"),
         ({"strategy": "fsdp"}, 0, "--strategy fsdp needs GPUs, and this runs on the CPU; leave it out"),
         ({"strategy": "deepspeed"}, 0, "--strategy deepspeed needs GPUs, and this runs on the CPU; leave it out"),
         ({"strategy": "deepspeed"}, 1, "--strategy deepspeed: deepspeed is not installed; `pip install deepspeed`"),
@@ -90,7 +93,7 @@ def test_compiling_that_does_not_work_is_one_line(monkeypatch: pytest.MonkeyPatc
 
         return fail
 
-    monkeypatch.setattr(machine.torch, "compile", compile_nothing)
+    monkeypatch.setattr(torch, "compile", compile_nothing)
     with pytest.raises(UsageError, match=r"^--compile: torch.compile does not work here: .*No working C\+\+ compiler"):
         refuse_impossible(Engine(compile=True), gpu=False)
 

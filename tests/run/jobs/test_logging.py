@@ -214,7 +214,7 @@ def test_without_a_server_the_result_is_written_and_what_is_missed_is_made_up_fo
         assert main(command.split()) == 0
         captured = capsys.readouterr()
         assert "0 results written" in captured.out and "1 already there, 0 failed" in captured.out
-        assert captured.err == "vtbench: 1 runs of results that were there already are on W&B now\n"
+        assert captured.err == "vtbench: 1 run of results that were there already: on W&B now\n"
         assert main(command.split()) == 0
         assert capsys.readouterr().err == "", "once is enough"
     assert f"{THIRD} seed 0" in {run.name for run in of_kind(results, "eval")}

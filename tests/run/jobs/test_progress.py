@@ -118,6 +118,20 @@ def test_a_damaged_file_is_none(job: Job, tmp_path: Path, text: str) -> None:
     assert progress.read(folder) is None
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"pid": -1, "started": None}, {"pid": 0}, {"pid": "1"}, {"loss": "x"}, {"at": "x", "host": "elsewhere"},
+     {"seed": []}, {"rows": [1]}, {"since": None}],
+)  # fmt: skip
+def test_a_file_with_what_no_run_writes_is_none(job: Job, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """`vtbench cancel` would send SIGTERM to pid -1: every process of the user."""
+    progress.Recorder(job, tmp_path)
+    file = folders.training_folder(tmp_path, job.key) / progress.PROGRESS
+    assert progress.read(file.parent) is not None
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    assert progress.read(file.parent) is None
+
+
 def test_only_the_first_of_several_processes_writes(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_PROCID", "1")
     progress.Recorder(job, tmp_path)

@@ -140,7 +140,7 @@ def _is_complete(root: Path, settings: dict[str, Any]) -> bool:
         return False
     try:
         found = json.loads((root / _MARKER).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         found = None
     if found is None:
         raise DataError(f"{root}: holds something else than {settings}; {_another(settings['name'])}")

@@ -117,6 +117,6 @@ class Pushed:
                 f"{self.path}: what was pushed cannot be read: {why}; move it away, then everything is pushed again"
             ) from error
         for line in text.splitlines():
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
                 found.add(tuple(json.loads(line)))
         return found

@@ -72,6 +72,27 @@ def split_batch(
     return Batches(size, each // size, train.lr, count, train.batch_size if count > 1 else None)
 
 
+def too_many_clips(
+    batches: Batches, training: Training, micro_batch: int | Literal["auto"] | None, there: int, whose: str
+) -> str | None:
+    """Why options ask for more clips than there are videos to train on: the learning rate would follow a batch that
+    never exists. None if they do not.
+
+    - micro_batch: as it was given to `split_batch`
+    - there: videos
+    - whose: the beginning of a sentence on them, as "ucf101 has"
+    """
+    if isinstance(micro_batch, int) and micro_batch > there:
+        return f"--batch-size {micro_batch}: {whose} {there} videos to train on; give at most {there}"
+    if batches.effective > max(there, training.train.effective_batch):
+        parts = f"{batches.batch_size} x {batches.processes} devices x {batches.accumulate} passes"
+        return (
+            f"{batches.effective} clips per update ({parts}): {whose} {there} videos to train on; lower --batch-size, "
+            "--accumulate or --devices"
+        )
+    return None
+
+
 def test_batches(training: Training, engine: Engine) -> Batches:
     """What a test needs to know: the processes that share the videos."""
     return Batches(training.train.batch_size, training.train.accumulate, training.train.lr, engine.processes)

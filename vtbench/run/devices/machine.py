@@ -1,9 +1,8 @@
 """What an engine asks of the machine: the options of Lightning's Trainer that spread a training over devices, what is
-done to the network for it, and what this machine cannot do."""
+done to the network for it."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from torch import nn
 
-from vtbench.errors import UsageError, in_one_line
+from vtbench.errors import UsageError
 from vtbench.layers.batchnorm import has_batch_norm, synchronised
 from vtbench.layers.checkpointing import checkpoint_blocks
 from vtbench.methods import processes
@@ -80,36 +79,3 @@ def differences(network: nn.Module, engine: Engine, training: Training) -> dict[
     if engine.processes > 1 and has_batch_norm(network):
         told["batch_norm"] = "synchronised" if training.train.sync_batchnorm else "per process"
     return told
-
-
-def refuse_impossible(engine: Engine, *, gpu: bool) -> None:
-    """Raise UsageError for what this machine cannot do; `gpu`: whether the scale runs on GPUs, if there are any."""
-    gpu = gpu and torch.cuda.is_available()
-    there = torch.cuda.device_count()
-    if gpu and engine.devices > there:
-        raise UsageError(f"--devices {engine.devices}: this machine has {there}")
-    if engine.strategy in ("fsdp", "deepspeed") and not gpu:
-        raise UsageError(f"--strategy {engine.strategy} needs GPUs, and this runs on the CPU; leave it out")
-    if engine.strategy == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
-        raise UsageError("--strategy deepspeed: deepspeed is not installed; `pip install deepspeed`")
-    _refuse_precision(engine, gpu)
-    if engine.compile:
-        _refuse_compile("cuda" if gpu else "cpu")
-
-
-def _refuse_precision(engine: Engine, gpu: bool) -> None:
-    wanted = engine.precision
-    if wanted is None or wanted in ("32-true", "64-true"):
-        return
-    if not gpu and wanted.startswith("16"):
-        raise UsageError(f"--precision {wanted}: a CPU has no such training; give bf16-mixed or 32-true")
-    if gpu and wanted.startswith("bf16") and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise UsageError(f"--precision {wanted}: {torch.cuda.get_device_name()} has no bfloat16; give 16-mixed")
-
-
-def _refuse_compile(device: str) -> None:
-    """Compile something small: what torch.compile lacks (a C++ compiler, Triton) shows before anything is trained."""
-    try:
-        torch.compile(lambda x: (x * 2).relu())(torch.ones(2, device=device))
-    except Exception as error:  # torch raises its own kinds, and those of what it calls
-        raise UsageError(f"--compile: torch.compile does not work here: {in_one_line(error)}; leave it out") from error

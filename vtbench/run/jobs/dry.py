@@ -21,7 +21,7 @@ from vtbench.papers.trainings import Evaluation, Start, Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble, assemble_test
 from vtbench.run.devices.batches import split_batch
-from vtbench.run.devices.machine import refuse_impossible
+from vtbench.run.devices.possible import refuse_impossible
 from vtbench.run.fitting import fitted
 from vtbench.run.jobs.plan import graph, require_work
 from vtbench.run.metering import memory_gb

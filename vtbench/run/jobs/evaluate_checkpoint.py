@@ -11,7 +11,7 @@ from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
-from vtbench.run.devices.machine import refuse_impossible
+from vtbench.run.devices.possible import refuse_impossible
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.plan import all_measurements, graph, require_work
 from vtbench.run.jobs.ranks import Work, measure

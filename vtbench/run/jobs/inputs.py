@@ -23,6 +23,7 @@ from vtbench.papers.datasets import Dataset, load_dataset
 from vtbench.papers.releases import other_release, releases
 from vtbench.papers.spec.recipe import Data
 from vtbench.papers.trainings import Evaluation, Training
+from vtbench.run.devices.batches import Batches, too_many_clips
 from vtbench.run.settings import Settings
 
 SAMPLE = 8
@@ -79,19 +80,18 @@ class Inputs:
                 reasons[read] = self._splits[read, bool(tested)]
         return list(dict.fromkeys(why for read in reads if (why := reasons.get(read))))
 
-    def large_batch(self, training: Training) -> str | None:
-        """Why --batch-size cannot be used: there are fewer videos to train on, as far as that is known before they are
-        listed for the training itself; None if it can."""
+    def large_batch(self, training: Training, batches: Batches) -> str | None:
+        """Why --batch-size and what goes with it cannot be used: there are fewer videos to train on, as far as that is
+        known before they are listed for the training itself; None if they can."""
         given, data, facts = self.settings.batch_size, training.data, training.dataset
         if not isinstance(given, int):
             return None
+        there: int | None
         if facts.synthetic:
             there = facts.num_videos("train", data.limit_train if data.dataset not in self.settings.data else None)
         else:
-            there = self._usable.get(_Read.of(data, "train"), given)
-        if given <= there:
-            return None
-        return f"--batch-size {given}: {data.dataset} has {there} videos to train on; give at most {there}"
+            there = self._usable.get(_Read.of(data, "train"))
+        return None if there is None else too_many_clips(batches, training, given, there, f"{data.dataset} has")
 
     def _why_not(self, facts: Dataset, read: _Read, folder: Path, tested: Sequence[Entry]) -> str | None:
         arguments = facts.video_arguments(read.number, None, None, whole=True, subset=read.subset)

@@ -107,7 +107,7 @@ def run(
     _log_missed(found.present, rows, settings, outcome)
     if jobs:
         if here and settings.engine != Engine():
-            from vtbench.run.devices.machine import refuse_impossible
+            from vtbench.run.devices.possible import refuse_impossible
 
             refuse_impossible(settings.engine, gpu=SCALES[scale].real)
         _refuse_blocked(jobs, settings, outcome)
@@ -134,7 +134,7 @@ def run(
                 records, failed = _write(job, result, store, settings, outcome)
                 _log(records, rows, settings, outcome)
                 if failed and job.needs not in lost:  # of one that was tried
-                    reasons = (f"{one.title}: {one.reason}" for one in failed)
+                    reasons = (one.reason if result.error else f"{one.title}: {one.reason}" for one in failed)
                     Recorder(job, settings.results).ended("; ".join(reasons), failed[0].exit_code)
                 if result.error is not None:
                     lost.add(job.key)

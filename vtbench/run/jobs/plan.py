@@ -252,11 +252,11 @@ def blockers(job: Job, inputs: Inputs, book: CostBook | None = None) -> list[str
     reasons = inputs.lacking_data(job.training, job.evaluations.values())
     reasons += inputs.lacking_weights(job.training.weights)
     try:
-        split_batch(job.training, inputs.settings.batch_size, inputs.settings.engine)
+        batches = split_batch(job.training, inputs.settings.batch_size, inputs.settings.engine)
+        if large := inputs.large_batch(job.training, batches):
+            reasons.append(large)
     except UsageError as error:
         reasons.append(str(error))
-    if large := inputs.large_batch(job.training):
-        reasons.append(large)
     if book is None or not _is_counted(job, book):
         from vtbench.run.network import impossible
 

@@ -14,7 +14,7 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from vtbench.errors import ResultsError
 from vtbench.files import utc_now
@@ -123,9 +123,30 @@ def read(folder: Path) -> State | None:
     """What progress.json of a run folder says; None without one, or if it cannot be read."""
     try:
         found = folders.read_json(folder / PROGRESS)
-        return State(**{**found, "rows": tuple(found["rows"]), "notices": tuple(found["notices"])})
-    except (ResultsError, TypeError, KeyError):
+        state = State(**{**found, "rows": tuple(found["rows"]), "notices": tuple(found["notices"])})
+        _check(state)
+    except (ResultsError, TypeError, KeyError, ValueError):
         return None
+    return state
+
+
+def _check(state: State) -> None:
+    """Raise TypeError or ValueError for what no run writes: `vtbench cancel` sends a signal to the pid, and one that is
+    not above 0 stands for many processes."""
+    for name, hint in get_type_hints(State).items():
+        kind = tuple if get_origin(hint) is tuple else hint
+        if not isinstance(getattr(state, name), kind):
+            raise TypeError(name)
+    if not all(isinstance(text, str) for text in (*state.rows, *state.notices)):
+        raise TypeError
+    if state.pid <= 0:
+        raise ValueError
+    for time_text in (state.since, state.at):
+        _utc(time_text)
+
+
+def _utc(text: str) -> datetime.datetime:
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
 
 
 def forget(folder: Path) -> None:
@@ -140,8 +161,7 @@ def is_alive(state: State) -> bool:
         return False
     if state.host == socket.gethostname():
         return process_start(state.pid) == state.started if state.started is not None else _exists(state.pid)
-    at = datetime.datetime.strptime(state.at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.UTC)
-    return (datetime.datetime.now(datetime.UTC) - at).total_seconds() < SILENT_S
+    return (datetime.datetime.now(datetime.UTC) - _utc(state.at)).total_seconds() < SILENT_S
 
 
 def process_start(pid: int) -> int | None:
