@@ -13,6 +13,7 @@ import lightning as L
 from vtbench.datasets import VideoData
 from vtbench.datasets.clips import TrainLoader
 from vtbench.errors import ResultsError, RunError, UsageError, few
+from vtbench.layers.batchnorm import is_synchronised
 from vtbench.methods import processes
 from vtbench.methods.base import VideoClassifier
 from vtbench.papers.trainings import Training
@@ -61,6 +62,8 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     training, method, data = parts.training, parts.method, parts.data
     data.setup()  # both lists: a missing test list is an error before the training, not after it
     data.notice = notice
+    if processes.number() > 1 and is_synchronised(parts.network):
+        data.of_all = processes.of_all
     _refuse_large_batch(parts)
     if processes.first():
         _say_what_is_lacking(data, folder, notice)

@@ -15,7 +15,9 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from vtbench.datasets import VideoData
 from vtbench.errors import RunError
+from vtbench.methods import processes
 from vtbench.results import folders
 from vtbench.run.callbacks import Progress
 from vtbench.run.resuming.position import Position, Resumed, can_resume_inside, mark_validation_as_open, position
@@ -230,6 +232,8 @@ class EpochCheckpoint(L.Callback):
 
     def _write(self, trainer: L.Trainer) -> None:
         last = self.folder / folders.CHECKPOINT
+        if isinstance(data := trainer.datamodule, VideoData):  # type: ignore[attr-defined]
+            data.gather(processes.of_all)  # a checkpoint has what the first process knows
         if trainer.is_global_zero:
             folders.replace_file(last, lambda half: trainer.save_checkpoint(half))
         else:
