@@ -1,5 +1,5 @@
-"""What a training on GPUs may be given: arithmetic and compilation on one, weights in parts on two. The compiled ones run
-on a CPU too."""
+"""What a training on GPUs may be given: arithmetic and compilation on one, weights in parts on two. Compiled training
+is tried on a CPU too."""
 
 from __future__ import annotations
 
