@@ -74,7 +74,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "train": {"assemble", "callbacks", "devices", "fitting", "metering", "resuming", "session", "settings",
                   "tracking"},
         "resuming": {"callbacks"},
-        "callbacks": {"resuming"},
+        "callbacks": {"devices", "resuming"},
         "tracking": {"settings"},
         "evaluate": {"assemble", "callbacks", "devices", "session", "settings", "weights"},
         "fitting": {"assemble", "devices", "settings"},

@@ -25,6 +25,9 @@ one_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), re
 two_gpus = [pytest.mark.gpu, pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")]
 deepspeed = pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="needs deepspeed")
 
+# torch.compile hides some of its own warnings, which does not work where warnings are errors.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch", "ignore:The .grad attribute:UserWarning")
+
 Weights = dict[str, torch.Tensor]
 
 
