@@ -75,7 +75,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "train": {"assemble", "callbacks", "devices", "fitting", "metering", "reporting", "resuming", "session",
                   "settings", "tracking"},
         "resuming": {"reporting"},
-        "callbacks": {"reporting", "resuming"},
+        "callbacks": {"devices", "reporting", "resuming"},
         "tracking": {"settings"},
         "evaluate": {"assemble", "callbacks", "devices", "reporting", "session", "settings", "weights"},
         "fitting": {"assemble", "devices", "settings"},

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
+import torch
 
 from vtbench.datasets.clips import EpochSampler
-from vtbench.datasets.sharing import Share, SharedBatches
+from vtbench.datasets.sharing import Share, SharedBatches, shared_out_again
 
 
 def batches_of(videos: int, size: int, processes: int, whole: int, skip: int = 0) -> list[list[list[tuple[int, int]]]]:
@@ -59,3 +63,30 @@ def test_an_epoch_is_taken_up_again_after_whole_batches_of_all() -> None:
     whole = batches_of(22, size=2, processes=2, whole=2)
     resumed = batches_of(22, size=2, processes=2, whole=2, skip=8)
     assert [batches[2:] for batches in whole] == resumed
+
+
+def again(counts: Sequence[int], modalities: bool = False) -> list[list[int] | None]:
+    """What each process has after it has read so many clips, which are numbered through."""
+    numbers = iter(range(100))
+    batches: list[Any] = []
+    for count in counts:
+        labels = torch.tensor([next(numbers) for _ in range(count)], dtype=torch.int64)
+        clips = labels[:, None, None].float()
+        batches.append(((({"motion": clips} if modalities else clips) if count else None), labels))
+    found: list[list[int] | None] = []
+    for process, (clips, labels) in enumerate(batches):
+        share = Share(process, len(counts), 4)
+        given = shared_out_again(clips, labels, share, lambda mine: [*counts] if isinstance(mine, int) else batches)
+        frames = given[0]["motion"] if isinstance(given[0], dict) else given[0]
+        found.append(None if frames is None else given[1].tolist())
+        assert frames is None or torch.equal(frames[:, 0, 0], given[1].float())
+    return found
+
+
+@pytest.mark.parametrize("modalities", [False, True])
+def test_clips_are_shared_out_again_where_a_process_could_read_none(modalities: bool) -> None:
+    assert again([2, 1], modalities) == [[0, 1], [2]], "each has one: nothing changes"
+    assert again([3, 0], modalities) == [[0, 1], [2]]
+    assert again([0, 1, 2], modalities) == [[0], [1], [2]]
+    assert again([0, 1], modalities) == [None, None], "less than a clip for each"
+    assert again([0, 0], modalities) == [None, None]

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from vtbench.layers.batchnorm import CpuSyncBatchNorm, has_batch_norm, synchronised
+from vtbench.layers.batchnorm import CpuSyncBatchNorm, has_batch_norm, is_synchronised, synchronised
 
 
 @pytest.fixture
@@ -48,9 +48,11 @@ def test_names_weights_and_everything_else_stay() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4), nn.ReLU()), nn.LayerNorm(2))
     before = {name: tensor.data_ptr() for name, tensor in network.state_dict().items()}
     assert has_batch_norm(network)
+    assert not is_synchronised(network)
     synchronised(network, gpu=False)
     assert {name: tensor.data_ptr() for name, tensor in network.state_dict().items()} == before
     assert [type(module).__name__ for module in network.modules() if not list(module.children())] == [
         "Conv2d", "CpuSyncBatchNorm", "ReLU", "LayerNorm",
     ]  # fmt: skip
+    assert is_synchronised(network)
     assert not has_batch_norm(nn.Linear(1, 1))

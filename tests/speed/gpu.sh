@@ -13,9 +13,9 @@ folder=${1:-results}
 device=${DEVICE:-cuda}
 python=${PYTHON:-python3}
 if [ "$device" = cpu ]; then
-    scale=smoke rounds=3 steps=(--rows msca/table2:tokenshift --kinds 32-true bf16-mixed --seconds 1 --workers 1 --steps 4)
+    scale=smoke rounds=3 each=${EACH_S:-200} steps=(--rows msca/table2:tokenshift --kinds 32-true bf16-mixed --seconds 1 --workers 1 --steps 4)
 else
-    scale=paper rounds=10 steps=()
+    scale=paper rounds=10 each=${EACH_S:-40} steps=()
 fi
 mkdir -p "$folder"
 log=$folder/gpu.txt
@@ -23,9 +23,9 @@ log=$folder/gpu.txt
 
 # A family that does not fit must not keep the others from being measured.
 measure() { # precision, row, baseline
-    timeout ${EACH_S:-40} "$python" -m vtbench speed "$2" --against "$3" --only train,throughput --device "$device" \
+    timeout "$each" "$python" -m vtbench speed "$2" --against "$3" --only train,throughput --device "$device" \
         --scale "$scale" --precision "$1" --rounds "$rounds" --train-batch 4 --results "$folder" --format csv \
-        2>&1 | tee -a "$log" || echo "$2 at $1: failed" | tee -a "$log"
+        2>&1 | tee -a "$log" || echo "$2 at $1: failed, or took over $each s" | tee -a "$log"
 }
 
 measure bf16-mixed msca/table2:tokenshift msca/table2:vit
@@ -35,4 +35,4 @@ measure bf16-mixed pst/table2e:pst pst/table2a:none
 measure bf16-mixed mmvit/table1:mm-vit-iii-co mmvit/table1:mm-vit-i
 
 # Training steps of one network in float32, bfloat16 and compiled, in turns; then with the loader.
-timeout ${STEPS_S:-270} "$python" tests/speed/gpu_steps.py --device "$device" --scale "$scale" "${steps[@]}" 2>&1 | tee -a "$log"
+timeout "${STEPS_S:-270}" "$python" tests/speed/gpu_steps.py --device "$device" --scale "$scale" "${steps[@]}" 2>&1 | tee -a "$log"

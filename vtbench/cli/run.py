@@ -205,7 +205,9 @@ def _dry(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: 
 
     run = engine.dry_run if engine else dry_run
     done = run(rows, settings, args.scale, args.seeds[0], args.limit, show)
-    print(f"{len(done)} parts ran at {args.scale} scale on {args.limit} videos each; no result was written")
+    count = settings.engine.processes
+    on = f" on one of {count} devices, with its share of an update," if count > 1 else ""
+    print(f"{len(done)} parts ran{on} at {args.scale} scale on {args.limit} videos each; no result was written")
     return 0
 
 

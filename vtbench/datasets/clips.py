@@ -19,7 +19,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from vtbench.clips import Clips, map_modalities
 from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
-from vtbench.datasets.sharing import Share, SharedBatches
+from vtbench.datasets.sharing import OfAll, Share, SharedBatches, shared_out_again
 from vtbench.errors import VideoError, VtbenchError
 from vtbench.video.sampling import Spread, Starts, TestStarts, segment_clip, test_clips, train_clip
 
@@ -266,6 +266,9 @@ class TrainLoader(DataLoader):
     order: EpochSampler
     clips_per_batch: int
     """Of all processes that train together."""
+    share: Share | None
+    of_all: OfAll | None = None
+    """See VideoData.of_all."""
 
     def start_after(self, batches: int) -> None:
         """Have the next pass leave out its first batches, without reading their videos. `len` stays that of a whole
@@ -288,6 +291,8 @@ class TrainLoader(DataLoader):
             for clips, labels, unreadable in batches:
                 for video in unreadable:
                     self.on_unreadable(video)
+                if self.of_all is not None and self.share is not None:
+                    clips, labels = shared_out_again(clips, labels, self.share, self.of_all)
                 yield clips, labels
         except VtbenchError:
             # End the workers here: left to the garbage collector, they are waited for, five seconds each.
@@ -318,7 +323,7 @@ def train_loader(
         pin_memory=torch.cuda.is_available(),
     )
     loader.on_unreadable = on_unreadable
-    loader.order = sampler
+    loader.order, loader.share = sampler, loading.share
     loader.clips_per_batch = loading.batch_size * (loading.share.processes if loading.share else 1)
     return loader
 

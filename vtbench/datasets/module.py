@@ -37,7 +37,7 @@ from vtbench.datasets.manifests import (
     refuse_unusable,
     size_of,
 )
-from vtbench.datasets.sharing import SharedBatches
+from vtbench.datasets.sharing import OfAll, SharedBatches
 from vtbench.errors import DataError
 
 __all__ = ["VideoData"]
@@ -120,6 +120,9 @@ class VideoData(lightning.LightningDataModule):
         self.missing = missing
         self.unreadable: dict[str, str] = {}
         """Training videos that could not be read so far -> why."""
+        self.of_all: OfAll | None = None
+        """As for `gather`, where no process may be without clips while others have some, e.g. because a batch norm
+        waits for all of them: training clips are then shared out again. None: each does what it can read."""
         self.train_transform, self.test_transform = train_transform, test_transform
         self.frames = DecodedFrames() if frames is None else frames
         self.flip, self.flip_sided, self.validate_on, self.seed = flip, flip_sided, validate_on, seed
@@ -131,6 +134,8 @@ class VideoData(lightning.LightningDataModule):
         self._sampler: EpochSampler | None = None
         self._log: ReadLog | None = None
         self._resumed: dict[str, Any] = {}
+        self._noticed: set[str] = set()
+        """Those of `unreadable` that the present training loader has found."""
 
     # -- lists --------------------------------------------------------------------------------------------------------
 
@@ -263,11 +268,16 @@ class VideoData(lightning.LightningDataModule):
         )
         self._log, self._sampler = videos.log, EpochSampler(len(videos), seed=self.seed)
         self._sampler.set_epoch(self._epoch)
-        self.unreadable, read = dict(self._resumed.get("unreadable", {})), self._resumed.get("read")
+        # Added to those found so far: precise_bn goes through a loader of its own once the training is over.
+        self.unreadable |= self._resumed.get("unreadable", {})
+        self._noticed = set(self._resumed.get("unreadable", {}))
+        read = self._resumed.get("read")
         if read is not None and len(read) == len(videos):
             self._log.load(read)
         self._resumed = {}
-        return train_loader(videos, self._sampler, self.loading, self._on_unreadable)
+        loader = train_loader(videos, self._sampler, self.loading, self._on_unreadable)
+        loader.of_all = self.of_all
+        return loader
 
     def state_dict(self) -> dict[str, Any]:
         """For Lightning's checkpoint: which training videos were read so far, and which could not be."""
@@ -278,14 +288,15 @@ class VideoData(lightning.LightningDataModule):
         self._resumed = state_dict
 
     def _on_unreadable(self, video: Unreadable) -> None:
-        if video.video_id not in self.unreadable:
+        if video.video_id not in self._noticed:
+            self._noticed.add(video.video_id)
             self.unreadable[video.video_id] = video.reason
             self.notice(f"trains without {video.video_id}: {video.reason}")
             self._refuse_lacking("train")
             if self._log is not None and len(self.unreadable) == len(self._log):
                 raise DataError(f"{self.videos.where}: no video to train on can be read; the last: {video.reason}")
 
-    def gather(self, of_all: Callable[[Any], list[Any]]) -> None:
+    def gather(self, of_all: OfAll) -> None:
         """Where several processes trained together: take over what each of them found in the videos of its share.
         `of_all` gives the values of all of them."""
         for unreadable, log in of_all((self.unreadable, self._log)):

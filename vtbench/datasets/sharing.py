@@ -8,14 +8,21 @@ step.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
 from torch.utils.data import Sampler
+
+from vtbench.clips import Clips, map_modalities
 
 if TYPE_CHECKING:
     from vtbench.datasets.clips import EpochSampler
+
+OfAll = Callable[[Any], list[Any]]
+"""Gives the values that all processes call it with, in their order, to all of them."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,7 @@ class SharedBatches(Sampler[list[tuple[int, int]]]):
         keys, start, share = list(self.sampler), 0, self.share
         skipped = (len(self.sampler) - len(keys)) // (self.batch_size * share.processes)
         for size in self._sizes[skipped:]:
-            bounds = [start + math.ceil(process * size / share.processes) for process in range(share.processes + 1)]
-            yield keys[bounds[share.process] : bounds[share.process + 1]]
+            yield keys[start : start + size][_part(size, share.process, share.processes)]
             start += size
 
     def part(self, number: int) -> float:
@@ -67,3 +73,22 @@ class SharedBatches(Sampler[list[tuple[int, int]]]):
         that is smaller than a whole one counts as full, as in a single process."""
         full = self.batch_size * self.share.processes * min(1.0, len(self.sampler) / self.share.whole)
         return self._sizes[number] / full
+
+
+def shared_out_again(clips: Clips | None, labels: Tensor, share: Share, of_all: OfAll) -> tuple[Clips | None, Tensor]:
+    """The batch of this process, or its part of what all processes could read where one of them could read nothing;
+    None in all of them where there is less than a clip for each."""
+    counts = of_all(len(labels))
+    if all(counts):
+        return clips, labels
+    if sum(counts) < share.processes:
+        return None, labels[:0]
+    read = [one for one in of_all((clips, labels)) if one[0] is not None]
+    part = _part(sum(counts), share.process, share.processes)
+    together = map_modalities(lambda *several: torch.cat(several)[part], *(some for some, _ in read))
+    return together, torch.cat([some for _, some in read])[part]
+
+
+def _part(size: int, process: int, processes: int) -> slice:
+    """Which of `size` clips a process takes, as evenly as can be."""
+    return slice(math.ceil(process * size / processes), math.ceil((process + 1) * size / processes))

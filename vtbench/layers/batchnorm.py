@@ -64,6 +64,11 @@ def has_batch_norm(network: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in network.modules())
 
 
+def is_synchronised(network: nn.Module) -> bool:
+    """Whether there is a batch norm in a network that waits for those of other processes."""
+    return any(isinstance(module, CpuSyncBatchNorm | nn.SyncBatchNorm) for module in network.modules())
+
+
 def synchronised(network: nn.Module, *, gpu: bool) -> None:
     """Replace every batch norm of a network by one over the clips of all processes; names and weights stay."""
     for name, module in network.named_children():

@@ -172,6 +172,16 @@ class VideoClassifier(L.LightningModule):
             self.log("train_top1", top1, batch_size=len(labels), **how)
         return loss if processes.number() == 1 else loss * self._weight_of(len(labels), batch_idx, loss.device)
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """As Lightning does it, but for fsdp, where each process has a part of the gradient."""
+        together = getattr(self.trainer.model, "clip_grad_norm_", None)
+        if together is None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            together(gradient_clip_val)
+
     def _weight_of(self, clips: int, batch_idx: int, device: torch.device) -> float | Tensor:
         """What makes the mean over processes of a step's gradients that of a single process, which sees all clips of a
         batch together, the last and smaller one of an epoch included."""

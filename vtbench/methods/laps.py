@@ -63,5 +63,6 @@ class LAPS(ScheduledClassifier):
         sampler = loader.sampler if loader.batch_sampler is None else loader.batch_sampler.sampler
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(self.epochs + self.current_epoch)  # clips that no epoch of the training draws
-        update_bn(islice(loader, self.precise_bn), self.network, device=self.device)
+        readable = (batch for batch in loader if batch[0] is not None)
+        update_bn(islice(readable, self.precise_bn), self.network, device=self.device)
         processes.averaged(list(self.network.buffers()))  # each has seen its share of every batch

@@ -14,9 +14,10 @@ from vtbench.errors import ResultsError, RunError
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.methods import processes
 from vtbench.results import finished, folders
+from vtbench.run.devices.sharded import network_state
 from vtbench.run.reporting import Notice, Progress, no_notice
 from vtbench.run.resuming.stopping import StopSignals
-from vtbench.weights import save_network, sha256_of
+from vtbench.weights import save_state, sha256_of
 
 PART_EVERY = 60.0
 """Seconds of a test after which its scores are written down."""
@@ -75,8 +76,9 @@ class BestWeights(L.Callback):
         top1 = float(trainer.callback_metrics["val_top1"])
         if top1 > self.top1:
             self.epoch, self.top1 = trainer.current_epoch + 1, top1
+            state = network_state(trainer)
             if processes.first():
-                folders.replace_file(self.path, lambda half: save_network(pl_module.network, half))
+                folders.replace_file(self.path, lambda half: save_state(state, half))
                 self.sha256 = sha256_of(self.path)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:

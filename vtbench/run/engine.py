@@ -48,10 +48,20 @@ class Engine:
         """Devices of all machines together."""
         return self.devices * self.num_nodes
 
+    @property
+    def resumes(self) -> bool:
+        """Whether training runs write checkpoints: those of deepspeed are folders that its own devices alone can
+        read."""
+        return self.strategy != "deepspeed"
+
+    def for_test(self) -> Engine:
+        """That of a test, which needs nothing of what a strategy does for a backward pass."""
+        return self if self.strategy in ("auto", "ddp") else dataclasses.replace(self, strategy="auto")
+
     def differences(self, *, training: bool) -> dict[str, Any]:
         """What is not one process as the recipe says, by name, as results record it; of a training or of a test."""
-        told = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        if self.processes > 1 and self.strategy == "auto":
+        told = dataclasses.asdict(self if training else self.for_test())
+        if self.processes > 1 and told["strategy"] == "auto":
             told["strategy"] = "ddp"
         if not training:
             told = {name: told[name] for name in _OF_TEST}

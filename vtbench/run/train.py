@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import lightning as L
 from vtbench.datasets import VideoData
 from vtbench.datasets.clips import TrainLoader
 from vtbench.errors import ResultsError, RunError, UsageError, few
+from vtbench.layers.batchnorm import is_synchronised
 from vtbench.methods import processes
 from vtbench.methods.base import VideoClassifier
 from vtbench.papers.trainings import Training
@@ -21,6 +23,7 @@ from vtbench.run.assemble import Assembly, about_files, assemble
 from vtbench.run.callbacks import BestWeights
 from vtbench.run.devices.batches import too_many_clips
 from vtbench.run.devices.machine import differences
+from vtbench.run.devices.sharded import network_state
 from vtbench.run.fitting import fitted
 from vtbench.run.metering import Metering
 from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
@@ -28,7 +31,7 @@ from vtbench.run.resuming.checkpoint import why_unusable
 from vtbench.run.resuming.epochs import EpochCheckpoint
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
-from vtbench.weights import load_weights, save_network, sha256_of
+from vtbench.weights import save_state, sha256_of
 
 if TYPE_CHECKING:
     from vtbench.run.tracking import Tracking
@@ -63,6 +66,8 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     training, method, data = parts.training, parts.method, parts.data
     data.setup()  # both lists: a missing test list is an error before the training, not after it
     data.notice = notice
+    if processes.number() > 1 and is_synchronised(parts.network):
+        data.of_all = processes.of_all
     _refuse_large_batch(parts)
     if processes.first():
         _say_what_is_lacking(data, folder, notice)
@@ -80,6 +85,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         training_key=training.key,
         origin=origin,
         allow_changed_code=settings.allow_changed_code,
+        writes=settings.engine.resumes,
     )
     keeps_best = method.validation is not None and method.validation.keep_best
     best = BestWeights(folder, data.fingerprint("test")) if keeps_best else None
@@ -87,6 +93,13 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     if processes.first() and last.exists() and (why := why_unusable(folder, method, training.key)):
         notice(finished.set_damaged_aside(last, why))
     resumes = processes.from_first(last.exists())
+    if not settings.engine.resumes:
+        if resumes:
+            raise RunError(
+                f"{folder}: has a checkpoint, which deepspeed cannot read; continue with another --strategy, or remove "
+                "the folder to start over"
+            )
+        notice("deepspeed: no checkpoint is written, so a training run that is interrupted starts over")
     callbacks: list[L.Callback] = [checkpoint, best] if best else [checkpoint]
     if processes.first():
         folders.write_json(folder / folders.CONFIG, {**dataclasses.asdict(training), "origin": origin})
@@ -116,11 +129,11 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             f"{folder}: interrupted after {trainer.current_epoch} of {training.train.epochs} epochs; "
             "run again to continue"
         )
+    state = network_state(trainer)
     if not processes.first():
         return
-    if best:
-        load_weights(parts.network, best.path, expect_head=True)
-    folders.replace_file(folder / folders.WEIGHTS, lambda half: save_network(parts.network, half))
+    weights = folder / folders.WEIGHTS
+    folders.replace_file(weights, lambda half: shutil.copyfile(best.path, half) if best else save_state(state, half))
     folders.write_json(
         folder / folders.DONE,
         {
@@ -135,7 +148,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             "audio_sha256": parts.audio_sha256,
             "selection": method.selection,
             "train_top1": checkpoint.train_top1(best.epoch if best else training.train.epochs),
-            "weights_sha256": sha256_of(folder / folders.WEIGHTS),
+            "weights_sha256": sha256_of(weights),
             "videos": len(data.train_entries),
             "missing": data.lacking("train"),
             "unreadable": data.unreadable,

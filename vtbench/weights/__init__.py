@@ -2,6 +2,6 @@
 
 from vtbench.weights.hub import hosted_file
 from vtbench.weights.load import Foreign, LoadReport, load_weights, sha256_of
-from vtbench.weights.save import save_network
+from vtbench.weights.save import save_network, save_state
 
-__all__ = ["Foreign", "LoadReport", "hosted_file", "load_weights", "save_network", "sha256_of"]
+__all__ = ["Foreign", "LoadReport", "hosted_file", "load_weights", "save_network", "save_state", "sha256_of"]

@@ -120,6 +120,19 @@ def test_nothing_is_written_and_each_phase_is_a_line(
     assert not (tmp_path / "results").exists()
 
 
+def test_of_several_devices_one_is_tried_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "msca/table1:vit", "--scale", "smoke", "--limit", "4", "--devices", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].partition(": train: ")[2].startswith("4 videos, 4 clips, 4 steps, ")
+    assert lines[-1] == (
+        "3 parts ran on one of 4 devices, with its share of an update, at smoke scale on 4 videos each; no result was "
+        "written"
+    )
+
+
 def test_what_is_missing_names_the_row(sets: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "msca/table2:vit", "--scale", "paper", "--limit", "2"]) == 2
     assert (

@@ -21,6 +21,8 @@ from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
 from vtbench.papers.trainings import Evaluation, Start
 from vtbench.results import folders
+from vtbench.run.assemble import data_module
+from vtbench.run.devices.batches import split_batch
 from vtbench.run.engine import Engine
 from vtbench.run.jobs.ranks import Work, measure
 from vtbench.run.settings import Settings
@@ -44,9 +46,9 @@ class Ran:
     scores: np.ndarray
 
 
-def ran(evaluation: Evaluation, results: Path, **engine: Any) -> Ran:
+def ran(evaluation: Evaluation, results: Path, *, settings: Settings = Settings(), **engine: Any) -> Ran:  # noqa: B008
     """Train and test."""
-    settings = Settings(results=results, engine=Engine(**engine))
+    settings = replace(settings, results=results, engine=Engine(**engine))
     measured = measure(Work(evaluation.training, {evaluation.key: evaluation}), settings, lambda *_: None)
     folder = folders.training_folder(results, evaluation.training.key)
     with (folder / folders.METRICS).open() as file:
@@ -134,6 +136,26 @@ def test_batch_norm_of_each_process_is_another_network_and_recorded(tmp_path: Pa
     one, two = ran(evaluation, tmp_path / "1"), ran(evaluation, tmp_path / "2", devices=2)
     assert two.losses != pytest.approx(one.losses, abs=1e-3)
     assert two.trained["engine"] == {"devices": 2, "strategy": "ddp", "batch_norm": "per process"}
+
+
+@pytest.mark.slow
+def test_a_synchronised_batch_norm_does_without_videos_that_cannot_be_read(tmp_path: Path) -> None:
+    """Among them all those of a process in a batch, and all of a batch: the others train as in one process."""
+    evaluation = evaluation_of(
+        "laps/table1:base2d", "train.sync_batchnorm=true", "train.epochs=1", "data.limit_train=16"
+    )
+    training, videos = evaluation.training, tmp_path / "videos"
+    settings = Settings(data={training.data.dataset: videos}, missing=1.0)
+    module = data_module(training, settings, split_batch(training, None))
+    module.setup()
+    order = [module.train_entries[index] for _, index in module.train_dataloader().order]
+    assert training.train.batch_size == 4
+    for entry in order[2:8]:  # those of the second process, then those of both
+        assert entry.file is not None
+        entry.file.write_bytes(bytes(entry.file.stat().st_size))
+    one, two = (ran(evaluation, tmp_path / str(count), settings=settings, devices=count) for count in (1, 2))
+    assert set(two.trained["unreadable"]) == set(one.trained["unreadable"]) == {entry.video_id for entry in order[2:8]}
+    assert two.losses == pytest.approx(one.losses, abs=1e-3)
 
 
 @pytest.mark.slow

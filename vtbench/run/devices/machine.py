@@ -65,6 +65,9 @@ def prepare_network(network: nn.Module, engine: Engine, training: Training) -> N
         raise UsageError(
             "--compile and --grad-checkpointing do not go together for a network with batch norm; leave one out"
         )
+    if engine.strategy == "fsdp" and has_batch_norm(network):
+        # Its statistics are measured outside of a step, where the weights are in parts.
+        raise UsageError("--strategy fsdp is not for networks with batch norm; give --strategy ddp")
     if engine.grad_checkpointing:
         checkpoint_blocks(network)
     if engine.compile:

@@ -15,7 +15,9 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from vtbench.datasets import VideoData
 from vtbench.errors import RunError
+from vtbench.methods import processes
 from vtbench.results import folders
 from vtbench.run.reporting import Progress
 from vtbench.run.resuming.position import Position, Resumed, can_resume_inside, mark_validation_as_open, position
@@ -46,17 +48,19 @@ class EpochCheckpoint(L.Callback):
         training_key: str = "",
         origin: Mapping[str, Any] | None = None,
         allow_changed_code: bool = False,
+        writes: bool = True,
     ) -> None:
         """
         - minutes: between two checkpoints inside an epoch; 0: none but where the process is asked to stop
         - origin: commit, code, versions, device and threads of this process, kept with those of the processes before
         - allow_changed_code: whether the code of `origin` may differ from that of the process before
+        - writes: whether checkpoints are written
         """
         self.folder, self.progress = folder, progress
         self.training_key, self.origin, self.allow_changed_code = training_key, dict(origin or {}), allow_changed_code
         self.earlier: list[dict[str, Any]] = []
         """The origins of the processes before, each that differs from the one after it."""
-        self.seed, self.epochs = seed, epochs
+        self.seed, self.epochs, self.writes = seed, epochs, writes
         self.batch_size, self.data_fingerprint = batch_size, data_fingerprint
         self.every_s = minutes * 60 or math.inf
         self.lines: list[dict[str, float]] = []
@@ -229,7 +233,11 @@ class EpochCheckpoint(L.Callback):
                 self._position = None
 
     def _write(self, trainer: L.Trainer) -> None:
+        if not self.writes:
+            return
         last = self.folder / folders.CHECKPOINT
+        if isinstance(data := trainer.datamodule, VideoData):  # type: ignore[attr-defined]
+            data.gather(processes.of_all)  # a checkpoint has what the first process knows
         if trainer.is_global_zero:
             folders.replace_file(last, lambda half: trainer.save_checkpoint(half))
         else:
