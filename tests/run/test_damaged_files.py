@@ -190,6 +190,19 @@ def test_a_damaged_done_json_is_no_finished_run_and_is_set_aside(
     assert not (folder / folders.DONE).exists()
 
 
+def test_what_a_run_leaves_that_is_killed_in_its_last_moment_is_removed(done: Path, tmp_path: Path) -> None:
+    shutil.copytree(done / "whole", results := tmp_path / "r")
+    (trained,), (tested,) = results.glob("runs/train-*"), results.glob("runs/eval-*")
+    before = {folder: sorted(path.name for path in folder.iterdir()) for folder in (trained, tested)}
+    for name in (folders.CHECKPOINT, folders.BEST.format(2)):
+        (trained / name).touch()
+    for name in (folders.SCORES_PART.format("0000"), folders.NOTES_PART.format("")):
+        (tested / name).touch()
+    train(the_training(), Settings(results=results))
+    evaluate(the_evaluation(), Settings(results=results))
+    assert {folder: sorted(path.name for path in folder.iterdir()) for folder in (trained, tested)} == before
+
+
 @pytest.mark.parametrize(("kind", "damage"), [("train", cut), ("eval", holding([]))])
 def test_a_run_with_a_damaged_done_json_is_repeated(
     kind: str, damage: Callable[[Path], None], done: Path, tmp_path: Path

@@ -99,6 +99,15 @@ def is_whole(weights: Path) -> bool:
         return False
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove from the folder of a finished run what only an unfinished one needs: a process that is killed in the last
+    moment of a run leaves it there."""
+    if is_done(folder):
+        for name in (folders.CHECKPOINT, folders.BEST, folders.SCORES_PART, folders.NOTES_PART):
+            for path in folder.glob(name.format("*")):
+                path.unlink(missing_ok=True)
+
+
 # ---- damaged files ---------------------------------------------------------------------------------------------------
 
 

@@ -84,13 +84,9 @@ class BestWeights(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Once the checkpoint is written, which is the callback before this one, remove the files of other epochs."""
         if processes.first():
-            self.remove(but=self.path)
-
-    def remove(self, but: Path | None = None) -> None:
-        """Remove the weights of best epochs."""
-        for path in self.folder.glob(folders.BEST.format("*")):
-            if path != but:
-                path.unlink(missing_ok=True)
+            for path in self.folder.glob(folders.BEST.format("*")):
+                if path != self.path:
+                    path.unlink(missing_ok=True)
 
 
 class ScoreParts(L.Callback):

@@ -61,6 +61,8 @@ def evaluate(
                 not finished.is_done(trained) or finished.read_done(trained)["weights_sha256"] == done["weights_sha256"]
             )
         if same:
+            if processes.first():
+                finished.remove_leftovers(folder)
             return done
         if processes.first():
             folders.set_aside(folder)

@@ -58,6 +58,8 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
             with errors_in_one_line(folder):
                 settings = fitted(training, settings, folder)
                 _fit(assemble(training, settings), settings, progress, folder, notice)
+        if processes.first():
+            finished.remove_leftovers(folder)
         processes.from_first(None)  # now the weights are there
     return folder
 
@@ -163,9 +165,6 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     )
     if tracking:
         tracking.done()
-    last.unlink(missing_ok=True)  # optimiser state: needed to resume, and there is nothing left to resume
-    if best:
-        best.remove()
 
 
 def _refuse_few_to_validate(method: VideoClassifier, data: VideoData) -> None:

@@ -15,7 +15,7 @@ from vtbench.errors import ResultsError, UsageError, VtbenchError, in_one_line
 from vtbench.papers.spec.schema import Row
 from vtbench.papers.trainings import Measurement
 from vtbench.report.counted import recorded_costs
-from vtbench.results import folders, provenance
+from vtbench.results import finished, folders, provenance
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.run.engine import Engine
@@ -96,6 +96,7 @@ def run(
     jobs = graph(found.missing)
     for key in [key for key, job in jobs.items() if not job.evaluations and has_weights(job, settings)]:
         del jobs[key]  # a finished pretraining
+        finished.remove_leftovers(folders.training_folder(settings.results, key))
     if jobs or found.shared:
         store.check()
     for record in found.shared:
