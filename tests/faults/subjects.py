@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import uuid
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,14 +43,14 @@ defaults:
      batch_size: 4, accumulate: 2, label_smoothing: 0.1, precision: 32-true}
   eval: {clips: 2, crops: 1, clip_sampling: uniform, short_side: 36, average: logits}
 """
-TEMPORARY = re.compile(r"^\.(?!lock$).*|.*\.part.*|^last\.ckpt.*|^best\.safetensors$|^failed\.json$|^error\.txt$")
+TEMPORARY = re.compile(r"^\.(?!lock$).*|.*\.part.*|^last\.ckpt.*|^best.*\.safetensors$|^failed\.json$|^error\.txt$")
 """Names of files that no finished folder holds."""
 NOT_REPEATED = {"elapsed_s"}
 """Columns of metrics.csv that time something."""
 
 
 @dataclass
-class Subject:
+class Subject(ABC):
     """One command; it works in a folder of its own, `work`, and is repeated there until it is done."""
 
     name: str
@@ -62,12 +63,12 @@ class Subject:
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     """By which its processes are found."""
 
-    def command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self) -> list[str]: ...
 
+    @abstractmethod
     def content(self) -> dict[str, Any]:
         """What must come out the same, in a form that can be compared; AssertionError for what is not in order."""
-        raise NotImplementedError
 
     def begin(self, copy_from: Path | None = None) -> None:
         """An empty folder, or one with the synthetic videos of another."""

@@ -7,7 +7,7 @@ kills come from outside: SIGKILL, SIGTERM or SIGHUP to the parent, SIGKILL or SI
 that reads videos, or to all of them at once. The others strike at a chosen call of the parent or of a worker
 (inject/sitecustomize.py): before or after the n-th fsync, rename or line of results.csv. After
 each the same command is given again, at once or when all processes are gone. A command that is done is compared with
-the undisturbed one and begins anew in an empty folder.
+the undisturbed one and starts over in an empty folder.
 """
 
 from __future__ import annotations

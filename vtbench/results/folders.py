@@ -32,6 +32,8 @@ WEIGHTS = "weights.safetensors"
 BEST = "best-{}.safetensors"
 DONE = "done.json"
 LEFT_OUT = "left_out.csv"
+ERROR = "error.txt"
+"""Traceback of an unexpected error, until the same succeeds."""
 LOCK = ".lock"
 
 

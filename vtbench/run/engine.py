@@ -118,16 +118,35 @@ def from_launcher(engine: Engine) -> Engine:
 
 
 @dataclass(frozen=True)
-class Launched:
-    """This process as one of several that torchrun or srun started."""
+class Place:
+    """Which process of how many one is, and where they meet."""
 
-    by: str
     rank: int
     size: int
     local_rank: int
     local_size: int
     address: str
     port: int
+
+    def environment(self) -> dict[str, str]:
+        """What Lightning and torch.distributed look for."""
+        values = {
+            "RANK": self.rank,
+            "WORLD_SIZE": self.size,
+            "LOCAL_RANK": self.local_rank,
+            "LOCAL_WORLD_SIZE": self.local_size,
+            "GROUP_RANK": self.rank // self.local_size,
+            "MASTER_ADDR": self.address,
+            "MASTER_PORT": self.port,
+        }
+        return {name: str(value) for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Launched(Place):
+    """This process as one of several that torchrun or srun started."""
+
+    by: str
 
 
 def launched() -> Launched | None:

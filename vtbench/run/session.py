@@ -15,10 +15,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vtbench.cost.passes import is_out_of_memory
 from vtbench.errors import RunError, VtbenchError, in_one_line
-from vtbench.results import provenance
+from vtbench.results import folders, provenance
 from vtbench.run.settings import LESS_MEMORY
-
-ERROR = "error.txt"
 
 
 def environment() -> dict[str, Any]:
@@ -29,9 +27,9 @@ def environment() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def errors_in_one_line(folder: Path | None) -> Iterator[None]:
-    """Keep Lightning's notices out of the display; report an unexpected error as one line, with its traceback kept in
-    ERROR of the folder until the same succeeds; without a folder, as what it was raised from. Ctrl-C and SIGTERM come
-    out as KeyboardInterrupt."""
+    """Keep Lightning's notices out of the display; report an unexpected error as one line, with its traceback in
+    folders.ERROR of the folder until the same succeeds; without a folder, as what it was raised from. Ctrl-C and
+    SIGTERM come out as KeyboardInterrupt."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -45,7 +43,7 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
             )
             yield
         if folder is not None:
-            (folder / ERROR).unlink(missing_ok=True)
+            (folder / folders.ERROR).unlink(missing_ok=True)
     except VtbenchError:
         raise
     except KeyboardInterrupt:
@@ -59,7 +57,7 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
             said += f"; {LESS_MEMORY}"
         if folder is None:
             raise RunError(said) from error
-        log = folder / ERROR
+        log = folder / folders.ERROR
         with contextlib.suppress(OSError):
             log.write_text(traceback.format_exc())
         raise RunError(f"{folder}: {said} (traceback in {log})") from error

@@ -53,6 +53,11 @@ class Job:
         return self.measurements[0].where if self.measurements else ""
 
     @property
+    def rows(self) -> tuple[str, ...]:
+        """The ids of the rows that ask for it; none for a pretraining."""
+        return tuple(sorted({m.row_id for m in self.measurements}))
+
+    @property
     def roots(self) -> tuple[Path, ...]:
         """The folders outside vtbench that its papers, data sets and modules come from."""
         return tuple(sorted({folder for m in self.measurements for folder in m.roots}))
@@ -62,7 +67,7 @@ class Job:
         """For display: the first row that asks for it, and how many others do."""
         if not self.measurements:
             return f"pretraining on {self.training.data.dataset}"
-        first, rows = self.measurements[0], {m.row_id for m in self.measurements}
+        first, rows = self.measurements[0], self.rows
         return first.title + (f" +{len(rows) - 1}" if len(rows) > 1 else "")
 
 
@@ -159,7 +164,7 @@ def plan(
             {
                 "training": key,
                 "needs": job.needs,
-                "rows": sorted({m.row_id for m in job.measurements}),
+                "rows": list(job.rows),
                 "title": job.title,
                 "model": job.training.model.name,
                 "dataset": job.training.data.dataset,

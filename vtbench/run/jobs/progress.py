@@ -75,7 +75,7 @@ class Recorder:
         self._values: dict[str, Any] = {
             "key": job.key,
             "title": job.title,
-            "rows": sorted({m.row_id for m in job.measurements}),
+            "rows": job.rows,
             "scale": job.training.scale,
             "seed": job.training.seed,
             "since": utc_now(),

@@ -25,6 +25,7 @@ from typing import Any
 from vtbench.errors import RunError, VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.papers.trainings import Evaluation, Training
+from vtbench.run.engine import Place
 from vtbench.run.jobs.child import PATIENCE_S, Child, send
 from vtbench.run.reporting import Notice, Progress, no_notice
 from vtbench.run.settings import Settings
@@ -50,31 +51,6 @@ class _Failed:
 
     at: float
     error: VtbenchError
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which process of how many one is, and where they meet."""
-
-    rank: int
-    size: int
-    local_rank: int
-    local_size: int
-    address: str
-    port: int
-
-    def environment(self) -> dict[str, str]:
-        """What Lightning and torch.distributed look for."""
-        values = {
-            "RANK": self.rank,
-            "WORLD_SIZE": self.size,
-            "LOCAL_RANK": self.local_rank,
-            "LOCAL_WORLD_SIZE": self.local_size,
-            "GROUP_RANK": self.rank // self.local_size,
-            "MASTER_ADDR": self.address,
-            "MASTER_PORT": self.port,
-        }
-        return {name: str(value) for name, value in values.items()}
 
 
 def measure(

@@ -152,7 +152,7 @@ def _of_process(folder: Path, state: progress.State) -> Status:
         seed=state.seed,
         since=state.since,
         where=f"{state.host}, pid {state.pid}" if alive else "",
-        log=next((str(path) for name in ("error.txt", folders.METRICS) if (path := folder / name).exists()), ""),
+        log=next((str(path) for name in (folders.ERROR, folders.METRICS) if (path := folder / name).exists()), ""),
         reason=reason,
         pid=state.pid if alive and here else None,
     )

@@ -8,6 +8,7 @@ with new ones.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -16,7 +17,7 @@ from vtbench.errors import VtbenchError
 from vtbench.methods import processes
 from vtbench.run.engine import Launched
 from vtbench.run.jobs.plan import Job
-from vtbench.run.jobs.ranks import Measured, Place, Work, free_port, supervise
+from vtbench.run.jobs.ranks import Measured, Work, free_port, supervise
 from vtbench.run.jobs.workers import JobResult, OnNotice, OnProgress, after_failure, no_notice_of
 from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
 from vtbench.run.settings import Settings
@@ -32,13 +33,12 @@ class Together:
     @contextlib.contextmanager
     def joined(self) -> Iterator[None]:
         """Meet the others; in the end the first process has them end too."""
-        at = self.launched
-        os.environ |= Place(at.rank, at.size, at.local_rank, at.local_size, at.address, at.port).environment()
+        os.environ |= self.launched.environment()
         processes.begin("gloo")
         try:
             yield
         finally:
-            if at.rank == 0:
+            if self.launched.rank == 0:
                 processes.from_first(None)
             processes.end()
 
@@ -83,8 +83,8 @@ class Together:
         self, work: Work, port: int, settings: Settings, on_progress: Progress, on_notice: Notice
     ) -> Measured:
         """Run the child of this process. Raises what failed first, in whichever process."""
-        at, self._number = self.launched, self._number + 1
-        place = Place(at.rank, at.size, at.local_rank, at.local_size, at.address, port)
+        self._number += 1
+        place = dataclasses.replace(self.launched, port=port)
         sign = f"vtbench: job {self._number} failed"
 
         def check() -> None:

@@ -338,8 +338,7 @@ def _about(work: Work | DryWork) -> dict[str, Any]:
     if isinstance(work, DryWork):
         return {"title": "dry run", "rows": (), "scale": work.scale, "seed": work.seed}
     job = work.job
-    rows = tuple(sorted({m.row_id for m in job.measurements}))
-    return {"title": job.title, "rows": rows, "scale": job.training.scale, "seed": job.training.seed}
+    return {"title": job.title, "rows": job.rows, "scale": job.training.scale, "seed": job.training.seed}
 
 
 def _own_failure(sent: Submitted, key: str, settings: Settings) -> progress.State | None:
