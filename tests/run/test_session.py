@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from vtbench.errors import RunError
-from vtbench.run.session import ERROR, errors_in_one_line
+from vtbench.results import folders
+from vtbench.run.session import errors_in_one_line
 
 HINT = "; try a smaller --batch-size, fewer --workers or --data-workers, or --grad-checkpointing"
 
@@ -28,7 +29,7 @@ def test_short_memory_is_said_with_what_to_do(error: BaseException, said: str, t
     with pytest.raises(RunError) as raised, errors_in_one_line(tmp_path):
         raise error
     assert said in str(raised.value) and "\n" not in str(raised.value)
-    assert (tmp_path / ERROR).exists()
+    assert (tmp_path / folders.ERROR).exists()
     with errors_in_one_line(tmp_path):
         pass
-    assert not (tmp_path / ERROR).exists()
+    assert not (tmp_path / folders.ERROR).exists()
