@@ -21,7 +21,7 @@ PACKAGE = Path(vtbench.__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 # Each room of vtbench and the rooms it may import, besides itself. OPEN to all are those that import no other room.
-OPEN = {"errors", "fields", "files", "locks", "metrics", "scales"}
+OPEN = {"errors", "fields", "files", "metrics", "processes", "scales"}
 ARROWS = {
     "__main__": {"cli"},
     "cli": {"run", "report", "results", "papers", "datasets"},
@@ -44,8 +44,8 @@ ARROWS = {
     "errors": set(),
     "fields": set(),
     "files": set(),
-    "locks": set(),
     "metrics": set(),
+    "processes": set(),
     "scales": set(),
     "__init__": set(),
 }  # fmt: skip
@@ -112,11 +112,11 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "clips": {"frames", "manifests", "sharing"},
         "manifests": {"classes", "folders", "official", "quarantine", "subsets"},
         "folders": {"classes"},
-        "check": {"frames", "manifests", "prepare", "processes", "quarantine"},
+        "check": {"frames", "manifests", "prepare", "quarantine"},
         "compressed": {"frames", "cache"},
         "frames": {"cache"},
         "synthetic": {"module", "manifests"},
-        "prepare": {"folders", "manifests", "prepared", "processes"},
+        "prepare": {"folders", "manifests", "prepared"},
     },
     "datasets/check": {"scan": {"coding"}},
     "datasets/prepare": {
@@ -192,7 +192,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
 }  # fmt: skip
 TOO_LONG: set[str] = set()
 TENSORS = {"torch", "torchvision", "timm", "lightning", "torchmetrics", "av"}
-PAPER_SIDE = {"papers", "scales", "fields", "files", "locks", "metrics", "results", "report", "errors", "cli"}
+PAPER_SIDE = {"papers", "scales", "fields", "files", "metrics", "processes", "results", "report", "errors", "cli"}
 
 
 def imports() -> Iterator[tuple[str, str, str]]:

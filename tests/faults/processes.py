@@ -24,9 +24,7 @@ def marked(mark: str) -> dict[int, str]:
 
 def children(pid: int, mark: str) -> list[int]:
     """Those of a process that Python's multiprocessing started, without its resource tracker."""
-    workers = [
-        child for child, line in marked(mark).items() if "multiprocessing" in line and "resource_tracker" not in line
-    ]
+    workers = [child for child, line in marked(mark).items() if "spawn_main" in line]
     return [child for child in workers if _parent(child) == pid]
 
 

@@ -35,14 +35,14 @@ KILLS = int(os.environ.get("VTBENCH_KILLS", "5"))
 SEED = int(os.environ.get("VTBENCH_FAULT_SEED", "0"))
 GONE_S = 60.0
 """How long a process may outlive its run: 30 s for a checkpoint, and time to end on a busy machine."""
-KINDS = {Smoke: 0.45, Files: 0.35, Prepare: 0.1, Speed: 0.1}
+KINDS = {Smoke: 0.4, Files: 0.4, Prepare: 0.1, Speed: 0.1}
 OUTSIDE = {
     ("parent", signal.SIGKILL): 3,
     ("parent", signal.SIGTERM): 1,
     ("parent", signal.SIGHUP): 1,
     ("worker", signal.SIGKILL): 2,
     ("worker", signal.SIGTERM): 1,
-    ("loader", signal.SIGKILL): 2,
+    ("loader", signal.SIGKILL): 3,
     ("all", signal.SIGKILL): 2,
 }
 CALLS = {("parent", "append"): 1, ("parent", "fsync"): 1, ("worker", "fsync"): 3, ("worker", "replace"): 3}

@@ -26,6 +26,7 @@ from torch import nn
 
 from vtbench.cost.passes import OUT_OF_MEMORY, Case, Machine, Work, build_pass, is_out_of_memory, why_it_failed
 from vtbench.errors import RunError
+from vtbench.processes.orphans import end_with_parent
 
 ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """The environment of a process that measures memory. Allocators other than glibc's do not read it."""
@@ -90,6 +91,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 def _measure_peak(pipe: Connection, case: Case, work: Work, batch: int, machine: Machine) -> None:
     """The fresh process: answers ("peak", bytes), ("no memory", why) or ("failed", why)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends this process itself
+    end_with_parent()
     try:
         torch.set_num_threads(machine.threads)
         build_pass(Case(partial(nn.Linear, 1, 2), (1,)), work, 1, machine)()

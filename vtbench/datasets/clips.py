@@ -21,6 +21,7 @@ from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
 from vtbench.datasets.sharing import OfAll, Share, SharedBatches, shared_out_again
 from vtbench.errors import VideoError, VtbenchError
+from vtbench.processes.orphans import end_with_parent
 from vtbench.video.sampling import Spread, Starts, TestStarts, segment_clip, test_clips, train_clip
 
 __all__ = [
@@ -258,6 +259,11 @@ def _stacked(*several: Tensor) -> Tensor:
     return batch.contiguous()
 
 
+def _begin_reader(number: int) -> None:
+    """In a process that reads videos. torch's own look at the parent does not see one that is gone before the first."""
+    end_with_parent()
+
+
 class TrainLoader(DataLoader):
     """A DataLoader of batches (clips, labels) without the videos that cannot be read, which go to `on_unreadable`. What
     that raises ends the pass. The clips of a batch of which none is left are None."""
@@ -320,6 +326,7 @@ def train_loader(
         collate_fn=_collate,
         num_workers=loading.num_workers,
         persistent_workers=loading.num_workers > 0,
+        worker_init_fn=_begin_reader,
         pin_memory=torch.cuda.is_available(),
     )
     loader.on_unreadable = on_unreadable
@@ -413,4 +420,5 @@ def view_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] =
         shuffle=False,
         collate_fn=list,
         num_workers=loading.num_workers,
+        worker_init_fn=_begin_reader,
     )

@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vtbench import locks
 from vtbench.errors import ResultsError
-from vtbench.locks import Holder, Waiting
+from vtbench.processes import locks
+from vtbench.processes.locks import Holder, Waiting
 
 CONFIG = "config.json"
 METRICS = "metrics.csv"

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from vtbench import locks
 from vtbench.errors import ResultsError
+from vtbench.processes import locks
 from vtbench.results.folders import cannot_write, make_folder, replace_file, sync
 from vtbench.results.line import Line, Reader, cells_of, csv_line
 from vtbench.results.reading import BOM, Place, Words, columns_of, each_line, read_new, torn_end

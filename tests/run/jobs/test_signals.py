@@ -1,11 +1,9 @@
-"""How runs end: signals in this process, and a worker whose parent is killed."""
+"""How runs end: signals in this process."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -61,53 +59,8 @@ def test_a_deferred_signal_arrives_when_the_block_is_through() -> None:
     thread.join()
 
 
-PARENT = """
-import multiprocessing, os, pathlib, signal, sys, time
-from vtbench.run.jobs import signals
-
-def work(folder, stubborn):
-    signals.leave_to_parent()
-    def note(number, frame):
-        (folder / "asked").touch()
-        if not stubborn: os._exit(0)
-    signal.signal(signal.SIGTERM, note)
-    signals.end_with_parent(1.0)
-    (folder / "half").write_text(str(os.getpid()))
-    (folder / "half").rename(folder / "pid")
-    while True: time.sleep(60)
-
-if __name__ == "__main__":
-    arguments = pathlib.Path(sys.argv[1]), len(sys.argv) > 2
-    child = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
-    with signals.deferred(): child.start()
-    child.join()
-"""
-
-
-@pytest.mark.parametrize("stubborn", [False, True])
-def test_a_worker_ends_when_its_parent_is_killed(stubborn: bool, tmp_path: Path) -> None:
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
-    command = [sys.executable, str(script), str(tmp_path), *(["stubborn"] if stubborn else [])]
-    parent = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    wait_for(lambda: (tmp_path / "pid").exists())
-    worker = int((tmp_path / "pid").read_text())
-    assert is_alive(worker)
-    parent.kill()
-    parent.wait()
-    wait_for(lambda: not is_alive(worker))
-    assert (tmp_path / "asked").exists(), "SIGTERM first, for a checkpoint"
-
-
 def wait_for(condition, seconds: float = 20) -> None:  # type: ignore[no-untyped-def]
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False

@@ -14,10 +14,10 @@ from pathlib import Path
 from vtbench.datasets.check.coding import coding_of
 from vtbench.datasets.frames import open_reader
 from vtbench.datasets.manifests import Entry
-from vtbench.datasets.processes import in_processes
 from vtbench.datasets.quarantine import place_of, state_of
 from vtbench.errors import DataError, VideoError, in_one_line
 from vtbench.fields import whole_number
+from vtbench.processes.pool import in_processes
 from vtbench.video.decode import VideoReader
 
 __all__ = ["Scanned", "read_scan", "scan"]

@@ -15,8 +15,8 @@ from vtbench.datasets.prepare.files import remove_made, remove_parts, written_wh
 from vtbench.datasets.prepare.h264 import H264
 from vtbench.datasets.prepare.lists import copy_texts, read_lists, write_lists
 from vtbench.datasets.prepared import PREPARED, Prepared, fingerprint, read_prepared
-from vtbench.datasets.processes import in_processes
 from vtbench.errors import DataError
+from vtbench.processes.pool import in_processes
 
 __all__ = ["Reencoded", "prepare"]
 

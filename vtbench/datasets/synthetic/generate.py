@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from vtbench import locks
 from vtbench.datasets.synthetic import bits, cycle, events, stills
 from vtbench.errors import DataError, unknown
+from vtbench.processes import locks
 
 __all__ = ["CLASSES", "FLIP_LABELS", "SETS", "SyntheticSet", "default_root", "generate", "refuse_unusable"]
 

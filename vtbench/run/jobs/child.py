@@ -9,6 +9,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from vtbench.processes.orphans import end_with_parent
 from vtbench.run.jobs import signals
 from vtbench.run.settings import LESS_MEMORY
 
@@ -59,7 +60,7 @@ class Child:
 
 def _begin(serve: Callable[..., None], pipe: Connection, *arguments: Any) -> None:
     signals.leave_to_parent()
-    signals.end_with_parent(PATIENCE_S)
+    end_with_parent(PATIENCE_S)
     serve(pipe, *arguments)
 
 

@@ -1,13 +1,10 @@
-"""How a run ends before it is done: Ctrl-C, SIGTERM and SIGHUP alike, and a process with the one that started it."""
+"""How a run ends before it is done: by Ctrl-C, SIGTERM and SIGHUP alike."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 
@@ -80,18 +77,3 @@ def leave_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_OUTSIDE)
-
-
-def end_with_parent(patience: float) -> None:
-    """In a worker process: end when the parent is gone, even if it was killed. SIGTERM comes first, which gives a
-    training time to write a checkpoint: `patience` seconds."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(patience)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="end with parent", daemon=True).start()

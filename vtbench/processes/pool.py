@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from vtbench.errors import RunError
+from vtbench.processes.orphans import end_with_parent
 
 __all__ = ["in_processes"]
 
@@ -31,7 +30,7 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers:
             yield item, work(item)
         return
     # Not forked: FFmpeg's, numpy's and torch's threads would not survive it.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent)
     waiting: dict[Future[Result], Item] = {}
     try:
         for item in items:
@@ -52,15 +51,3 @@ def _ended(waiting: dict[Future[Result], Item]) -> Iterator[tuple[Item, Result]]
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     for one in done:
         yield waiting.pop(one), one.result()
-
-
-def _end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone: nobody is left to take what it does."""
-
-    def watch() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

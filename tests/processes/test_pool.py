@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vtbench.datasets.processes import in_processes
 from vtbench.errors import RunError
+from vtbench.processes.pool import in_processes
 
 
 def square(number: int) -> int:
@@ -36,7 +36,7 @@ def test_a_process_that_is_killed_is_an_error() -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from vtbench.datasets.processes import in_processes
+from vtbench.processes.pool import in_processes
 
 def work(number):
     Path(sys.argv[1], str(number)).touch()

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from vtbench import locks
+from vtbench.processes import locks
 
 HOLD = """
 import sys
 from pathlib import Path
-from vtbench import locks
+from vtbench.processes import locks
 with locks.hold(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -1,0 +1,1 @@
+"""What processes of one machine owe each other: locks, work shared out, and an end with the parent."""
