@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import UsageError
-from vtbench.files import given_path, sha256, utc_now, why_no_file
+from vtbench.files import given_path, regular, sha256, utc_now, why_no_file
 
 
 def test_what_is_no_file_is_named(tmp_path: Path) -> None:
@@ -28,6 +28,15 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     }
     assert {name: why_no_file(tmp_path / name) for name in words} == words
     assert why_no_file(Path("/dev/zero")) == "is a device or a socket"
+
+
+@pytest.mark.parametrize("name", ["pipe", ".", "gone"])
+def test_what_is_no_file_is_not_opened(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError) as raised:
+        regular(tmp_path / name)
+    assert raised.value.strerror == why_no_file(tmp_path / name)
+    assert isinstance(raised.value, FileNotFoundError) == (name == "gone")
 
 
 def test_the_hash_is_of_the_bytes(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
     "run": {
         "predict": {"assemble", "session", "settings"},
         "jobs": {"assemble", "devices", "engine", "evaluate", "fitting", "measuring", "metering", "network",
-                 "recording", "reporting", "session", "settings", "tracking", "train"},
+                 "recording", "reporting", "resuming", "session", "settings", "tracking", "train"},
         "protocol": {"assemble", "evaluate", "recording", "session", "settings"},
         "session": {"settings"},
         "train": {"assemble", "callbacks", "devices", "fitting", "metering", "reporting", "resuming", "session",

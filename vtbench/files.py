@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import hashlib
 import stat
 from pathlib import Path
@@ -40,9 +41,17 @@ def why_no_file(path: Path) -> str | None:
     return "is a named pipe" if stat.S_ISFIFO(mode) else "is a device or a socket"
 
 
+def regular(path: Path) -> Path:
+    """The path itself, to be opened. Raises OSError for what is no regular file, before a pipe or a device has the
+    reader wait for ever."""
+    if why := why_no_file(path):
+        raise OSError(errno.ENOENT if why == "no such file" else errno.EINVAL, why)
+    return path
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of the bytes of a file, 64 hexadecimal digits. Raises OSError."""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

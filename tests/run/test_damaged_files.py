@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,6 +108,12 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
+def a_pipe(path: Path) -> None:
+    """Whoever opens it waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def holding(value: Any) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         path.write_text(json.dumps(value))
@@ -160,7 +167,7 @@ def with_a_number_that_is(value: Any) -> Callable[[Path], None]:
 
 
 JSON = [nested, with_a_number_that_is("x"), with_a_number_that_is(float("nan")), empty, cut, binary, a_folder,
-        holding([]), holding(None), holding({}), holding({"metrics": 1}), foreign]  # fmt: skip
+        a_pipe, holding([]), holding(None), holding({}), holding({"metrics": 1}), foreign]  # fmt: skip
 
 
 def ends_as(top: Path, results: Path, said: list[str]) -> None:
@@ -215,7 +222,7 @@ def test_a_run_with_a_damaged_done_json_is_repeated(
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("damage", [empty, cut, binary, a_folder, of_a_nested_head])
+@pytest.mark.parametrize("damage", [empty, cut, binary, a_folder, a_pipe, of_a_nested_head])
 def test_weights_that_are_cut_are_set_aside(damage: Callable[[Path], None], done: Path, tmp_path: Path) -> None:
     shutil.copytree(done / "whole", results := tmp_path / "r")
     folder = folders.training_folder(results, the_training().key)
@@ -256,6 +263,7 @@ def test_weights_of_another_shape_are_refused_with_both_hashes(done: Path, tmp_p
         (binary, "cannot be read"),
         (cut, "cannot be read"),
         (a_folder, "cannot be read"),
+        (a_pipe, "cannot be read"),
         (flip, "is damaged (in "),
         (not_lightnings, "is no checkpoint of a training run"),
         (of_another_network, "belongs to another network: 1 of another shape"),
@@ -293,7 +301,9 @@ def test_a_checkpoint_whose_best_weights_are_lost_cannot_be_resumed_from(
     assert why_unusable(folder, method, the_training().key) == f"needs {folders.BEST.format(1)}, {why}"
 
 
-@pytest.mark.parametrize("damage", [cut, *(pytest.param(how, marks=pytest.mark.slow) for how in (empty, binary))])
+@pytest.mark.parametrize(
+    "damage", [cut, *(pytest.param(how, marks=pytest.mark.slow) for how in (empty, binary, a_pipe))]
+)
 @pytest.mark.parametrize("name", [folders.SCORES_PART.format("0000"), folders.NOTES_PART.format(""), folders.CONFIG])
 def test_what_an_interrupted_test_left_damaged_is_tested_again(
     name: str, damage: Callable[[Path], None], done: Path, tmp_path: Path

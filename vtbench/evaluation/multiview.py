@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vtbench.errors import ResultsError, RunError
+from vtbench.files import regular
 
 
 def average_views(
@@ -120,7 +121,7 @@ class ViewScores:
     def load(cls, path: Path) -> tuple[ViewScores, dict[str, int]]:
         """What `save` wrote: the view scores and the labels. Raises ResultsError for a file that it did not write."""
         try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            with regular(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 ids = [str(name) for name in file["video_ids"]]
                 labels = dict(zip(ids, file["labels"].tolist(), strict=True))
                 loaded = cls()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtbench.errors import ResultsError
+from vtbench.files import regular
 from vtbench.results import finished, folders
 from vtbench.results.record import Record
 
@@ -55,7 +56,7 @@ def _from_run(results: Path, training_key: str) -> Curve | None:
     folder = folders.training_folder(results, training_key)
     try:
         sha256 = finished.read_done(folder)["weights_sha256"]
-        with (folder / folders.METRICS).open(newline="", encoding="utf-8") as file:
+        with regular(folder / folders.METRICS).open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         return _of_lines(training_key, sha256, lines)
     except (OSError, KeyError, TypeError, ValueError, ResultsError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import ResultsError
+from vtbench.files import regular
 from vtbench.results import folders
 
 Kinds = dict[str, tuple[type, ...]]
@@ -63,7 +64,7 @@ def is_trained(folder: Path) -> bool:
 def _checked(path: Path) -> dict[str, Any]:
     """The content of a done.json. Raises ValueError saying what is wrong with it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # also of bytes that are no text, or nested by the thousand
@@ -87,7 +88,7 @@ def _checked(path: Path) -> dict[str, Any]:
 def is_whole(weights: Path) -> bool:
     """Whether a safetensors file is as long as its head says."""
     try:
-        with weights.open("rb") as file:
+        with regular(weights).open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             size = os.fstat(file.fileno()).st_size
             if not 0 < length <= size - 8:

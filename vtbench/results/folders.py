@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import ResultsError
+from vtbench.files import regular
 from vtbench.processes import locks
 from vtbench.processes.locks import Holder, Waiting
 
@@ -180,7 +181,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises ResultsError when it is missing or not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(regular(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ResultsError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also what is nested by the thousand

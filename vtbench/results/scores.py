@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtbench.errors import ResultsError
+from vtbench.files import regular
 from vtbench.results import folders
 from vtbench.results.record import Record
 
@@ -136,7 +137,7 @@ def _from_run(folder: Path, average: str | None) -> VideoScores | None:
         if average is None or config.exists():
             average = folders.read_json(config)["eval"]["average"]
         # Opened here, as numpy leaves a damaged file open.
-        with (folder / folders.SCORES).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with regular(folder / folders.SCORES).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("video_ids", "labels", "video", "scores")}
         return _of_views(**arrays, average=average, failures=failures)
     except (OSError, KeyError, TypeError, ValueError, IndexError, AttributeError, ResultsError, zipfile.BadZipFile):

@@ -60,13 +60,13 @@ class Engine:
 
     def differences(self, *, training: bool) -> dict[str, Any]:
         """What is not one process as the recipe says, by name, as results record it; of a training or of a test."""
-        told = dataclasses.asdict(self if training else self.for_test())
-        if self.processes > 1 and told["strategy"] == "auto":
-            told["strategy"] = "ddp"
+        recorded = dataclasses.asdict(self if training else self.for_test())
+        if self.processes > 1 and recorded["strategy"] == "auto":
+            recorded["strategy"] = "ddp"
         if not training:
-            told = {name: told[name] for name in _OF_TEST}
+            recorded = {name: recorded[name] for name in _OF_TEST}
         defaults = dataclasses.asdict(Engine())
-        return {name: value for name, value in told.items() if value != defaults[name]}
+        return {name: value for name, value in recorded.items() if value != defaults[name]}
 
 
 _OF_TEST = ("devices", "num_nodes", "strategy", "precision", "compile", "matmul_precision", "benchmark")

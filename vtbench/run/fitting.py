@@ -14,6 +14,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 
 from vtbench.datasets.clips import Unreadable
 from vtbench.errors import RunError
+from vtbench.files import regular
 from vtbench.methods import processes
 from vtbench.papers.trainings import Training
 from vtbench.results import folders
@@ -57,7 +58,7 @@ def _size_so_far(checkpoint: Path) -> int | None:
     if not checkpoint.exists():
         return None
     try:
-        content = torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
+        content = torch.load(regular(checkpoint), map_location="meta", weights_only=True, mmap=True)
         size: int = content["callbacks"]["EpochCheckpoint"]["batch_size"]
     except Exception:  # a damaged one is set aside when the training starts
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from offline import OfflineRun, offline_runs
 
 from vtbench.cli import main
@@ -303,6 +304,7 @@ def test_a_key_that_cannot_be_one_is_said_in_one_line(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "short")
     assert main(["wandb", "sync", FIRST, "--results", str(results)]) == 2
+    wandb.teardown()  # it remembers the key, and would try it in the next test
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("vtbench: W&B (online) cannot be used: WANDB_API_KEY invalid: ")

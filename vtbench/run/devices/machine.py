@@ -76,9 +76,9 @@ def prepare_network(network: nn.Module, engine: Engine, training: Training) -> N
 
 def differences(network: nn.Module, engine: Engine, training: Training) -> dict[str, Any]:
     """What results record of the engine of a training: what is not one process as the recipe says."""
-    told = engine.differences(training=True)
+    recorded = engine.differences(training=True)
     if engine.precision == training.train.precision:
-        told.pop("precision")
+        recorded.pop("precision")
     if engine.processes > 1 and has_batch_norm(network):
-        told["batch_norm"] = "synchronised" if training.train.sync_batchnorm else "per process"
-    return told
+        recorded["batch_norm"] = "synchronised" if training.train.sync_batchnorm else "per process"
+    return recorded

@@ -28,12 +28,11 @@ from vtbench.papers.trainings import Evaluation, Training
 from vtbench.run.engine import Place
 from vtbench.run.jobs.child import PATIENCE_S, Child, send
 from vtbench.run.reporting import Notice, Progress, no_notice
+from vtbench.run.resuming.stopping import SIGNALS
 from vtbench.run.settings import Settings
 
 Measured = dict[str, dict[str, Any]]
 """What `evaluate` returned, by the evaluation's key."""
-
-FORWARDED = (signal.SIGTERM, signal.SIGUSR1)
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def _passed_on(ranks: Sequence[_Rank]) -> Iterator[list[int]]:
             with contextlib.suppress(ProcessLookupError, TypeError):
                 os.kill(rank.process.pid, number)  # type: ignore[arg-type]
 
-    before = {number: signal.signal(number, pass_on) for number in FORWARDED}
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
         yield came
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vtbench.files import regular
 from vtbench.results import folders
 from vtbench.weights import sha256_of
 from vtbench.weights.load import compare, counted
@@ -19,7 +20,7 @@ def why_unusable(folder: Path, method: nn.Module, training_key: str) -> str | No
     """Why not: the file is damaged, or of another network or training; None if it can be resumed from."""
     path = folder / folders.CHECKPOINT
     try:
-        if (broken := zipfile.ZipFile(path).testzip()) is not None:
+        if (broken := zipfile.ZipFile(regular(path)).testzip()) is not None:
             return f"is damaged (in {broken})"
         content = torch.load(path, map_location="meta", weights_only=True, mmap=True)
     except Exception:  # zipfile and torch raise a dozen kinds for a damaged file
