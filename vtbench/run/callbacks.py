@@ -128,7 +128,8 @@ class ScoreParts(L.Callback):
         before = _json_of(self.folder / folders.CONFIG, notice)
         remarks = [_json_of(path, notice) for path in self._remarks()]
         if before is None or {key: before.get(key) for key in tested} != tested or None in remarks:
-            self.remove()
+            for path in (*self._parts(), *self._remarks()):
+                path.unlink(missing_ok=True)
             remarks = []
         for path in self._parts():
             try:
@@ -208,11 +209,6 @@ class ScoreParts(L.Callback):
     def _merge(self) -> None:
         self.scores.update(self._unsaved)
         self._unsaved = ViewScores()
-
-    def remove(self) -> None:
-        """Remove the parts: their scores are in one file now, or are of something else."""
-        for path in (*self._parts(), *self._remarks()):
-            path.unlink(missing_ok=True)
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob(folders.SCORES_PART.format("*")))

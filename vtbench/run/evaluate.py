@@ -153,7 +153,7 @@ def measure_network(
         **environment(),
     }
     folders.write_json(folder / folders.DONE, done)
-    parts_of_scores.remove()
+    finished.remove_leftovers(folder)
 
 
 def given_weights_key(evaluation: Evaluation, sha256: str) -> str:
