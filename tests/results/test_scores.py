@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -220,7 +221,19 @@ def damage_labels(folder: Path) -> None:
     np.savez(folder / folders.SCORES, **{**arrays, "labels": arrays["labels"] + 100})
 
 
-@pytest.mark.parametrize("damage", [damage_scores, damage_config, damage_labels])
+def damage_packed(folder: Path) -> None:
+    """As a disk does it: the archive is whole, and what is packed in it is not."""
+    with np.load(folder / folders.SCORES) as file:
+        arrays = dict(file)
+    np.savez_compressed(folder / folders.SCORES, **arrays)
+    with zipfile.ZipFile(folder / folders.SCORES) as archive:
+        at = archive.getinfo("scores.npy").header_offset + 30 + len("scores.npy")
+    content = bytearray((folder / folders.SCORES).read_bytes())
+    content[at : at + 40] = bytes(40)
+    (folder / folders.SCORES).write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [damage_scores, damage_config, damage_labels, damage_packed])
 def test_a_damaged_run_folder_has_no_scores(store: Store, damage: Callable[[Path], None]) -> None:
     record = write_right(store, KV, [True, False])
     folder = folders.evaluation_folder(store.folder, record.evaluation_key)

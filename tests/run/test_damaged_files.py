@@ -187,12 +187,13 @@ def test_a_damaged_done_json_is_no_finished_run_and_is_set_aside(
 ) -> None:
     shutil.copytree(done / "whole", results := tmp_path / "r")
     (folder,) = results.glob(f"runs/{kind}-*")
-    assert finished.is_done(folder) and finished.clear_training(folder) == []
+    clear = finished.clear_training if kind == "train" else finished.clear_evaluation
+    assert finished.is_done(folder) and clear(folder) == []
     damage(folder / folders.DONE)
     assert not finished.is_done(folder)
     with pytest.raises(ResultsError, match=rf"{folder.name}/done\.json: .*; `vtbench run` of its row repeats it"):
         finished.read_done(folder)
-    (line,) = (finished.clear_training if kind == "train" else finished.clear_evaluation)(folder)
+    (line,) = clear(folder)
     assert line.startswith(f"{folder / folders.DONE}: ") and "it is done.json.damaged-1 now" in line
     assert not (folder / folders.DONE).exists()
 
@@ -229,11 +230,12 @@ def test_weights_that_are_cut_are_set_aside(damage: Callable[[Path], None], done
     assert finished.is_trained(folder)
     damage(folder / folders.WEIGHTS)
     assert not finished.is_trained(folder)
-    (line,) = finished.clear_training(folder)
-    assert "it is weights.safetensors.damaged-1 now" in line
+    weights, done_json = finished.clear_training(folder)
+    assert "it is weights.safetensors.damaged-1 now" in weights and "it is done.json.damaged-1 now" in done_json
+    assert not finished.is_done(folder), "until it is trained again nobody takes it for finished"
 
 
-@pytest.mark.parametrize("damage", [cut, pytest.param(gone, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("damage", [pytest.param(cut, marks=pytest.mark.slow), gone])
 def test_weights_that_are_cut_or_gone_are_trained_again(
     damage: Callable[[Path], None], done: Path, tmp_path: Path
 ) -> None:
@@ -242,7 +244,8 @@ def test_weights_that_are_cut_or_gone_are_trained_again(
     damage(folder / folders.WEIGHTS)
     said: list[str] = []
     ends_as(done, results, said)
-    assert len(said) == (damage is not gone)
+    assert said[-1].startswith(f"{folder / folders.DONE}: its weights.safetensors is ")
+    assert len(said) == (1 if damage is gone else 2)
 
 
 def test_weights_of_another_shape_are_refused_with_both_hashes(done: Path, tmp_path: Path) -> None:

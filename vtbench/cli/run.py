@@ -26,7 +26,7 @@ from vtbench.cli.options import (
     selected_rows,
     settings_of,
 )
-from vtbench.errors import UsageError
+from vtbench.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from vtbench.papers import Row
@@ -162,7 +162,8 @@ def _run(args: argparse.Namespace, rows: list[Row], settings: Settings, engine: 
         remedy = "`vtbench wandb sync` or the next run with --wandb logs it"
         print_message(f"{one.title}: the result is written, but not logged: {one.reason}; {remedy}")
     written = f"{len(outcome.written)} results written to {settings.results / 'results.csv'}"
-    print(f"{args.scale} scale: {written}, {outcome.already} already there, {len(outcome.failed)} failed")
+    done = f"{args.scale} scale: {written}, {outcome.already} already there, {len(outcome.failed)} failed"
+    print(printable(done))
     if outcome.logged:
         runs = "1 run" if outcome.logged == 1 else f"{outcome.logged} runs"
         print_message(f"{runs} of results that were there already: on W&B now")

@@ -59,7 +59,7 @@ def _from_run(results: Path, training_key: str) -> Curve | None:
         with regular(folder / folders.METRICS).open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         return _of_lines(training_key, sha256, lines)
-    except (OSError, KeyError, TypeError, ValueError, ResultsError):
+    except (OSError, KeyError, TypeError, ValueError, csv.Error, ResultsError):
         return None
 
 

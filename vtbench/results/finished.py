@@ -6,9 +6,9 @@ A run that finds one sets it aside under a name of its own, says so, and repeats
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,22 @@ def _checked(path: Path) -> dict[str, Any]:
     for one, types in wanted.items():
         if one not in content or type(content[one]) not in types:
             raise ValueError(f"is damaged (it has no {one})")
-    numbers = {one: value for one, value in content.items() if type(value) is float} | content.get("metrics", {})
-    for one, value in numbers.items():
-        if type(value) not in (int, float) or not math.isfinite(value):
+    numbers = {one: value for one, value in content.items() if type(value) in (int, float)}
+    for one, value in (numbers | (content["metrics"] if "metrics" in wanted else {})).items():
+        if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
             raise ValueError(f"is damaged (its {one} is {value!r:.40}, not a finite number)")
     if content[name] != key:
         raise ValueError(f"belongs to another run ({name} {content[name]})")
     return content
+
+
+def is_half_repeated(trained: Path, tested: Path) -> bool:
+    """Whether a training or test that was done already is being repeated, and was interrupted in that: what was there
+    has been set aside, and the repeated one is not done."""
+    if not trained.exists():
+        return False
+    begun = ((trained, is_trained), (tested, is_done))
+    return any(folders.has_one_aside(folder) and not is_over(folder) for folder, is_over in begun)
 
 
 def is_whole(weights: Path) -> bool:
@@ -113,11 +122,14 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def clear_training(folder: Path) -> list[str]:
-    """Set aside what is damaged of a finished training, so that it is repeated; a line for each file."""
-    said = _clear_done(folder)
-    weights = folder / folders.WEIGHTS
+    """Set aside what is damaged of a finished training, so that it is repeated; a line for each file. Its done.json
+    goes where its weights go: it would say of a training at work that it is finished, with the hash of others."""
+    said, weights, done = _clear_done(folder), folder / folders.WEIGHTS, folder / folders.DONE
     if os.path.lexists(weights) and not is_whole(weights):
         said.append(set_damaged_aside(weights, "it is not as long as its head says"))
+    if os.path.lexists(done) and not os.path.lexists(weights):
+        why = f"its {folders.WEIGHTS} is damaged" if said else f"its {folders.WEIGHTS} is gone"
+        said.append(set_damaged_aside(done, why))
     return said
 
 

@@ -128,6 +128,11 @@ def with_those_aside(folder: Path) -> Iterator[Path]:
         number += 1
 
 
+def has_one_aside(folder: Path) -> bool:
+    """Whether `set_aside` has renamed a folder of this name."""
+    return any(one != folder for one in with_those_aside(folder))
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing, so that they outlive a loss of power. Raises OSError."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]

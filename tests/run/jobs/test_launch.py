@@ -146,6 +146,43 @@ def test_test_again_tests_without_training(results: Path) -> None:
     assert is_done(folders.evaluation_folder(results, f"{before.evaluation_key}.1"))
 
 
+class InTheMiddle(Recording):
+    """Presses Ctrl-C in the training, or in its test."""
+
+    def __init__(self, phase: str) -> None:
+        super().__init__()
+        self.phase = phase
+
+    def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
+        if phase == self.phase:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("phase", ["train", "test"])
+def test_what_is_interrupted_as_it_is_repeated_is_finished_without_again(phase: str, results: Path) -> None:
+    rows, settings = select([VIT]), Settings(results=results)
+    with pytest.raises(KeyboardInterrupt):
+        launch.run(rows, settings, "smoke", [0], again=True, display=InTheMiddle(phase))
+    outcome = launch.run(rows, settings, "smoke", [0])
+    assert (len(outcome.written), outcome.already, outcome.failed) == (1, 0, [])
+    before, after = (r for r in Store(results).read() if r.id == VIT)
+    assert before.weights_sha256 == after.weights_sha256 and before.finished_at <= after.finished_at
+    assert launch.run(rows, settings, "smoke", [0]).already == 1
+
+
+@pytest.mark.parametrize("removed", [[], ["runs/train-*"]])
+def test_what_was_repeated_to_its_end_is_there(removed: list[str], results: Path) -> None:
+    """Also where the run folders were removed, all or but those that were set aside."""
+    for folder in results.glob("runs/*"):
+        shutil.copytree(folder, folder.with_name(f"{folder.name}.1"))
+    for pattern in removed:
+        for folder in results.glob(pattern):
+            if "." not in folder.name:
+                shutil.rmtree(folder)
+    assert launch.run(select([VIT]), Settings(results=results), "smoke", [0]).already == 1
+
+
 def test_a_broken_results_file_is_refused_before_anything_is_trained(results: Path) -> None:
     path = results / "results.csv"
     path.write_text(path.read_text().replace(",cpu,", ",,", 1))

@@ -19,7 +19,7 @@ from vtbench.cli.options import (
     results_of,
     whole_number,
 )
-from vtbench.errors import ResultsError, UsageError, escaped
+from vtbench.errors import ResultsError, UsageError, escaped, printable
 from vtbench.files import given_path
 
 SUMMARY = "Write what was predicted for each test video of a row, as CSV or parquet"
@@ -68,7 +68,7 @@ def call(args: argparse.Namespace) -> int:
     else:
         write_parquet(lines, target)
     if target is not None:
-        print(f"{target}: {len(lines)} videos of {found.title}, seed {args.seed}")
+        print(printable(f"{target}: {len(lines)} videos of {found.title}, seed {args.seed}"))
     return 0
 
 

@@ -134,7 +134,10 @@ DEEPEST = 64
 LARGEST = 200_000
 """Values that a file may have, those that an alias repeats counted each time."""
 MOST_BYTES = 2_000_000
-"""Bytes of a file. The largest spec has 30,000."""
+"""Bytes of a file, and characters of its texts, those that an alias repeats counted each time. The largest spec has
+30,000."""
+LONGEST_KEY = 200
+"""Characters of a key: each value below it has it in its place."""
 LARGEST_WHOLE = 2**53
 """The largest whole number, either way: up to it they are exact as floating point numbers too."""
 _COLLECTIONS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
@@ -166,19 +169,23 @@ def _refuse_deep(file: str, line: int) -> NoReturn:
 
 @dataclasses.dataclass
 class _Left:
-    """How many more values and levels a document may have."""
+    """How many more values, characters and levels a document may have."""
 
     values: int = LARGEST
+    characters: int = MOST_BYTES
     levels: int = DEEPEST
 
 
 def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
     node = Node(None, file, raw.start_mark.line + 1, key)
     left.values -= 1
+    left.characters -= len(raw.value) if isinstance(raw, yaml.ScalarNode) else 0
     if left.levels == 0:
         node.fail(f"nested more than {DEEPEST} deep, or an alias that holds itself; write it flatter")
     if left.values < 0:
         node.fail(f"is the {LARGEST + 1}st value of the file; remove aliases that repeat each other")
+    if left.characters < 0:
+        node.fail(f"brings the file's texts above {MOST_BYTES} characters; remove aliases that repeat long ones")
     left.levels -= 1
     if isinstance(raw, yaml.CollectionNode) and raw.tag not in _COLLECTIONS:
         node.fail(f"has the tag {raw.tag}; write plain keys and values, or a list")
@@ -186,6 +193,8 @@ def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
         node.value = {}
         for raw_name, raw_value in raw.value:
             name = raw_name.value if isinstance(raw_name, yaml.ScalarNode) else "a list or keys as a key"
+            if len(name) > LONGEST_KEY:
+                node.fail(f"has a key of {len(name)} characters, at most {LONGEST_KEY} are read; shorten it")
             inner = _node(raw_value, file, f"{key}.{name}" if key else name, left)
             inner.line = raw_name.start_mark.line + 1  # a block's key, not its first line, is what one looks for
             _refuse_hidden(inner, name)
@@ -200,7 +209,7 @@ def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
     else:
         try:
             node.value = _SCALARS.construct_object(raw)
-        except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
             node.fail(f"not a plain YAML value: {getattr(error, 'problem', None) or error}")
         if isinstance(node.value, int) and abs(node.value) > LARGEST_WHOLE:
             node.fail(f"is {raw.value}, beyond {LARGEST_WHOLE}; write a smaller number")

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vtbench.errors import ResultsError, UsageError, VtbenchError, in_one_line
 from vtbench.papers.spec.schema import Row
@@ -91,7 +92,7 @@ def run(
     outcome = Outcome()
     wanted = all_measurements(rows, scale, seeds)
     repeat = again or test_again
-    found = _Found(missing=wanted) if repeat else _look_up(wanted, store)
+    found = _Found(missing=wanted) if repeat else _look_up(wanted, store, settings.results)
     outcome.already = len(found.present)
     jobs = graph(found.missing)
     for key in [key for key, job in jobs.items() if not job.evaluations and has_weights(job, settings)]:
@@ -156,13 +157,16 @@ class _Found:
     shared: list[Record] = field(default_factory=list)
 
 
-def _look_up(wanted: Sequence[Measurement], store: Store) -> _Found:
+def _look_up(wanted: Sequence[Measurement], store: Store, results: Path) -> _Found:
     found = _Found()
     for measurement in wanted:
         evaluation, scale = measurement.evaluation, measurement.scale
         place = (measurement.row_id, measurement.name, scale, measurement.seed)
         newest = store.newest(*place, given=False, variant=measurement.variant, evaluation_key=evaluation.key)
-        if newest is not None:
+        trained = folders.training_folder(results, evaluation.training.key)
+        if finished.is_half_repeated(trained, folders.evaluation_folder(results, evaluation.key)):
+            found.missing.append(measurement)  # a run with --again was interrupted
+        elif newest is not None:
             found.present.append(newest)
         elif same := store.find(evaluation.key, scale):
             found.shared.append(shared_record(same[-1], measurement))
