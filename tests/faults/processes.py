@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
 MARK = "VTBENCH_FAULT_MARK"
 SHARED = Path("/dev/shm")
+SEMAPHORES = f"vtbench-fault-{os.getpid()}"
+"""What the names of their semaphores begin with: those of other programs' multiprocessing are not ours to judge."""
+
+
+def environment(mark: str, fault: dict[str, object] | None = None) -> dict[str, str]:
+    """Of a command whose processes are found by `mark`; for `fault`, see inject/sitecustomize.py."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(HERE.parents[1]), str(HERE / "inject"))),
+        "OMP_NUM_THREADS": "1",
+        MARK: mark,
+        "VTBENCH_FAULT": json.dumps(fault),
+        "VTBENCH_FAULT_SEMAPHORES": f"/{SEMAPHORES}",
+    }
 
 
 def marked(mark: str) -> dict[int, str]:
@@ -43,8 +60,13 @@ def shared_memory() -> set[str]:
 
 def abandoned(before: set[str]) -> set[str]:
     """What is new in shared memory, and used by no process any more: other programs have theirs."""
-    new = shared_memory() - before
+    new = {name for name in shared_memory() - before if is_semaphore(name) or not name.startswith("sem.")}
     return new - _in_use() if new else new
+
+
+def is_semaphore(name: str) -> bool:
+    """Whether this is a semaphore of a command with `environment`."""
+    return name.startswith(f"sem.{SEMAPHORES}")
 
 
 def _in_use() -> set[str]:

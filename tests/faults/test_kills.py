@@ -16,7 +16,6 @@ tracker is one of them, and nobody else removes the semaphores (32 bytes each) o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -25,7 +24,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import processes
 import pytest
@@ -33,7 +31,6 @@ from subjects import Files, Prepare, Smoke, Speed, Subject, make_inputs
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
-HERE = Path(__file__).resolve().parent
 KILLS = int(os.environ.get("VTBENCH_KILLS", "5"))
 SEED = int(os.environ.get("VTBENCH_FAULT_SEED", "0"))
 GONE_S = 60.0
@@ -56,10 +53,7 @@ class Running:
 
     def __init__(self, subject: Subject, fault: dict[str, object] | None = None) -> None:
         self.mark = subject.mark
-        root = HERE.parents[1]
-        paths = [str(root), *([str(HERE / "inject")] if fault else [])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1",
-                       processes.MARK: self.mark, "VTBENCH_FAULT": json.dumps(fault)}  # fmt: skip
+        environment = processes.environment(self.mark, fault)
         self.log = subject.work / "log.txt"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -161,7 +155,7 @@ def test_what_is_killed_is_finished_by_the_same_command(subjects: list[Subject])
             longest = max(longest, lived_on)
             left = processes.abandoned(shared)
             if tracker_killed:
-                semaphores += len(named := {name for name in left if name.startswith("sem.mp-")})
+                semaphores += len(named := set(filter(processes.is_semaphore, left)))
                 shared, left, tracker_killed = shared | named, left - named, False
             assert not left, f"left in shared memory after {what}: {left}"
         if what:
@@ -175,7 +169,7 @@ def test_what_is_killed_is_finished_by_the_same_command(subjects: list[Subject])
         complete(subject)
         cycles[subject.name] += 1
     left = processes.abandoned(shared)
-    assert not {name for name in left if not (tracker_killed and name.startswith("sem.mp-"))}, f"left: {left}"
+    assert not {name for name in left if not (tracker_killed and processes.is_semaphore(name))}, f"left: {left}"
     print(f"{KILLS} kills in {time.monotonic() - started:.0f} s, seed {SEED}; compared at the end: {dict(cycles)}")
     print(f"semaphores left where Python's resource tracker was killed too: {semaphores + len(left)}")
     print(f"the longest that a process outlived its run: {longest:.1f} s")

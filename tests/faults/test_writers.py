@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import uuid
@@ -22,11 +21,10 @@ TABLE, ROW = "msca/table2", "msca/table2:vit"
 
 
 def start(mark: str, folder: Path, *command: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1", processes.MARK: mark}
     return subprocess.Popen(
         [sys.executable, *command],
         cwd=folder,
-        env=environment,
+        env=processes.environment(mark),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

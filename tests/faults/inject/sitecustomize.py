@@ -1,4 +1,5 @@
-"""Kills the process that it is loaded into at a chosen call, to hit what takes too little time to be hit by chance.
+"""Names the semaphores of the process that it is loaded into ($VTBENCH_FAULT_SEMAPHORES), and kills it at a chosen
+call, to hit what takes too little time to be hit by chance.
 
 $VTBENCH_FAULT is JSON: `role` (parent or worker), `call` (fsync, replace or append), `number` (of the calls of that
 kind in the process, from 1), `when` (before or after it), `fired` (a file that is made; with it, nothing is killed).
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+multiprocessing.current_process()._config["semprefix"] = os.environ["VTBENCH_FAULT_SEMAPHORES"]  # type: ignore[attr-defined]
 PLAN = json.loads(os.environ.get("VTBENCH_FAULT", "null"))
 
 
