@@ -24,6 +24,7 @@ from vtbench.results import finished, folders
 from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module
 from vtbench.run.callbacks import ScoreParts
 from vtbench.run.devices.batches import test_batches
+from vtbench.run.devices.machine import on_gpu
 from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
@@ -150,7 +151,7 @@ def measure_network(
         "data_fingerprint": tested["data_fingerprint"],
         **about_files(data, data.test_entries),
         "finished_at": utc_now(),
-        **environment(),
+        **environment(gpu=on_gpu(parts.training)),
     }
     folders.write_json(folder / folders.DONE, done)
     finished.remove_leftovers(folder)

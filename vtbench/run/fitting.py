@@ -20,6 +20,7 @@ from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble
 from vtbench.run.devices.batches import smaller, split_batch
+from vtbench.run.devices.machine import on_gpu
 from vtbench.run.settings import Settings
 
 
@@ -93,7 +94,7 @@ def _two_steps(parts: Assembly) -> None:
     clips, labels, _ = loader.collate_fn([one] * parts.batches.batch_size)
     fabric = Fabric(
         accelerator=parts.trainer["accelerator"],
-        devices=[torch.cuda.current_device()] if torch.cuda.is_available() else 1,
+        devices=[torch.cuda.current_device()] if on_gpu(parts.training) else 1,
         precision=parts.trainer["precision"],
         plugins=[LightningEnvironment()],
     )

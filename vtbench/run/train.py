@@ -22,7 +22,7 @@ from vtbench.results import finished, folders, provenance
 from vtbench.run.assemble import Assembly, about_files, assemble
 from vtbench.run.callbacks import BestWeights
 from vtbench.run.devices.batches import too_many_clips
-from vtbench.run.devices.machine import differences
+from vtbench.run.devices.machine import differences, on_gpu
 from vtbench.run.devices.sharded import network_state
 from vtbench.run.fitting import fitted
 from vtbench.run.metering import Metering
@@ -75,7 +75,8 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         _say_what_is_lacking(data, folder, notice)
     _refuse_few_to_validate(method, data)
     start = parts.load_start()
-    origin = {**environment(), "code": provenance.code()}
+    gpu = on_gpu(training)
+    origin = {**environment(gpu=gpu), "code": provenance.code()}
     checkpoint = EpochCheckpoint(
         folder,
         seed=training.seed,
@@ -108,7 +109,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     tracking = _tracking(training, settings, folder, notice) if processes.first() else None
     loggers = tracking.loggers if tracking else []
     if loggers:
-        callbacks.append(Metering(settings.log_every))
+        callbacks.append(Metering(settings.log_every, gpu=gpu))
     trainer = L.Trainer(callbacks=callbacks, logger=loggers or False, default_root_dir=folder, **parts.trainer)
     whole = False
     try:
@@ -158,7 +159,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             "videos_silent": data.silent_train_videos,
             "data_fingerprint": checkpoint.data_fingerprint,
             **({"kept_epoch": best.epoch, "kept_top1": best.top1, "kept_failures": best.failures} if best else {}),
-            **environment(),
+            **environment(gpu=gpu),
             "code": origin["code"],
             "begun": provenance.other_than(origin, checkpoint.earlier),
         },

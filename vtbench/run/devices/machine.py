@@ -26,10 +26,11 @@ def accelerator(training: Training) -> Literal["auto", "cpu"]:
 
 def backend(training: Training) -> str:
     """How the processes of a training exchange tensors, in torch.distributed's words."""
-    return "nccl" if _on_gpu(training) else "gloo"
+    return "nccl" if on_gpu(training) else "gloo"
 
 
-def _on_gpu(training: Training) -> bool:
+def on_gpu(training: Training) -> bool:
+    """Whether a training and its tests run on a GPU here: what `accelerator` comes to."""
     return SCALES[training.scale].real and torch.cuda.is_available()
 
 
@@ -60,7 +61,7 @@ def prepare_network(network: nn.Module, engine: Engine, training: Training) -> N
     """Do to a network, in place, what engine and recipe ask of it before it is trained. Names of weights stay. Raises
     UsageError for one without blocks that could be checkpointed."""
     if processes.number() > 1 and training.train.sync_batchnorm:
-        synchronised(network, gpu=_on_gpu(training))
+        synchronised(network, gpu=on_gpu(training))
     if engine.compile and engine.grad_checkpointing and has_batch_norm(network):
         raise UsageError(
             "--compile and --grad-checkpointing do not go together for a network with batch norm; leave one out"
