@@ -3,6 +3,7 @@ done to the network for it."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any, Literal
 
@@ -79,7 +80,15 @@ def differences(network: nn.Module, engine: Engine, training: Training) -> dict[
     """What results record of the engine of a training: what is not one process as the recipe says."""
     recorded = engine.differences(training=True)
     if engine.precision == training.train.precision:
-        recorded.pop("precision")
+        recorded.pop("precision", None)
     if engine.processes > 1 and has_batch_norm(network):
         recorded["batch_norm"] = "synchronised" if training.train.sync_batchnorm else "per process"
     return recorded
+
+
+def in_full(network: nn.Module, engine: Engine, training: Training) -> dict[str, Any]:
+    """`differences` with what does not differ, to be compared with those of another process. How many passes an update
+    has is said elsewhere."""
+    usual = dataclasses.asdict(Engine(precision=training.train.precision, matmul_precision="highest"))
+    found = usual | differences(network, engine, training)
+    return {name: value for name, value in found.items() if name != "accumulate"}
