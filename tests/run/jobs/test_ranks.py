@@ -234,7 +234,9 @@ def test_two_processes_that_are_stopped_inside_an_epoch_resume_bit_for_bit(tmp_p
     position = torch.load(last, weights_only=True)["callbacks"]["EpochCheckpoint"]["position"]
     assert 0 < position["batches"] < 6
     assert len(position["processes"]) == 2
-    with pytest.raises(RunError, match="was interrupted inside an epoch on 2 devices; continue on as many, not on 1"):
+    with pytest.raises(
+        RunError, match=r"an epoch of 2 clips a pass x 2 x 2 devices, .*: continue with --devices 2 and"
+    ):
         measure(work, Settings(results=results, batch_size=2), lambda *_: None)
     resumed = ran(evaluation, results, devices=2)
     assert resumed.losses == whole.losses
