@@ -190,6 +190,13 @@ def test_another_commit_version_device_and_number_of_threads_are_recorded_and_no
     assert done["begun"] == "commit=aaaaaaaaaaaa-dirty;torch=1.0;device=abacus;threads=7"
 
 
+def test_what_the_engine_did_otherwise_is_said_by_name() -> None:
+    end = {"versions": "torch=2.0", "engine": {"compile": False, "devices": 4}}
+    before = {"versions": "torch=2.0", "engine": {"compile": True, "devices": 4}}
+    assert provenance.other_than(end, [{"versions": "torch=2.0"}, before, before]) == "compile=true"
+    assert provenance.other_than(before, [end]) == "compile=false"
+
+
 def test_code_is_what_a_training_runs_through(tmp_path: Path) -> None:
     package = Path(provenance.__file__).parents[1]
     assert len(provenance.code()) == 12
