@@ -78,7 +78,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "callbacks": {"devices", "reporting", "resuming"},
         "tracking": {"settings"},
         "evaluate": {"assemble", "callbacks", "devices", "reporting", "session", "settings", "weights"},
-        "fitting": {"assemble", "devices", "settings"},
+        "fitting": {"assemble", "devices", "engine", "settings"},
         "assemble": {"devices", "engine", "network", "settings", "weights"},
         "devices": {"engine"},
         "settings": {"engine"},
@@ -86,7 +86,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "weights": {"engine", "settings"},
         "measuring": {"network"},
     },
-    "run/resuming": {"epochs": {"position", "stopping"}},
+    "run/resuming": {"epochs": {"begun", "position", "stopping"}},
     "run/jobs": {
         "launch": {"plan", "workers", "display", "inputs", "progress", "signals"},
         "plan": {"inputs"},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,30 @@ def test_training_goes_on_without_a_broken_video_and_nothing_takes_its_place(fol
     notices.clear()
     _ = [list(again), list(again)]
     assert len(notices) == 1 and notices[0].startswith("trains without train/00003.mp4: "), "once each"
+
+
+def test_what_several_processes_cannot_read_counts_together(folder: Path) -> None:
+    found = [{f"train/0000{number}.mp4": "no video"} for number in (3, 5)]
+    for missing, refused in ((0.2, False), (0.1, True)):
+        module = data(folder, missing=missing)
+        module.train_dataloader()
+        module.unreadable = found[0]
+        told = pytest.raises(DataError, match=r"2 of 10 videos to train on cannot be used.*--missing 0\.2$")
+        with told if refused else contextlib.nullcontext():
+            module.gather(lambda mine: [mine, (found[1], None)])
+        assert module.unreadable == found[0] | found[1]
+
+
+def test_what_was_not_to_be_read_before_a_run_resumes_counts_after_it(folder: Path) -> None:
+    before = data(folder, missing=0.2)
+    before.unreadable = {f"train/0000{number}.mp4": "no video" for number in (3, 5)}
+    state = before.state_dict()
+    for missing, refused in ((0.2, False), (0.1, True)):
+        module = data(folder, missing=missing)
+        module.load_state_dict(state)
+        told = pytest.raises(DataError, match=r"2 of 10 videos to train on cannot be used.*no video")
+        with told if refused else contextlib.nullcontext():
+            module.train_dataloader()
 
 
 def test_a_batch_of_which_no_video_can_be_read_has_no_clips(folder: Path) -> None:

@@ -48,6 +48,17 @@ def test_what_a_test_shares_with_its_training_is_said_once() -> None:
     assert text(None, tested) == "test_devices=2;test_strategy=ddp;test_precision=bf16-mixed;test_compile=true"
 
 
+def test_what_a_test_computes_in_anyway_is_no_difference() -> None:
+    """Of a training it may be one, as the recipe may say bf16-mixed."""
+    engine = Engine(precision="32-true", matmul_precision="highest")
+    assert engine.differences(training=False) == {}
+    assert engine.differences(training=True) == {"precision": "32-true"}
+    assert text({"precision": "32-true"}, {}) == "precision=32-true"
+    assert text({}, {"precision": "32-true"}) is None, "as older versions wrote it"
+    assert text({}, {"precision": "bf16-mixed"}) == "test_precision=bf16-mixed", "of a recipe that says bf16-mixed"
+    assert text({"matmul_precision": "high"}, {}) == "matmul_precision=high;test_matmul_precision=highest"
+
+
 def test_torchrun_says_how_many_devices_and_machines_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     started_with(monkeypatch, TORCHRUN)
     found = launched()

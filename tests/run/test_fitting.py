@@ -15,6 +15,7 @@ from vtbench.papers.override import changed_rows
 from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
 from vtbench.results import folders
+from vtbench.run.engine import Engine
 from vtbench.run.fitting import fitted
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
@@ -61,10 +62,15 @@ def test_what_was_found_is_recorded_and_used_again(tmp_path: Path, monkeypatch: 
 
 
 def test_a_training_that_resumes_keeps_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.save({"callbacks": {"EpochCheckpoint": {"batch_size": 2}}}, tmp_path / folders.CHECKPOINT)
+    begun = {"batch_size": 2, "accumulate": 4, "processes": 1}
+    torch.save({"callbacks": {"EpochCheckpoint": {"begun": begun}}}, tmp_path / folders.CHECKPOINT)
     tried = memory_for(8, monkeypatch)
     assert fitted(TRAINING, Settings(batch_size="auto"), tmp_path).batch_size == 2
+    assert fitted(TRAINING, Settings(batch_size="auto", engine=Engine(devices=2)), tmp_path).batch_size == 2
     assert tried == []
+    # Two passes of an update cannot be shared out to 8 devices: another size is looked for.
+    assert fitted(TRAINING, Settings(batch_size="auto", engine=Engine(devices=8)), tmp_path).batch_size == 1
+    assert tried == [1, 1]
 
 
 def test_not_even_one_clip_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,12 +182,19 @@ def test_another_commit_version_device_and_number_of_threads_are_recorded_and_no
     settings = Settings(results=tmp_path)
     before = {"commit": 40 * "a", "dirty": True, "versions": "torch=1.0;numpy=2", "device": "abacus", "threads": 7}
     with monkeypatch.context() as patch:
-        patch.setattr("vtbench.run.train.environment", lambda: dict(before))
+        patch.setattr("vtbench.run.train.environment", lambda **_: dict(before))
         interrupted(training, settings)
     now: dict[str, Any] = before | {"commit": 40 * "b", "dirty": False, "versions": "torch=2.0;numpy=2"}
-    monkeypatch.setattr("vtbench.run.train.environment", lambda: now | {"device": "cpu", "threads": 1})
+    monkeypatch.setattr("vtbench.run.train.environment", lambda **_: now | {"device": "cpu", "threads": 1})
     done = finished.read_done(train(training, settings))
     assert done["begun"] == "commit=aaaaaaaaaaaa-dirty;torch=1.0;device=abacus;threads=7"
+
+
+def test_what_the_engine_did_otherwise_is_said_by_name() -> None:
+    end = {"versions": "torch=2.0", "engine": {"compile": False, "devices": 4}}
+    before = {"versions": "torch=2.0", "engine": {"compile": True, "devices": 4}}
+    assert provenance.other_than(end, [{"versions": "torch=2.0"}, before, before]) == "compile=true"
+    assert provenance.other_than(before, [end]) == "compile=false"
 
 
 def test_code_is_what_a_training_runs_through(tmp_path: Path) -> None:

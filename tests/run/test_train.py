@@ -21,10 +21,11 @@ from vtbench.papers.trainings import Evaluation, Training
 from vtbench.report.counted import agrees
 from vtbench.results import finished, folders
 from vtbench.run import assemble as assembling
-from vtbench.run import callbacks
+from vtbench.run import callbacks, session
 from vtbench.run.assemble import assemble, data_module
 from vtbench.run.callbacks import ScoreParts
 from vtbench.run.devices.batches import Batches, split_batch
+from vtbench.run.engine import Engine
 from vtbench.run.evaluate import evaluate
 from vtbench.run.measuring.cost import clip_macs, cost
 from vtbench.run.recording import to_record
@@ -255,6 +256,63 @@ def test_a_test_does_not_resume_from_scores_of_other_weights(tmp_path: Path) -> 
     assert parts.all_notes and parts.notes == {"v": "silent"}
     parts = ScoreParts(tmp_path, {"weights_sha256": "new", "data_fingerprint": "same"}, 1, no_progress)
     assert parts.labels == {} and list(tmp_path.glob("*.part*")) == [] and parts.all_notes
+
+
+def test_remarks_of_a_process_outlive_its_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes after the first do not know them when they write their own."""
+    tested = {"weights_sha256": "same"}
+    folders.write_json(tmp_path / folders.CONFIG, tested)
+
+    def write(process: int, name: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("vtbench.run.callbacks.processes.this", lambda: process)
+            patch.setattr("vtbench.run.callbacks.processes.first", lambda: process == 0)
+            patch.setattr("vtbench.run.callbacks.processes.from_first", lambda value: value)
+            parts = ScoreParts(tmp_path, tested, 2, no_progress)
+            parts.labels[name], parts.notes[name], parts.distinct_views[name] = 1, "silent", 3
+            parts._unsaved.add(name, 0, torch.zeros(4))
+            parts._write_part()
+
+    write(1, "a")
+    ScoreParts(tmp_path, tested, 2, no_progress)  # the first process of the run that resumes; it is killed early
+    write(1, "b")
+    found = ScoreParts(tmp_path, tested, 2, no_progress)
+    assert found.all_notes
+    assert (found.notes, found.distinct_views) == ({"a": "silent", "b": "silent"}, {"a": 3, "b": 3})
+
+
+@pytest.mark.parametrize(
+    ("what", "changed"),
+    [("engine", {"engine": Engine(precision="bf16-mixed")}), ("code", {}), ("device", {})],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_a_test_does_not_resume_from_scores_that_were_computed_otherwise(
+    what: str, changed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, settings = smoke(), Settings(results=tmp_path)
+    train(training, settings)
+    monkeypatch.setattr(callbacks, "PART_EVERY", 0.0)
+    monkeypatch.setattr(assembling, "data_module", lambda *a, **k: _one_by_one(data_module(*a, **k)))
+
+    def stop(phase: str, done: int, total: int, loss: float | None) -> None:
+        if done == 3:
+            raise RunError("the power went out")
+
+    with pytest.raises(RunError, match="power"):
+        evaluate(test_of(training), settings, stop)
+    if what == "code":
+        monkeypatch.setattr("vtbench.results.provenance.code", lambda: "0123456789ab")
+    if what == "device":
+        here = session.environment
+        monkeypatch.setattr("vtbench.run.evaluate.environment", lambda **given: here(**given) | {"device": "abacus"})
+    seen: list[int] = []
+    said: list[str] = []
+    settings = dataclasses.replace(settings, **changed)
+    done = evaluate(test_of(training), settings, lambda _, at, *rest: seen.append(at), said.append)
+    assert seen == [1, 2, 3, 4], "none is left out"
+    folder = folders.evaluation_folder(tmp_path, test_of(training).key)
+    assert said == [f"{folder}: scores of another {what} are dropped, and their videos tested again"]
+    assert done["engine"] == ({"precision": "bf16-mixed"} if changed else {})
 
 
 def _one_by_one(data: Any) -> Any:
@@ -541,8 +599,8 @@ def test_a_training_is_not_continued_with_another_batch_size(tmp_path: Path) -> 
 
     with pytest.raises(RunError, match="stop"):
         train(training, Settings(results=tmp_path), stop_after_the_first_epoch)
-    with pytest.raises(RunError, match="--batch-size 4"):
-        train(training, Settings(results=tmp_path, batch_size=2))
+    with pytest.raises(RunError, match="continue without --batch-size"):
+        train(training, Settings(results=tmp_path, batch_size=3))
     train(training, Settings(results=tmp_path))
 
 

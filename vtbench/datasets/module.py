@@ -37,7 +37,7 @@ from vtbench.datasets.manifests import (
     refuse_unusable,
     size_of,
 )
-from vtbench.datasets.sharing import OfAll, SharedBatches
+from vtbench.datasets.sharing import OfAll, SharedBatches, batch_sizes
 from vtbench.errors import DataError
 
 __all__ = ["VideoData"]
@@ -270,6 +270,7 @@ class VideoData(lightning.LightningDataModule):
         self._sampler.set_epoch(self._epoch)
         # Added to those found so far: precise_bn goes through a loader of its own once the training is over.
         self.unreadable |= self._resumed.get("unreadable", {})
+        self._refuse_unreadable()
         self._noticed = set(self._resumed.get("unreadable", {}))
         read = self._resumed.get("read")
         if read is not None and len(read) == len(videos):
@@ -292,17 +293,26 @@ class VideoData(lightning.LightningDataModule):
             self._noticed.add(video.video_id)
             self.unreadable[video.video_id] = video.reason
             self.notice(f"trains without {video.video_id}: {video.reason}")
-            self._refuse_lacking("train")
-            if self._log is not None and len(self.unreadable) == len(self._log):
-                raise DataError(f"{self.videos.where}: no video to train on can be read; the last: {video.reason}")
+            self._refuse_unreadable()
+
+    def _refuse_unreadable(self) -> None:
+        """Raise DataError where more training videos than may be could not be read, or all of them."""
+        if not self.unreadable:
+            return
+        self._refuse_lacking("train")
+        if self._log is not None and len(self.unreadable) == len(self._log):
+            last = list(self.unreadable.values())[-1]
+            raise DataError(f"{self.videos.where}: no video to train on can be read; the last: {last}")
 
     def gather(self, of_all: OfAll) -> None:
         """Where several processes trained together: take over what each of them found in the videos of its share.
-        `of_all` gives the values of all of them."""
+        `of_all` gives the values of all of them. Raises DataError, in each of them, where they found too many together
+        that cannot be read."""
         for unreadable, log in of_all((self.unreadable, self._log)):
             self.unreadable = {**self.unreadable, **unreadable}
             if self._log is not None and log is not None:
                 self._log.update(log)
+        self._refuse_unreadable()
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """What `validate_on` names, in the views of a test; no loader where it is None."""
@@ -342,6 +352,11 @@ class VideoData(lightning.LightningDataModule):
         if share is None or self._sampler is None:
             return 1.0
         return SharedBatches(self._sampler, self.loading.batch_size, share).part(number)
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Clips of each training batch of an epoch, of all processes together."""
+        return batch_sizes(len(self.train_entries), self.loading.batch_size, self.loading.share)
 
     def skip(self, video_ids: Iterable[str]) -> None:
         """Leave these test videos out of the loaders of tests and predictions, as they were scored before. Replaces the

@@ -40,6 +40,19 @@ class Share:
     whole: int
 
 
+def batch_sizes(videos: int, batch_size: int, share: Share | None) -> list[int]:
+    """Clips of each training batch of an epoch, of all processes together, where each takes `batch_size` of a full one.
+
+    The last one of a single process is left out if it would be smaller, unless it is the only one. Several process what
+    whole batches of `share.whole` give, and leave out a last one of less than a clip for each.
+    """
+    share = share or Share(0, 1, batch_size)
+    used = videos // share.whole * share.whole or videos
+    together = batch_size * share.processes
+    left = used % together
+    return [together] * (used // together) + ([left] if left >= share.processes else [])
+
+
 class SharedBatches(Sampler[list[tuple[int, int]]]):
     """Batches of one process: `batch_size` keys of `sampler` each, fewer in the last one of an epoch.
 
@@ -51,12 +64,7 @@ class SharedBatches(Sampler[list[tuple[int, int]]]):
 
     @property
     def _sizes(self) -> list[int]:
-        """Clips of each batch of all processes together."""
-        videos, whole = len(self.sampler), self.share.whole
-        used = videos // whole * whole or videos
-        together = self.batch_size * self.share.processes
-        left = used % together
-        return [together] * (used // together) + ([left] if left >= self.share.processes else [])
+        return batch_sizes(len(self.sampler), self.batch_size, self.share)
 
     def __len__(self) -> int:
         return len(self._sizes)

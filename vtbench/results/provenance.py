@@ -109,7 +109,7 @@ def code() -> str:
 def other_than(end: Mapping[str, Any], earlier: Sequence[Mapping[str, Any]]) -> str | None:
     """In what a training was begun or continued, as `commit=1a2b3c4d5e6f-dirty;torch=2.9.0;device=cpu;threads=4`: what
     differs from what it ended with, each once; None if nothing does. All of them as `vtbench.run.session.environment`
-    gives, with the code."""
+    gives, with the code and, as `engine`, the name and value of all that the engine may do differently."""
     found: dict[str, None] = {}
     last = _parts(end)
     for one in earlier:
@@ -127,8 +127,13 @@ def _parts(origin: Mapping[str, Any]) -> dict[str, str]:
         **versions,
         "device": origin.get("device"),
         "threads": origin.get("threads"),
+        **origin.get("engine", {}),
     }
-    return {name: str(value).replace(";", ",") for name, value in own.items() if value is not None}
+    return {name: _cell(value) for name, value in own.items() if value is not None}
+
+
+def _cell(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value).replace(";", ",")
 
 
 def software() -> dict[str, Any]:

@@ -130,9 +130,14 @@ class Record(Line):
     )
     epochs: int | None = key("epochs trained; empty for given weights", unit="epochs", at_least=0)
     batch_size: int | None = key(
-        "clips per forward pass; the effective batch is batch_size times accumulate", unit="clips", at_least=0
+        "clips per forward pass of each device; a step has batch_size times accumulate times the devices, of all "
+        "machines, that `engine` names",
+        unit="clips",
+        at_least=0,
     )
-    accumulate: int | None = key("forward passes whose gradients were added up for one step", unit="passes", at_least=0)
+    accumulate: int | None = key(
+        "forward passes of each device whose gradients were added up for one step", unit="passes", at_least=0
+    )
     lr: float | None = key("learning rate at the start, after any scaling with the batch", at_least=0)
     init: str = key(
         "what the weights started from: `scratch`, `training:` and its key, or a name of weights, each with `@` and "
@@ -177,7 +182,8 @@ class Record(Line):
     versions: str = key("versions of the libraries, as `torch=2.8.0;lightning=2.5.0`")
     begun: str | None = key(
         "what the training was begun or continued with, where that is not what it ended with: commits, versions, "
-        "devices and threads as name=value, joined by semicolons; empty otherwise and in older lines",
+        "devices, threads, what `engine` names, batch_size and accumulate, as name=value, joined by semicolons; empty "
+        "otherwise and in older lines",
         default=None,
     )
     finished_at: str = key("when the evaluation ended: UTC, as `2026-01-31T23:59:59Z`", check=_instant)

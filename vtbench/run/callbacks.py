@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from vtbench.errors import ResultsError, RunError
+from vtbench.errors import ResultsError, RunError, few
 from vtbench.evaluation.multiview import ViewScores
 from vtbench.methods import processes
 from vtbench.results import finished, folders
@@ -95,12 +95,13 @@ class ScoreParts(L.Callback):
     in no part: they are tried again."""
 
     def __init__(
-        self, folder: Path, tested: dict[str, str], expected: int, progress: Progress, notice: Notice = no_notice
+        self, folder: Path, tested: dict[str, Any], expected: int, progress: Progress, notice: Notice = no_notice
     ) -> None:
         """
-        - tested: what is tested, in keys of config.json; parts of other weights or videos are dropped
+        - tested: what is tested and how, in keys of config.json; parts of another test are dropped
         - expected: the number of videos to test, those in earlier parts included
-        - notice: called for a file of an earlier test that is damaged; it is set aside, and its videos tested again
+        - notice: called where the parts of another test are dropped, and for a file of an earlier one that is damaged;
+          it is set aside, and its videos tested again
         """
         self.folder, self.expected, self.progress = folder, expected, progress
         self.stop = StopSignals()
@@ -127,7 +128,10 @@ class ScoreParts(L.Callback):
     def _take_earlier_parts(self, tested: dict[str, str], notice: Notice) -> None:
         before = _json_of(self.folder / folders.CONFIG, notice)
         remarks = [_json_of(path, notice) for path in self._remarks()]
-        if before is None or {key: before.get(key) for key in tested} != tested or None in remarks:
+        other = [key for key, value in tested.items() if before is not None and before.get(key) != value]
+        if before is None or other or None in remarks:
+            if other and self._parts():
+                notice(f"{self.folder}: scores of another {few(other)} are dropped, and their videos tested again")
             for path in (*self._parts(), *self._remarks()):
                 path.unlink(missing_ok=True)
             remarks = []
@@ -145,6 +149,8 @@ class ScoreParts(L.Callback):
             self.distinct_views |= found.get("distinct_views", {})
         if self.labels:
             self.all_notes = bool(remarks) and all("notes" in (found or {}) for found in remarks)
+            if self.all_notes:  # other processes are about to write over theirs
+                self._write_remarks()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Catch the signals."""
@@ -171,15 +177,19 @@ class ScoreParts(L.Callback):
 
     def _write_part(self) -> None:
         labels = {name: self.labels[name] for name in self._unsaved.video_ids}
-        remarks = {"notes": self.notes, "distinct_views": self.distinct_views}
         mine = f"{this}-" if (this := processes.this()) else ""
-        folders.write_json(self.folder / folders.NOTES_PART.format(f"-{this}" if this else ""), remarks)
+        self._write_remarks()
         parts = self.folder.glob(folders.SCORES_PART.format(f"{mine}[0-9][0-9][0-9][0-9]"))
         last = max((int(path.stem.rpartition("-")[2]) for path in parts), default=-1)
         self._written.append(folders.SCORES_PART.format(f"{mine}{last + 1:04d}"))
         folders.replace_file(self.folder / self._written[-1], lambda half: self._unsaved.save(half, labels=labels))
         self._merge()
         self._saved = time.monotonic()
+
+    def _write_remarks(self) -> None:
+        this = processes.this()
+        remarks = {"notes": self.notes, "distinct_views": self.distinct_views}
+        folders.write_json(self.folder / folders.NOTES_PART.format(f"-{this}" if this else ""), remarks)
 
     def gather(self, video_ids: Sequence[str]) -> None:
         """Where several processes tested: have in the first one what all of them found, in the order of `video_ids`,

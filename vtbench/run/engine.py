@@ -20,6 +20,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 MATMUL_PRECISIONS: tuple[MatmulPrecision, ...] = get_args(MatmulPrecision)
 
 
+TEST_PRECISION: Precision = "32-true"
+"""Of a test, unless another one is given."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """The defaults are one process as the recipe says."""
@@ -65,8 +69,12 @@ class Engine:
             recorded["strategy"] = "ddp"
         if not training:
             recorded = {name: recorded[name] for name in _OF_TEST}
-        defaults = dataclasses.asdict(Engine())
-        return {name: value for name, value in recorded.items() if value != defaults[name]}
+        usual = dataclasses.asdict(Engine())
+        if recorded["matmul_precision"] == "highest":
+            recorded["matmul_precision"] = None
+        if not training and recorded["precision"] == TEST_PRECISION:
+            recorded["precision"] = None
+        return {name: value for name, value in recorded.items() if value != usual[name]}
 
 
 _OF_TEST = ("devices", "num_nodes", "strategy", "precision", "compile", "matmul_precision", "benchmark")
@@ -77,12 +85,12 @@ def text(trained: Mapping[str, Any] | None, tested: Mapping[str, Any] | None) ->
     """The cell `engine` of results.csv, of what the done.json of a training and of its test say under that name:
     `devices=2;strategy=ddp`, with `test_` before what is different in the test; None where there is nothing to say."""
     trained, tested = trained or {}, tested or {}
-    as_default = {**dataclasses.asdict(Engine()), "precision": "32-true"}
-    order = [*as_default, *sorted(trained)]  # done.json has its keys sorted
+    usual = {**dataclasses.asdict(Engine()), "precision": TEST_PRECISION, "matmul_precision": "highest"}
+    order = [*usual, *sorted(trained)]  # done.json has its keys sorted
     parts = [f"{name}={_word(trained[name])}" for name in dict.fromkeys(order) if name in trained]
     for name in _OF_TEST:
-        if tested.get(name) != trained.get(name):
-            parts.append(f"test_{name}={_word(tested.get(name, as_default[name]))}")
+        if (value := tested.get(name, usual[name])) != trained.get(name, usual[name]):
+            parts.append(f"test_{name}={_word(value)}")
     return ";".join(parts) or None
 
 

@@ -20,10 +20,11 @@ from vtbench.methods import processes
 from vtbench.metrics import always_measured
 from vtbench.papers.datasets import load_dataset
 from vtbench.papers.trainings import Evaluation
-from vtbench.results import finished, folders
+from vtbench.results import finished, folders, provenance
 from vtbench.run.assemble import Assembly, about_files, assemble_test, data_module
 from vtbench.run.callbacks import ScoreParts
 from vtbench.run.devices.batches import test_batches
+from vtbench.run.devices.machine import on_gpu
 from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
@@ -98,10 +99,20 @@ def measure_network(
 ) -> None:
     """Test the network of `parts` as it is, and write what was measured to done.json of `folder`, a run folder.
 
-    `origin` goes into done.json, and its `weights_sha256` decides whether parts of an earlier test are of the same.
+    `origin` goes into done.json. Parts of an earlier test count if they are of the same weights, as its
+    `weights_sha256` says, and videos, on the same machine and by the same code and engine: a line names one of each.
     """
     method, data = parts.method, parts.data
-    tested = {"weights_sha256": origin["weights_sha256"], "data_fingerprint": data.fingerprint("test")}
+    gpu = on_gpu(parts.training)
+    engine, here = parts.settings.engine.differences(training=False), environment(gpu=gpu)
+    tested = {
+        "weights_sha256": origin["weights_sha256"],
+        "data_fingerprint": data.fingerprint("test"),
+        # A commit may change what no test goes through, and then `code` stays.
+        **{name: here[name] for name in ("versions", "device", "threads")},
+        "engine": engine,
+        "code": provenance.code(),
+    }
     expected = len(data.test_entries)
     parts_of_scores = ScoreParts(folder, tested, expected, progress, notice)
     if processes.first():
@@ -146,11 +157,11 @@ def measure_network(
         "failures": failures,
         "remarks": remarks,
         "wall_s": round(time.monotonic() - started, 3),
-        "engine": parts.settings.engine.differences(training=False),
+        "engine": engine,
         "data_fingerprint": tested["data_fingerprint"],
         **about_files(data, data.test_entries),
         "finished_at": utc_now(),
-        **environment(),
+        **here,
     }
     folders.write_json(folder / folders.DONE, done)
     finished.remove_leftovers(folder)

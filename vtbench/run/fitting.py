@@ -20,19 +20,22 @@ from vtbench.papers.trainings import Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble
 from vtbench.run.devices.batches import smaller, split_batch
+from vtbench.run.devices.machine import on_gpu
+from vtbench.run.engine import Engine
 from vtbench.run.settings import Settings
 
 
 def fitted(training: Training, settings: Settings, folder: Path) -> Settings:
-    """Settings with a number for `auto`: the size that the interrupted training in `folder` has, else the largest that
-    fits into the memory of every device, the whole batch of an update first and then half as much, and so on.
+    """Settings with a number for `auto`: the size that the interrupted training in `folder` has, where that makes an
+    update of as many clips on these devices, else the largest that fits into the memory of every device, the whole
+    batch of an update first and then half as much, and so on.
 
     Each is tried by two steps on clips of the training; random generators are seeded when the training is assembled.
     Raises RunError where not even one clip fits.
     """
     if settings.batch_size != "auto":
         return settings
-    found = processes.from_first(_size_so_far(folder / folders.CHECKPOINT))
+    found = processes.from_first(_size_so_far(folder / folders.CHECKPOINT, training, settings.engine))
     size = found or split_batch(training, "auto", settings.engine).batch_size
     while found is None:
         with processes.alone():
@@ -53,16 +56,19 @@ def _with(settings: Settings, size: int, **changed: Any) -> Settings:
     return dataclasses.replace(settings, batch_size=size, engine=engine)
 
 
-def _size_so_far(checkpoint: Path) -> int | None:
-    """The size of the forward passes of an interrupted training; None where there is none to resume."""
+def _size_so_far(checkpoint: Path, training: Training, engine: Engine) -> int | None:
+    """The size of the forward passes of an interrupted training; None where there is none to resume, or where it makes
+    another update on these devices."""
     if not checkpoint.exists():
         return None
     try:
         content = torch.load(regular(checkpoint), map_location="meta", weights_only=True, mmap=True)
-        size: int = content["callbacks"]["EpochCheckpoint"]["batch_size"]
+        begun = content["callbacks"]["EpochCheckpoint"]["begun"]
+        size: int = begun["batch_size"]
+        update = size * begun["accumulate"] * begun["processes"]
     except Exception:  # a damaged one is set aside when the training starts
         return None
-    return size
+    return size if split_batch(training, size, engine).effective == update else None
 
 
 def _fits(parts: Assembly) -> bool:
@@ -93,7 +99,7 @@ def _two_steps(parts: Assembly) -> None:
     clips, labels, _ = loader.collate_fn([one] * parts.batches.batch_size)
     fabric = Fabric(
         accelerator=parts.trainer["accelerator"],
-        devices=[torch.cuda.current_device()] if torch.cuda.is_available() else 1,
+        devices=[torch.cuda.current_device()] if on_gpu(parts.training) else 1,
         precision=parts.trainer["precision"],
         plugins=[LightningEnvironment()],
     )

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 
-def memory_gb() -> float:
-    """The most in use in this process so far, in 1e9 bytes: on a GPU of what torch allocated, elsewhere of the resident
-    set."""
-    if torch.cuda.is_available():
+def memory_gb(*, gpu: bool) -> float:
+    """The most in use in this process so far, in 1e9 bytes: of what torch allocated on the GPU, where that is what
+    computes, else of the resident set."""
+    if gpu:
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
@@ -65,9 +65,12 @@ class Metering(L.Callback):
     and without.
     """
 
-    def __init__(self, every: int) -> None:
-        """`every`: optimiser steps between two points."""
-        self.every = every
+    def __init__(self, every: int, *, gpu: bool) -> None:
+        """
+        - every: optimiser steps between two points
+        - gpu: whether the training runs on a GPU
+        """
+        self.every, self.gpu = every, gpu
         self._lr = 0.0
         self._stepped = False
         """Whether the optimiser took a step in this batch."""
@@ -124,7 +127,8 @@ class Metering(L.Callback):
             sums.add(clips, self._begun - self._mark, now - self._begun, scalars)
         if self._stepped and self._is_due(trainer, trainer.global_step):
             done = (batch_idx + 1) / trainer.num_training_batches
-            values = {**self._since.means(), "lr": self._lr, **self._since.rates(), "memory_gb": memory_gb()}
+            values = {**self._since.means(), "lr": self._lr, **self._since.rates()}
+            values["memory_gb"] = memory_gb(gpu=self.gpu)
             if self._norm is not None:
                 values["grad_norm"] = float(self._norm)
             values |= {"epoch": trainer.current_epoch + done, **self._remaining(trainer, done)}

@@ -19,9 +19,11 @@ from vtbench.results import folders, provenance
 from vtbench.run.settings import LESS_MEMORY
 
 
-def environment() -> dict[str, Any]:
-    """Commit, versions, device and CPU threads of this process, under the names that results.csv uses."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+def environment(*, gpu: bool) -> dict[str, Any]:
+    """Commit, versions, device and CPU threads of this process, under the names that results.csv uses.
+
+    `gpu`: whether it computes on its GPU; the small scales do not where there is one."""
+    device = torch.cuda.get_device_name() if gpu else "cpu"
     return {**provenance.software(), "device": device, "threads": torch.get_num_threads()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import lightning as L
 from vtbench.datasets import VideoData
 from vtbench.datasets.clips import TrainLoader
 from vtbench.errors import ResultsError, RunError, UsageError, few
-from vtbench.layers.batchnorm import is_synchronised
+from vtbench.layers.batchnorm import has_batch_norm, is_synchronised
 from vtbench.methods import processes
 from vtbench.methods.base import VideoClassifier
 from vtbench.papers.trainings import Training
@@ -22,11 +23,12 @@ from vtbench.results import finished, folders, provenance
 from vtbench.run.assemble import Assembly, about_files, assemble
 from vtbench.run.callbacks import BestWeights
 from vtbench.run.devices.batches import too_many_clips
-from vtbench.run.devices.machine import differences
+from vtbench.run.devices.machine import differences, in_full, on_gpu
 from vtbench.run.devices.sharded import network_state
 from vtbench.run.fitting import fitted
 from vtbench.run.metering import Metering
 from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
+from vtbench.run.resuming.begun import Begun
 from vtbench.run.resuming.checkpoint import why_unusable
 from vtbench.run.resuming.epochs import EpochCheckpoint
 from vtbench.run.session import environment, errors_in_one_line
@@ -74,14 +76,16 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     if processes.first():
         _say_what_is_lacking(data, folder, notice)
     _refuse_few_to_validate(method, data)
-    start = parts.load_start()
-    origin = {**environment(), "code": provenance.code()}
+    start, audio_sha256 = parts.load_start(), parts.audio_sha256
+    gpu = on_gpu(training)
+    passes = {"batch_size": parts.batches.batch_size, "accumulate": parts.batches.accumulate}
+    engine = in_full(method.network, settings.engine, training) | passes
+    origin = {**environment(gpu=gpu), "code": provenance.code(), "engine": engine}
     checkpoint = EpochCheckpoint(
         folder,
         seed=training.seed,
         epochs=training.train.epochs,
-        batch_size=parts.batches.batch_size,
-        data_fingerprint=data.fingerprint("train"),
+        begun=_begun(parts, start.sha256 if start else None, audio_sha256),
         progress=progress,
         minutes=settings.checkpoint_minutes,
         training_key=training.key,
@@ -108,7 +112,7 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     tracking = _tracking(training, settings, folder, notice) if processes.first() else None
     loggers = tracking.loggers if tracking else []
     if loggers:
-        callbacks.append(Metering(settings.log_every))
+        callbacks.append(Metering(settings.log_every, gpu=gpu))
     trainer = L.Trainer(callbacks=callbacks, logger=loggers or False, default_root_dir=folder, **parts.trainer)
     whole = False
     try:
@@ -141,13 +145,12 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
         {
             "training_key": training.key,
             "epochs": training.train.epochs,
-            "batch_size": parts.batches.batch_size,
-            "accumulate": parts.batches.accumulate,
+            **passes,
             "lr": parts.batches.lr,
             "engine": differences(method.network, settings.engine, training),
             "wall_s": round(checkpoint.elapsed_s, 3),
             "init_sha256": start.sha256 if start else None,
-            "audio_sha256": parts.audio_sha256,
+            "audio_sha256": audio_sha256,
             "selection": method.selection,
             "train_top1": checkpoint.train_top1(best.epoch if best else training.train.epochs),
             "weights_sha256": sha256_of(weights),
@@ -156,15 +159,40 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
             "unreadable": data.unreadable,
             **about_files(data, data.train_entries),
             "videos_silent": data.silent_train_videos,
-            "data_fingerprint": checkpoint.data_fingerprint,
+            "data_fingerprint": checkpoint.begun.data_fingerprint,
             **({"kept_epoch": best.epoch, "kept_top1": best.top1, "kept_failures": best.failures} if best else {}),
-            **environment(),
+            **environment(gpu=gpu),
             "code": origin["code"],
             "begun": provenance.other_than(origin, checkpoint.earlier),
         },
     )
     if tracking:
         tracking.done()
+
+
+def _begun(parts: Assembly, start_sha256: str | None, audio_sha256: str | None) -> Begun:
+    """What the run must have been begun with if it resumes."""
+    batches, sizes, engine = parts.batches, parts.data.batch_sizes, parts.settings.engine
+    norm_clips = batches.batch_size * (batches.processes if is_synchronised(parts.network) else 1)
+    given = {
+        "--devices": engine.devices,
+        "--num-nodes": engine.num_nodes if engine.num_nodes > 1 else None,
+        "--batch-size": parts.settings.batch_size,
+        "--accumulate": engine.accumulate,
+    }
+    return Begun(
+        data_fingerprint=parts.data.fingerprint("train"),
+        batch_size=batches.batch_size,
+        accumulate=batches.accumulate,
+        processes=batches.processes,
+        lr=batches.lr,
+        clips=sum(sizes),
+        updates=math.ceil(len(sizes) / batches.accumulate),
+        norm_clips=norm_clips if has_batch_norm(parts.network) else None,
+        start_sha256=start_sha256,
+        audio_sha256=audio_sha256,
+        options={name: None if value is None else str(value) for name, value in given.items()},
+    )
 
 
 def _refuse_few_to_validate(method: VideoClassifier, data: VideoData) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from vtbench.errors import UsageError
+from vtbench.errors import RunError, UsageError
 from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
 from vtbench.run.assemble import assemble
-from vtbench.run.devices.machine import differences, prepare_network
+from vtbench.run.devices.machine import accelerator, differences, on_gpu, prepare_network
 from vtbench.run.devices.possible import PROCESSES_PER_CORE, refuse_impossible
 from vtbench.run.engine import Engine
+from vtbench.run.fitting import fitted
+from vtbench.run.metering import memory_gb
+from vtbench.run.session import environment
 from vtbench.run.settings import Settings
 
 TRAINING = measurements(select(["msca/table1:vit"])[0], "smoke", 0)[0].evaluation.training
@@ -110,3 +114,23 @@ def test_a_network_without_blocks_cannot_be_checkpointed() -> None:
     message = r"^--grad-checkpointing: Sequential has no list of equal blocks to checkpoint; leave it out"
     with pytest.raises(UsageError, match=message):
         prepare_network(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), Engine(grad_checkpointing=True), TRAINING)
+
+
+def test_the_small_scales_leave_a_gpu_alone_and_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    paper = measurements(select(["msca/table1:vit"])[0], "paper", 0)[0].evaluation.training
+    assert not on_gpu(TRAINING)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Abacus 9")
+    assert [(accelerator(one), on_gpu(one)) for one in (TRAINING, paper)] == [("cpu", False), ("auto", True)]
+    assert [environment(gpu=on_gpu(one))["device"] for one in (TRAINING, paper)] == ["cpu", "Abacus 9"]
+    assert memory_gb(gpu=False) > 0.05
+    asked: list[tuple[Any, Any]] = []
+
+    def fabric(**options: Any) -> None:
+        asked.append((options["accelerator"], options["devices"]))
+        raise MemoryError  # nothing can be computed on a GPU that is not there
+
+    monkeypatch.setattr("vtbench.run.fitting.Fabric", fabric)
+    with pytest.raises(RunError, match="not even one clip"):
+        fitted(TRAINING, Settings(batch_size="auto"), tmp_path)
+    assert set(asked) == {("cpu", 1)}

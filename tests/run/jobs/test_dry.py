@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from vtbench.cli import main
 from vtbench.errors import UsageError
+from vtbench.methods.base import VideoClassifier
 from vtbench.models import build
 from vtbench.papers import select
 from vtbench.papers.override import changed_rows
+from vtbench.run.engine import Engine
 from vtbench.run.jobs.dry import DryRun, dry_run
 from vtbench.run.settings import Settings
 from vtbench.weights import save_network
@@ -131,6 +134,26 @@ def test_of_several_devices_one_is_tried_and_said(
         "3 parts ran on one of 4 devices, with its share of an update, at smoke scale on 4 videos each; no result was "
         "written"
     )
+
+
+def test_of_several_devices_the_largest_pass_of_one_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its share of an update, not in the whole of it."""
+    monkeypatch.chdir(tmp_path)
+    tried: list[int] = []
+    step = VideoClassifier.training_step
+
+    def counted(self: VideoClassifier, batch: Any, batch_idx: int) -> Any:
+        tried.append(len(batch[1]))
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(VideoClassifier, "training_step", counted)
+    rows = changed_rows(select(["msca/table1:vit"]), (), ["train.accumulate=2", "init.scratch=true"])
+    settings = Settings(batch_size="auto", engine=Engine(devices=4))
+    train, _ = dry_run(rows, settings, "smoke", 0, 4)
+    assert tried == 4 * [2], "of 8 clips: two steps to try it, and two of the run"
+    assert train.steps == 2
 
 
 def test_what_is_missing_names_the_row(sets: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

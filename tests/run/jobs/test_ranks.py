@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from vtbench.errors import RunError
+from vtbench.errors import DataError, RunError
 from vtbench.papers.override import changed_rows
 from vtbench.papers.resolve import measurements
 from vtbench.papers.select import select
@@ -159,6 +159,26 @@ def test_a_synchronised_batch_norm_does_without_videos_that_cannot_be_read(tmp_p
 
 
 @pytest.mark.slow
+def test_videos_that_several_processes_cannot_read_are_held_against_the_share_together(tmp_path: Path) -> None:
+    """Each of them finds one, which alone would do."""
+    evaluation = evaluation_of("msca/table2:msca-kv", "train.epochs=1", "data.limit_train=16")
+    training, videos = evaluation.training, tmp_path / "videos"
+    settings = Settings(data={training.data.dataset: videos}, missing=1 / 16)
+    module = data_module(training, settings, split_batch(training, None))
+    module.setup()
+    order = [module.train_entries[index] for _, index in module.train_dataloader().order]
+    for entry in (order[0], order[2]):
+        assert entry.file is not None
+        entry.file.write_bytes(bytes(entry.file.stat().st_size))
+    for count in (1, 2):
+        with pytest.raises(DataError, match=r"2 of 16 videos to train on cannot be used, above the share of 0\.0625"):
+            ran(evaluation, tmp_path / str(count), settings=settings, devices=count)
+        folder = folders.training_folder(tmp_path / str(count), training.key)
+        assert not (folder / folders.CHECKPOINT).exists() and not (folder / folders.DONE).exists()
+    assert len(ran(evaluation, tmp_path / "3", settings=replace(settings, missing=0.125), devices=2).losses) == 1
+
+
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_others_and_the_run_resumes(tmp_path: Path) -> None:
     evaluation = evaluation_of("msca/table2:msca-kv", "train.epochs=400")
     work = Work(evaluation.training, {evaluation.key: evaluation})
@@ -214,7 +234,9 @@ def test_two_processes_that_are_stopped_inside_an_epoch_resume_bit_for_bit(tmp_p
     position = torch.load(last, weights_only=True)["callbacks"]["EpochCheckpoint"]["position"]
     assert 0 < position["batches"] < 6
     assert len(position["processes"]) == 2
-    with pytest.raises(RunError, match="was interrupted inside an epoch on 2 devices; continue on as many, not on 1"):
+    with pytest.raises(
+        RunError, match=r"an epoch of 2 clips a pass x 2 x 2 devices, .*: continue with --devices 2 and"
+    ):
         measure(work, Settings(results=results, batch_size=2), lambda *_: None)
     resumed = ran(evaluation, results, devices=2)
     assert resumed.losses == whole.losses

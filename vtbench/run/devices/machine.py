@@ -3,6 +3,7 @@ done to the network for it."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any, Literal
 
@@ -26,10 +27,11 @@ def accelerator(training: Training) -> Literal["auto", "cpu"]:
 
 def backend(training: Training) -> str:
     """How the processes of a training exchange tensors, in torch.distributed's words."""
-    return "nccl" if _on_gpu(training) else "gloo"
+    return "nccl" if on_gpu(training) else "gloo"
 
 
-def _on_gpu(training: Training) -> bool:
+def on_gpu(training: Training) -> bool:
+    """Whether a training and its tests run on a GPU here: what `accelerator` comes to."""
     return SCALES[training.scale].real and torch.cuda.is_available()
 
 
@@ -60,7 +62,7 @@ def prepare_network(network: nn.Module, engine: Engine, training: Training) -> N
     """Do to a network, in place, what engine and recipe ask of it before it is trained. Names of weights stay. Raises
     UsageError for one without blocks that could be checkpointed."""
     if processes.number() > 1 and training.train.sync_batchnorm:
-        synchronised(network, gpu=_on_gpu(training))
+        synchronised(network, gpu=on_gpu(training))
     if engine.compile and engine.grad_checkpointing and has_batch_norm(network):
         raise UsageError(
             "--compile and --grad-checkpointing do not go together for a network with batch norm; leave one out"
@@ -78,7 +80,15 @@ def differences(network: nn.Module, engine: Engine, training: Training) -> dict[
     """What results record of the engine of a training: what is not one process as the recipe says."""
     recorded = engine.differences(training=True)
     if engine.precision == training.train.precision:
-        recorded.pop("precision")
+        recorded.pop("precision", None)
     if engine.processes > 1 and has_batch_norm(network):
         recorded["batch_norm"] = "synchronised" if training.train.sync_batchnorm else "per process"
     return recorded
+
+
+def in_full(network: nn.Module, engine: Engine, training: Training) -> dict[str, Any]:
+    """`differences` with what does not differ, to be compared with those of another process. How many passes an update
+    has is said elsewhere."""
+    usual = dataclasses.asdict(Engine(precision=training.train.precision, matmul_precision="highest"))
+    found = usual | differences(network, engine, training)
+    return {name: value for name, value in found.items() if name != "accumulate"}

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
-import torch
 
 from vtbench.errors import RunError, SpecError, VtbenchError
 from vtbench.papers.resolve import measurements
@@ -21,6 +20,7 @@ from vtbench.papers.trainings import Evaluation, Start, Training
 from vtbench.results import folders
 from vtbench.run.assemble import Assembly, assemble, assemble_test
 from vtbench.run.devices.batches import split_batch
+from vtbench.run.devices.machine import on_gpu
 from vtbench.run.devices.possible import refuse_impossible
 from vtbench.run.fitting import fitted
 from vtbench.run.jobs.plan import graph, require_work
@@ -101,11 +101,12 @@ def dry_run(
 
 def _one_device(training: Training, settings: Settings) -> Settings:
     """What one of several devices does of a step, for one device to do alone."""
+    settings = fitted(training, settings, folders.training_folder(settings.results, training.key))
     batches, engine = split_batch(training, settings.batch_size, settings.engine), settings.engine
     if engine.processes > 1:
         engine = dataclasses.replace(engine, devices=1, num_nodes=1, strategy="auto", accumulate=batches.accumulate)
-        settings = dataclasses.replace(settings, engine=engine, batch_size=settings.batch_size or batches.batch_size)
-    return fitted(training, settings, folders.training_folder(settings.results, training.key))
+        settings = dataclasses.replace(settings, engine=engine, batch_size=batches.batch_size)
+    return settings
 
 
 def _limited(training: Training, limit: int, small: dict[str, Training]) -> Training:
@@ -128,7 +129,7 @@ def _trainer(parts: Assembly) -> L.Trainer:
 def _precision(parts: Assembly) -> str:
     """That of the recipe, where the device has it: a CPU has no 16 bit with scaled gradients."""
     wanted: str = parts.settings.engine.precision or parts.training.train.precision
-    return "32-true" if wanted == "16-mixed" and not torch.cuda.is_available() else wanted
+    return "32-true" if wanted == "16-mixed" and not on_gpu(parts.training) else wanted
 
 
 def _train(parts: Assembly, title: str) -> DryRun:
@@ -161,7 +162,7 @@ def _train(parts: Assembly, title: str) -> DryRun:
         loss=logged.get("train_loss"),
         top1=logged.get("train_top1", 0.0),
         seconds=seconds,
-        memory_gb=memory_gb(),
+        memory_gb=memory_gb(gpu=on_gpu(parts.training)),
         precision=_precision(parts),
     )
 
@@ -183,6 +184,6 @@ def _test(evaluation: Evaluation, settings: Settings, title: str) -> DryRun:
         loss=None,
         top1=float(logged.get("test_top1", 0.0)),
         seconds=time.monotonic() - started,
-        memory_gb=memory_gb(),
+        memory_gb=memory_gb(gpu=on_gpu(parts.training)),
         precision=_precision(parts),
     )

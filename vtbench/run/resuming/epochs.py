@@ -20,6 +20,7 @@ from vtbench.errors import RunError
 from vtbench.methods import processes
 from vtbench.results import folders
 from vtbench.run.reporting import Progress
+from vtbench.run.resuming.begun import Begun
 from vtbench.run.resuming.position import Position, Resumed, can_resume_inside, mark_validation_as_open, position
 from vtbench.run.resuming.stopping import StopSignals
 
@@ -41,8 +42,7 @@ class EpochCheckpoint(L.Callback):
         *,
         seed: int,
         epochs: int,
-        batch_size: int,
-        data_fingerprint: str,
+        begun: Begun,
         progress: Progress,
         minutes: float = 0.0,
         training_key: str = "",
@@ -52,7 +52,9 @@ class EpochCheckpoint(L.Callback):
     ) -> None:
         """
         - minutes: between two checkpoints inside an epoch; 0: none but where the process is asked to stop
-        - origin: commit, code, versions, device and threads of this process, kept with those of the processes before
+        - begun: what a run that resumes must have been begun with
+        - origin: commit, code, versions, device, threads and engine of this process, kept with those of the processes
+          before
         - allow_changed_code: whether the code of `origin` may differ from that of the process before
         - writes: whether checkpoints are written
         """
@@ -61,7 +63,7 @@ class EpochCheckpoint(L.Callback):
         self.earlier: list[dict[str, Any]] = []
         """The origins of the processes before, each that differs from the one after it."""
         self.seed, self.epochs, self.writes = seed, epochs, writes
-        self.batch_size, self.data_fingerprint = batch_size, data_fingerprint
+        self.begun = begun
         self.every_s = minutes * 60 or math.inf
         self.lines: list[dict[str, float]] = []
         self.elapsed_s = 0.0
@@ -79,8 +81,7 @@ class EpochCheckpoint(L.Callback):
         return {
             "lines": self.lines,
             "elapsed_s": self.elapsed_s + inside,
-            "batch_size": self.batch_size,
-            "data_fingerprint": self.data_fingerprint,
+            "begun": self.begun.state(),
             "training_key": self.training_key,
             "origins": [*self.earlier, self.origin],
             "lr": self._rate,
@@ -88,22 +89,16 @@ class EpochCheckpoint(L.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`. Raises RunError for another batch size, other training videos and, unless that is
-        allowed, other code."""
+        """Continue from `state_dict`. Raises RunError for a run that was begun with another batch, other training
+        videos or another start and, unless that is allowed, with other code."""
         self.lines, self.elapsed_s = list(state_dict["lines"]), state_dict["elapsed_s"]
         self._rate = state_dict.get("lr", 0.0)  # missing, as the position, in checkpoints of older versions
         if found := state_dict.get("position"):
             self._resumed = Resumed(found)
-        if state_dict["batch_size"] != self.batch_size:
-            raise RunError(
-                f"{self.folder}: was started with {state_dict['batch_size']} clips per forward pass; continue with "
-                f"--batch-size {state_dict['batch_size']}, or remove the folder to start over"
-            )
-        if state_dict["data_fingerprint"] != self.data_fingerprint:
-            raise RunError(
-                f"{self.folder}: was started with other training videos (fingerprint {state_dict['data_fingerprint']}, "
-                f"now {self.data_fingerprint}); bring them back, or remove the folder to start over"
-            )
+        begun = state_dict.get("begun")
+        if begun is None:  # older versions kept these two beside the rest
+            begun = {name: state_dict[name] for name in ("batch_size", "data_fingerprint")}
+        self.begun.refuse_other(begun, self.folder, inside=bool(found))
         origins = state_dict.get("origins", [])
         if origins and origins[-1] == self.origin:
             origins = origins[:-1]
@@ -131,8 +126,8 @@ class EpochCheckpoint(L.Callback):
             mark_validation_as_open(checkpoint)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Catch the signals, and get back to where an interrupted epoch was. Raises RunError where it was trained by
-        another number of processes."""
+        """Catch the signals, and get back to where an interrupted epoch was. Raises RunError where an older version
+        trained it in another number of processes."""
         self.stop.catch()
         self._started = self._written = time.monotonic()
         if self._resumed is not None:

@@ -34,7 +34,7 @@ def position(trainer: L.Trainer, batches: int, resumed: Resumed | None) -> Posit
     """The position after `batches` batches of the epoch, between two optimiser steps; `resumed`: where this process
     began in it. All processes call it together."""
     before = resumed.sums if resumed else {}
-    mine = {"random": _random_state(), "sums": before | _sums(trainer)}
+    mine = {"random": _random_state(trainer), "sums": before | _sums(trainer)}
     every: list[Any] = [mine]
     if trainer.world_size > 1:
         every = [None] * trainer.world_size
@@ -113,9 +113,9 @@ def _sums(trainer: L.Trainer) -> dict[str, Any]:
     }
 
 
-def _random_state() -> dict[str, Any]:
+def _random_state(trainer: L.Trainer) -> dict[str, Any]:
     state = {"cpu": torch.get_rng_state()}
-    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+    return state | ({"cuda": torch.cuda.get_rng_state()} if trainer.strategy.root_device.type == "cuda" else {})
 
 
 def _set_random_state(state: dict[str, Any]) -> None:
