@@ -1,4 +1,4 @@
-"""What a training run is begun with and has to go on with: its batch, its videos, the weights that it starts from."""
+"""What a training run is begun with and must keep: its batch, its videos, the weights that it starts from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vtbench.errors import RunError
 class Begun:
     """Plain values; a checkpoint keeps them.
 
-    Between two epochs a run may go on with other forward passes, on another number of devices for example, as long as
+    Between two epochs a run may continue with other forward passes, on another number of devices for example, as long as
     updates, epochs and batch norms see as many clips as before. Inside an epoch the passes must be the same too.
     """
 
