@@ -17,6 +17,7 @@ from fake_slurm import FakeSlurm
 from vtbench.errors import ResultsError, RunError, UsageError
 from vtbench.papers import select
 from vtbench.results import folders
+from vtbench.run.engine import Engine
 from vtbench.run.jobs import launch, progress
 from vtbench.run.jobs.plan import Job, all_measurements, graph
 from vtbench.run.jobs.slurm import engine, queue
@@ -30,10 +31,20 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(results=tmp_path / "results")
 
 
+READ: list[Settings] = []
+"""The settings that finished jobs were read with."""
+
+
 @pytest.fixture(autouse=True)
 def reading(monkeypatch: pytest.MonkeyPatch) -> None:
     """What finished jobs measured is not read: that is the business of run_job."""
-    monkeypatch.setattr(engine, "run_job", lambda job, *_: JobResult(job.key, {"e": {}}))
+
+    def read(job: Job, settings: Settings, *_: Any) -> JobResult:
+        READ.append(settings)
+        return JobResult(job.key, {"e": {}})
+
+    READ.clear()
+    monkeypatch.setattr(engine, "run_job", read)
 
 
 class Run:
@@ -249,6 +260,16 @@ def test_finished_jobs_are_collected_without_slurm(fake: FakeSlurm, jobs: dict[s
     assert len(fake.scripts) == 2
 
 
+def test_finished_jobs_of_several_devices_are_read_in_one_process(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings
+) -> None:
+    for job in jobs.values():
+        finish(job)
+    several = dataclasses.replace(settings, engine=Engine(devices=4, num_nodes=2))
+    assert [result.key for result in Run(jobs, several, detach=True).results] == list(jobs)
+    assert {read.engine for read in READ} == {Engine()}
+
+
 def test_what_slurm_refuses_is_one_line_and_leaves_nothing(
     fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -418,20 +439,26 @@ def test_the_dry_run_is_one_job_that_is_waited_for(
 ) -> None:
     part = {"title": "a row", "phase": "train", "videos": 2, "clips": 2, "steps": 1, "loss": 0.5, "top1": 0.0,
             "seconds": 1.0, "memory_gb": 1.0, "precision": "32-true"}  # fmt: skip
-    answers = [[part], [part, {"end": True}]]
+    answers: list[Any] = [[part], None, None, None, [part, {"end": True}]]
 
-    def answer() -> dict[str, queue.Queued]:
+    def answer() -> dict[str, queue.Queued] | None:
         (script,) = fake.scripts
         assert "--array" not in script
+        assert "#SBATCH --nodes=2\n" in script and "#SBATCH --ntasks-per-node=3\n" in script
+        assert " --nodes=1 --ntasks=1 " in script, "one process does it, in what the training would have"
+        lines = answers.pop(0)
+        if lines is None:
+            return None  # the controller restarts, or is busy
         work = engine.folder_of(settings.results)
         (pickle,) = work.glob("*_submitted.pkl")
         from submitit.core.utils import DelayedSubmission
 
         out = DelayedSubmission.load(pickle).function.out
-        out.write_text("".join(json.dumps(line) + "\n" for line in answers.pop(0)))
+        out.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"title": "a row, ha')
         return {"1": queue.Queued("RUNNING")}
 
     monkeypatch.setattr(queue, "jobs", answer)
+    settings = dataclasses.replace(settings, engine=Engine(devices=3, num_nodes=2))
     shown: list[Any] = []
     found = Slurm({}).dry_run([], settings, "smoke", 0, 2, shown.append)
     assert [one.loss for one in found] == [0.5] and shown == found

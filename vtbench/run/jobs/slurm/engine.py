@@ -25,6 +25,7 @@ from vtbench.files import utc_now
 from vtbench.papers.roots import included
 from vtbench.papers.spec.schema import Row
 from vtbench.results import finished, folders
+from vtbench.run.engine import Engine
 from vtbench.run.jobs import progress, signals
 from vtbench.run.jobs.plan import Job, has_weights
 from vtbench.run.jobs.slurm import queue, sbatch
@@ -136,8 +137,9 @@ class Slurm:
             self.say(f"SLURM job {sent.id}, log: {sent.log}")
             while True:
                 time.sleep(POLL_S)
-                state = (queue.jobs() or {}).get(sent.id)
-                lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+                known = queue.jobs()
+                text = out.read_text(encoding="utf-8") if out.exists() else ""
+                lines = text[: text.rfind("\n") + 1].splitlines()  # the node may be writing the last one
                 for line in map(json.loads, lines[len(found) :]):
                     if "error" in line:
                         raise getattr(errors, line["kind"], RunError)(line["error"])
@@ -145,6 +147,9 @@ class Slurm:
                         return found
                     found.append(DryRun(**line))
                     on_done(found[-1])
+                if known is None:  # the controller restarts, or is busy
+                    continue
+                state = known.get(sent.id)
                 ended += state is None or state.ended
                 if ended > (PATIENCE if state and state.state == "COMPLETED" else 1):
                     raise RunError(queue.why_it_ended(sent.id, Path(sent.log), settings.results))
@@ -226,7 +231,8 @@ class Slurm:
     def _send(self, works: Sequence[Work | DryWork], settings: Settings, dependency: str | None) -> list[Submitted]:
         """Submit some works together."""
         folder = folder_of(settings.results)
-        made = self._executor(_about(works[0])["scale"], settings, dependency)
+        one_task = isinstance(works[0], DryWork)
+        made = self._executor(_about(works[0])["scale"], settings, dependency, one_task=one_task)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / sbatch.MARKER).touch()
@@ -243,7 +249,9 @@ class Slurm:
             for id_, log, work in zip(ids, logs, works, strict=True)
         ]
 
-    def _executor(self, scale: Scale, settings: Settings, dependency: str | None) -> SlurmExecutor:
+    def _executor(
+        self, scale: Scale, settings: Settings, dependency: str | None, *, one_task: bool = False
+    ) -> SlurmExecutor:
         return sbatch.executor(
             folder_of(settings.results),
             settings,
@@ -251,6 +259,7 @@ class Slurm:
             readers=settings.num_workers if SCALES[scale].real else 0,
             dependency=dependency,
             at_once=self.at_once,
+            one_task=one_task,
         )
 
     def _wait(
@@ -300,7 +309,8 @@ class Slurm:
     def _collect(self, job: Job, sent: Submitted | None, settings: Settings) -> JobResult:
         """The result of a job that ended: what its run folders hold, or why there is none."""
         if is_finished(job, settings):
-            result = run_job(job, settings, included(), no_progress)  # reads, and checks, what is there
+            # Reads, and checks, what is there: in this process, whatever devices it was measured on.
+            result = run_job(job, dataclasses.replace(settings, engine=Engine()), included(), no_progress)
         else:
             assert sent is not None
             if said := _own_failure(sent, job.key, settings):
