@@ -61,6 +61,13 @@ def test_a_deferred_signal_arrives_when_the_block_is_through() -> None:
     thread.join()
 
 
+def test_a_deferred_ctrl_c_of_which_python_makes_the_exception_is_over_then() -> None:
+    with pytest.raises(KeyboardInterrupt), signals.deferred():
+        signal.raise_signal(signal.SIGINT)
+    with signals.as_ctrl_c(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def answer(pipe: Connection) -> None:
     os.kill(os.getpid(), signal.SIGUSR2)
     pipe.send("still there")

@@ -65,11 +65,13 @@ def deferred() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if main:
-            arrived, _held = _held or [], outer
-            for number in arrived:
-                signal.raise_signal(number)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # Python's own handler of Ctrl-C raises here
+        finally:
+            if main:
+                arrived, _held = _held or [], outer
+                for number in arrived:
+                    signal.raise_signal(number)
 
 
 def leave_to_parent() -> None:
