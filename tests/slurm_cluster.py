@@ -1,5 +1,5 @@
-"""A SLURM of one node on this machine, as root, from the distribution's packages (slurmctld, slurmd, slurm-client,
-munge): no systemd, no cgroups, no accounting. Everything it writes is in one folder."""
+"""A SLURM of one node or several on this machine, as root, from the distribution's packages (slurmctld, slurmd,
+slurm-client, munge): no systemd, no cgroups, no accounting. Everything it writes is in one folder."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ CONF = """\
 ClusterName=vtbench
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ctld_port}
-SlurmdPort={d_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -41,9 +40,10 @@ SlurmdParameters=config_overrides
 OverTimeLimit=0
 KillWait=20
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=1
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
+{nodes}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} State=UNKNOWN"
 
 
 def lacking() -> str:
@@ -54,32 +54,34 @@ def lacking() -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Path, cpus: int) -> Iterator[dict[str, str]]:
-    """Bring it up, with so many processors, as many as there may be; gives the variables by which its commands find
-    it."""
-    for name in ("state", "spool"):
+def running(folder: Path, cpus: int, nodes: int = 1) -> Iterator[dict[str, str]]:
+    """Bring it up, with so many processors on each node, as many as there may be; gives the variables by which its
+    commands find it."""
+    host = socket.gethostname().partition(".")[0]
+    names = [host, *(f"{host}-{number}" for number in range(2, nodes + 1))]
+    for name in ("state", *(f"spool-{name}" for name in names)):
         (folder / name).mkdir(parents=True)
     key = folder / "munge.key"
     key.touch(mode=0o600)
     key.write_bytes(secrets.token_bytes(1024))
-    host = socket.gethostname().partition(".")[0]
+    lines = [NODE.format(name=name, host=host, port=_free_port(), cpus=cpus) for name in names]
     conf = folder / "slurm.conf"
-    conf.write_text(CONF.format(folder=folder, host=host, cpus=cpus, ctld_port=_free_port(), d_port=_free_port()))
+    conf.write_text(CONF.format(folder=folder, host=host, ctld_port=_free_port(), nodes="\n".join(lines)))
     environment = {"SLURM_CONF": str(conf), "PATH": os.pathsep.join((os.environ["PATH"], "/usr/sbin"))}
     daemons = [
         ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={folder}/munge.socket",
          f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log", f"--seed-file={folder}/munged.seed"],
         ["slurmctld", "-D"],
-        ["slurmd", "-D", "-N", host],
+        *(["slurmd", "-D", "-N", name] for name in names),
     ]  # fmt: skip
     started = []
     try:
         for number, command in enumerate(daemons):
-            with (folder / f"{command[0]}.out").open("w") as out:
+            with (folder / f"{command[0]}-{number}.out").open("w") as out:
                 started.append(subprocess.Popen(command, env=os.environ | environment, stdout=out, stderr=out))
             if number == 0:
                 until(lambda: (folder / "munge.socket").exists(), 10, "munged made no socket")
-        until(lambda: "idle" in ask(environment, "sinfo", "-h", "-o", "%T"), 30, "the node is not idle")
+        until(lambda: ask(environment, "sinfo", "-h", "-t", "idle", "-o", "%D").strip() == str(nodes), 30, "not idle")
         yield environment
     finally:
         if started:

@@ -33,6 +33,20 @@ def test_a_process_that_is_killed_is_an_error() -> None:
         list(in_processes(end, range(3), 2))
 
 
+def own_pid(number: int) -> int:
+    time.sleep(0.02)
+    return os.getpid()
+
+
+def test_processes_work_on_when_all_processes_of_a_job_are_asked_to_stop() -> None:
+    """A cluster asks all of them; the first one answers."""
+    found = in_processes(own_pid, range(8), 2)
+    _, pid = next(found)
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+        subprocess.run(["sh", "-c", f"kill -{number.value} {pid}"], check=True)  # not sent by the parent itself
+    assert len(list(found)) == 7
+
+
 SCRIPT = """
 import sys, time
 from pathlib import Path

@@ -21,6 +21,7 @@ from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
 from vtbench.datasets.sharing import OfAll, Share, SharedBatches, shared_out_again
 from vtbench.errors import VideoError, VtbenchError
+from vtbench.processes.bystanders import leave_stopping_to_parent
 from vtbench.processes.orphans import end_with_parent
 from vtbench.video.sampling import Spread, Starts, TestStarts, segment_clip, test_clips, train_clip
 
@@ -261,6 +262,7 @@ def _stacked(*several: Tensor) -> Tensor:
 
 def _begin_reader(number: int) -> None:
     """In a process that reads videos. torch's own look at the parent does not see one that is gone before the first."""
+    leave_stopping_to_parent()
     end_with_parent()
 
 

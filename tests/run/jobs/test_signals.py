@@ -7,11 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from vtbench.run.jobs import signals
+from vtbench.run.jobs.child import Child
 
 ROOT = Path(signals.__file__).parents[3]
 
@@ -57,6 +59,25 @@ def test_a_deferred_signal_arrives_when_the_block_is_through() -> None:
     assert through
     over.set()
     thread.join()
+
+
+def test_a_deferred_ctrl_c_of_which_python_makes_the_exception_is_over_then() -> None:
+    with pytest.raises(KeyboardInterrupt), signals.deferred():
+        signal.raise_signal(signal.SIGINT)
+    with signals.as_ctrl_c(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def answer(pipe: Connection) -> None:
+    os.kill(os.getpid(), signal.SIGUSR2)
+    pipe.send("still there")
+
+
+def test_a_worker_leaves_it_to_its_parent_that_the_time_of_a_job_is_nearly_up() -> None:
+    """Some clusters tell every process of a job: a worker would die without a checkpoint."""
+    worker = Child(answer)
+    assert worker.receive() == "still there"
+    worker.kill()
 
 
 def wait_for(condition, seconds: float = 20) -> None:  # type: ignore[no-untyped-def]

@@ -25,6 +25,7 @@ from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import Job, all_measurements, blockers, graph, has_weights, require_work
 from vtbench.run.jobs.progress import Recorder
+from vtbench.run.jobs.slurm.engine import at_slurm
 from vtbench.run.jobs.workers import JobResult, RunJobs, run_jobs
 from vtbench.run.recording import shared_record, to_record
 from vtbench.run.settings import Settings
@@ -200,12 +201,15 @@ def _drop_unneeded(jobs: dict[str, Job]) -> None:
 
 def _set_aside(jobs: dict[str, Job], settings: Settings, outcome: Outcome, *, trainings: bool) -> None:
     """Rename the run folders of evaluations, and of `trainings` too, so that they run again and the old ones stay. A
-    job in which another run is at work is not repeated."""
+    job in which another run is at work, or that waits at SLURM, is not repeated."""
+    queued = at_slurm(settings.results, jobs) if trainings else {}
     for key, job in list(jobs.items()):
         if not job.measurements:
             continue  # a pretraining stays: its weights are not what is measured
         again = [folders.training_folder(settings.results, key)] if trainings else []
         try:
+            if key in queued:
+                raise ResultsError(queued[key])
             folders.set_aside(*again, *(folders.evaluation_folder(settings.results, one) for one in job.evaluations))
         except ResultsError as error:
             outcome.failed.append(Failure(job.title, str(error), error.exit_code))

@@ -186,7 +186,9 @@ def _exists(pid: int) -> bool:
 
 
 def own_slurm_job() -> str | None:
-    """The id of the SLURM job that this process is a part of, as squeue prints it; None outside of one."""
+    """The id of the SLURM job that this process is a part of, as squeue prints it; None outside of one.
+
+    In an array SLURM_JOB_ID is no such id: that of one element is also the id of the whole array."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 

@@ -65,15 +65,18 @@ def deferred() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if main:
-            arrived, _held = _held or [], outer
-            for number in arrived:
-                signal.raise_signal(number)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)  # Python's own handler of Ctrl-C raises here
+        finally:
+            if main:
+                arrived, _held = _held or [], outer
+                for number in arrived:
+                    signal.raise_signal(number)
 
 
 def leave_to_parent() -> None:
-    """In a worker process: ignore what a terminal sends to all of its processes. The parent ends its workers itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    """In a worker process: ignore what a terminal sends to all of its processes, and SIGUSR2, by which SLURM says to
+    some or all processes of a job that its time is nearly up (slurm/node.py). The parent ends its workers itself."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_OUTSIDE)

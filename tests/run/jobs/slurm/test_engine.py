@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_slurm import FakeSlurm
 
-from vtbench.errors import RunError, UsageError
+from vtbench.errors import ResultsError, RunError, UsageError
 from vtbench.papers import select
-from vtbench.run.jobs import progress
+from vtbench.results import folders
+from vtbench.run.engine import Engine
+from vtbench.run.jobs import launch, progress
 from vtbench.run.jobs.plan import Job, all_measurements, graph
 from vtbench.run.jobs.slurm import engine, queue
 from vtbench.run.jobs.slurm.engine import Slurm, groups, submitted
@@ -28,10 +31,20 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(results=tmp_path / "results")
 
 
+READ: list[Settings] = []
+"""The settings that finished jobs were read with."""
+
+
 @pytest.fixture(autouse=True)
 def reading(monkeypatch: pytest.MonkeyPatch) -> None:
     """What finished jobs measured is not read: that is the business of run_job."""
-    monkeypatch.setattr(engine, "run_job", lambda job, *_: JobResult(job.key, {"e": {}}))
+
+    def read(job: Job, settings: Settings, *_: Any) -> JobResult:
+        READ.append(settings)
+        return JobResult(job.key, {"e": {}})
+
+    READ.clear()
+    monkeypatch.setattr(engine, "run_job", read)
 
 
 class Run:
@@ -247,6 +260,16 @@ def test_finished_jobs_are_collected_without_slurm(fake: FakeSlurm, jobs: dict[s
     assert len(fake.scripts) == 2
 
 
+def test_finished_jobs_of_several_devices_are_read_in_one_process(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings
+) -> None:
+    for job in jobs.values():
+        finish(job)
+    several = dataclasses.replace(settings, engine=Engine(devices=4, num_nodes=2))
+    assert [result.key for result in Run(jobs, several, detach=True).results] == list(jobs)
+    assert {read.engine for read in READ} == {Engine()}
+
+
 def test_what_slurm_refuses_is_one_line_and_leaves_nothing(
     fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -275,6 +298,114 @@ def test_a_refusal_in_the_middle_cancels_what_was_submitted(
         list(Run(jobs, settings).results)
     assert fake.calls("scancel") == ["--quiet 1"]
     assert [submitted(settings.results, key) for key in jobs] == [None, None, None]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ResultsError("slurm.json: No space left on device")])
+def test_an_array_that_is_interrupted_while_it_is_noted_leaves_nothing_in_the_queue(
+    error: BaseException,
+    fake: FakeSlurm,
+    jobs: dict[str, Job],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SLURM has the whole array by then."""
+    write, noted = folders.write_json, []
+
+    def write_some(path: Path, content: Any) -> None:
+        if len(noted) == 2:
+            raise error
+        noted.append(path)
+        write(path, content)
+
+    monkeypatch.setattr(folders, "write_json", write_some)
+    with pytest.raises(type(error)):
+        list(Run(jobs, settings).results)
+    assert fake.calls("scancel") == ["--quiet 1 2"]
+    assert [submitted(settings.results, key) for key in jobs] == [None, None, None]
+    assert list(engine.folder_of(settings.results).glob("*_submitted.pkl")) == []
+
+
+def test_a_ctrl_c_while_sbatch_runs_waits_for_the_id_of_the_job(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Slurm._send
+
+    def interrupted(self: Slurm, *arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return send(self, *arguments)
+
+    monkeypatch.setattr(Slurm, "_send", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(Run(jobs, settings).results)
+    with pytest.raises(KeyboardInterrupt):
+        Slurm({}).dry_run([], settings, "smoke", 0, 2, print)
+    assert len(fake.scripts) == 2 and fake.calls("scancel") == ["--quiet 1", "--quiet 2"]
+
+
+def test_what_slurm_does_not_cancel_stays_noted(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake._program("scancel", "#!/bin/sh\necho Unable to contact slurm controller >&2\nexit 1\n")
+    write, noted = folders.write_json, []
+
+    def write_later(path: Path, content: Any) -> None:
+        noted.append(path)
+        if len(noted) == 2:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    monkeypatch.setattr(folders, "write_json", write_later)
+    run = Run(jobs, settings)
+    with pytest.raises(KeyboardInterrupt):
+        list(run.results)
+    assert run.said == [
+        "scancel: Unable to contact slurm controller; still at SLURM: 1, 2; `vtbench cancel` ends them, or scancel"
+    ]
+    assert [sent.id for key in jobs if (sent := submitted(settings.results, key))] == ["1", "2_0", "2_1"]
+
+
+def test_a_job_that_waits_at_slurm_is_not_repeated(
+    fake: FakeSlurm, jobs: dict[str, Job], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder would be renamed with its slurm.json, and the job be submitted twice."""
+    rows = select(["msca/table2:vit", "msca/table2:tokenshift"])
+    list(Run(jobs, settings, detach=True).results)
+    fake.queue("1|COMPLETED|n1|None|x\n2_0|PENDING||Resources|N/A\n2_1|COMPLETED|n1|None|x\n")
+    begun: list[str] = []
+
+    def begin(jobs: Mapping[str, Job], *_: Any, **__: Any) -> Iterator[JobResult]:
+        begun.extend(jobs)
+        return iter(())
+
+    def again(**options: Any) -> list[str]:
+        begun.clear()
+        return [one.reason for one in launch.run(rows, settings, "smoke", [0], engine=closing(begin), **options).failed]
+
+    _, second, third = jobs
+    folder = settings.results / "runs" / f"train-{second}"
+    assert again(again=True) == [
+        f"{folder}: SLURM job 2_0 of an earlier command is pending; wait until it is done, or end it with `vtbench "
+        f"cancel {jobs[second].rows[0]} --results {settings.results}`, and run again"
+    ]
+    assert third in begun and second not in begun
+    assert submitted(settings.results, second) is not None
+    assert again(test_again=True) == [] and second in begun, "its weights stay, and so does its folder"
+    monkeypatch.setattr(queue, "jobs", lambda: None)
+    assert again(again=True) == [
+        f"{folder}: was submitted as SLURM job 2_0, and squeue does not answer; try again, or remove slurm.json there "
+        "if SLURM has no such job"
+    ]
+    monkeypatch.setattr(queue, "jobs", dict)
+    assert again(again=True) == [] and second in begun and not folder.exists()
+
+
+def closing(run: Any) -> Any:
+    """A generator is closed when its results are read."""
+
+    def results(*arguments: Any, **options: Any) -> Generator[JobResult, None, None]:
+        yield from run(*arguments, **options)
+
+    return results
 
 
 def test_a_cluster_that_does_not_answer_is_waited_for(
@@ -308,20 +439,26 @@ def test_the_dry_run_is_one_job_that_is_waited_for(
 ) -> None:
     part = {"title": "a row", "phase": "train", "videos": 2, "clips": 2, "steps": 1, "loss": 0.5, "top1": 0.0,
             "seconds": 1.0, "memory_gb": 1.0, "precision": "32-true"}  # fmt: skip
-    answers = [[part], [part, {"end": True}]]
+    answers: list[Any] = [[part], None, None, None, [part, {"end": True}]]
 
-    def answer() -> dict[str, queue.Queued]:
+    def answer() -> dict[str, queue.Queued] | None:
         (script,) = fake.scripts
         assert "--array" not in script
+        assert "#SBATCH --nodes=2\n" in script and "#SBATCH --ntasks-per-node=3\n" in script
+        assert " --nodes=1 --ntasks=1 " in script, "one process does it, in what the training would have"
+        lines = answers.pop(0)
+        if lines is None:
+            return None  # the controller restarts, or is busy
         work = engine.folder_of(settings.results)
         (pickle,) = work.glob("*_submitted.pkl")
         from submitit.core.utils import DelayedSubmission
 
         out = DelayedSubmission.load(pickle).function.out
-        out.write_text("".join(json.dumps(line) + "\n" for line in answers.pop(0)))
+        out.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"title": "a row, ha')
         return {"1": queue.Queued("RUNNING")}
 
     monkeypatch.setattr(queue, "jobs", answer)
+    settings = dataclasses.replace(settings, engine=Engine(devices=3, num_nodes=2))
     shown: list[Any] = []
     found = Slurm({}).dry_run([], settings, "smoke", 0, 2, shown.append)
     assert [one.loss for one in found] == [0.5] and shown == found

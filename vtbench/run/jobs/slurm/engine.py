@@ -14,7 +14,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,8 @@ from vtbench.files import utc_now
 from vtbench.papers.roots import included
 from vtbench.papers.spec.schema import Row
 from vtbench.results import finished, folders
-from vtbench.run.jobs import progress
+from vtbench.run.engine import Engine
+from vtbench.run.jobs import progress, signals
 from vtbench.run.jobs.plan import Job, has_weights
 from vtbench.run.jobs.slurm import queue, sbatch
 from vtbench.run.jobs.slurm.node import DryWork, Work
@@ -126,15 +127,19 @@ class Slurm:
         folder = folder_of(settings.results)
         out = folder / f"dry-{uuid.uuid4().hex}.jsonl"
         work = DryWork(tuple(rows), settings, scale, seed, limit, included(), out)
-        (sent,) = self._send([work], settings, None)
-        self.say(f"SLURM job {sent.id}, log: {sent.log}")
+        all_sent: list[Submitted] = []
         found: list[DryRun] = []
         ended = 0
         try:
+            with signals.deferred():  # what is in the queue must be known here, to be cancelled
+                all_sent += self._send([work], settings, None)
+            (sent,) = all_sent
+            self.say(f"SLURM job {sent.id}, log: {sent.log}")
             while True:
                 time.sleep(POLL_S)
-                state = (queue.jobs() or {}).get(sent.id)
-                lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+                known = queue.jobs()
+                text = out.read_text(encoding="utf-8") if out.exists() else ""
+                lines = text[: text.rfind("\n") + 1].splitlines()  # the node may be writing the last one
                 for line in map(json.loads, lines[len(found) :]):
                     if "error" in line:
                         raise getattr(errors, line["kind"], RunError)(line["error"])
@@ -142,14 +147,19 @@ class Slurm:
                         return found
                     found.append(DryRun(**line))
                     on_done(found[-1])
+                if known is None:  # the controller restarts, or is busy
+                    continue
+                state = known.get(sent.id)
                 ended += state is None or state.ended
                 if ended > (PATIENCE if state and state.state == "COMPLETED" else 1):
                     raise RunError(queue.why_it_ended(sent.id, Path(sent.log), settings.results))
         finally:
-            with contextlib.suppress(RunError):
-                queue.cancel([sent.id])
-            out.unlink(missing_ok=True)
-            _forget(sent.id, folder)
+            with signals.deferred():
+                for sent in all_sent:
+                    with contextlib.suppress(RunError):
+                        queue.cancel([sent.id])
+                    _forget(sent.id, folder)
+                out.unlink(missing_ok=True)
 
     def scripts(self, jobs: Mapping[str, Job], settings: Settings) -> Iterator[str]:
         """What would be submitted for jobs, none of which is queued: each batch script, and before it what it is for.
@@ -186,29 +196,43 @@ class Slurm:
     def _submit(
         self, jobs: Mapping[str, Job], finished: Sequence[str], queued: Mapping[str, Submitted], settings: Settings
     ) -> dict[str, Submitted]:
-        """Submit the others, in an array those that start from the same training, or from none."""
+        """Submit the others, in an array those that start from the same training, or from none. Where that is
+        interrupted or fails, all are cancelled."""
         sent: dict[str, Submitted] = {}
         try:
             for start, keys in groups(jobs, [*finished, *queued]):
                 after = {**queued, **sent}.get(start or "")
                 dependency = f"afterok:{after.id}" if after else None
                 works = [Work(jobs[key], settings, included()) for key in keys]
-                for key, one in zip(keys, self._send(works, settings, dependency), strict=True):
-                    sent[key] = one
-                    file = folders.training_folder(settings.results, key) / SUBMITTED
-                    folders.write_json(file, asdict(one))
+                with signals.deferred():  # what is in the queue must be known here, to be cancelled
+                    sent |= zip(keys, self._send(works, settings, dependency), strict=True)
+                for key in keys:
+                    _note(sent[key], settings, key)
         except BaseException:
-            with contextlib.suppress(RunError):
-                queue.cancel([one.id for one in sent.values()])
-            for key, one in sent.items():
-                _forget(one.id, folder_of(settings.results), settings, key)
+            with signals.deferred():
+                self._take_back(sent, settings)
             raise
         return sent
+
+    def _take_back(self, sent: Mapping[str, Submitted], settings: Settings) -> None:
+        """Cancel whole arrays. What SLURM does not cancel stays noted, for the next command to find."""
+        ids = dict.fromkeys(one.id.partition("_")[0] for one in sent.values())
+        try:
+            queue.cancel(ids)
+        except RunError as error:
+            self.say(f"{error}; still at SLURM: {', '.join(ids)}; `vtbench cancel` ends them, or scancel")
+            for key, one in sent.items():
+                with contextlib.suppress(ResultsError):
+                    _note(one, settings, key)
+            return
+        for key, one in sent.items():
+            _forget(one.id, folder_of(settings.results), settings, key)
 
     def _send(self, works: Sequence[Work | DryWork], settings: Settings, dependency: str | None) -> list[Submitted]:
         """Submit some works together."""
         folder = folder_of(settings.results)
-        made = self._executor(_about(works[0])["scale"], settings, dependency)
+        one_task = isinstance(works[0], DryWork)
+        made = self._executor(_about(works[0])["scale"], settings, dependency, one_task=one_task)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / sbatch.MARKER).touch()
@@ -225,7 +249,9 @@ class Slurm:
             for id_, log, work in zip(ids, logs, works, strict=True)
         ]
 
-    def _executor(self, scale: Scale, settings: Settings, dependency: str | None) -> SlurmExecutor:
+    def _executor(
+        self, scale: Scale, settings: Settings, dependency: str | None, *, one_task: bool = False
+    ) -> SlurmExecutor:
         return sbatch.executor(
             folder_of(settings.results),
             settings,
@@ -233,6 +259,7 @@ class Slurm:
             readers=settings.num_workers if SCALES[scale].real else 0,
             dependency=dependency,
             at_once=self.at_once,
+            one_task=one_task,
         )
 
     def _wait(
@@ -282,7 +309,8 @@ class Slurm:
     def _collect(self, job: Job, sent: Submitted | None, settings: Settings) -> JobResult:
         """The result of a job that ended: what its run folders hold, or why there is none."""
         if is_finished(job, settings):
-            result = run_job(job, settings, included(), no_progress)  # reads, and checks, what is there
+            # Reads, and checks, what is there: in this process, whatever devices it was measured on.
+            result = run_job(job, dataclasses.replace(settings, engine=Engine()), included(), no_progress)
         else:
             assert sent is not None
             if said := _own_failure(sent, job.key, settings):
@@ -307,6 +335,28 @@ def submitted(results: Path, key: str) -> Submitted | None:
         return Submitted(**{**found, "rows": tuple(found["rows"])})
     except (ResultsError, TypeError, KeyError):
         return None
+
+
+def at_slurm(results: Path, keys: Iterable[str]) -> dict[str, str]:
+    """The training runs whose job of SLURM waits or runs, as far as is known; of each, in one line, what to do before
+    its run folder may be renamed: the folder says which job it is."""
+    found = {key: sent for key in keys if (sent := submitted(results, key))}
+    known = queue.jobs() if found else {}
+    lines = {}
+    for key, sent in found.items():
+        folder = folders.training_folder(results, key)
+        if known is None:
+            lines[key] = (
+                f"{folder}: was submitted as SLURM job {sent.id}, and squeue does not answer; try again, or remove "
+                f"{SUBMITTED} there if SLURM has no such job"
+            )
+        elif (job := known.get(sent.id)) and not job.ended:
+            row = sent.rows[0] if sent.rows else "--all"
+            lines[key] = (
+                f"{folder}: SLURM job {sent.id} of an earlier command is {job.state.lower()}; wait until it is done, "
+                f"or end it with `vtbench cancel {row} --results {results}`, and run again"
+            )
+    return lines
 
 
 def is_finished(job: Job, settings: Settings) -> bool:
@@ -351,6 +401,10 @@ def _reason(sent: Submitted, key: str, settings: Settings) -> str:
     """Why a job ended without finishing its work."""
     said = _own_failure(sent, key, settings)
     return said.error if said and said.error else queue.why_it_ended(sent.id, Path(sent.log), settings.results)
+
+
+def _note(sent: Submitted, settings: Settings, key: str) -> None:
+    folders.write_json(folders.training_folder(settings.results, key) / SUBMITTED, asdict(sent))
 
 
 def _forget(id_: str, folder: Path, settings: Settings | None = None, key: str = "") -> None:

@@ -12,7 +12,6 @@ It ends in one of four ways:
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.run.engine import launched
 from vtbench.run.jobs.plan import Job
-from vtbench.run.jobs.progress import Recorder, is_first_process
+from vtbench.run.jobs.progress import Recorder, is_first_process, own_slurm_job
 from vtbench.run.jobs.slurm import queue
 from vtbench.run.jobs.workers import JobResult, run_job
 from vtbench.run.settings import Settings
@@ -103,8 +102,10 @@ def _queued_again_in_time() -> Iterator[None]:
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         if out_of_time and is_first_process():
-            _print("out of time: a checkpoint is written, the job waits in the queue again")
-            queue.requeue(os.environ["SLURM_JOB_ID"])
+            _print("out of time: the job waits in the queue again, and resumes from what it has written")
+            job = own_slurm_job()
+            assert job is not None
+            queue.requeue(job)
         sys.exit(ENDED)
 
 

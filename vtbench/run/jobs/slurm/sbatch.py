@@ -94,6 +94,7 @@ def executor(
     readers: int = 0,
     dependency: str | None = None,
     at_once: int | None = None,
+    one_task: bool = False,
 ) -> SlurmExecutor:
     """What submits jobs with these options. It needs no SLURM until it does.
 
@@ -102,6 +103,7 @@ def executor(
     - readers: processes that read videos, for each device; 0 where it reads them itself
     - dependency: as sbatch writes it (afterok:12_3); None for no dependency
     - at_once: the most jobs of an array that run side by side; None for no limit
+    - one_task: whether a job runs in one process, however many tasks it has a place for
     """
     _require_submitit()
     from submitit import SlurmExecutor
@@ -129,8 +131,11 @@ def executor(
             **own,
             "stderr_to_stdout": True,
             "setup": [_look_for(folder), *([own["setup"]] if "setup" in own else [])],
-            # SLURM 22.05 and later no longer pass it from sbatch to srun.
-            "srun_args": [f"--cpus-per-task={own['cpus_per_task']}"] if "cpus_per_task" in own else None,
+            "srun_args": [
+                *(["--nodes=1", "--ntasks=1"] if one_task else []),
+                # SLURM 22.05 and later no longer pass it from sbatch to srun.
+                *([f"--cpus-per-task={own['cpus_per_task']}"] if "cpus_per_task" in own else []),
+            ],
             "additional_parameters": {
                 "requeue": True,
                 **({"kill-on-invalid-dep": "yes"} if dependency else {}),
