@@ -16,7 +16,7 @@ from vtbench.errors import RunError
 class Begun:
     """Plain values; a checkpoint keeps them.
 
-    Between two epochs a run may continue with other forward passes, on another number of devices for example, as long as
+    Between two epochs a run may continue with other forward passes, on another number of devices for example, while
     updates, epochs and batch norms see as many clips as before. Inside an epoch the passes must be the same too.
     """
 
