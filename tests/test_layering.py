@@ -91,7 +91,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "launch": {"plan", "workers", "display", "inputs", "progress", "signals"},
         "plan": {"inputs"},
         "workers": {"child", "plan", "progress", "ranks", "signals"},
-        "ranks": {"child"},
+        "ranks": {"child", "signals"},
         "child": {"signals"},
         "progress": {"plan"},
         "slurm": {"dry", "plan", "progress", "together", "workers"},
