@@ -97,7 +97,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "slurm": {"dry", "plan", "progress", "together", "workers"},
         "status": {"progress", "slurm"},
         "evaluate_checkpoint": {"plan", "display", "ranks"},
-        "together": {"plan", "ranks", "workers"},
+        "together": {"child", "plan", "progress", "ranks", "workers"},
         "dry": {"plan"},
         "display": {"plan"},
     },
