@@ -51,8 +51,6 @@ class TerminalDisplay(Display):
 
     def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
         """Move the bar of one job: epochs while it trains, videos while it is tested."""
-        if not total:
-            return
         note = phase if loss is None else f"{phase}, loss {loss:.3f}"
         if not self.console.is_interactive:
             self._print_throttled(key, f"{done}/{total} {note}")

@@ -15,8 +15,7 @@ class Display:
         """Called once with the jobs that will run."""
 
     def progress(self, key: str, phase: str, done: int, total: int, loss: float | None) -> None:
-        """Called as the job `key` advances: `phase` is `train` (counting epochs) or `test` (counting videos). Before
-        those it is `start`, with a `total` of 0."""
+        """Called as the job `key` advances: `phase` is `train` (counting epochs) or `test` (counting videos)."""
 
     def notice(self, key: str, text: str) -> None:
         """Called with a line on the job `key` that should be read, e.g. on a video that cannot be."""

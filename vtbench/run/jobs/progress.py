@@ -97,11 +97,12 @@ class Recorder:
         self._values |= {"pid": pid, "started": process_start(pid)}
 
     def progress_to(self, on_progress: Progress) -> Progress:
-        """Something to call with progress, which is written, and passed on."""
+        """Something to call with progress, which is written, and, as soon as something is counted, passed on."""
 
         def progress(phase: str, done: int, total: int, loss: float | None) -> None:
             self.progress(phase, done, total, loss)
-            on_progress(phase, done, total, loss)
+            if phase != START:
+                on_progress(phase, done, total, loss)
 
         return progress
 

@@ -32,7 +32,7 @@ from vtbench.run.reporting import Notice, Progress, no_notice
 from vtbench.run.settings import Settings
 
 OnProgress = Callable[[str, str, int, int, float | None], None]
-"""Called with the job's key, and as reporting.Progress."""
+"""Called with (job's key, phase, done, total, loss): phase is `train` (counting epochs) or `test` (videos)."""
 OnNotice = Callable[[str, str], None]
 """Called with (job's key, a line that should be read)."""
 
