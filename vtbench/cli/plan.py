@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vtbench.cli.jobs.engine import add_engine, slurm_of
+from vtbench.cli.jobs.machine import add_devices, add_update, add_workers
 from vtbench.cli.options import (
     Parser,
     add_changes,
@@ -35,7 +36,8 @@ HIDDEN_FIRST = ("downloads", "blocked_by", "needs", "training", "seconds", "gmac
 
 
 def options(parser: Parser) -> None:
-    """SEL, --format, --scale, --seeds, --device, --results, --data, --weights, --engine."""
+    """SEL, --format, --scale, --seeds, --device, --results, --data, --weights, --engine, and what its scripts depend
+    on."""
     add_selectors(parser)
     add_format(parser)
     add_scale(parser, "mini")
@@ -51,6 +53,9 @@ def options(parser: Parser) -> None:
     add_changes(parser)
     add_init(parser)
     add_engine(parser)
+    add_devices(parser)
+    add_update(parser)
+    add_workers(parser)
 
 
 def call(args: argparse.Namespace) -> int:
@@ -66,6 +71,10 @@ def call(args: argparse.Namespace) -> int:
             "seconds that others took"
         )
     engine = slurm_of(args, submits=False)
+    of_scripts = ("batch_size", "devices", "data_workers", "num_nodes", "accumulate", "workers")
+    if engine is None and (given := [name for name in of_scripts if getattr(args, name) is not None]):
+        option = given[0].replace("_", "-")
+        raise UsageError(f"--{option} needs --engine slurm, whose scripts depend on it; leave it out")
     rows, settings = selected_rows(args), settings_of(args)
     from vtbench.run.jobs.plan import all_measurements, graph, nothing_to_do, plan, summary
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtbench.cli.jobs.engine import add_engine, slurm_of
-from vtbench.cli.jobs.machine import add_checkpoints, add_machine, add_training
+from vtbench.cli.jobs.machine import add_checkpoints, add_machine, add_training, add_workers
 from vtbench.cli.messages import print_message
 from vtbench.cli.options import (
     Parser,
@@ -72,8 +72,7 @@ def options(parser: Parser) -> None:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--again", action="store_true", help="train and test even if results exist; keeps the old ones")
     again.add_argument("--test-again", action="store_true", help="test even if results exist, with the same weights")
-    workers = "training runs side by side; default: the number of cores, 1 at lab and paper scale, all with SLURM"
-    parser.add_argument("--workers", type=positive, metavar="N", help=workers)
+    add_workers(parser)
     add_engine(parser)
     parser.add_argument(
         "--detach",

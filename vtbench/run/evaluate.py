@@ -25,7 +25,7 @@ from vtbench.run.assemble import Assembly, about_files, assemble_test, data_modu
 from vtbench.run.callbacks import ScoreParts
 from vtbench.run.devices.batches import test_batches
 from vtbench.run.devices.machine import on_gpu
-from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
+from vtbench.run.reporting import START, Notice, Progress, no_notice, no_progress
 from vtbench.run.session import environment, errors_in_one_line
 from vtbench.run.settings import Settings
 from vtbench.run.weights import refuse_other_weights
@@ -84,6 +84,7 @@ def evaluate(
         for line in finished.clear_evaluation(folder) if processes.first() else ():
             notice(line)
         if not processes.from_first(finished.is_done(folder)):
+            progress(START, 0, 0, None)
             with errors_in_one_line(folder):
                 measure_network(parts, evaluation, folder, origin, progress, notice)
         return processes.from_first(finished.read_done(folder) if processes.first() else {})

@@ -27,7 +27,7 @@ from vtbench.run.devices.machine import differences, in_full, on_gpu
 from vtbench.run.devices.sharded import network_state
 from vtbench.run.fitting import fitted
 from vtbench.run.metering import Metering
-from vtbench.run.reporting import Notice, Progress, no_notice, no_progress
+from vtbench.run.reporting import START, Notice, Progress, no_notice, no_progress
 from vtbench.run.resuming.begun import Begun
 from vtbench.run.resuming.checkpoint import why_unusable
 from vtbench.run.resuming.epochs import EpochCheckpoint
@@ -57,6 +57,7 @@ def train(training: Training, settings: Settings, progress: Progress = no_progre
         if not processes.from_first(finished.is_trained(folder)):
             if not all(processes.of_all(folder.is_dir())):
                 raise ResultsError(f"{folder}: not every machine sees this folder; put --results where all of them do")
+            progress(START, 0, 0, None)
             with errors_in_one_line(folder):
                 settings = fitted(training, settings, folder)
                 _fit(assemble(training, settings), settings, progress, folder, notice)

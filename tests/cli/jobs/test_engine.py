@@ -111,3 +111,28 @@ def test_plan_prints_what_would_be_submitted_without_slurm(fake: FakeSlurm, caps
     assert said.count("#SBATCH --time=12:00:00") == 2
     assert "#   JOB2_1 " in said and "msca/table2:vit, seed 0" in said
     assert not Path("results").exists()
+
+
+def test_plan_prints_the_script_that_run_would_send(fake: FakeSlurm, capsys: pytest.CaptureFixture[str]) -> None:
+    """With all options that it depends on."""
+    options = ["--devices", "2", "--num-nodes", "2", "--data-workers", "3", "--workers", "1", "--batch-size", "1"]
+    row = ["msca/table2:vit", "msca/table2:tokenshift", "--scale", "smoke", "--engine", "slurm", *options]
+    assert main(["plan", *row]) == 0
+    said = capsys.readouterr().out
+    assert main(["run", *row, "--detach"]) == 0
+    sent = [[line for line in text.splitlines() if line.startswith("#SBATCH")] for text in fake.scripts]
+    planned = [line for line in said.splitlines() if line.startswith("#SBATCH")]
+    assert "#SBATCH --nodes=2" in planned and "#SBATCH --ntasks-per-node=2" in planned
+    assert "#SBATCH --array=0-1%1" in planned
+    changing = ("dependency", "output", "error")
+    assert [line for line in planned if not any(name in line for name in changing)] == [
+        line for lines in sent for line in lines if not any(name in line for name in changing)
+    ]
+
+
+@pytest.mark.parametrize("option", ["--devices", "--num-nodes", "--data-workers", "--workers", "--accumulate"])
+def test_what_only_a_script_depends_on_is_refused_elsewhere(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "msca/table2:vit", option, "2"]) == 2
+    assert capsys.readouterr().err == (
+        f"vtbench: {option} needs --engine slurm, whose scripts depend on it; leave it out\n"
+    )

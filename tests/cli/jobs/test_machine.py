@@ -37,5 +37,7 @@ def test_what_cannot_be_is_one_line_and_nothing_is_trained(
 def test_eval_takes_devices_but_nothing_that_is_of_training(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", *ROW, "--checkpoint", "w", "--accumulate", "2"]) == 2
     assert "unrecognized arguments: --accumulate 2" in capsys.readouterr().err
+    assert main(["eval", *ROW, "--checkpoint", "w", "--num-nodes", "2"]) == 2
+    assert "unrecognized arguments: --num-nodes 2" in capsys.readouterr().err
     assert main(["eval", "--help"]) == 0
     assert "--devices N" in capsys.readouterr().out

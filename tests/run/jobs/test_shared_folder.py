@@ -10,7 +10,9 @@ from scored import write_trained
 
 from vtbench.papers import measurements, select
 from vtbench.results import folders
-from vtbench.run.jobs import launch
+from vtbench.run.jobs import launch, progress
+from vtbench.run.jobs.plan import graph
+from vtbench.run.jobs.workers import run_job
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
 
@@ -54,3 +56,20 @@ def test_a_training_that_waits_for_another_run_says_for_which(tmp_path: Path, mo
         write_trained(tmp_path, training.key)
     waiter.join(30)
     assert said == [str(holder)] and not waiter.is_alive()
+
+
+def test_a_job_that_waits_for_another_run_writes_no_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vtbench status` and `cancel` would take it for the one at work."""
+    monkeypatch.chdir(tmp_path)
+    job = next(iter(graph(measurements(select([VIT])[0], "smoke")).values()))
+    folder = folders.training_folder(tmp_path, job.key)
+    waits = threading.Event()
+    arguments = (job, Settings(results=tmp_path), [], lambda *_: None, lambda text: waits.set())
+    waiter = threading.Thread(target=run_job, args=arguments)
+    with folders.locked(folder):
+        waiter.start()
+        assert waits.wait(30)
+        assert progress.read(folder) is None
+        write_trained(tmp_path, job.key)
+    waiter.join(30)
+    assert progress.read(folder) is None and not waiter.is_alive()

@@ -8,7 +8,13 @@ from vtbench.cli.options import Parser, minutes, one_of, positive
 
 
 def add_machine(parser: Parser) -> None:
-    """--batch-size, --data-workers, and the devices and what they compute in."""
+    """--batch-size, --devices, --data-workers, and what is computed in."""
+    add_devices(parser)
+    _add_arithmetic(parser)
+
+
+def add_devices(parser: Parser) -> None:
+    """--batch-size, --devices and --data-workers."""
     parser.add_argument(
         "--batch-size",
         type=_batch_size,
@@ -17,26 +23,49 @@ def add_machine(parser: Parser) -> None:
         "allow; auto: as many as fit into its memory",
     )
     parser.add_argument(
+        "--devices", type=positive, metavar="N", help="GPUs, or processes on a CPU, of one training; default: 1"
+    )
+    parser.add_argument(
         "--data-workers",
         type=positive,
         metavar="N",
         help="processes that read videos for each device, at lab and paper scale; default: 4",
     )
-    _add_devices(parser)
 
 
 def add_training(parser: Parser) -> None:
-    """--accumulate and --grad-checkpointing."""
+    """--num-nodes, --accumulate and --grad-checkpointing."""
+    add_update(parser)
+    parser.add_argument(
+        "--grad-checkpointing",
+        action="store_true",
+        help="compute the blocks of a network twice rather than keep them in memory for the backward pass",
+    )
+
+
+def add_update(parser: Parser) -> None:
+    """--num-nodes and --accumulate: what else an update is shared out to."""
+    parser.add_argument(
+        "--num-nodes",
+        type=positive,
+        metavar="N",
+        help="machines of one training, under torchrun or srun or with --engine slurm; default: 1",
+    )
     parser.add_argument(
         "--accumulate",
         type=positive,
         metavar="N",
         help="forward passes per update; default: as many as the batch per update needs",
     )
+
+
+def add_workers(parser: Parser) -> None:
+    """--workers."""
     parser.add_argument(
-        "--grad-checkpointing",
-        action="store_true",
-        help="compute the blocks of a network twice rather than keep them in memory for the backward pass",
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="training runs side by side; default: the number of cores, 1 at lab and paper scale, all with SLURM",
     )
 
 
@@ -55,16 +84,10 @@ def add_checkpoints(parser: Parser) -> None:
     )
 
 
-def _add_devices(parser: Parser) -> None:
-    """--devices, --num-nodes, --strategy, --precision, --compile, --matmul-precision and --benchmark."""
+def _add_arithmetic(parser: Parser) -> None:
+    """--strategy, --precision, --compile, --matmul-precision and --benchmark."""
     from vtbench.run.engine import MATMUL_PRECISIONS, PRECISIONS, STRATEGIES
 
-    parser.add_argument(
-        "--devices", type=positive, metavar="N", help="GPUs, or processes on a CPU, of one training; default: 1"
-    )
-    parser.add_argument(
-        "--num-nodes", type=positive, metavar="N", help="machines of one training, under torchrun or srun; default: 1"
-    )
     parser.add_argument(
         "--strategy",
         **one_of("strategy", STRATEGIES),

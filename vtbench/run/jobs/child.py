@@ -9,12 +9,20 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from vtbench.errors import RunError
 from vtbench.processes.orphans import end_with_parent
 from vtbench.run.jobs import signals
 from vtbench.run.settings import LESS_MEMORY
 
 PATIENCE_S = 30.0
 """How long a child that is asked to end may take, to write a checkpoint."""
+
+
+class Cancelled(RunError):
+    """Somebody else had a process end: `vtbench cancel`, or whoever sends a signal to it alone."""
+
+    def __init__(self, said: str = "it was cancelled; run again to resume") -> None:
+        super().__init__(said)
 
 
 class Child:
@@ -41,6 +49,12 @@ class Child:
     def is_alive(self) -> bool:
         """Whether it has not ended yet."""
         return self.process.exitcode is None
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether it ended since it was asked to: by the signal itself, or, where it trained or tested, with code 0."""
+        self.process.join(timeout=10)
+        return self.process.exitcode in (0, -signal.SIGTERM)
 
     def how_it_ended(self) -> str:
         """As "was killed by signal 9", with what may help."""

@@ -17,6 +17,7 @@ from vtbench.run.jobs.plan import all_measurements, graph, require_work
 from vtbench.run.jobs.ranks import Work, measure
 from vtbench.run.network import impossible
 from vtbench.run.recording import to_record
+from vtbench.run.reporting import START
 from vtbench.run.settings import Settings
 from vtbench.scales import SCALES, Scale
 from vtbench.weights.load import read_state
@@ -53,7 +54,8 @@ def evaluate_checkpoint(
         for job in jobs:
 
             def on_progress(phase: str, done: int, total: int, loss: float | None, key: str = job.key) -> None:
-                display.progress(key, phase, done, total, loss)
+                if phase != START:
+                    display.progress(key, phase, done, total, loss)
 
             measured = measure(Work(job.training, job.evaluations, checkpoint), settings, on_progress)
             lines = [to_record(m, measured[m.evaluation.key], settings) for m in job.measurements]

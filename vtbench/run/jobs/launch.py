@@ -138,7 +138,8 @@ def run(
                 _log(records, rows, settings, outcome)
                 if failed and job.needs not in lost:  # of one that was tried
                     reasons = (one.reason if result.error else f"{one.title}: {one.reason}" for one in failed)
-                    Recorder(job, settings.results).ended("; ".join(reasons), failed[0].exit_code)
+                    recorder = Recorder(job, settings.results)
+                    recorder.ended("; ".join(reasons), failed[0].exit_code, of_slurm=not here)
                 if result.error is not None:
                     lost.add(job.key)
                 outcome.failed += failed

@@ -1,7 +1,8 @@
 """progress.json of a training's run folder: how far its job is, where it runs, and why it failed if it did.
 
-The process that does the work writes it, every few seconds; `vtbench status` and whoever waits for a cluster read it.
-It is removed when the job has succeeded. That of a job that was killed stays: `is_alive` tells the two apart.
+The process that does the work writes it, every few seconds, from when it holds the run folder: not one that waits for
+another. `vtbench status` and whoever waits for a cluster read it. It is removed when the job has succeeded. That of a
+job that was killed stays: `is_alive` tells the two apart.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import math
 import os
 import socket
 import time
@@ -20,6 +22,7 @@ from vtbench.errors import ResultsError
 from vtbench.files import utc_now
 from vtbench.results import folders
 from vtbench.run.jobs.plan import Job
+from vtbench.run.reporting import START, Notice, Progress
 
 PROGRESS = "progress.json"
 
@@ -31,7 +34,7 @@ NEW_EPOCH_S = 1.0
 MOST_NOTICES = 20
 
 SILENT_S = 600.0
-"""A process of another machine that has written nothing for so long is taken for gone."""
+"""A process of another machine that has written nothing for so long is taken for gone, unless it holds the folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +47,18 @@ class State:
     """Ids of the rows that ask for it; none for a pretraining."""
     scale: str
     seed: int
-    phase: str = "start"
-    """`start`, `train` (counting epochs) or `test` (videos)."""
+    phase: str = START
+    """As reporting.Progress says it."""
     done: int = 0
     total: int = 0
     loss: float | None = None
     """The last training loss that was reported."""
     since: str
-    """UTC, as 2026-01-31T23:59:59Z: when this process began it."""
+    """UTC, as 2026-01-31T23:59:59Z: when this process was given it."""
     at: str
     """UTC: when this was written."""
     pid: int
+    """Of the process that SIGTERM ends with a checkpoint."""
     started: int | None
     """When the process was started, in clock ticks since the machine was: tells it from a later one of the same pid."""
     host: str
@@ -68,7 +72,8 @@ class State:
 
 
 class Recorder:
-    """Keeps progress.json of one job up to date. A folder that cannot be written is the job's to report, not ours."""
+    """Keeps progress.json of one job up to date from the first progress on: whoever reports some holds the folder. That
+    of another process at work stays. A folder that cannot be written is the job's to report, not ours."""
 
     def __init__(self, job: Job, results: Path) -> None:
         self.folder = folders.training_folder(results, job.key)
@@ -84,30 +89,71 @@ class Recorder:
             "host": socket.gethostname(),
             "slurm": own_slurm_job(),
         }
-        self._written, self._last = 0.0, ("", 0)
-        self._write(phase="start")
+        self._written, self._last = -math.inf, ("", 0)
+        self._begun = False
+
+    def runs_in(self, pid: int) -> None:
+        """It is this process that does the work, and ends when it is asked to."""
+        self._values |= {"pid": pid, "started": process_start(pid)}
+
+    def progress_to(self, on_progress: Progress) -> Progress:
+        """Something to call with progress, which is written, and, as soon as something is counted, passed on."""
+
+        def progress(phase: str, done: int, total: int, loss: float | None) -> None:
+            self.progress(phase, done, total, loss)
+            if phase != START:
+                on_progress(phase, done, total, loss)
+
+        return progress
+
+    def notice_to(self, on_notice: Notice) -> Notice:
+        """Something to call with notices, which are written, and passed on."""
+
+        def notice(text: str) -> None:
+            self.notice(text)
+            on_notice(text)
+
+        return notice
 
     def progress(self, phase: str, done: int, total: int, loss: float | None) -> None:
         """Write how far the job is, unless that was just done."""
+        if phase == START and self._begun:  # the test after its training
+            return
         last = (phase, done if phase == "train" else 0)
         if time.monotonic() - self._written >= (WRITE_EVERY_S if last == self._last else NEW_EPOCH_S):
             self._last = last
             self._write(phase=phase, done=done, total=total, **({} if loss is None else {"loss": loss}))
 
     def notice(self, text: str) -> None:
-        """Write a line on the job."""
+        """Write a line on the job; before it is begun, keep it until then."""
         if len(notices := self._values.get("notices", ())) < MOST_NOTICES:
-            self._write(notices=(*notices, text))
+            self._values["notices"] = (*notices, text)
+            if self._begun and not self._is_anothers():
+                self._write()
 
-    def ended(self, error: str | None, exit_code: int) -> None:
-        """Write why the job failed; without an error, remove the file."""
+    def ended(self, error: str | None, exit_code: int, *, of_slurm: bool = False) -> None:
+        """Write why the job failed; without an error, remove the file. Does nothing where another process is at work in
+        the folder, as one that this one waited for.
+
+        of_slurm: it was a job of SLURM, which is over, however lately it has written
+        """
+        if self._is_anothers(of_slurm):
+            return
         if error is None:
             forget(self.folder)
         else:
             self._write(error=error, exit_code=exit_code)
 
+    def _is_anothers(self, of_slurm: bool = False) -> bool:
+        state = read(self.folder)
+        if state is None or (of_slurm and state.slurm is not None):
+            return False
+        mine = all(getattr(state, name) == self._values[name] for name in ("pid", "started", "host"))
+        return not mine and is_alive(state, self.folder)
+
     def _write(self, **changed: Any) -> None:
         self._values |= {**changed, "at": utc_now()}
+        self._begun = True
         if not is_first_process():
             return
         self._written = time.monotonic()
@@ -155,13 +201,15 @@ def forget(folder: Path) -> None:
         (folder / PROGRESS).unlink(missing_ok=True)
 
 
-def is_alive(state: State) -> bool:
-    """Whether the process that wrote it still runs. Of another machine: whether it has written lately."""
+def is_alive(state: State, folder: Path) -> bool:
+    """Whether the process that wrote it into a run folder still runs. Of another machine: whether it has written
+    lately, or the folder is held: inside an epoch it may write nothing for hours."""
     if state.error is not None:
         return False
     if state.host == socket.gethostname():
         return process_start(state.pid) == state.started if state.started is not None else _exists(state.pid)
-    return (datetime.datetime.now(datetime.UTC) - _utc(state.at)).total_seconds() < SILENT_S
+    silent_s = (datetime.datetime.now(datetime.UTC) - _utc(state.at)).total_seconds()
+    return silent_s < SILENT_S or folders.holder(folder) is not None
 
 
 def process_start(pid: int) -> int | None:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -22,11 +23,13 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from vtbench.errors import RunError, VtbenchError, in_one_line
+from vtbench.errors import ResultsError, RunError, VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.papers.trainings import Evaluation, Training
+from vtbench.results import provenance
 from vtbench.run.engine import Place
-from vtbench.run.jobs.child import PATIENCE_S, Child, send
+from vtbench.run.jobs import signals
+from vtbench.run.jobs.child import PATIENCE_S, Cancelled, Child, send
 from vtbench.run.reporting import Notice, Progress, no_notice
 from vtbench.run.resuming.stopping import SIGNALS
 from vtbench.run.settings import Settings
@@ -50,6 +53,8 @@ class _Failed:
 
     at: float
     error: VtbenchError
+    traceback: str = ""
+    """Of a mistake of ours, or of an error that stands in no run folder."""
 
 
 def measure(
@@ -97,26 +102,36 @@ def supervise(
     on_progress: Progress,
     on_notice: Notice,
     check: Callable[[], None] = lambda: None,
+    *,
+    started: Callable[[int], None] = lambda pid: None,
+    together_s: float = 0.0,
 ) -> Measured:
     """Start the processes of `places` on this machine, and wait until all of them are through. The first that fails
-    ends the others. SIGTERM and SIGUSR1 are passed on to them, and come out as KeyboardInterrupt once they have ended.
+    ends the others, and its VtbenchError is raised: Cancelled where somebody else had it end.
 
-    `check` is called once a second; what it raises ends the processes.
+    What asks this process to end is passed on to them: SIGTERM and SIGUSR1 as they are, Ctrl-C and SIGHUP as SIGTERM.
+    It comes out as KeyboardInterrupt once they have ended, or as ResultsError where one of them could not write what
+    it had. After Ctrl-C they have PATIENCE_S, and a second one ends them at once.
+
+    - check: called once a second, until they are asked to end; what it raises ends them at once
+    - started: called with the id of the first process
+    - together_s: a second Ctrl-C within this time is the first one, repeated by whoever passes it on
     """
     ranks: list[_Rank] = []
     measured: dict[int, Measured] = {}
     said: set[str] = set()
-    with _passed_on(ranks) as signalled:
+    with _passed_on(ranks, together_s) as asked:
         try:
             for place in places:
-                ranks.append(_Rank(place, work, settings))
+                with signals.deferred():  # a process that has hardly started would say so with a traceback
+                    ranks.append(_Rank(place, work, settings))
+                asked.tell_late(ranks[-1])
+            started(ranks[0].pid)
             while len(measured) < len(ranks):
                 for rank in _with_news([rank for rank in ranks if rank.place.rank not in measured]):
                     message = rank.receive_now()
-                    if message is None and signalled:
-                        raise KeyboardInterrupt
                     if message is None or isinstance(message, _Failed):
-                        raise _first_failure(ranks)
+                        raise _why_they_ended(ranks, asked)
                     if isinstance(message, dict):
                         measured[rank.place.rank] = message
                     elif isinstance(message, tuple):
@@ -124,9 +139,15 @@ def supervise(
                     elif message not in said:  # each of them may read the same broken video
                         said.add(message)
                         on_notice(message)
-                check()
+                asked.lose_patience()
+                if not asked.came:
+                    check()
+            if asked.came:  # too late for them, but nothing else is to begin
+                raise KeyboardInterrupt
         except KeyboardInterrupt:
-            _end(ranks, PATIENCE_S)
+            for rank in ranks:
+                rank.ask_to_end()
+            _end(ranks, 0.0 if asked.hurry else PATIENCE_S)
             raise
         finally:
             _end(ranks, 0.0 if len(measured) < len(ranks) else PATIENCE_S)
@@ -139,15 +160,21 @@ def _with_news(ranks: Sequence[_Rank]) -> list[_Rank]:
     return [rank for rank in ranks if rank.pipe in ready or rank.process.sentinel in ready]
 
 
-def _first_failure(ranks: Sequence[_Rank]) -> VtbenchError:
-    """Why the processes failed: where one dies, the others soon fail too, for want of it."""
+def _why_they_ended(ranks: Sequence[_Rank], asked: _Asked) -> BaseException:
+    """Why the processes ended before they were through: where one dies or ends, the others soon fail too, for want of
+    it."""
     time.sleep(0.2)
     for rank in ranks:
         while rank.receive_now() is not None:
             pass
-        if rank.failed is None and rank.process.exitcode:
-            return RunError(rank.why_it_died())
-    return min((rank.failed for rank in ranks if rank.failed), key=lambda failed: failed.at).error
+    failures = sorted((rank.failed for rank in ranks if rank.failed), key=lambda failed: failed.at)
+    if asked.came:  # what fails then fails for want of one that has ended, but for a file that cannot be written
+        return next((one.error for one in failures if isinstance(one.error, ResultsError)), KeyboardInterrupt())
+    for rank in ranks:
+        if rank.has_ended and not rank.has_said:
+            return Cancelled() if rank.was_cancelled else RunError(rank.why_it_died())
+    print(failures[0].traceback, end="", file=sys.stderr, flush=True)
+    return failures[0].error
 
 
 def _end(ranks: Sequence[_Rank], patience: float) -> None:
@@ -159,26 +186,63 @@ def _end(ranks: Sequence[_Rank], patience: float) -> None:
         rank.kill()
 
 
+class _Asked:
+    """What asked this process to end, and is passed on to `ranks`."""
+
+    def __init__(self, ranks: Sequence[_Rank], together_s: float) -> None:
+        self.came: list[int] = []
+        """As they are passed on."""
+        self.hurry = False
+        """Whether the processes are not waited for."""
+        self._ranks, self._together_s = ranks, together_s
+        self._interrupted: float | None = None
+        """When Ctrl-C came."""
+
+    def note(self, number: int, frame: object) -> None:
+        """A signal is there."""
+        if number not in SIGNALS:
+            number, now = signal.SIGTERM, time.monotonic()
+            if self._interrupted is not None:
+                if now - self._interrupted >= self._together_s:
+                    self._give_up()
+                return
+            self._interrupted = now
+        self.came.append(number)
+        for rank in self._ranks:
+            rank.ask_to_end(number, again=True)
+
+    def tell_late(self, rank: _Rank) -> None:
+        """Pass on to a process what came while it was started."""
+        if self.came:
+            rank.ask_to_end(self.came[-1])
+
+    def lose_patience(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C was too long ago."""
+        if self._interrupted is not None and time.monotonic() - self._interrupted > PATIENCE_S:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.hurry = True
+        raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
-def _passed_on(ranks: Sequence[_Rank]) -> Iterator[list[int]]:
-    """Pass signals on to processes until the block ends; gives those that came. Only the main thread can."""
-    came: list[int] = []
+def _passed_on(ranks: Sequence[_Rank], together_s: float) -> Iterator[_Asked]:
+    """Pass on to processes what asks this one to end, until the block ends. What is ignored stays ignored, as in a
+    worker what its parent answers. Only the main thread can."""
+    asked = _Asked(ranks, together_s)
     if threading.current_thread() is not threading.main_thread():
-        yield came
+        yield asked
         return
-
-    def pass_on(number: int, frame: object) -> None:
-        came.append(number)
-        for rank in ranks:
-            with contextlib.suppress(ProcessLookupError, TypeError):
-                os.kill(rank.process.pid, number)  # type: ignore[arg-type]
-
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in {*SIGNALS, *signals.FROM_OUTSIDE}}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
     try:
-        yield came
+        for number in before:
+            signal.signal(number, asked.note)
+        yield asked
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 class _Rank(Child):
@@ -188,13 +252,38 @@ class _Rank(Child):
         super().__init__(_serve, place, work, settings, included())
         self.place = place
         self.failed: _Failed | None = None
+        self.has_said = False
+        """Whether it said what it measured, or why it failed."""
+        self._closed = self._asked = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process.pid is not None  # it was started
+        return self.process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self._closed or not self.is_alive
 
     def receive_now(self) -> Any:
         """The next message; None if there is none, which of a process with news says that it is dead."""
-        message = self.receive() if self.pipe.poll() else None
+        if not self.pipe.poll():
+            return None
+        message = self.receive()
+        self._closed = message is None
         if isinstance(message, _Failed):
             self.failed = message
+        self.has_said |= isinstance(message, _Failed | dict)
         return message
+
+    def ask_to_end(self, number: int = signal.SIGTERM, *, again: bool = False) -> None:
+        """Send it a signal; `again`: even if it was sent one before."""
+        if self.is_alive and (again or not self._asked):
+            self._asked = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def why_it_died(self) -> str:
         """In one line, with the remedy."""
@@ -209,6 +298,8 @@ def _serve(pipe: Connection, place: Place, work: Work, settings: Settings, outsi
     for name in [name for name in os.environ if name.startswith("TORCHELASTIC_")]:
         del os.environ[name]  # torchrun's processes meet elsewhere
     os.environ |= place.environment()
+    provenance.commit()  # now, before somebody commits, or edits a file, while we train or test
+    provenance.code()
 
     def on_progress(phase: str, done: int, total: int, loss: float | None) -> None:
         if place.rank == 0:
@@ -224,8 +315,7 @@ def _serve(pipe: Connection, place: Place, work: Work, settings: Settings, outsi
     except KeyboardInterrupt:
         return
     except BaseException as error:  # a mistake of ours, or one that stands in no run folder
-        traceback.print_exc()
-        send(pipe, _Failed(time.monotonic(), RunError(in_one_line(error))))
+        send(pipe, _Failed(time.monotonic(), RunError(in_one_line(error)), traceback.format_exc()))
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ def _folders(results: Path) -> Iterator[Path]:
 def _status(folder: Path, results: Path, queued: dict[str, queue.Queued] | None) -> Status | None:
     key = folder.name.removeprefix("train-")
     sent, state = submitted(results, key), progress.read(folder)
-    if sent is not None and (state is None or state.slurm == sent.id or not progress.is_alive(state)):
+    if sent is not None and (state is None or state.slurm == sent.id or not progress.is_alive(state, folder)):
         return _at_slurm(key, sent, state if state and state.slurm == sent.id else None, queued, results)
     if state is not None:
         return _of_process(folder, state)
@@ -140,7 +140,7 @@ def _at_slurm(
 
 
 def _of_process(folder: Path, state: progress.State) -> Status:
-    alive = progress.is_alive(state)
+    alive = progress.is_alive(state, folder)
     here = state.host == socket.gethostname()
     reason = state.error or ""
     about = Status(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from vtbench.errors import VtbenchError, in_one_line
 from vtbench.papers.roots import include, included
 from vtbench.results import provenance
 from vtbench.run.jobs import signals
-from vtbench.run.jobs.child import PATIENCE_S, Child, send
+from vtbench.run.jobs.child import PATIENCE_S, Cancelled, Child, send
 from vtbench.run.jobs.plan import Job
 from vtbench.run.jobs.progress import Recorder
 from vtbench.run.jobs.ranks import Work, measure
@@ -206,10 +205,9 @@ class _Worker(Child):
 
     def why_it_died(self) -> str:
         """In one line, with the remedy."""
-        how = self.how_it_ended()
-        if self.process.exitcode in (0, -signal.SIGTERM):  # somebody else's, as of `vtbench cancel`; 0 where it trained
-            return "it was cancelled; run again to resume"
-        return f"its worker process {how}; run again to resume after its last checkpoint"
+        if self.was_cancelled:
+            return str(Cancelled())
+        return f"its worker process {self.how_it_ended()}; run again to resume after its last checkpoint"
 
 
 # ---- in the worker process -------------------------------------------------------------------------------------------
@@ -247,23 +245,14 @@ def run_job(
     """Train and evaluate one job in this process. Any error becomes the result's; Ctrl-C and SIGTERM do not.
 
     `outside` are the included folders that the job may come from (papers.roots.included() of whoever made it);
-    `on_progress` is called with (phase, done, total, loss), `on_notice` with a line on e.g. a video that cannot
-    be read.
+    `on_notice` is called with a line on e.g. a video that cannot be read.
     """
 
     def work() -> dict[str, dict[str, Any]]:
+        report, notice = recorder.progress_to(on_progress), recorder.notice_to(on_notice)
         return measure(Work(job.training, job.evaluations), settings, report, notice)
 
     recorder = Recorder(job, settings.results)
-
-    def report(phase: str, done: int, total: int, loss: float | None) -> None:
-        recorder.progress(phase, done, total, loss)
-        on_progress(phase, done, total, loss)
-
-    def notice(text: str) -> None:
-        recorder.notice(text)
-        on_notice(text)
-
     result = _result_of(job.key, work, outside)
     recorder.ended(result.error, result.exit_code)
     return result

@@ -26,7 +26,7 @@ from vtbench.papers.spec.schema import Row
 from vtbench.results import provenance
 from vtbench.run.engine import launched
 from vtbench.run.jobs.plan import Job
-from vtbench.run.jobs.progress import Recorder, is_first_process, own_slurm_job
+from vtbench.run.jobs.progress import is_first_process, own_slurm_job
 from vtbench.run.jobs.slurm import queue
 from vtbench.run.jobs.workers import JobResult, run_job
 from vtbench.run.settings import Settings
@@ -66,15 +66,13 @@ class Work:
             if at.rank > 0:
                 together.follow(self.settings)
                 return JobResult(self.job.key)
-            recorder = Recorder(self.job, self.settings.results)
             (result,) = together.run_jobs(
                 {self.job.key: self.job},
                 self.settings,
                 workers=1,
-                on_progress=lambda key, *far: recorder.progress(*far),
-                on_notice=lambda key, text: recorder.notice(text),
+                on_progress=lambda key, *far: _print_progress(*far),
+                on_notice=lambda key, text: _print(text),
             )
-            recorder.ended(result.error, result.exit_code)
             return result
 
 
