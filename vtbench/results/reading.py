@@ -119,13 +119,27 @@ def _tail(descriptor: int, end: int) -> bytes:
     return os.pread(descriptor, min(TAIL, end), max(0, end - TAIL))
 
 
-def torn_end(descriptor: int) -> tuple[int, bytes]:
-    """Where the last line begins, in bytes, and the line, if it has no line end; else the end of the file and nothing.
-    Of a line longer than any of ours no more than LONGEST bytes are looked at."""
+def torn_end(descriptor: int, path: Path, kind: type[Line], words: Words) -> tuple[int, bytes] | None:
+    """Where the last line begins, in bytes, and what there is of it, if its writing was cut. None for a last line that
+    is whole, also one that lacks its line end alone, and for one that is none of ours: reading says what to do."""
     size = os.fstat(descriptor).st_size
+    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+        return None
     tail = os.pread(descriptor, min(LONGEST, size), max(0, size - LONGEST))
     last = tail[tail.rfind(b"\n") + 1 :]
-    return size - len(last), last
+    start = size - len(last)
+    if start == 0:
+        return (start, last) if csv_line(kind.columns()).encode().startswith(last) else None
+    if len(last) == LONGEST:
+        return None
+    header = os.pread(descriptor, min(LONGEST, start), 0).partition(b"\n")[0]
+    try:
+        Reader(kind, columns_of(header, path, kind, words)).record(cells_of(last))
+    except ValueError:
+        return start, last
+    except ResultsError:
+        pass
+    return None
 
 
 def _lines(descriptor: int, start: int) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,9 +35,8 @@ def evaluate_checkpoint(
     """
     provenance.commit()  # now, before somebody commits while we test
     display = display or Display()
-    store = Store(settings.results)
-    if torn := store.set_torn_aside():
-        display.notice("results", torn)
+    store = Store(settings.results, notice=functools.partial(display.notice, "results"))
+    store.set_torn_aside()
     store.check()
     require_work(rows, scale)
     _require_one_training(rows, scale)
