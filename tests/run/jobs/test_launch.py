@@ -383,6 +383,14 @@ def test_given_weights_are_recorded_as_given(results: Path) -> None:
     assert line.train_wall_s is None
 
 
+def test_weights_that_are_given_again_add_no_second_line(results: Path) -> None:
+    rows, settings = select([VIT, "msca/table1:vit"]), Settings(results=results)
+    first = evaluate_checkpoint(rows, settings, "smoke", own_weights(results))
+    before = (results / "results.csv").read_bytes()
+    assert evaluate_checkpoint(rows, settings, "smoke", own_weights(results)) == first
+    assert (results / "results.csv").read_bytes() == before
+
+
 def test_the_logging_to_wandb_is_not_imported_unless_asked_for(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom vtbench.run.train import train\n"
