@@ -25,6 +25,24 @@ def cut(path: Path, remove: int) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("remove", [2, 15, 200])
+def test_it_is_named_with_what_sets_it_aside(tmp_path: Path, record: Make, remove: int) -> None:
+    store = Store(tmp_path)
+    for seed in range(3):
+        store.append(record(seed=seed))
+    cut(store.path, remove)
+    before = store.path.read_bytes()
+    for act in (store.read, store.check):
+        with pytest.raises(ResultsError) as caught:
+            act()
+        message = str(caught.value)
+        assert message.startswith(f"{store.path}:4: the last line is truncated: ") and "\n" not in message
+        assert message.endswith(
+            "; the next `vtbench run` into this folder sets it aside: what it measured is still in its run folder"
+        )
+    assert store.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("remove", [2, 15, 200])
 @pytest.mark.parametrize("act", ["append", "append_missing", "set_torn_aside"])
 def test_it_is_set_aside_before_the_next_line(tmp_path: Path, record: Make, remove: int, act: str) -> None:
     said: list[str] = []

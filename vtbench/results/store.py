@@ -23,7 +23,7 @@ from vtbench.files import NotRegular, free_name, open_regular
 from vtbench.processes import locks
 from vtbench.results.folders import WANTED, cannot_write, make_folder, replace_file, sync
 from vtbench.results.line import Line, cells_of, csv_line
-from vtbench.results.reading import BOM, Place, Words, each_line, read_new, torn_end
+from vtbench.results.reading import BOM, Fault, Place, Words, each_line, read_new, torn_end
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.scales import Scale
 
@@ -236,7 +236,7 @@ class LineFile(Generic[L]):
         else:
             self._records.extend(sorted(new, key=_time))
 
-    def numbered(self) -> list[tuple[int, L | ResultsError]]:
+    def numbered(self) -> list[tuple[int, L | Fault]]:
         """Every line of the file with its number, as its record or what is wrong with it, in the order of the file.
         Raises ResultsError for columns that this version does not know."""
         with self._locked_for_reading() as descriptor:
@@ -309,6 +309,7 @@ class Store(LineFile[Record]):
     words = Words(
         recovery="what it measured is still in its run folder",
         rewritten="finished runs are written again from their run folders, without training",
+        torn="the next `vtbench run`",
     )
     kept = "and its run folder keeps what was measured"
 
@@ -376,5 +377,9 @@ class SpeedStore(LineFile[SpeedRecord]):
 
     name = "speed.csv"
     record = SpeedRecord
-    words = Words(recovery="`vtbench speed` measures it again", rewritten="`vtbench speed` measures them again")
+    words = Words(
+        recovery="`vtbench speed` measures it again",
+        rewritten="`vtbench speed` measures them again",
+        torn="the next `vtbench speed`",
+    )
     kept = "and nothing of it was written"
