@@ -13,6 +13,7 @@ import pytest
 from vtbench.errors import UsageError
 from vtbench.files import (
     NotRegular,
+    copy_synced,
     free_name,
     given_path,
     open_regular,
@@ -94,6 +95,16 @@ def test_a_free_name_is_after_those_that_are_taken(tmp_path: Path) -> None:
     (tmp_path / "file.old-2").symlink_to("gone")
     assert free_name(path, ".old-") == tmp_path / "file.old-3"
     assert free_name(path, ".") == tmp_path / "file.1"
+
+
+def test_a_copy_has_the_times_of_the_file_and_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    os.utime(tmp_path / "file", (1, 2))
+    synced: list[Path] = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    copy_synced(str(tmp_path / "file"), str(tmp_path / "copy"))
+    assert (tmp_path / "copy").read_bytes() == b"content" and (tmp_path / "copy").stat().st_mtime == 2
+    assert synced == [tmp_path / "copy"]
 
 
 def test_the_hash_is_of_the_bytes(tmp_path: Path) -> None:

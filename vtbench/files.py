@@ -7,6 +7,7 @@ import errno
 import hashlib
 import itertools
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,13 @@ def open_regular(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise NotRegular(errno.EINVAL, "is no regular file", str(path))
     return descriptor
+
+
+def copy_synced(source: str, target: str) -> None:
+    """Copy a file, with its times, so that it outlives a loss of power. Raises OSError."""
+    shutil.copy2(regular(Path(source)), target)
+    with Path(target).open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def numbered(path: Path, ending: str) -> Iterator[Path]:
