@@ -178,7 +178,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "scores": {"record", "folders"},
         "curves": {"record", "finished", "folders"},
         "export": {"record", "folders", "scores", "curves"},
-        "verify": {"costs", "finished", "folders", "record", "store"},
+        "verify": {"costs", "finished", "folders", "reading", "record", "store"},
         "merge": {"curves", "finished", "folders", "record", "scores", "store"},
     },
     "report/claims": {

@@ -5,7 +5,11 @@ from __future__ import annotations
 import datetime
 import errno
 import hashlib
+import itertools
+import os
+import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from vtbench.errors import UsageError
@@ -41,12 +45,48 @@ def why_no_file(path: Path) -> str | None:
     return "is a named pipe" if stat.S_ISFIFO(mode) else "is a device or a socket"
 
 
+class NotRegular(OSError):
+    """A path that is no regular file; `strerror` says what it is: "is a named pipe"."""
+
+
 def regular(path: Path) -> Path:
-    """The path itself, to be opened. Raises OSError for what is no regular file, before a pipe or a device has the
-    reader wait for ever."""
+    """The path itself, to be opened. Raises FileNotFoundError or NotRegular for what is no regular file, before a pipe
+    or a device has the reader wait for ever."""
     if why := why_no_file(path):
-        raise OSError(errno.ENOENT if why == "no such file" else errno.EINVAL, why)
+        raise FileNotFoundError(errno.ENOENT, why) if why == "no such file" else NotRegular(errno.EINVAL, why)
     return path
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """The descriptor of a regular file, as os.open gives it; one that O_CREAT makes has the mode 0o666. Raises OSError,
+    and NotRegular for a pipe, a device or a folder, which is not waited for."""
+    if path.exists() and (why := why_no_file(path)):
+        raise NotRegular(errno.EINVAL, why, str(path))
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)  # it may have become a pipe by now
+    except BlockingIOError:  # a regular file on which another program, an NFS server for example, has a lease
+        descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotRegular(errno.EINVAL, "is no regular file", str(path))
+    return descriptor
+
+
+def copy_synced(source: str, target: str) -> None:
+    """Copy a file, with its times, so that it outlives a loss of power. Raises OSError."""
+    shutil.copy2(regular(Path(source)), target)
+    with Path(target).open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def numbered(path: Path, ending: str) -> Iterator[Path]:
+    """The names of what is set aside of a path, without end: for `.damaged-`, `done.json.damaged-1` and so on."""
+    return (path.with_name(f"{path.name}{ending}{number}") for number in itertools.count(1))
+
+
+def free_name(path: Path, ending: str) -> Path:
+    """The first of these that nothing has."""
+    return next(itertools.dropwhile(os.path.lexists, numbered(path, ending)))
 
 
 def sha256(path: Path) -> str:

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,19 @@ import errno, fcntl
 def flock(*_):
     raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = flock
+"""
+EACH = """
+import sys, time
+from pathlib import Path
+import filelock  # now, so that the first try is no later than the others
+from vtbench.processes import locks
+for number, folder in enumerate(sys.argv[2:]):
+    while time.time() < float(sys.argv[1]) + 0.02 * number:
+        pass  # all of them try at once
+    with locks.hold(Path(folder) / ".lock"):
+        (Path(folder) / "held").touch(exist_ok=False)
+        time.sleep(0.001)
+        (Path(folder) / "held").unlink()
 """
 
 
@@ -186,3 +201,27 @@ def test_an_error_of_flock_that_means_something_else_is_raised_with_the_name(
         pass
     assert caught.value.filename == str(tmp_path / ".lock")
     assert not locks.marker(tmp_path / ".lock").exists()
+
+
+def test_filelock_is_as_new_as_markers_need_it() -> None:
+    """Before 3.22 a marker does not say whose it is; 3.29 still removes it by its name, whosever it is by then; with
+    4.0.0 two processes may take over that of a dead one at once (the test below)."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    (floor,) = (one for one in tomllib.loads(text)["project"]["dependencies"] if one.startswith("filelock"))
+    assert [int(part) for part in floor.removeprefix("filelock>=").split(".")] >= [4, 2]
+
+
+@pytest.mark.slow
+def test_of_several_that_find_the_marker_of_a_dead_process_one_has_the_lock(tmp_path: Path) -> None:
+    with another(tmp_path / ".lock", NO_FLOCK) as process:
+        process.kill()
+        process.wait()
+    marker = locks.marker(tmp_path / ".lock")
+    folders = [tmp_path / str(number) for number in range(500)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / marker.name).write_text(marker.read_text())
+    command = [sys.executable, "-c", NO_FLOCK + EACH, str(time.time() + 1), *map(str, folders)]
+    takers = [subprocess.Popen(command) for _ in range(3)]
+    assert [taker.wait(60) for taker in takers] == [0, 0, 0]
+    assert {path.name for folder in folders for path in folder.iterdir()} == {".lock"}

@@ -4,19 +4,22 @@ import csv
 import errno
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vtbench.errors import ResultsError
+from vtbench.results.costs import CostStore
 from vtbench.results.line import csv_line
 from vtbench.results.record import COLUMNS, Record
-from vtbench.results.store import SpeedStore, Store
+from vtbench.results.store import LineFile, SpeedStore, Store
 
 Make = Callable[..., Record]
 
@@ -169,54 +172,6 @@ def cut(path: Path, remove: int) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("remove", [2, 15, 200])
-def test_a_truncated_line_is_named_and_its_remedy_works(tmp_path: Path, record: Make, remove: int) -> None:
-    store = Store(tmp_path)
-    for seed in range(3):
-        store.append(record(seed=seed))
-    before = cut(store.path, remove)
-    for act in (store.read, store.check, lambda: store.append(record(seed=9))):
-        with pytest.raises(ResultsError) as caught:
-            act()
-        message = str(caught.value)
-        assert message.startswith(f"{store.path}:4: the last line is truncated")
-        assert "the 2 results above it are whole" in message and "\n" not in message
-        assert store.path.read_bytes() == before
-    subprocess.run(message[message.index("(sed") + 1 : message.index(") and run again")], shell=True, check=True)
-    assert [r.seed for r in store.read()] == [0, 1]
-    store.append(record(seed=2))
-    assert [r.seed for r in store.read()] == [0, 1, 2]
-
-
-@pytest.mark.parametrize("remove", [2, 15, 200])
-def test_a_torn_line_is_set_aside_on_request(tmp_path: Path, record: Make, remove: int) -> None:
-    store = Store(tmp_path)
-    assert store.set_torn_aside() is None, "no file"
-    for number in (1, 2):
-        for seed in range(3):
-            store.append(record(seed=seed))
-        whole = store.path.read_bytes()
-        assert store.set_torn_aside() is None and store.path.read_bytes() == whole
-        torn = cut(store.path, remove).rpartition(b"\n")[2]
-        said = store.set_torn_aside()
-        assert said is not None and f"results.csv.torn-{number}; what it measured is still in its run folder" in said
-        assert (tmp_path / f"results.csv.torn-{number}").read_bytes() == torn
-        assert store.path.read_bytes() + torn == whole[:-remove]
-        assert len(store.read()) == 2
-        store.path.unlink()
-
-
-def test_a_torn_first_write_and_a_line_of_others_are_told_apart(tmp_path: Path, record: Make) -> None:
-    store = Store(tmp_path)
-    store.append(record())
-    whole = store.path.read_bytes()
-    store.path.write_bytes(whole[:20])
-    assert store.set_torn_aside() is not None and store.path.read_bytes() == b""
-    for content in (whole[:-1], b"other,columns", b"other,columns\n1,2"):
-        store.path.write_bytes(content)
-        assert store.set_torn_aside() is None and store.path.read_bytes() == content
-
-
 def test_a_missing_line_end_is_named_and_its_remedy_works(tmp_path: Path, record: Make) -> None:
     store = Store(tmp_path)
     store.append(record())
@@ -233,7 +188,9 @@ def test_a_header_without_line_end_is_not_written_onto(tmp_path: Path, record: M
     store = Store(tmp_path)
     store.path.write_text(",".join(COLUMNS))
     with pytest.raises(ResultsError, match=r":1: .* no line end"):
-        store.append(record())
+        store.read()
+    store.append(record())
+    assert store.read() == [record()]
 
 
 @pytest.mark.parametrize("line", [b"", b"a,b,c", b"\xff\xfe,", b'"open quote'])
@@ -244,8 +201,9 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, record: Make, line
     lines = store.path.read_bytes().split(b"\n")
     lines[2] = line
     store.path.write_bytes(b"\n".join(lines))
-    with pytest.raises(ResultsError, match=r"results\.csv:3: the line is broken: .*the result above it is whole"):
+    with pytest.raises(ResultsError, match=r"results\.csv:3: the line is broken: ") as caught:
         store.read()
+    assert f"; `vtbench results verify --results {tmp_path}` says how to delete such lines: " in str(caught.value)
 
 
 def test_a_wrong_cell_is_named_by_file_line_and_column(tmp_path: Path, record: Make) -> None:
@@ -307,6 +265,33 @@ def test_a_folder_in_place_of_results_csv_is_one_clear_line(tmp_path: Path, reco
             ResultsError, match=r"results\.csv: cannot be written: it is a folder, where a file is wanted; move it away"
         ):
             act()
+    with pytest.raises(ResultsError, match=r"results\.csv: cannot be read: it is a folder, where a file is wanted"):
+        store.read()
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+
+
+@pytest.mark.parametrize(("make", "what"), [(os.mkfifo, "is a named pipe"), (a_socket, "is a device or a socket")])
+@pytest.mark.parametrize("kind", [Store, SpeedStore, CostStore])
+def test_what_may_never_end_is_not_opened(
+    tmp_path: Path, kind: type[LineFile[Any]], make: Callable[[Path], None], what: str
+) -> None:
+    store = kind(tmp_path)
+    make(store.path)
+    for verb, acts in {
+        "read": (store.read, store.numbered, store.set_torn_aside),
+        "written": (store.check, lambda: store.append(None), lambda: store.append_missing([])),
+    }.items():
+        for act in acts:
+            with pytest.raises(ResultsError) as caught:
+                act()
+            assert str(caught.value) == (
+                f"{store.path}: cannot be {verb}: it {what}, where a file is wanted; move it away or choose another "
+                "folder with --results DIR"
+            )
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])
@@ -503,12 +488,11 @@ def test_processes_that_find_an_old_file_at_once_lose_no_line(tmp_path: Path, re
     assert sorted(r.seed for r in Store(tmp_path).read()) == list(range(31))
 
 
-@pytest.mark.parametrize("broken", [b"a,b,c\n", b"half of a li"])
-def test_an_old_file_with_a_broken_line_stays_as_it_is(tmp_path: Path, record: Make, broken: bytes) -> None:
+def test_an_old_file_with_a_broken_line_stays_as_it_is(tmp_path: Path, record: Make) -> None:
     store = Store(tmp_path)
     older(store, [record()])
-    store.path.write_bytes(before := store.path.read_bytes() + broken)
-    with pytest.raises(ResultsError, match=r"results\.csv:3: the last line is "):
+    store.path.write_bytes(before := store.path.read_bytes() + b"a,b,c\n")
+    with pytest.raises(ResultsError, match=r"results\.csv:3: the line is broken"):
         store.append(record(seed=1))
     assert store.path.read_bytes() == before
 

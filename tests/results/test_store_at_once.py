@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from vtbench.cli import main
 from vtbench.errors import ResultsError
 from vtbench.results.line import csv_line
 from vtbench.results.record import COLUMNS, Record
@@ -27,7 +29,7 @@ columns, *lines = sys.stdin.read().splitlines()
 store = Store(sys.argv[1])
 added = 0
 for line in lines:
-    added += store.append_unless_newest(Record.from_cells(line.split(","), columns.split(",")))
+    added += len(store.append_missing([Record.from_cells(line.split(","), columns.split(","))]))
 print(added)
 """
 NO_FLOCK = """
@@ -86,10 +88,10 @@ def test_a_line_that_several_want_to_write_is_there_once(
 def test_the_same_line_is_not_added_again_though_a_newer_one_stands_after_it(tmp_path: Path, record: Make) -> None:
     store = Store(tmp_path)
     first, other = record(top1=10.0), record(top1=20.0, finished_at="2026-02-01T00:00:00Z")
-    assert store.append_unless_newest(first)
-    assert store.append_unless_newest(other)
-    assert not store.append_unless_newest(first)
-    assert store.append_unless_newest(record(top1=10.0, seed=1))
+    assert store.append_missing([first, first]) == [first]
+    assert store.append_missing([other]) == [other]
+    assert store.append_missing([first]) == []
+    assert store.append_missing([first, record(top1=10.0, seed=1)]) == [record(top1=10.0, seed=1)]
     assert [one.top1 for one in Store(tmp_path).read()] == [10.0, 10.0, 20.0]
 
 
@@ -125,40 +127,84 @@ def test_what_another_process_added_replaced_or_removed_is_seen(tmp_path: Path, 
     assert store.read() == [] and store.newest(*slot, 0) is None
 
 
-def test_two_branches_that_both_added_lines_merge(tmp_path: Path, record: Make) -> None:
-    def git(*words: str) -> None:
-        subprocess.run(
-            ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True, capture_output=True
-        )
+REPOSITORY = Path(__file__).parents[2]
 
-    store = Store(tmp_path)
-    git("init", "-b", "main")
-    attributes = (
-        (Path(__file__).parents[2] / ".gitattributes").read_text().replace("results/results.csv", "results.csv")
-    )
-    (tmp_path / ".gitattributes").write_text(attributes)
-    store.append(record(seed=0))
-    git("add", ".")
-    git("commit", "-m", "first")
-    git("switch", "-c", "other")
+
+def git(folder: Path, *words: str) -> None:
+    command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *words]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def checkout(folder: Path, line: Record) -> Store:
+    """A repository with our attributes and one line of results, and a branch `other` of it."""
+    git(folder, "init", "-b", "main")
+    (folder / ".gitattributes").write_text((REPOSITORY / ".gitattributes").read_text())
+    store = Store(folder / "results")
+    store.append(line)
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "first")
+    git(folder, "branch", "other")
+    return store
+
+
+def test_two_branches_that_both_added_lines_merge(tmp_path: Path, record: Make) -> None:
+    store = checkout(tmp_path, record(seed=0))
+    git(tmp_path, "switch", "other")
     store.append(record(seed=1, top1=40.0, finished_at="2026-02-01T00:00:00Z"))
     store.append(record(seed=2))
-    git("commit", "-am", "other")
-    git("switch", "main")
+    git(tmp_path, "commit", "-am", "other")
+    git(tmp_path, "switch", "main")
     store.append(record(seed=1, top1=50.0, finished_at="2026-02-02T00:00:00Z"))
     store.append(record(seed=2))
-    git("commit", "-am", "here")
-    git("merge", "other", "--no-edit")
-    found = Store(tmp_path)
+    git(tmp_path, "commit", "-am", "here")
+    git(tmp_path, "merge", "other", "--no-edit")
+    found = Store(store.folder)
     assert {(r.seed, r.top1) for r in found.read()} == {(0, 100 / 3), (1, 40.0), (1, 50.0), (2, 100 / 3)}
     newest = found.newest("msca/table2:msca-kv", "main", "mini", 1)
     assert newest is not None and newest.top1 == 50.0, "though that of the other branch stands behind it"
 
 
+@pytest.mark.parametrize("newer", ["main", "other"])
+def test_two_branches_of_which_one_has_new_columns_merge_as_the_readme_says(
+    tmp_path: Path, record: Make, newer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = checkout(tmp_path, record(seed=0))
+    older = [list(line[:-1]) for line in csv.reader(store.path.read_text().splitlines())]  # from before the checksum
+    store.path.write_text("".join(map(csv_line, older)))
+    git(tmp_path, "commit", "-am", "older")
+    git(tmp_path, "branch", "-f", "other")
+    for number, branch in enumerate(("main", "other"), start=1):
+        git(tmp_path, "switch", branch)
+        if branch == newer:
+            store.append(record(seed=number))
+        else:
+            cells = next(csv.reader([record(seed=number).to_line()]))
+            store.path.write_text("".join(map(csv_line, [*older, cells[:-1]])))
+        git(tmp_path, "commit", "-am", branch)
+    git(tmp_path, "switch", "main")
+    git(tmp_path, "merge", "other", "--no-edit")
+    with pytest.raises(ResultsError, match=r"results\.csv:\d: a second header, of a git merge"):
+        store.read()
+    assert main(["results", "verify", "--results", str(store.folder)]) == 1
+    assert "sed -i" not in capsys.readouterr().err, "lines under the other header are whole"
+    text = (REPOSITORY / "results" / "README.md").read_text()
+    commands = text.partition("git checkout HEAD^1")[2].partition("\n```")[0]
+    own = {"PYTHONPATH": str(REPOSITORY), "GIT_CONFIG_COUNT": "2"}
+    for number, name in enumerate(("name", "email")):
+        own |= {f"GIT_CONFIG_KEY_{number}": f"user.{name}", f"GIT_CONFIG_VALUE_{number}": "a@b"}
+    vtbench = f'vtbench() {{ "{sys.executable}" -m vtbench "$@"; }}; set -e\n'
+    script = f"{vtbench}git checkout HEAD^1{commands}"
+    subprocess.run(["bash", "-c", script], cwd=tmp_path, env={**os.environ, **own}, check=True, capture_output=True)
+    assert sorted(r.seed for r in store.read()) == [0, 1, 2]
+    assert store.path.read_text().count("\nid,") == 0
+    done = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == "?? theirs/\n"
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("<<<<<<< HEAD", "git left a conflict there: merge with `vtbench results merge`"),
+        ("<<<<<<< HEAD", "git left a conflict there"),
         (",".join(COLUMNS[:-1]), "a second header, of a git merge with a file of other columns"),
     ],
 )
@@ -167,8 +213,10 @@ def test_what_a_git_merge_left_is_named(tmp_path: Path, record: Make, line: str,
     store.append(record())
     with store.path.open("a") as file:
         file.write(line + "\n" + record(seed=1).to_line())
-    with pytest.raises(ResultsError, match=rf"results\.csv:3: the line is broken: {says}"):
+    with pytest.raises(ResultsError) as caught:
         store.read()
+    remedy = "take one side and merge the other with `vtbench results merge`, as results/README.md says"
+    assert str(caught.value) == f"{store.path}:3: {says}; {remedy}"
 
 
 # -- without flock -----------------------------------------------------------------------------------------------------
@@ -264,8 +312,8 @@ def test_an_older_file_with_a_byte_order_mark_is_completed_without_it(tmp_path: 
         ("HEADER\n" + "1" * 10**7, r"results\.csv:2: .*more than 1048576 bytes"),
         ("HEADER\n" + "\0" * 500, r"results\.csv:2: the last line is truncated: 1 of \d+ values"),
         ("HEADER\nLINE\0", r"results\.csv:2: .*checksum: is"),
-        ("HEADER\nLONG\n", r"results\.csv:2: the last line is broken: seed: must be a whole number, not '999"),
-        ("HEADER\n\x1b]0;owned\x07\n", r"results\.csv:2: the last line is broken: 1 of \d+ values"),
+        ("HEADER\nLONG\n", r"results\.csv:2: the line is broken: seed: must be a whole number, not '999"),
+        ("HEADER\n\x1b]0;owned\x07\n", r"results\.csv:2: the line is broken: 1 of \d+ values"),
     ],
     ids=["columns", "header", "twice", "wide", "long", "NUL", "NUL in a cell", "long cell", "escape"],
 )
@@ -277,7 +325,9 @@ def test_what_is_no_line_is_one_short_line(tmp_path: Path, record: Make, content
         content = content.replace(word, text)
     store.path.write_text(content)
     acts = [store.read, store.check]
-    if not content.endswith("\n") or content.startswith("seed"):  # an append reads the first line and the last byte
+    torn = content.endswith("\0")  # as a loss of power leaves it: it would be set aside
+    # An append reads the first line and the end of the last.
+    if content.startswith("seed") or not (torn or content.endswith("\n")):
         acts.append(lambda: store.append(record(seed=1)))
     for act in acts:
         with pytest.raises(ResultsError, match=says) as caught:

@@ -104,7 +104,7 @@ def call(args: argparse.Namespace) -> int:
     how = speed.SpeedOptions(
         machine, args.only or speed_metrics(), args.rounds, args.throughput_batch, args.train_batch
     )
-    store = SpeedStore(settings.results)
+    store = SpeedStore(settings.results, notice=_print_progress)
     try:
         outcome = speed.measure_speed(rows, store, args.scale, how, against=args.against, on_progress=_print_progress)
     except KeyboardInterrupt:

@@ -15,7 +15,6 @@ import errno
 import fcntl
 import json
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,13 +22,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vtbench.errors import printable
-from vtbench.files import utc_now
+from vtbench.files import open_regular, utc_now
 
 NO_FLOCK = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
 """What flock says on a file system that does not have it."""
 
 PAUSES_S = (0.0, 0.02, 0.05, 0.1)
-"""Before each try to get a lock without waiting: one that only looks who holds it has it for an instant."""
+"""Before each try to get a lock without waiting: one that only looks who holds it has it for an instant, and the first
+try may do no more than remove the marker of a process that died."""
 
 Waiting = Callable[[str], object]
 
@@ -69,7 +69,8 @@ def hold(path: Path, *, make: bool = True, wait: bool = True, waiting: Waiting |
         with contextlib.ExitStack() as held:
             if make:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = _open(path, os.O_RDWR | os.O_CREAT, held)
+            descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+            held.callback(os.close, descriptor)
             try:
                 if not _at_once(held, descriptor, path):
                     # The marker of a process on another host stays when that dies.
@@ -97,7 +98,8 @@ def holder(path: Path) -> Holder | None:
     """Who holds a lock file now; None if nobody does, or it is not there."""
     with contextlib.ExitStack() as opened:
         try:
-            descriptor = _open(path, os.O_RDONLY, opened)
+            descriptor = open_regular(path, os.O_RDONLY)
+            opened.callback(os.close, descriptor)
             opened.enter_context(locked(descriptor, path, shared=True, wait=False))
         except Busy:
             return _read(descriptor)
@@ -182,14 +184,6 @@ def _marked(path: Path, shared: bool, wait: bool, patience_s: float | None) -> I
         yield
     finally:
         lock.release()
-
-
-def _open(path: Path, flags: int, opened: contextlib.ExitStack) -> int:
-    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
-    opened.callback(os.close, descriptor)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise OSError(errno.EEXIST, "it is no plain file", str(path))
-    return descriptor
 
 
 def _command() -> str:

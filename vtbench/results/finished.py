@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import ResultsError
-from vtbench.files import regular
+from vtbench.files import free_name, regular
 from vtbench.results import folders
 
 Kinds = dict[str, tuple[type, ...]]
@@ -151,9 +151,7 @@ def _clear_done(folder: Path) -> list[str]:
 
 def set_damaged_aside(path: Path, why: str) -> str:
     """Rename a file to one that nobody reads; gives a line on it. Raises ResultsError if it cannot be renamed."""
-    number = 1
-    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
-        number += 1
+    aside = free_name(path, ".damaged-")
     try:
         path.rename(aside)
     except OSError as error:

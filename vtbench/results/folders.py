@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vtbench.errors import ResultsError
-from vtbench.files import regular
+from vtbench.files import NotRegular, free_name, numbered, regular
 from vtbench.processes import locks
 from vtbench.processes.locks import Holder, Waiting
 
@@ -36,6 +37,9 @@ LEFT_OUT = "left_out.csv"
 ERROR = "error.txt"
 """Traceback of an unexpected error, until the same succeeds."""
 LOCK = ".lock"
+
+WANTED = "where a file is wanted; move it away or choose another folder with --results DIR"
+"""What messages say of a pipe, a device or a folder that has the name of a file of ours."""
 
 
 def training_folder(results: Path, training_key: str) -> Path:
@@ -104,9 +108,7 @@ def _held(folder: Path, held: contextlib.ExitStack) -> bool:
 
 
 def _renamed(folder: Path) -> Path:
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        number += 1
+    aside = free_name(folder, ".")
     try:
         folder.rename(aside)
         sync(folder.parent)
@@ -122,10 +124,7 @@ def with_those_aside(folder: Path) -> Iterator[Path]:
     """A run folder, if it is there, and those that `set_aside` made of it, the newest of them last."""
     if folder.exists():
         yield folder
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        yield aside
-        number += 1
+    yield from itertools.takewhile(os.path.lexists, numbered(folder, "."))
 
 
 def has_one_aside(folder: Path) -> bool:
@@ -204,11 +203,9 @@ def cannot_write(path: Path, error: OSError) -> ResultsError:
             f"{path}: cannot be written: it, or what should be the folder above it, is a file; move that away or "
             "choose another folder with --results DIR"
         )
-    if isinstance(error, IsADirectoryError):
-        return ResultsError(
-            f"{path}: cannot be written: it is a folder, where a file is wanted; move it away or choose another folder "
-            "with --results DIR"
-        )
+    if isinstance(error, IsADirectoryError | NotRegular):
+        what = error.strerror if isinstance(error, NotRegular) else "is a folder"
+        return ResultsError(f"{path}: cannot be written: it {what}, {WANTED}")
     return ResultsError(
         f"{path}: cannot be written: {error.strerror or error}; "
         "free space or change its permissions, or choose another folder with --results DIR"

@@ -6,12 +6,14 @@ the newest line of a row counts wherever it stands. cost.csv is left out: what i
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtbench.errors import ResultsError, UsageError
+from vtbench.files import copy_synced
 from vtbench.results import curves, finished, folders, scores
 from vtbench.results.record import Record
 from vtbench.results.store import SpeedStore, Store
@@ -32,11 +34,18 @@ class Merged:
     """Finished run folders that were copied."""
     left: list[Path] = field(default_factory=list)
     """Finished run folders that were not."""
+    blocked: list[Path] = field(default_factory=list)
+    """Unfinished run folders in whose place finished ones would be."""
 
 
-def merge(sources: Iterable[Path], into: Path, *, runs: bool = False) -> list[Merged]:
-    """Add the lines of some results folders to those of `into`, with exported scores and curves; `runs`: also the
-    finished run folders that it lacks. Every source is read before the first line is written.
+def merge(
+    sources: Iterable[Path], into: Path, *, runs: bool = False, notice: Callable[[str], object] = lambda _: None
+) -> list[Merged]:
+    """Add the lines of some results folders to those of `into`, with exported scores and curves. Every source is read
+    before the first line is written.
+
+    - `runs`: copy the finished run folders that it lacks, too
+    - `notice`: called with a line on what is left of one whose writing was cut, which is set aside
 
     Raises UsageError for a source without results, ResultsError for a file that is not in order or cannot be written.
     """
@@ -44,12 +53,12 @@ def merge(sources: Iterable[Path], into: Path, *, runs: bool = False) -> list[Me
     found = []
     for source, records, speeds in read:
         merged = Merged(source)
-        store, speed_store = Store(into), SpeedStore(into)
+        store, speed_store = Store(into, notice=notice), SpeedStore(into, notice=notice)
         new = store.append_missing(records) if records else []
         new_speeds = speed_store.append_missing(speeds) if speeds else []
         for name, added, of in ((store.name, new, records), (speed_store.name, new_speeds, speeds)):
             merged.added[name], merged.there[name] = len(added), len(of) - len(added)
-        _copy_exported(source, into, store.read(), set(records), set(new), merged)
+        _copy_exported(source, into, store.read(), set(records), merged)
         _copy_runs(source, into, runs, merged)
         found.append(merged)
     return found
@@ -57,33 +66,41 @@ def merge(sources: Iterable[Path], into: Path, *, runs: bool = False) -> list[Me
 
 def _read(source: Path, into: Path) -> tuple[list[Record], list]:
     stores = Store(source), SpeedStore(source)
-    if not any(store.path.is_file() for store in stores):
+    if not any(store.path.exists() for store in stores):
         raise UsageError(f"{source}: has neither {Store.name} nor {SpeedStore.name}; give a folder of results")
     if source.resolve() == into.resolve():
         raise UsageError(f"{source}: is the folder that it would be merged into; --results DIR names that one")
     return stores[0].read(), stores[1].read()
 
 
-def _copy_exported(
-    source: Path, into: Path, lines: list[Record], records: set[Record], new: set[Record], merged: Merged
-) -> None:
-    """Copy the exported scores and curves that the source's lines are of and that are not there, or of older lines."""
+def _copy_exported(source: Path, into: Path, lines: list[Record], records: set[Record], merged: Merged) -> None:
+    """Copy the exported scores and curves of the newest lines where these are the source's, also of lines that an
+    earlier merge added: it may have been killed before it came to this. What the source exported before its newest line
+    was measured stays there."""
     newest: dict[Path, Record] = {}
     for record in lines:
         newest[scores.exported_file(source, record.evaluation_key)] = record
         newest[curves.exported_file(source, record.training_key)] = record
     for path, record in newest.items():
         target = into / path.relative_to(source)
-        if path.is_file() and (record in new or (record in records and not target.is_file())):
-            content = path.read_bytes()
-            folders.replace_file(target, lambda half, content=content: half.write_bytes(content))  # type: ignore[misc]
-            merged.exported += 1
+        if record not in records or not path.is_file():
+            continue
+        content = path.read_bytes()
+        if target.is_file() and (target.read_bytes() == content or scores.is_of(path, record) is False):
+            continue
+        folders.replace_file(target, lambda half, content=content: half.write_bytes(content))  # type: ignore[misc]
+        merged.exported += 1
 
 
 def _copy_runs(source: Path, into: Path, wanted: bool, merged: Merged) -> None:
     for folder in sorted((source / "runs").glob("*")):
         target = into / "runs" / folder.name
-        if not finished.is_done(folder) or target.exists():
+        # Nobody can start from a training without its weights.
+        is_finished = finished.is_trained if folder.name.startswith("train-") else finished.is_done
+        if not is_finished(folder) or is_finished(target):
+            continue
+        if os.path.lexists(target):  # a run may be at work there
+            merged.blocked.append(target)
             continue
         if not wanted:
             merged.left.append(folder)
@@ -92,13 +109,15 @@ def _copy_runs(source: Path, into: Path, wanted: bool, merged: Merged) -> None:
         try:
             folders.make_folder(target.parent)
             shutil.rmtree(half, ignore_errors=True)
-            shutil.copytree(folder, half, ignore=shutil.ignore_patterns(folders.LOCK))
+            # Locks and what was being written have names that begin with a dot.
+            shutil.copytree(folder, half, ignore=shutil.ignore_patterns(".*"), copy_function=copy_synced)
+            for below in (half, *(path for path in half.rglob("*") if path.is_dir())):
+                folders.sync(below)
             half.rename(target)
             folders.sync(target.parent)
-        except (OSError, shutil.Error) as error:
+        except OSError as error:  # also shutil.Error, which has all of them
             shutil.rmtree(half, ignore_errors=True)
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise ResultsError(
-                f"{target}: cannot be copied from {folder}: {why}; free space and merge again"
-            ) from error
+            first = error.args[0][0] if isinstance(error, shutil.Error) else (folder, target, error.strerror or error)
+            remedy = "free space, or move away what is no file, and merge again"
+            raise ResultsError(f"{target}: cannot be copied: {first[0]}: {first[2]}; {remedy}") from error
         merged.runs.append(target)

@@ -1,6 +1,6 @@
 """Reading a CSV file of results: only what was added since the last time, and one clear message for what is wrong.
 
-The messages name file and line, say what stands above it and how to get rid of it.
+The messages name file and line, and say what to do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from vtbench.errors import ResultsError, few, printable
 from vtbench.results.line import Line, Reader, cells_of, csv_line
@@ -26,6 +26,9 @@ LONGEST = 1 << 20
 TAIL = 4096
 """Bytes before the end of what was read that must be the same for what follows them to be all that is new."""
 
+MERGE = "take one side and merge the other with `vtbench results merge`, as results/README.md says"
+"""The remedy for what git made of two files."""
+
 SHOWN = 200
 """Characters of a wrong cell that a message shows."""
 
@@ -38,6 +41,22 @@ class Words:
     """How a line that was deleted comes back."""
     rewritten: str
     """How the lines of a file that was moved away come back."""
+    torn: str | None = None
+    """What sets a line aside whose writing was cut; None for a file that is written as a whole."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one line."""
+
+    kind: Literal["broken", "torn", "no line end", "merge"]
+    """Only broken lines are to be deleted: what git merged badly has lines that are whole under other columns."""
+    text: str
+    """With file and line."""
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -74,8 +93,8 @@ def read_new(
     records: list[L] = []
     for number, end, made in _parsed(descriptor, path, kind, words, read_to, lines, reader):
         read_to, lines = end, number
-        if isinstance(made, ResultsError):
-            raise made
+        if isinstance(made, Fault):
+            raise ResultsError(str(made))
         if isinstance(made, Reader):
             reader = made
         else:
@@ -86,7 +105,7 @@ def read_new(
     return place, records, before is not None
 
 
-def each_line(descriptor: int, path: Path, kind: type[L], words: Words) -> Iterator[tuple[int, L | ResultsError]]:
+def each_line(descriptor: int, path: Path, kind: type[L], words: Words) -> Iterator[tuple[int, L | Fault]]:
     """Every line of a file but the first with its number: its record, or what is wrong with it. Raises ResultsError for
     columns that this version does not know."""
     for number, _, made in _parsed(descriptor, path, kind, words, 0, 0, None):
@@ -96,44 +115,63 @@ def each_line(descriptor: int, path: Path, kind: type[L], words: Words) -> Itera
 
 def _parsed(
     descriptor: int, path: Path, kind: type[L], words: Words, end: int, number: int, reader: Reader[L] | None
-) -> Iterator[tuple[int, int, L | Reader[L] | ResultsError]]:
+) -> Iterator[tuple[int, int, L | Reader[L] | Fault]]:
     """The lines from a place on: number, end in bytes, and the record; of the first line what reads the others."""
-    size = os.fstat(descriptor).st_size
-    broken = _Broken(path, words)
-    for line in _lines(descriptor, end):
-        number, end = number + 1, end + len(line)
+    for line, length in _lines(descriptor, end):
+        number, end = number + 1, end + length
         if reader is None:
             reader = Reader(kind, columns_of(line, path, kind, words))
             yield number, end, reader
         else:
             try:
+                if length > len(line):
+                    raise ValueError(f"more than {LONGEST} bytes")
                 yield number, end, reader.record(cells_of(line))
             except ValueError as error:
-                yield number, end, broken.line(number, line, end >= size, _why(line, reader.columns, str(error)))
+                yield number, end, _fault(path, number, line, reader.columns, str(error), words)
                 continue
         if not line.endswith(b"\n"):
-            yield number, end, broken.end(number)
+            text = f"{path}:{number}: the last line is whole but has no line end"
+            yield number, end, Fault("no line end", text, f"add it: echo >> {path}")
 
 
 def _tail(descriptor: int, end: int) -> bytes:
     return os.pread(descriptor, min(TAIL, end), max(0, end - TAIL))
 
 
-def torn_end(descriptor: int) -> tuple[int, bytes]:
-    """Where the last line begins, in bytes, and the line, if it has no line end; else the end of the file and nothing.
-    Of a line longer than any of ours no more than LONGEST bytes are looked at."""
+def torn_end(descriptor: int, path: Path, kind: type[Line], words: Words) -> tuple[int, bytes] | None:
+    """Where the last line begins, in bytes, and what there is of it, if its writing was cut. None for a last line that
+    is whole, also one that lacks its line end alone, and for one that is none of ours: reading says what to do."""
     size = os.fstat(descriptor).st_size
+    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+        return None
     tail = os.pread(descriptor, min(LONGEST, size), max(0, size - LONGEST))
     last = tail[tail.rfind(b"\n") + 1 :]
-    return size - len(last), last
+    start = size - len(last)
+    if start == 0:
+        return (start, last) if csv_line(kind.columns()).encode().startswith(last) else None
+    if len(last) == LONGEST:
+        return None
+    header = os.pread(descriptor, min(LONGEST, start), 0).partition(b"\n")[0]
+    try:
+        Reader(kind, columns_of(header, path, kind, words)).record(cells_of(last))
+    except ValueError:
+        return start, last
+    except ResultsError:
+        pass
+    return None
 
 
-def _lines(descriptor: int, start: int) -> Iterator[bytes]:
-    """The lines from a place on; of one that is too long its beginning."""
+def _lines(descriptor: int, start: int) -> Iterator[tuple[bytes, int]]:
+    """The lines from a place on, and their lengths in bytes; of one that is too long its beginning."""
     with os.fdopen(os.dup(descriptor), "rb", buffering=1 << 16) as file:
         file.seek(start)
         while line := file.readline(LONGEST):
-            yield line
+            part, length = line, len(line)
+            while len(part) == LONGEST and not part.endswith(b"\n"):
+                part = file.readline(LONGEST)
+                length += len(part)
+            yield line, length
 
 
 def columns_of(header: bytes, path: Path, kind: type[Line], words: Words) -> tuple[str, ...]:
@@ -157,35 +195,17 @@ def columns_of(header: bytes, path: Path, kind: type[Line], words: Words) -> tup
     return tuple(found)
 
 
-def _why(line: bytes, columns: Sequence[str], error: str) -> str:
-    """What is wrong with a line: what git left there, if that is it."""
+def _fault(path: Path, number: int, line: bytes, columns: Sequence[str], error: str, words: Words) -> Fault:
+    """What is wrong with a line that cannot be read: what git left there, if that is it."""
+    place = f"{path}:{number}"
     if line.startswith((b"<<<<<<< ", b"=======", b">>>>>>> ", b"||||||| ")):
-        return "git left a conflict there: merge with `vtbench results merge`, as results/README.md says"
+        return Fault("merge", f"{place}: git left a conflict there", MERGE)
     if line.rstrip() == csv_line(columns).rstrip().encode() or line.startswith(b"id,"):
-        return "a second header, of a git merge with a file of other columns: merge with `vtbench results merge`"
-    if len(line) >= LONGEST:
-        return f"more than {LONGEST} bytes"
-    error = printable(error)
-    return error if len(error) <= SHOWN else f"{error[: SHOWN // 2]} ... {error[-SHOWN // 2 :]}"
-
-
-@dataclass(frozen=True)
-class _Broken:
-    path: Path
-    words: Words
-
-    def line(self, number: int, line: bytes, last: bool, why: str) -> ResultsError:
-        whole = number - 2
-        kept = {0: "no result stands above it", 1: "the result above it is whole"}.get(
-            whole, f"the {whole} results above it are whole"
-        )
-        truncated = last and not line.endswith(b"\n")
-        return ResultsError(
-            f"{self.path}:{number}: the {'last ' if last else ''}line is {'truncated' if truncated else 'broken'}: "
-            f"{why}; {kept}; delete the line (sed -i {number}d {self.path}) and run again: {self.words.recovery}"
-        )
-
-    def end(self, number: int) -> ResultsError:
-        return ResultsError(
-            f"{self.path}:{number}: the last line is whole but has no line end; add it: echo >> {self.path}"
-        )
+        return Fault("merge", f"{place}: a second header, of a git merge with a file of other columns", MERGE)
+    why = printable(error)
+    why = why if len(why) <= SHOWN else f"{why[: SHOWN // 2]} ... {why[-SHOWN // 2 :]}"
+    if words.torn and not line.endswith(b"\n") and len(line) < LONGEST:
+        remedy = f"{words.torn} into this folder sets it aside: {words.recovery}"
+        return Fault("torn", f"{place}: the last line is truncated: {why}", remedy)
+    remedy = f"`vtbench results verify --results {path.parent}` says how to delete such lines: {words.recovery}"
+    return Fault("broken", f"{place}: the line is broken: {why}", remedy)

@@ -111,17 +111,19 @@ def damaged_scores(results: Path, record: Record) -> Path | None:
         if (folder / folders.SCORES).exists():
             return folder / folders.SCORES
     path = exported_file(results, record.evaluation_key)
-    return path if path.is_file() and _of_line(path, record) is not False else None
+    return path if path.is_file() and is_of(path, record) is not False else None
 
 
-def _of_line(exported: Path, record: Record) -> bool | None:
-    """Whether exported scores are of the weights and videos of a line; None for a file that does not say."""
+def is_of(exported: Path, record: Record) -> bool | None:
+    """Whether exported scores, or a curve, are of the weights of a line, and its videos; None for a file that does not
+    say."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         columns = pq.ParquetFile(exported).read(columns=list(SAME), use_threads=False)
-        return all(columns[name].unique().to_pylist() == [getattr(record, name)] for name in SAME)
+        said = [name for name in SAME if name in columns.column_names]
+        return all(columns[name].unique().to_pylist() == [getattr(record, name)] for name in said) if said else None
     except (OSError, KeyError, pa.ArrowException):
         return None
 

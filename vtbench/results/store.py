@@ -12,16 +12,18 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from vtbench.errors import ResultsError
+from vtbench.files import NotRegular, free_name, open_regular
 from vtbench.processes import locks
-from vtbench.results.folders import cannot_write, make_folder, replace_file, sync
-from vtbench.results.line import Line, Reader, cells_of, csv_line
-from vtbench.results.reading import BOM, Place, Words, columns_of, each_line, read_new, torn_end
+from vtbench.results.folders import WANTED, cannot_write, make_folder, replace_file, sync
+from vtbench.results.line import Line, cells_of, csv_line
+from vtbench.results.reading import BOM, Fault, Place, Words, each_line, read_new, torn_end
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.scales import Scale
 
@@ -37,9 +39,10 @@ PATIENCE_S = 60.0
 class LineFile(Generic[L]):
     """One CSV file of the results folder, a line per record.
 
-    Several processes may append at once: each holds a lock on the file while it writes its one line. A file that lacks
-    columns, as one from before they existed does, is read as it is; before the next line is appended, a file with all
-    columns takes its place.
+    Several processes may append at once: each holds a lock on the file while it writes its one line. Whoever appends
+    sets aside what is left of a line whose writing was cut, and says so to `notice`. A file that lacks columns, as one
+    from before they existed does, is read as it is; before the next line is appended, a file with all columns takes its
+    place.
     """
 
     name: ClassVar[str]
@@ -48,9 +51,10 @@ class LineFile(Generic[L]):
     kept: ClassVar[str]
     """What becomes of a measurement whose line could not be written."""
 
-    def __init__(self, results: str | Path) -> None:
+    def __init__(self, results: str | Path, *, notice: Callable[[str], object] = lambda _: None) -> None:
         self.folder = Path(results)
         self.path = self.folder / self.name
+        self.notice = notice
         self._place: Place[L] | None = None
         self._records: list[L] = []
         """What was read so far, in order."""
@@ -69,7 +73,7 @@ class LineFile(Generic[L]):
                 os.fsync(file.fileno())
                 self._check_lock(file.fileno(), self.folder / f".write-test-{os.getpid()}")
             if self.path.exists():
-                os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND))
+                os.close(open_regular(self.path, os.O_RDWR | os.O_APPEND))
         except OSError as error:
             raise cannot_write(self.folder if not self.path.exists() else self.path, error) from error
         self.read()
@@ -84,51 +88,32 @@ class LineFile(Generic[L]):
                 "share the folder would mix their results; choose another folder with --results DIR"
             ) from error
 
-    def set_torn_aside(self) -> str | None:
-        """Take out what is left of a line whose writing was cut, as by a loss of power, into a file of its own; gives a
-        line on it, None where the last line is whole. Raises ResultsError where the file cannot be changed."""
-        if not self._is_torn():
-            return None
+    def set_torn_aside(self) -> None:
+        """Take out what is left of a line whose writing was cut, as by a loss of power, before the file is read, as an
+        append would. Raises ResultsError where the file cannot be read or changed."""
+        with self._locked_for_reading() as descriptor:
+            torn = descriptor is not None and torn_end(descriptor, self.path, self.record, self.words)
+        if torn:
+            with self._open_locked():
+                pass
+
+    def _take_out_torn(self, descriptor: int) -> None:
+        """Move what is left of a last line into a file of its own. Raises ResultsError where there is no room for it;
+        then the file is as before."""
+        torn = torn_end(descriptor, self.path, self.record, self.words)
+        if torn is None:
+            return
+        start, left = torn
+        aside = free_name(self.path, ".torn-")
+        replace_file(aside, lambda half: half.write_bytes(left))
         try:
-            with contextlib.ExitStack() as opened:
-                descriptor = os.open(self.path, os.O_RDWR)
-                opened.callback(os.close, descriptor)
-                opened.enter_context(locks.locked(descriptor, self.path.resolve(), patience_s=PATIENCE_S))
-                if not locks.is_named(descriptor, self.path) or not self._is_torn():
-                    return None  # it was a line that is whole by now
-                start, torn = torn_end(descriptor)
-                aside = self._write_aside(torn)
-                os.ftruncate(descriptor, start)
-                os.fsync(descriptor)
+            os.ftruncate(descriptor, start)
+            os.fsync(descriptor)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        return f"{self.path}: the last line was cut while it was written; it is in {aside.name}; {self.words.recovery}"
-
-    def _is_torn(self) -> bool:
-        """Whether the last line is not whole; of one that lacks its line end alone, reading says what to do."""
-        try:
-            with self.path.open("rb") as file:
-                header = file.readline()
-                start, last = torn_end(file.fileno())
-        except OSError:
-            return False  # whoever reads it says why
-        if not last or start == 0:
-            return start == 0 and bool(last) and csv_line(self.record.columns()).encode().startswith(last)
-        try:
-            columns = columns_of(header, self.path, self.record, self.words)
-            Reader(self.record, columns).record(cells_of(last))
-        except ResultsError:
-            return False
-        except ValueError:
-            return True
-        return False
-
-    def _write_aside(self, content: bytes) -> Path:
-        number = 1
-        while (aside := self.path.with_name(f"{self.path.name}.torn-{number}")).exists():
-            number += 1
-        replace_file(aside, lambda half: half.write_bytes(content))
-        return aside
+        self.notice(
+            f"{self.path}: the last line was cut while it was written; it is in {aside.name}; {self.words.recovery}"
+        )
 
     def append(self, record: L) -> None:
         """Add one line, synchronised to disk when this returns; the header goes before the first.
@@ -161,7 +146,8 @@ class LineFile(Generic[L]):
 
     @contextmanager
     def _open_locked(self) -> Iterator[int]:
-        """The file, made where there is none, locked against other processes and ready for a line of all columns.
+        """The file, made where there is none, locked against other processes and ready for a line of all columns: what
+        is left of one whose writing was cut is taken out.
 
         Whoever waited for the lock while another process completed the file takes the new file.
         """
@@ -170,14 +156,17 @@ class LineFile(Generic[L]):
                 try:
                     make_folder(self.folder)
                     new = not self.path.exists()
-                    descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+                    descriptor = open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
                     opened.callback(os.close, descriptor)
                     if new:
                         sync(self.path.resolve().parent)
                     opened.enter_context(locks.locked(descriptor, self.path.resolve(), patience_s=PATIENCE_S))
                 except OSError as error:
                     raise cannot_write(self.path, error) from error
-                if locks.is_named(descriptor, self.path) and not self._complete(descriptor):
+                if not locks.is_named(descriptor, self.path):
+                    continue
+                self._take_out_torn(descriptor)
+                if not self._complete(descriptor):
                     yield descriptor
                     return
 
@@ -247,7 +236,7 @@ class LineFile(Generic[L]):
         else:
             self._records.extend(sorted(new, key=_time))
 
-    def numbered(self) -> list[tuple[int, L | ResultsError]]:
+    def numbered(self) -> list[tuple[int, L | Fault]]:
         """Every line of the file with its number, as its record or what is wrong with it, in the order of the file.
         Raises ResultsError for columns that this version does not know."""
         with self._locked_for_reading() as descriptor:
@@ -256,14 +245,20 @@ class LineFile(Generic[L]):
             return list(each_line(descriptor, self.path, self.record, self.words))
 
     def append_missing(self, records: Iterable[L]) -> list[L]:
-        """Add those lines that the file does not have, under one lock and in one go; gives them. Raises as `append`."""
+        """Add those lines that the file does not have, under one lock and in one go; gives them. Raises as `append`,
+        and for any broken line."""
         with self._open_locked() as descriptor:
             self._refresh(descriptor)
-            known = set(self._records)
-            new = list(dict.fromkeys(record for record in records if record not in known))
+            new = [record for record in dict.fromkeys(records) if not self._has(record)]
             if new:
                 self._write(descriptor, new)
             return new
+
+    def _has(self, record: L) -> bool:
+        """Whether a line of those that were read is the very same."""
+        first = bisect.bisect_left(self._records, _time(record), key=_time)
+        last = bisect.bisect_right(self._records, _time(record), lo=first, key=_time)
+        return record in self._records[first:last]
 
     def frame(self) -> pd.DataFrame:
         """All lines as a pandas table, for notebooks; columns as in the file."""
@@ -274,10 +269,12 @@ class LineFile(Generic[L]):
     @contextmanager
     def _locked_for_reading(self) -> Iterator[int | None]:
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
+            descriptor = open_regular(self.path, os.O_RDONLY)
         except FileNotFoundError:
             yield None
             return
+        except NotRegular as error:
+            raise ResultsError(f"{self.path}: cannot be read: it {error.strerror}, {WANTED}") from error
         except OSError as error:
             raise ResultsError(
                 f"{self.path}: cannot be read: {error.strerror}; choose the folder of the results with --results DIR"
@@ -299,8 +296,9 @@ def _time(record: Line) -> str:
     return getattr(record, "finished_at", "")
 
 
-Slot = tuple[str, str, str, int, str | None]
-"""Row, measurement, scale, seed and variant: of two lines that share it the newer one counts."""
+SLOT = ("id", "measurement", "scale", "seed", "variant")
+"""Of two lines that share these, the newer one counts."""
+_slot = attrgetter(*SLOT)
 
 
 class Store(LineFile[Record]):
@@ -311,13 +309,12 @@ class Store(LineFile[Record]):
     words = Words(
         recovery="what it measured is still in its run folder",
         rewritten="finished runs are written again from their run folders, without training",
+        torn="the next `vtbench run`",
     )
     kept = "and its run folder keeps what was measured"
 
-    def __init__(self, results: str | Path) -> None:
-        super().__init__(results)
-        self._by_slot: dict[Slot, list[Record]] | None = None
-        self._by_evaluation: dict[tuple[str, str], list[Record]] = {}
+    _by_slot: dict[tuple[Any, ...], list[Record]] | None = None
+    """Made at the first search; so is `_by_evaluation`."""
 
     def newest(
         self,
@@ -345,20 +342,11 @@ class Store(LineFile[Record]):
         self._refresh()
         return list(self._indexed()[1].get((evaluation_key, scale), ()))
 
-    def append_unless_newest(self, record: Record) -> bool:
-        """Add a line, unless the very same one is there: another process measured it and was first to write it. Looks
-        and writes under one lock. Gives whether it was added; raises as `append`."""
-        with self._open_locked() as descriptor:
-            self._refresh(descriptor)
-            if record in self._indexed()[0].get(_slot(record), ()):
-                return False
-            self._write(descriptor, [record])
-            return True
-
-    def _indexed(self) -> tuple[dict[Slot, list[Record]], dict[tuple[str, str], list[Record]]]:
+    def _indexed(self) -> tuple[dict[tuple[Any, ...], list[Record]], dict[tuple[str, str], list[Record]]]:
         """The lines that were read, by slot and by evaluation."""
         if self._by_slot is None:
-            self._by_slot, self._by_evaluation = {}, {}
+            self._by_slot = {}
+            self._by_evaluation: dict[tuple[str, str], list[Record]] = {}
             self._index(self._records)
         return self._by_slot, self._by_evaluation
 
@@ -384,14 +372,14 @@ class Store(LineFile[Record]):
             self._index(new)
 
 
-def _slot(record: Record) -> Slot:
-    return record.id, record.measurement, record.scale, record.seed, record.variant
-
-
 class SpeedStore(LineFile[SpeedRecord]):
     """`speed.csv`."""
 
     name = "speed.csv"
     record = SpeedRecord
-    words = Words(recovery="`vtbench speed` measures it again", rewritten="`vtbench speed` measures them again")
+    words = Words(
+        recovery="`vtbench speed` measures it again",
+        rewritten="`vtbench speed` measures them again",
+        torn="the next `vtbench speed`",
+    )
     kept = "and nothing of it was written"

@@ -7,10 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from vtbench.results.record import read_metrics
-from vtbench.results.store import Store
-
-SLOT = ["id", "variant", "measurement", "scale", "seed"]
-"""What two lines share of which the later one replaces the earlier."""
+from vtbench.results.store import SLOT, Store
 
 
 def read_results(folder: str | Path = "results", *, newest: bool = False) -> pd.DataFrame:
@@ -23,6 +20,6 @@ def read_results(folder: str | Path = "results", *, newest: bool = False) -> pd.
     """
     frame = Store(folder).frame()
     if newest:
-        frame = frame.drop_duplicates(SLOT, keep="last")
+        frame = frame.drop_duplicates(list(SLOT), keep="last")
     further = [read_metrics(cell) for cell in frame["metrics"].fillna("")]
     return frame.join(pd.DataFrame(further, index=frame.index))

@@ -17,6 +17,7 @@ from vtbench import files
 from vtbench.errors import ResultsError, printable
 from vtbench.results import finished, folders
 from vtbench.results.costs import CostStore
+from vtbench.results.reading import Fault
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import LineFile, SpeedStore, Store
 
@@ -44,6 +45,8 @@ class Verified:
 
     wrong: list[str] = field(default_factory=list)
     """One line each."""
+    useless: list[tuple[LineFile[Any], list[int]]] = field(default_factory=list)
+    """Files with the numbers of those of their lines that are to be deleted."""
     lines: dict[str, int] = field(default_factory=dict)
     """Of each file."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -69,12 +72,17 @@ def verify(results: Path, asked: Asked) -> Verified:
 def _verify_file(store: LineFile[Any], of_line: Callable[[Any], Iterator[str]] | None, found: Verified) -> None:
     lines = store.numbered()
     found.lines[store.name] = len(lines)
+    kinds, useless = set(), []
     for number, line in lines:
-        if isinstance(line, ResultsError):
-            found.wrong.append(str(line))
-        elif of_line is not None:
-            place = f"{store.path}:{number}: {line.title}"
-            found.wrong += [printable(f"{place}: {text}") for text in of_line(line)]
+        if isinstance(line, Fault):
+            kinds.add(line.kind)
+            found.wrong.append(line.text if line.kind == "broken" else str(line))
+            useless += [number] if line.kind == "broken" else []
+        elif of_line is not None and (texts := list(of_line(line))):
+            found.wrong += [printable(f"{store.path}:{number}: {line.title}: {text}") for text in texts]
+            useless.append(number)
+    if useless and "merge" not in kinds:  # what is broken under one side's columns may be whole under the other's
+        found.useless.append((store, useless))
 
 
 class _Lines:

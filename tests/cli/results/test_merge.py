@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scored import write_right
+from scored import write_curve, write_right, write_trained
 
 from vtbench.cli import main
 from vtbench.results import folders
@@ -86,6 +87,76 @@ def test_run_folders_are_copied_when_asked_and_those_that_are_there_stay(
     assert folders.read_json(shared / folders.DONE)["weights_sha256"] == "a", "the first that was given"
 
 
+def test_of_a_run_folder_what_a_process_holds_or_has_half_written_is_not_copied(tmp_path: Path) -> None:
+    a = machine(tmp_path / "a", (KV, 0, 0.5, LATER))
+    (folder,) = (a.folder / "runs").iterdir()
+    for name in (".lock", ".lock.held", ".last.ckpt.4711"):
+        (folder / name).write_text("")
+    (folder / "logs").mkdir()
+    (folder / "logs" / "version_0").write_text("kept")
+    assert merge(a.folder, "--with-runs", into=tmp_path / "all") == 0
+    copied = tmp_path / "all" / "runs" / folder.name
+    found = {path.relative_to(copied).as_posix() for path in copied.rglob("*")}
+    assert found == {"config.json", "done.json", "scores.npz", "logs", "logs/version_0"}
+
+
+def test_what_is_copied_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = machine(tmp_path / "a", (KV, 0, 0.5, LATER))
+    (folder,) = (a.folder / "runs").iterdir()
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    assert merge(a.folder, "--with-runs", into=tmp_path / "all") == 0
+    half = tmp_path / "all" / "runs" / f".{folder.name}.part"
+    assert {half, *(half / path.name for path in folder.iterdir())} <= set(synced)
+    assert synced[-1] == half.parent
+
+
+def test_an_unfinished_run_folder_in_the_place_of_a_finished_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = machine(tmp_path / "a", (KV, 0, 0.5, LATER))
+    (folder,) = (a.folder / "runs").iterdir()
+    target = tmp_path / "all" / "runs" / folder.name
+    target.mkdir(parents=True)
+    for words in ((), ("--with-runs",)):
+        assert merge(a.folder, *words, into=tmp_path / "all") == 0
+        out, err = capsys.readouterr()
+        assert "run folder" not in out
+        assert err == (
+            f"vtbench: {target}: unfinished, in the place of what is finished in {a.folder}; `vtbench run` finishes "
+            "it, or move it away and merge again with --with-runs\n"
+        )
+    assert list(target.iterdir()) == []
+
+
+def test_a_training_run_without_its_weights_is_not_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, into = machine(tmp_path / "a", (KV, 0, 0.5, LATER)), tmp_path / "all"
+    gone, whole = write_trained(a.folder, "0123456789ab"), write_trained(a.folder, "ba9876543210")
+    (gone / folders.WEIGHTS).unlink()
+    assert merge(a.folder, "--with-runs", into=into) == 0
+    assert {path.name for path in (into / "runs").glob("train-*")} == {whole.name}
+    (into / "runs" / whole.name / folders.WEIGHTS).unlink()
+    capsys.readouterr()
+    assert merge(a.folder, "--with-runs", into=into) == 0
+    assert f"{into / 'runs' / whole.name}: unfinished" in capsys.readouterr().err
+
+
+def test_a_pipe_in_a_run_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = machine(tmp_path / "a", (KV, 0, 0.5, LATER))
+    (folder,) = (a.folder / "runs").iterdir()
+    os.mkfifo(folder / "error.txt")
+    assert merge(a.folder, "--with-runs", into=tmp_path / "all") == 1
+    assert f"cannot be copied: {folder / 'error.txt'}: " in (err := capsys.readouterr().err)
+    assert "is a named pipe; free space, or move away what is no file, and merge again" in err
+    assert list((tmp_path / "all" / "runs").iterdir()) == []
+
+
 def test_exported_scores_are_those_of_the_newest_line(stores: tuple[Store, Store], tmp_path: Path) -> None:
     for store in stores:
         assert main(["results", "export", "--scores", "--results", str(store.folder)]) == 0
@@ -97,6 +168,75 @@ def test_exported_scores_are_those_of_the_newest_line(stores: tuple[Store, Store
             assert merge(*(store.folder for store in order), into=into) == 0
             assert (into / "scores" / f"{shared}.parquet").read_bytes() == newest
         assert len(list((into / "scores").iterdir())) == 3
+
+
+def test_a_merge_that_was_killed_before_it_copied_scores_is_made_good(
+    stores: tuple[Store, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = stores
+    for store in stores:
+        assert main(["results", "export", "--scores", "--results", str(store.folder)]) == 0
+    shared = f"scores/{a.read()[-1].evaluation_key}.parquet"
+    into = tmp_path / "all"
+    assert merge(b.folder, into=into) == 0
+    assert (into / shared).read_bytes() == (b.folder / shared).read_bytes()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vtbench.results.merge._copy_exported", killed)
+    assert merge(a.folder, into=into) != 0
+    monkeypatch.undo()
+    assert len(Store(into).read()) == 4
+    assert merge(a.folder, into=into) == 0
+    assert (into / shared).read_bytes() == (a.folder / shared).read_bytes()
+
+
+def test_scores_that_a_source_exported_before_its_newest_line_replace_none(
+    stores: tuple[Store, Store], tmp_path: Path
+) -> None:
+    a, b = stores
+    for store in stores:
+        assert main(["results", "export", "--scores", "--results", str(store.folder)]) == 0
+    shared = f"scores/{a.read()[-1].evaluation_key}.parquet"
+    newest = (a.folder / shared).read_bytes()
+    stale = shutil.copytree(a.folder, tmp_path / "stale")
+    (stale / shared).write_bytes((b.folder / shared).read_bytes())
+    into = tmp_path / "all"
+    for source in (a.folder, stale):
+        assert merge(source, into=into) == 0
+        assert (into / shared).read_bytes() == newest
+    (into / shared).unlink()
+    assert merge(stale, a.folder, into=into) == 0
+    assert (into / shared).read_bytes() == newest
+
+
+def test_curves_come_along_with_the_newest_line(tmp_path: Path) -> None:
+    curve = "epoch,train_loss\n1,{}\n"
+    stores = []
+    for name, at in (("a", "2026-02-01T00:00:00Z"), ("b", LATER)):
+        store = machine(tmp_path / name, (KV, 0, 0.5, at))
+        (record,) = store.read()
+        write_curve(store, record, curve.format(1.0 if name == "a" else 2.0))
+        assert main(["results", "export", "--scores", "--results", str(store.folder)]) == 0
+        stores.append(store)
+    path = f"curves/{record.training_key}.parquet"
+    into = tmp_path / "all"
+    for _ in range(2):
+        assert merge(*(store.folder for store in stores[::-1]), into=into) == 0
+        assert (into / path).read_bytes() == (stores[1].folder / path).read_bytes()
+
+
+def test_a_torn_line_of_the_target_is_set_aside_with_a_word(
+    stores: tuple[Store, Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = stores
+    a.path.write_text(a.path.read_text()[:-30])
+    assert merge(b.folder, into=a.folder) == 0
+    assert f"vtbench: {a.path}: the last line was cut while it was written; it is in results.csv.torn-1; " in (
+        capsys.readouterr().err
+    )
+    assert len(a.read()) == 3
 
 
 def test_older_files_are_merged_by_what_they_say(stores: tuple[Store, Store], tmp_path: Path) -> None:

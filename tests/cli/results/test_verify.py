@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,106 @@ def test_every_broken_line_is_named_not_only_the_first(store: Store, capsys: pyt
     text[4] = "not,a,line"
     store.path.write_text("\n".join(text) + "\n")
     code, _, wrong = verify(store, capsys)
-    assert code == 1 and len(wrong) >= 2
-    assert "results.csv:3: the line is broken: checksum: is" in wrong[0] and "results.csv:5: the last line" in wrong[-1]
+    assert code == 1 and len(wrong) == 3
+    assert "results.csv:3: the line is broken: checksum: is" in wrong[0]
+    assert "results.csv:5: the line is broken: 3 of " in wrong[1]
+    assert ["sed" in line for line in wrong] == [False, False, True], "one after the other would delete others"
+
+
+def broken(store: Store, *numbers: int) -> None:
+    lines = store.path.read_text().splitlines()
+    for number in numbers:
+        lines[number - 1] = "not,a,line"
+    store.path.write_text("\n".join(lines) + "\n")
+
+
+def add_lines(store: Store, count: int) -> None:
+    """Lines of other seeds that are in order."""
+    (record,) = store.read()
+    keys = {"evaluation_key": "0123456789ab", "training_key": "ba9876543210"}
+    store.append_missing(Record(**{**record.as_dict(), **keys, "seed": seed}) for seed in range(1, count + 1))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "script"),
+    [((3, 5), "3d;5d"), ((7,), "7d"), ((2, 3, 4, 6), "2,4d;6d")],
+)
+def test_one_command_deletes_all_lines_that_are_wrong_and_no_other(
+    store: Store, capsys: pytest.CaptureFixture[str], numbers: tuple[int, ...], script: str
+) -> None:
+    add_lines(store, 5)
+    before = store.read()
+    broken(store, *numbers)
+    code, _, wrong = verify(store, capsys)
+    assert code == 1 and len(wrong) == len(numbers) + 1
+    assert wrong[-1] == (
+        f"vtbench: to delete what is wrong: sed -i '{script}' {store.path}; then run again: what it measured is still "
+        "in its run folder"
+    )
+    subprocess.run(wrong[-1].partition(": to delete what is wrong: ")[2].partition("; then")[0], shell=True, check=True)
+    assert store.read() == [record for number, record in enumerate(before, start=2) if number not in numbers]
+    assert verify(store, capsys)[0] == 0
+
+
+def test_a_line_that_does_not_fit_is_deleted_by_the_same_command(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewrite(store, top1=50.0)
+    with store.path.open("a") as file:
+        file.write("x" * 3 * 2**20 + "\nnot,a,line\n")
+    wrong = verify(store, capsys)[2]
+    assert wrong[-3] == f"vtbench: {store.path}:3: the line is broken: more than 1048576 bytes"
+    assert wrong[-2].startswith(f"vtbench: {store.path}:4: the line is broken: 3 of "), "the long line counts once"
+    assert f"sed -i '2,4d' {store.path};" in wrong[-1]
+
+
+def test_of_very_many_lines_the_first_are_deleted_first(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    add_lines(store, 60)
+    broken(store, *range(3, 61, 2))
+    rounds = 0
+    while (found := verify(store, capsys))[0] == 1:
+        command = re.fullmatch(
+            r"vtbench: to delete what is wrong( \(9 more .*\))?: (sed .*); then run .*", found[2][-1]
+        )
+        assert command is not None and bool(command[1]) == (rounds == 0)
+        subprocess.run(command[2], shell=True, check=True)
+        rounds += 1
+    assert rounds == 2 and len(store.read()) == 61 - 29
+
+
+@pytest.mark.parametrize("torn", ["<<<<<<< HEAD\n", "id,seed\n"])
+def test_where_git_merged_badly_nothing_is_deleted(store: Store, capsys: pytest.CaptureFixture[str], torn: str) -> None:
+    """A line that is broken under the columns of one side may be whole under those of the other."""
+    with store.path.open("a") as file:
+        file.write(f"{torn}of,another,side\n")
+    code, _, wrong = verify(store, capsys)
+    assert code == 1 and len(wrong) == 2
+    assert wrong[0].endswith(
+        "; take one side and merge the other with `vtbench results merge`, as results/README.md says"
+    )
+    assert not any("delete" in line or "sed" in line for line in wrong)
+
+
+def test_a_torn_line_and_one_without_its_end_are_not_deleted(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    add_lines(store, 1)
+    for remove, says in (
+        (1, "the last line is whole but has no line end; add it: echo >> "),
+        (9, "the last line is truncated: "),
+    ):
+        store.path.write_bytes(store.path.read_bytes()[:-remove])
+        code, _, (wrong,) = verify(store, capsys)
+        assert code == 1 and says in wrong and "sed" not in wrong
+
+
+def test_a_link_to_the_results_stays_one(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    linked = Store(tmp_path / "with a blank")
+    linked.folder.mkdir()
+    linked.path.symlink_to(store.path)
+    broken(store, 2)
+    assert f"sed -i '2d' {store.path};" in verify(linked, capsys)[2][-1]
+    linked.path.unlink()
+    linked.path.write_bytes(store.path.read_bytes())
+    assert f"sed -i '2d' '{linked.path}';" in verify(linked, capsys)[2][-1]
 
 
 def test_weights_that_were_changed_are_found(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

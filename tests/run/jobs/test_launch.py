@@ -205,6 +205,25 @@ def test_a_line_whose_writing_was_cut_is_written_again_without_training(results:
     assert path.read_text() == whole
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_a_line_that_another_host_left_unfinished_during_a_run_stops_no_line_of_it(results: Path) -> None:
+    path = results / "results.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "tokenshift" not in line))
+
+    class Dying(Recording):
+        def start(self, jobs: Any) -> None:
+            super().start(jobs)
+            with path.open("a") as file:
+                file.write("half of a li")
+
+    display = Dying()
+    outcome = launch.run(select(["msca/table2:tokenshift"]), Settings(results=results), "smoke", [0], display=display)
+    assert (len(outcome.written), outcome.failed) == (1, [])
+    assert any("results.csv.torn-1" in text for text in display.notices)
+    assert sorted(path.read_text().splitlines(keepends=True)) == sorted(lines)
+
+
 def test_what_fails_does_not_stop_the_rest(results: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     settings = Settings(results=results, data={"events": tmp_path / "file"})
@@ -399,6 +418,14 @@ def test_given_weights_are_recorded_as_given(results: Path) -> None:
     assert line.init == "given"
     assert line.training_key.startswith("file:")
     assert line.train_wall_s is None
+
+
+def test_weights_that_are_given_again_add_no_second_line(results: Path) -> None:
+    rows, settings = select([VIT, "msca/table1:vit"]), Settings(results=results)
+    first = evaluate_checkpoint(rows, settings, "smoke", own_weights(results))
+    before = (results / "results.csv").read_bytes()
+    assert evaluate_checkpoint(rows, settings, "smoke", own_weights(results)) == first
+    assert (results / "results.csv").read_bytes() == before
 
 
 def test_the_logging_to_wandb_is_not_imported_unless_asked_for(tmp_path: Path) -> None:

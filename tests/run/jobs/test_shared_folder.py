@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -49,13 +50,14 @@ def test_a_training_that_waits_for_another_run_says_for_which(tmp_path: Path, mo
 
     waiter = threading.Thread(target=train, args=(training, Settings(results=tmp_path)), kwargs={"notice": notice})
     with folders.locked(folder):
-        holder = folders.holder(folder)
+        holder = folders.read_json(folder / folders.LOCK)
         waiter.start()
         assert waits.wait(30)
         # What the other run leaves behind, so that there is nothing to train.
         write_trained(tmp_path, training.key)
     waiter.join(30)
-    assert said == [str(holder)] and not waiter.is_alive()
+    by = f"since {holder['since']}, pid {os.getpid()}, host {holder['host']}"
+    assert said == [f"another run is at work in it {by}"] and not waiter.is_alive()
 
 
 def test_a_job_that_waits_for_another_run_writes_no_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

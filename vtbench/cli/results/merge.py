@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from vtbench.cli.options import Parser, add_results, settings_of
-from vtbench.errors import printable
+from vtbench.errors import few, printable
 
 SUMMARY = "Add the lines of other results folders to one"
 EXAMPLES = (
@@ -31,11 +31,12 @@ def options(parser: Parser) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Merge, and say what each folder gave."""
+    from vtbench.cli.messages import print_message
     from vtbench.report.printing import plural
     from vtbench.results.merge import merge
 
     results = settings_of(args).results
-    for merged in merge(args.folders, results, runs=args.with_runs):
+    for merged in merge(args.folders, results, runs=args.with_runs, notice=print_message):
         said = [
             f"{plural(count, 'line')} of {name} added, {merged.there[name]} there already"
             for name, count in merged.added.items()
@@ -47,4 +48,9 @@ def call(args: argparse.Namespace) -> int:
         if merged.left:
             said.append(f"{plural(len(merged.left), 'run folder')} left there (--with-runs copies)")
         print(printable(f"{merged.source}: {'; '.join(said)}"))
+        if merged.blocked:
+            print_message(
+                f"{few(map(str, merged.blocked))}: unfinished, in the place of what is finished in {merged.source}; "
+                "`vtbench run` finishes it, or move it away and merge again with --with-runs"
+            )
     return 0

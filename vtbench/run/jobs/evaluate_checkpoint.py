@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def evaluate_checkpoint(
     rows: Sequence[Row], settings: Settings, scale: Scale, checkpoint: Path, display: Display | None = None
 ) -> list[Record]:
     """Apply each row's test protocol to the weights in `checkpoint`; one line per measurement, marked as given weights.
+    A line that is there already, because the same weights were given before, is not added again.
 
     Rows that share an evaluation share its result. Raises UsageError if none of the rows can be tested or one of them
     asks for several trainings (weights are of one: those of one data set would count as the row's on another),
@@ -35,9 +37,8 @@ def evaluate_checkpoint(
     """
     provenance.commit()  # now, before somebody commits while we test
     display = display or Display()
-    store = Store(settings.results)
-    if torn := store.set_torn_aside():
-        display.notice("results", torn)
+    store = Store(settings.results, notice=functools.partial(display.notice, "results"))
+    store.set_torn_aside()
     store.check()
     require_work(rows, scale)
     _require_one_training(rows, scale)
@@ -48,7 +49,7 @@ def evaluate_checkpoint(
         provenance.outside(job.roots)
         if reason := impossible(job.training, job.evaluations.values()):
             raise SpecError(f"{job.where}: {job.title}: {reason}")
-    written: list[Record] = []
+    found: list[Record] = []
     display.start(jobs)
     try:
         for job in jobs:
@@ -59,13 +60,12 @@ def evaluate_checkpoint(
 
             measured = measure(Work(job.training, job.evaluations, checkpoint), settings, on_progress)
             lines = [to_record(m, measured[m.evaluation.key], settings) for m in job.measurements]
-            for line in lines:
-                store.append(line)
-            written += lines
+            store.append_missing(lines)
+            found += lines
             display.end_job(job.key, lines, None)
     finally:
         display.stop()
-    return written
+    return found
 
 
 def _require_one_training(rows: Sequence[Row], scale: Scale) -> None:

@@ -7,6 +7,7 @@ measured.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -82,9 +83,8 @@ def run(
     scale, or a logger cannot be used.
     """
     display = display or Display()
-    store = Store(settings.results)
-    if torn := store.set_torn_aside():
-        display.notice("results", torn)
+    store = Store(settings.results, notice=functools.partial(display.notice, "results"))
+    store.set_torn_aside()
     require_work(rows, scale)
     if settings.wandb or settings.loggers:
         from vtbench.run.tracking import require_loggers
@@ -102,7 +102,7 @@ def run(
     if jobs or found.shared:
         store.check()
     for record in found.shared:
-        if store.append_unless_newest(record):
+        if store.append_missing([record]):
             outcome.written.append(record)
         else:
             outcome.already += 1
@@ -228,7 +228,7 @@ def _write(
     for m in job.measurements:
         try:
             record = to_record(m, result.measured[m.evaluation.key], settings)
-            written = store.append_unless_newest(record)
+            written = store.append_missing([record])
         except Exception as error:  # also a mistake of ours: other rows are to come
             failed.append(Failure(m.title, _reason(error), getattr(error, "exit_code", 1)))
             continue

@@ -125,8 +125,7 @@ def measure_speed(
     measurement if lines could not be written, SpecError for a network that cannot be built, UsageError for a baseline
     that is no row or has no network.
     """
-    if torn := store.set_torn_aside():
-        on_progress(torn)
+    store.set_torn_aside()
     store.check()
     provenance.commit()  # now, before somebody commits while we measure
     outcome = SpeedOutcome()
