@@ -11,7 +11,7 @@ from pathlib import Path
 from records import record_of
 
 from vtbench.papers import measurements, select
-from vtbench.results.line import checksum, csv_line
+from vtbench.results.lines.line import checksum, csv_line
 from vtbench.results.record import Record
 from vtbench.results.store import Store
 from vtbench.scales import Scale

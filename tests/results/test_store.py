@@ -17,7 +17,7 @@ import pytest
 
 from vtbench.errors import ResultsError
 from vtbench.results.costs import CostStore
-from vtbench.results.line import csv_line
+from vtbench.results.lines.line import csv_line
 from vtbench.results.record import COLUMNS, Record
 from vtbench.results.store import LineFile, SpeedStore, Store
 

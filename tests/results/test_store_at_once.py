@@ -15,7 +15,7 @@ import pytest
 
 from vtbench.cli import main
 from vtbench.errors import ResultsError
-from vtbench.results.line import csv_line
+from vtbench.results.lines.line import csv_line
 from vtbench.results.record import COLUMNS, Record
 from vtbench.results.store import Store
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vtbench.errors import ResultsError
-from vtbench.results.line import csv_line
+from vtbench.results.lines.line import csv_line
 from vtbench.results.record import COLUMNS, Record
 from vtbench.results.store import Store
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from vtbench.fields import key
-from vtbench.results.line import Line, csv_line
-from vtbench.results.reading import Words
+from vtbench.results.lines.line import Line, csv_line
+from vtbench.results.lines.reading import Words
 from vtbench.results.store import LineFile
 from vtbench.scales import Scale
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from vtbench.fields import from_text, key, not_one_of
 from vtbench.metrics import METRICS, accuracies, speed_metrics
-from vtbench.results.line import Line
+from vtbench.results.lines.line import Line
 from vtbench.scales import SCALES, Scale
 
 

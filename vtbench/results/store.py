@@ -22,8 +22,8 @@ from vtbench.errors import ResultsError
 from vtbench.files import NotRegular, free_name, open_regular
 from vtbench.processes import locks
 from vtbench.results.folders import WANTED, cannot_write, make_folder, replace_file, sync
-from vtbench.results.line import Line, cells_of, csv_line
-from vtbench.results.reading import BOM, Fault, Place, Words, each_line, read_new, torn_end
+from vtbench.results.lines.line import Line, cells_of, csv_line
+from vtbench.results.lines.reading import BOM, Fault, Place, Words, each_line, read_new, torn_end
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.scales import Scale
 

@@ -17,7 +17,7 @@ from vtbench import files
 from vtbench.errors import ResultsError, printable
 from vtbench.results import finished, folders
 from vtbench.results.costs import CostStore
-from vtbench.results.reading import Fault
+from vtbench.results.lines.reading import Fault
 from vtbench.results.record import Record, SpeedRecord
 from vtbench.results.store import LineFile, SpeedStore, Store
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from vtbench.errors import ResultsError, few, printable
-from vtbench.results.line import Line, Reader, cells_of, csv_line
+from vtbench.results.lines.line import Line, Reader, cells_of, csv_line
 
 L = TypeVar("L", bound=Line)
 
