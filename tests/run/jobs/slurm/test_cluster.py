@@ -32,9 +32,9 @@ from vtbench.run.jobs.plan import Job, all_measurements, graph
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-TABLE, EPOCHS = "pst/table2c", "train.epochs=60"
+TABLE, EPOCHS = "pst/table2c", "train.epochs=100"
 COMMAND = ["--scale", "smoke", "--set", EPOCHS]
-LIMIT = ["--slurm-time", "1", "--slurm-signal-delay-s", "10"]
+LIMIT = ["--slurm-time", "1", "--slurm-signal-delay-s", "20"]
 OUT_OF_TIME = "out of time: the job waits in the queue again"
 REPOSITORY = Path(__file__).resolve().parents[4]
 
@@ -159,7 +159,7 @@ def test_disturbed_jobs_end_with_the_weights_of_undisturbed_ones(
     vtbench("status", TABLE, "--results", "cluster").ends()
     shown = vtbench("status", TABLE, "--results", "cluster", "--format", "json").ends()
     (line,) = (entry for entry in json.loads(shown) if entry["title"] == killed)
-    assert line["state"] == "running" and line["total"] == 60 and line["where"].startswith("SLURM job ")
+    assert line["state"] == "running" and line["total"] == 100 and line["where"].startswith("SLURM job ")
     assert Path(line["log"]).exists()
     os.kill(once_it_trains(results, jobs[killed]).pid, signal.SIGKILL)
 
