@@ -46,7 +46,8 @@ def training_of(given: argparse.Namespace, seed: int = 0, epochs: int | None = N
     (row,) = changed_rows(select([given.row]), (), given.set)
     own = measurements(row, "mini", seed)[0].evaluation.training
     first = next(iter(own.ancestors()), own)
-    return dataclasses.replace(first, train=dataclasses.replace(first.train, epochs=epochs or given.epochs))
+    # A pretraining has the same seed for all seeds of what starts from it.
+    return dataclasses.replace(first, seed=seed, train=dataclasses.replace(first.train, epochs=epochs or given.epochs))
 
 
 class Bare(L.LightningModule):
@@ -108,6 +109,7 @@ def loop(given: argparse.Namespace) -> None:
 
 def workers(given: argparse.Namespace) -> None:
     jobs = {job.key: job for job in (Job(training_of(given, seed)) for seed in range(4))}
+    assert len(jobs) == 4
     ratios: list[float] = []
     for number in range(given.rounds):
         taken: dict[int, float] = {}
