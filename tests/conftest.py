@@ -100,3 +100,25 @@ def two_second_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of H.264 with AAC sound, 50 frames whose pixels carry their number (`encoded.read_number`)."""
     path = tmp_path_factory.mktemp("clip") / "two_seconds.mp4"
     return encoded.encode(path, encoded.numbered(50), options=encoded.x264(250, "bframes=3"), rate=25, sound=True)
+
+
+@pytest.fixture(scope="module")
+def one_working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A working folder for all tests of a file: synthetic sets are generated below it, once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("work"))
+        yield
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files and folders that a test synchronises to the disk, in their order."""
+    found: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        found.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    return found

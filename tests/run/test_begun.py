@@ -1,11 +1,10 @@
-"""With what a training run may go on: its update, its epochs and its start stay, and of the rest the record says what
-changed."""
+"""What a training run may be continued with: its update, its epochs and its start stay, and of the rest the record says
+what changed."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,7 @@ from vtbench.run.resuming.begun import Begun
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Synthetic sets are generated below the working folder, once for this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("work"))
-        yield
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:UserWarning"), pytest.mark.usefixtures("one_working_folder")]
 
 
 def smoke(row: str = "msca/table2:msca-kv", *, videos: int = 14, start: bool = False, **changed: Any) -> Training:

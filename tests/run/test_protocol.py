@@ -13,17 +13,9 @@ from torch import Tensor, nn
 import vtbench
 from vtbench.errors import UsageError, VtbenchError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:UserWarning"), pytest.mark.usefixtures("one_working_folder")]
 
 PROTOCOL = "pst/table3:pst-t-in1k-1x1@sthv2"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Synthetic sets are generated below the working folder, once for this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("work"))
-        yield
 
 
 class Mine(nn.Module):

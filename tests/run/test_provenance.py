@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,7 @@ from vtbench.run.recording import to_record
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Synthetic sets are generated below the working folder, once for this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("work"))
-        yield
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:UserWarning"), pytest.mark.usefixtures("one_working_folder")]
 
 
 def measurement() -> Measurement:

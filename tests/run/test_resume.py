@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from vtbench.run.resuming.stopping import StopSignals
 from vtbench.run.settings import Settings
 from vtbench.run.train import train
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:UserWarning"), pytest.mark.usefixtures("one_working_folder")]
 
 ROWS: dict[str, dict[str, Any]] = {
     "msca/table2:tokenshift": {},
@@ -38,14 +38,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "mmvit/table3:all": {"schedule": "plateau", "gamma": 0.1, "patience": 1, "holdout": 0.2},
 }
 """A row of each method and what is changed in it."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Synthetic sets are generated below the working folder, once for this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("work"))
-        yield
 
 
 def small(row: str, *, videos: int = 14) -> Training:

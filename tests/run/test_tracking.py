@@ -23,15 +23,7 @@ from vtbench.run.settings import Settings
 from vtbench.run.tracking import require_loggers
 from vtbench.run.train import train
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Synthetic sets are generated below the working folder, once for this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("work"))
-        yield
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:UserWarning"), pytest.mark.usefixtures("one_working_folder")]
 
 
 class Kept(Logger):

@@ -34,15 +34,7 @@ from vtbench.run.settings import Settings
 from vtbench.run.train import _fit, train
 from vtbench.run.weights import weights_file
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Synthetic sets are generated below the working folder, once for this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("work"))
-        yield
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:UserWarning"), pytest.mark.usefixtures("one_working_folder")]
 
 
 def smoke(row: str = "msca/table2:msca-kv", **changed: Any) -> Training:

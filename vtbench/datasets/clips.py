@@ -21,8 +21,7 @@ from vtbench.datasets.frames import SILENT, FrameSource
 from vtbench.datasets.manifests import Entry
 from vtbench.datasets.sharing import OfAll, Share, SharedBatches, shared_out_again
 from vtbench.errors import VideoError, VtbenchError
-from vtbench.processes.bystanders import leave_stopping_to_parent
-from vtbench.processes.orphans import end_with_parent
+from vtbench.processes.bystanders import stand_by
 from vtbench.video.sampling import Spread, Starts, TestStarts, segment_clip, test_clips, train_clip
 
 __all__ = [
@@ -260,12 +259,6 @@ def _stacked(*several: Tensor) -> Tensor:
     return batch.contiguous()
 
 
-def _begin_reader(number: int) -> None:
-    """In a process that reads videos. torch's own look at the parent does not see one that is gone before the first."""
-    leave_stopping_to_parent()
-    end_with_parent()
-
-
 class TrainLoader(DataLoader):
     """A DataLoader of batches (clips, labels) without the videos that cannot be read, which go to `on_unreadable`. What
     that raises ends the pass. The clips of a batch of which none is left are None."""
@@ -328,7 +321,7 @@ def train_loader(
         collate_fn=_collate,
         num_workers=loading.num_workers,
         persistent_workers=loading.num_workers > 0,
-        worker_init_fn=_begin_reader,
+        worker_init_fn=stand_by,
         pin_memory=torch.cuda.is_available(),
     )
     loader.on_unreadable = on_unreadable
@@ -422,5 +415,5 @@ def view_loader(videos: TestVideos, loading: Loading, *, skip: Collection[str] =
         shuffle=False,
         collate_fn=list,
         num_workers=loading.num_workers,
-        worker_init_fn=_begin_reader,
+        worker_init_fn=stand_by,
     )

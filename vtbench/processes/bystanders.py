@@ -7,10 +7,19 @@ import os
 import signal
 import threading
 
-__all__ = ["leave_stopping_to_parent"]
+from vtbench.processes.orphans import end_with_parent
+
+__all__ = ["stand_by"]
 
 
-def leave_stopping_to_parent() -> None:
+def stand_by(number: int = 0) -> None:
+    """The first call of such a process, the `number`-th of its parent: it leaves stopping to the parent, and ends with
+    it. torch's own look at the parent does not see one that is gone before the first."""
+    _leave_stopping_to_parent()
+    end_with_parent()
+
+
+def _leave_stopping_to_parent() -> None:
     """In a process that multiprocessing started and that has nothing to write: ignore SIGUSR1 and SIGUSR2, which say
     that a job's time is nearly up, and SIGTERM unless the parent sends it.
 

@@ -9,8 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from vtbench.errors import RunError
-from vtbench.processes.bystanders import leave_stopping_to_parent
-from vtbench.processes.orphans import end_with_parent
+from vtbench.processes.bystanders import stand_by
 
 __all__ = ["in_processes"]
 
@@ -31,7 +30,7 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers:
             yield item, work(item)
         return
     # Not forked: FFmpeg's, numpy's and torch's threads would not survive it.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=stand_by)
     waiting: dict[Future[Result], Item] = {}
     try:
         for item in items:
@@ -46,11 +45,6 @@ def in_processes(work: Callable[[Item], Result], items: Iterable[Item], workers:
     finally:
         # Not as a context manager: that would wait for all that was asked for.
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _begin() -> None:
-    leave_stopping_to_parent()
-    end_with_parent()
 
 
 def _ended(waiting: dict[Future[Result], Item]) -> Iterator[tuple[Item, Result]]:

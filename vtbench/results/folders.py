@@ -129,7 +129,7 @@ def with_those_aside(folder: Path) -> Iterator[Path]:
 
 def has_one_aside(folder: Path) -> bool:
     """Whether `set_aside` has renamed a folder of this name."""
-    return any(one != folder for one in with_those_aside(folder))
+    return os.path.lexists(next(numbered(folder, ".")))
 
 
 def make_folder(folder: Path) -> None:

@@ -100,17 +100,9 @@ def test_of_a_run_folder_what_a_process_holds_or_has_half_written_is_not_copied(
     assert found == {"config.json", "done.json", "scores.npz", "logs", "logs/version_0"}
 
 
-def test_what_is_copied_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_copied_is_on_disk_before_it_has_its_name(tmp_path: Path, synced: list[Path]) -> None:
     a = machine(tmp_path / "a", (KV, 0, 0.5, LATER))
     (folder,) = (a.folder / "runs").iterdir()
-    synced: list[Path] = []
-    real = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
-        real(descriptor)
-
-    monkeypatch.setattr("os.fsync", fsync)
     assert merge(a.folder, "--with-runs", into=tmp_path / "all") == 0
     half = tmp_path / "all" / "runs" / f".{folder.name}.part"
     assert {half, *(half / path.name for path in folder.iterdir())} <= set(synced)

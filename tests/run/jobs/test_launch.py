@@ -34,19 +34,13 @@ from vtbench.run.network import built
 from vtbench.run.settings import Settings
 from vtbench.scales import Scale
 
+pytestmark = pytest.mark.usefixtures("one_working_folder")
+
 VIT = "msca/table2:vit"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Synthetic sets are generated below the working folder, once for this file."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("work"))
-        yield
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, working_folder: Any) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, one_working_folder: Any) -> Path:
     """A results folder in which three rows, two of them one evaluation, ran at smoke scale."""
     results = tmp_path_factory.mktemp("finished")
     rows = select(["msca/table1:vit", VIT, "msca/table2:tokenshift"])

@@ -1,5 +1,5 @@
-"""What an engine asks of the machine: the options of Lightning's Trainer that spread a training over devices, what is
-done to the network for it."""
+"""What an engine asks of the machine: the options of Lightning's Trainer that spread a training over devices, and what
+is done to the network for it."""
 
 from __future__ import annotations
 
