@@ -151,6 +151,38 @@ def test_callbacks_of_lightning_watch_the_validation(tmp_path: Path) -> None:
     assert Path(best.best_model_path).exists() and best.best_model_score == made.callback_metrics["val_top1"]
 
 
+class LogsByLightning(MSCA):
+    """Has Lightning make the means of an epoch, too."""
+
+    def training_step(self, batch: tuple[Any, Tensor], batch_idx: int) -> Tensor:
+        loss = super().training_step(batch, batch_idx)
+        for name, value in self.last_step.items():
+            self.log(f"theirs_{name}", value, on_step=False, on_epoch=True, batch_size=len(batch[1]))
+        return loss
+
+
+class Fails(L.Callback):
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 2:
+            raise RuntimeError("in the middle of an epoch")
+
+
+@pytest.mark.parametrize("options", [{"max_epochs": 2}, {"max_epochs": -1, "max_steps": 10}])
+def test_the_means_of_an_epoch_are_those_that_lightning_makes_to_the_bit(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    module, data = LogsByLightning(Brightness(), **RECIPE), Videos(batch_size=3)  # 7 batches, the last of 2
+    with pytest.raises(RuntimeError, match="in the middle"):
+        trainer(tmp_path, callbacks=[Fails()]).fit(module, data)
+    best = ModelCheckpoint(tmp_path, monitor="train_loss", save_on_train_epoch_end=True)
+    made = trainer(tmp_path, callbacks=[best], enable_checkpointing=True, **options)
+    made.fit(module, data)
+    logged = made.callback_metrics
+    assert torch.equal(logged["train_loss"], logged["theirs_loss"])
+    assert torch.equal(logged["train_top1"], logged["theirs_top1"])
+    assert best.current_score == logged["train_loss"] and 0 < logged["train_top1"] < 100
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -73,7 +73,7 @@ def end(results: Path, training: Training) -> tuple[bytes, list[dict[str, str]]]
 class Steps:
     """Counts the passes and validated batches of a training run, and calls `act` in those named: `train3` is the third
     pass of this class's life, `val1` its first validated batch. Every pass draws from the global generator, as dropout
-    does."""
+    does, and logs what it drew by epoch, as a method of a user's may."""
 
     def __init__(self, patch: pytest.MonkeyPatch, act: Callable[[], None] = lambda: None, *at: str) -> None:
         self.trained = self.validated = self.acted = 0
@@ -84,7 +84,9 @@ class Steps:
             if f"train{self.trained}" in at:
                 self.acted += 1
                 act()
-            return train_step(module, batch, batch_idx) * (0.5 + torch.rand(()))
+            drawn = torch.rand(())
+            module.log("drawn", drawn, on_step=False, on_epoch=True, batch_size=len(batch[1]))
+            return train_step(module, batch, batch_idx) * (0.5 + drawn)
 
         def validation_step(module: Any, batch: Any, batch_idx: int) -> Any:
             self.validated += 1

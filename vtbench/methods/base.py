@@ -31,6 +31,7 @@ from vtbench.evaluation.multiview import average_views
 from vtbench.methods import processes
 from vtbench.methods.arguments import check_arguments, refuse_unknown
 from vtbench.methods.head import HeadInit, start_head
+from vtbench.methods.means import ClipMeans
 from vtbench.methods.optimizers import Optimizer, Schedule, build_optimizer, known_name, lr_factor
 from vtbench.metrics import METRICS, always_measured
 from vtbench.models import build, build_audio_encoder
@@ -110,6 +111,7 @@ class VideoClassifier(L.LightningModule):
         self.metrics = tuple(metrics)
         self.views_per_forward = views_per_forward
         self.last_step: dict[str, Tensor] = {}  # loss and top1 (percent) of the last training batch, on its device
+        self.epoch_means = ClipMeans()  # of the training batches so far
         self._tested: dict[str, ScoredVideo] = {}
 
     @property
@@ -166,11 +168,18 @@ class VideoClassifier(L.LightningModule):
             loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
             top1 = 100 * (logits.detach().argmax(dim=1) == labels).float().mean()
             self.last_step = {"loss": loss.detach(), "top1": top1}
-        if clips is not None or processes.number() > 1:  # all processes must log the same
-            how: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": processes.number() > 1}
-            self.log("train_loss", loss.detach(), batch_size=len(labels), **how)
-            self.log("train_top1", top1, batch_size=len(labels), **how)
+        self.epoch_means.add(len(labels), train_loss=loss.detach(), train_top1=top1)
         return loss if processes.number() == 1 else loss * self._weight_of(len(labels), batch_idx, loss.device)
+
+    def on_fit_start(self) -> None:
+        """Forget the batches of a training that ended inside an epoch."""
+        self.epoch_means.clear()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean loss and top-1 of the epoch; a subclass that has this hook calls it first."""
+        for name, value in self.epoch_means.means().items():
+            self.log(name, value, batch_size=1, sync_dist=processes.number() > 1)
+        self.epoch_means.clear()
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -111,6 +111,7 @@ class MMViT(ScheduledClassifier):
 
     def on_train_epoch_end(self) -> None:
         """Raise UsageError for a plateau that nothing is watched for: the rate would never fall."""
+        super().on_train_epoch_end()
         if self.on_plateau and "val_top1" not in self.trainer.callback_metrics:
             raise UsageError(
                 "the schedule plateau needs a validation; give the data module validate_on, a share of the videos"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vtbench.errors import ResultsError, RunError, few
@@ -23,7 +24,7 @@ PART_EVERY = 60.0
 """Seconds of a test after which its scores are written down."""
 
 
-class BestWeights(L.Callback):
+class BestWeights(Checkpoint):
     """Keeps the weights of the epoch with the best `val_top1` on the test videos, the first of equals."""
 
     def __init__(self, folder: Path, data_fingerprint: str) -> None:

@@ -114,7 +114,8 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     loggers = tracking.loggers if tracking else []
     if loggers:
         callbacks.append(Metering(settings.log_every, gpu=gpu))
-    trainer = L.Trainer(callbacks=callbacks, logger=loggers or False, default_root_dir=folder, **parts.trainer)
+    options = parts.trainer | {"enable_checkpointing": True}  # by the two callbacks above
+    trainer = L.Trainer(callbacks=callbacks, logger=loggers or False, default_root_dir=folder, **options)
     whole = False
     try:
         trainer.fit(method, data, ckpt_path=str(last) if resumes else None, weights_only=True)

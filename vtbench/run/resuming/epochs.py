@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vtbench.datasets import VideoData
@@ -28,12 +29,13 @@ BEFORE_VALIDATION = 60.0
 """Seconds since the last checkpoint after which several processes write one before a validation."""
 
 
-class EpochCheckpoint(L.Callback):
+class EpochCheckpoint(Checkpoint):
     """After every epoch one line of metrics, and a checkpoint from which the training resumes bit for bit; the same
     inside an epoch, every `minutes` and where the process is asked to stop, which ends it then.
 
     Inside an epoch it is written between two optimiser steps, or in a validation, whose start it resumes from.
-    Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file.
+    Lightning's own checkpoint callback writes in place; a kill during the write would leave half a file. It calls those
+    of its class Checkpoint at the end of an epoch once the method has logged its means.
     """
 
     def __init__(
@@ -187,7 +189,8 @@ class EpochCheckpoint(L.Callback):
             metrics, self._resumed = self._resumed.means() | metrics, None
         if "train_loss" not in metrics:
             raise RunError(
-                f"{self.folder}: the method logged no train_loss; log it in training_step, as VideoClassifier does"
+                f"{self.folder}: the method logged no train_loss; log it in training_step or, as VideoClassifier does, "
+                "in on_train_epoch_end: call super's from one of your own"
             )
         if not math.isfinite(metrics["train_loss"]):
             raise RunError(

@@ -14,6 +14,7 @@ import lightning as L
 import torch
 
 from vtbench.datasets.clips import TrainLoader
+from vtbench.methods.means import ClipMeans
 
 Position = dict[str, Any]
 """`batches`: consumed in this epoch. `processes`: what each process has, by rank."""
@@ -34,7 +35,9 @@ def position(trainer: L.Trainer, batches: int, resumed: Resumed | None) -> Posit
     """The position after `batches` batches of the epoch, between two optimiser steps; `resumed`: where this process
     began in it. All processes call it together."""
     before = resumed.sums if resumed else {}
-    mine = {"random": _random_state(trainer), "sums": before | _sums(trainer)}
+    means = _own_means(trainer)
+    own = means.state() if means else {}
+    mine = {"random": _random_state(trainer), "sums": before | _sums(trainer), "own": own}
     every: list[Any] = [mine]
     if trainer.world_size > 1:
         every = [None] * trainer.world_size
@@ -75,6 +78,11 @@ class Resumed:
             loader.start_after(self.batches)
         mine = self._processes[trainer.global_rank]
         self._random, self.sums = mine["random"], dict(mine["sums"])
+        if means := _own_means(trainer):
+            own = mine.get("own")
+            if own is None:  # written by a version whose methods left these to Lightning
+                own = {one["name"]: self.sums.pop(key) for key, one in mine["sums"].items()}
+            means.load(own, trainer.strategy.root_device)
 
     def before_batch(self) -> None:
         """Set the random generators: after the loader has started, which draws from them."""
@@ -98,6 +106,11 @@ class Resumed:
             value = torch.stack([one["value"] for one in of_all]).sum(0)
             found[mine["name"]] = float(value / sum(one["clips"] for one in of_all))
         return found
+
+
+def _own_means(trainer: L.Trainer) -> ClipMeans | None:
+    """Those that the method keeps itself."""
+    return getattr(trainer.lightning_module, "epoch_means", None)
 
 
 def _sums(trainer: L.Trainer) -> dict[str, Any]:
