@@ -36,8 +36,8 @@ def key(doc: str, *, default: Any = dataclasses.MISSING, unit: str = "", at_leas
     - check: raises ValueError for a value that has the right type and still cannot be; not called with None
     - compare: whether two values that differ in it alone differ
     """
-    metadata = {"doc": doc, "unit": unit, "at_least": at_least, "above": above, "at_most": at_most, "read": read,
-                "check": check}  # fmt: skip
+    bounds = {kind: limit for kind, limit in (("ge", at_least), ("gt", above), ("le", at_most)) if limit is not None}
+    metadata = {"doc": doc, "unit": unit, "bounds": bounds, "read": read, "check": check}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata, compare=compare)
     return dataclasses.field(default=default, metadata=metadata, compare=compare)
@@ -60,15 +60,17 @@ def may_be_empty(hint: Any) -> bool:
     return type(None) in parts(hint)[1]
 
 
-_parts: dict[int, tuple[Any, Any, tuple[Any, ...]]] = {}
+_parts: dict[int, tuple[Any, Any, tuple[Any, ...], Any]] = {}
 
 
-def parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Origin and arguments of an annotation. Remembered by identity: Literals with the same choices in another order
-    are equal."""
+def parts(hint: Any) -> tuple[Any, tuple[Any, ...], Any]:
+    """Origin and arguments of an annotation, and the annotation without None. Remembered by identity: Literals with the
+    same choices in another order are equal."""
     found = _parts.get(id(hint))
     if found is None:
-        found = _parts[id(hint)] = (hint, get_origin(hint), get_args(hint))  # holding it keeps its id its own
+        origin, inner = get_origin(hint), get_args(hint)
+        some = next(arm for arm in inner if arm is not type(None)) if origin in (Union, types.UnionType) else hint
+        found = _parts[id(hint)] = (hint, origin, inner, some)  # holding it keeps its id its own
     return found[1:]
 
 
@@ -83,11 +85,9 @@ def scalar(value: Any, hint: Any) -> Any:
     """
     if type(value) is hint and hint is not float:  # most values are; a float may be infinite
         return value
-    origin, inner = parts(hint)
-    if origin in (Union, types.UnionType):
-        if value is None and type(None) in inner:
-            return None
-        return scalar(value, next(arm for arm in inner if arm is not type(None)))
+    origin, inner, some = parts(hint)
+    if some is not hint:
+        return None if value is None and type(None) in inner else scalar(value, some)
     if origin is Literal:
         if value not in inner or type(value) not in {type(choice) for choice in inner}:
             raise ValueError(not_one_of(value, inner))
@@ -109,7 +109,7 @@ def from_text(text: str, hint: Any) -> Any:
     of the annotation's type stays text, which `scalar` refuses."""
     if text == "":
         return None
-    wanted = next((arm for arm in parts(hint)[1] if arm is not type(None)), hint) if may_be_empty(hint) else hint
+    wanted = parts(hint)[2]
     if wanted is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
     if wanted not in (int, float):
@@ -126,10 +126,11 @@ def from_text(text: str, hint: Any) -> Any:
 def check(value: Any, metadata: Mapping[str, Any]) -> None:
     """Hold a value of the right type against what `key()` says of it. Raises ValueError for a number, alone or in a
     list, outside its range, and for what `check` refuses."""
-    bounds = {kind: metadata[name] for kind, name in _KEYS.items() if metadata[name] is not None}
-    if bounds and (wrong := outside(value, bounds)):
+    if value is None:
+        return
+    if (bounds := metadata["bounds"]) and (wrong := outside(value, bounds)):
         raise ValueError(wrong)
-    if metadata["check"] is not None and value is not None:
+    if metadata["check"] is not None:
         metadata["check"](value)
 
 
@@ -140,8 +141,6 @@ BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "lt": (operator.lt, "below"),
 }
 """The kinds of bounds, as annotated_types calls them: whether a number holds one, and the words for it."""
-
-_KEYS = {"ge": "at_least", "gt": "above", "le": "at_most"}
 
 
 def outside(value: Any, bounds: Mapping[str, float]) -> str | None:

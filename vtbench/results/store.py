@@ -299,6 +299,7 @@ def _time(record: Line) -> str:
 SLOT = ("id", "measurement", "scale", "seed", "variant")
 """Of two lines that share these, the newer one counts."""
 _slot = attrgetter(*SLOT)
+_evaluation = attrgetter("evaluation_key", "scale")
 
 
 class Store(LineFile[Record]):
@@ -313,8 +314,10 @@ class Store(LineFile[Record]):
     )
     kept = "and its run folder keeps what was measured"
 
-    _by_slot: dict[tuple[Any, ...], list[Record]] | None = None
-    """Made at the first search; so is `_by_evaluation`."""
+    def __init__(self, results: str | Path, *, notice: Callable[[str], object] = lambda _: None) -> None:
+        super().__init__(results, notice=notice)
+        self._indices: dict[Callable[[Record], tuple[Any, ...]], dict[tuple[Any, ...], list[Record]]] = {}
+        """What the lines are found by -> them; each is made at the first search."""
 
     def newest(
         self,
@@ -331,7 +334,7 @@ class Store(LineFile[Record]):
         of given weights, `evaluation_key` over those of other evaluations. Without one it may be stale: its key need
         not be the one that the row asks for today."""
         self._refresh()
-        lines = self._indexed()[0].get((id, measurement, scale, seed, variant), ())
+        lines = self._indexed(_slot).get((id, measurement, scale, seed, variant), ())
         fit = (
             r for r in reversed(lines) if (given or r.init != "given") and evaluation_key in (None, r.evaluation_key)
         )
@@ -340,36 +343,32 @@ class Store(LineFile[Record]):
     def find(self, evaluation_key: str, scale: Scale) -> list[Record]:
         """Every line of one evaluation at a scale, in order: rows that share it, and re-measurements."""
         self._refresh()
-        return list(self._indexed()[1].get((evaluation_key, scale), ()))
+        return list(self._indexed(_evaluation).get((evaluation_key, scale), ()))
 
-    def _indexed(self) -> tuple[dict[tuple[Any, ...], list[Record]], dict[tuple[str, str], list[Record]]]:
-        """The lines that were read, by slot and by evaluation."""
-        if self._by_slot is None:
-            self._by_slot = {}
-            self._by_evaluation: dict[tuple[str, str], list[Record]] = {}
-            self._index(self._records)
-        return self._by_slot, self._by_evaluation
+    def _indexed(self, by: Callable[[Record], tuple[Any, ...]]) -> dict[tuple[Any, ...], list[Record]]:
+        """The lines that were read, by `_slot` or `_evaluation`."""
+        if by not in self._indices:
+            self._indices[by] = {}
+            self._index(by, self._records)
+        return self._indices[by]
 
-    def _index(self, records: Iterable[Record]) -> None:
-        assert self._by_slot is not None
+    def _index(self, by: Callable[[Record], tuple[Any, ...]], records: Iterable[Record]) -> None:
+        index = self._indices[by]
         for record in records:
-            for lines in (
-                self._by_slot.setdefault(_slot(record), []),
-                self._by_evaluation.setdefault((record.evaluation_key, record.scale), []),
-            ):
-                if lines and record.finished_at < lines[-1].finished_at:
-                    bisect.insort(lines, record, key=_time)
-                else:
-                    lines.append(record)
+            lines = index.setdefault(by(record), [])
+            if lines and record.finished_at < lines[-1].finished_at:
+                bisect.insort(lines, record, key=_time)
+            else:
+                lines.append(record)
 
     def _forget(self) -> None:
         super()._forget()
-        self._by_slot = None
+        self._indices.clear()
 
     def _add(self, new: list[Record]) -> None:
         super()._add(new)
-        if self._by_slot is not None:
-            self._index(new)
+        for by in self._indices:
+            self._index(by, new)
 
 
 class SpeedStore(LineFile[SpeedRecord]):

@@ -300,7 +300,7 @@ def convert(node: Node, hint: Any) -> Any:
     value = node.value
     if type(value) is hint and hint is not float:  # most values are; a float may be infinite
         return value
-    origin, inner = parts(hint)
+    origin, inner, _ = parts(hint)
     if hint is Any:
         return _plain(node)
     if origin in (Union, types.UnionType):

@@ -85,9 +85,10 @@ class Reader(Generic[L]):
         self.kind, self.columns = kind, tuple(columns)
         place = {name: number for number, name in enumerate(columns)}
         self._checksum = place.get(CHECKSUM)
+        self._put_checksum = getattr(kind, CHECKSUM).__set__ if CHECKSUM in kind.columns() else None
         # Values are put into the slots: validated once, not again for each line.
         self._put: list[tuple[str, int | None, Callable[[Any, Any], None], dict[str, tuple[Any, str]]]] = [
-            (name, place.get(name), getattr(kind, name).__set__, {}) for name in kind.columns()
+            (name, place.get(name), getattr(kind, name).__set__, {}) for name in kind.columns() if name != CHECKSUM
         ]
 
     def record(self, cells: Sequence[str]) -> L:
@@ -106,9 +107,12 @@ class Reader(Generic[L]):
                 found = known[text] = self._read(name, text)
             put(made, found[0])
             summed.append(found[1])
-        if self._checksum is not None and (said := cells[self._checksum]) and said != (right := checksum(summed)):
+        said = None if self._checksum is None else cells[self._checksum] or None
+        if said is not None and said != (right := checksum(summed)):
             changed = "the line was changed after it was written"
             raise ValueError(f"{CHECKSUM}: is {said!r}, that of the other cells is '{right}': {changed}")
+        if self._put_checksum is not None:
+            self._put_checksum(made, said)
         made.check_together()
         return made
 
