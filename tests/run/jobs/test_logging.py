@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,10 @@ def first(no_login: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     words = f"run {FIRST} --scale smoke --results {results} --wandb offline --wandb-tags night,gpu --log-every 1"
     command = [sys.executable, "-m", "vtbench", *words.split()]
     root = Path(launch.__file__).parents[3]
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True
-    )
+    with tempfile.TemporaryDirectory() as temporary:  # a short path: sockets are made there
+        environment = {**os.environ, "PYTHONPATH": str(root), "TMPDIR": temporary}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert not list(Path(temporary).glob("*wandb*"))
     return results, done
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -76,6 +79,12 @@ def _begin(serve: Callable[..., None], pipe: Connection, *arguments: Any) -> Non
     signals.leave_to_parent()
     end_with_parent(PATIENCE_S)
     serve(pipe, *arguments)
+    # What libraries leave to the end of the interpreter, as wandb the removal of its temporary folders; but not the
+    # seconds that it takes to take torch apart.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def send(pipe: Connection, message: Any) -> None:

@@ -62,6 +62,10 @@ def after_failure(job: Job) -> JobResult:
     return JobResult(job.key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
 
 
+IDLE_S = 5.0
+"""How long a worker without a task may take to end."""
+
+
 class RunJobs(Protocol):
     """What runs jobs: `run_jobs`, or something called like it."""
 
@@ -171,10 +175,15 @@ class _Pool:
     def close(self) -> None:
         """End every worker: each may first write a checkpoint. A KeyboardInterrupt meanwhile ends them at once."""
         workers = [*self.idle, *self.at_work]
+        started = time.monotonic()
         try:
-            for worker in workers:
+            for worker in self.idle:
+                worker.pipe.close()
+            for worker in self.at_work:
                 worker.process.terminate()
-            self._wait(time.monotonic())
+            self._wait(started)
+            for worker in self.idle:
+                worker.process.join(max(0.0, started + IDLE_S - time.monotonic()))
         except KeyboardInterrupt:
             pass  # the first one is on its way up already
         finally:
