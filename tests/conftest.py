@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,6 +20,8 @@ from vtbench.papers import roots
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 os.environ.pop("COLUMNS", None)  # pytest-xdist gives its workers 80; what commands print goes into a pipe
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a script; commands would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -123,6 +123,11 @@ def _peak(machine: Machine) -> int:
     if torch.device(machine.device).type == "cuda":
         torch.cuda.synchronize(machine.device)
         return torch.cuda.max_memory_allocated(machine.device)
+    return peak_resident()
+
+
+def peak_resident() -> int:
+    """The most bytes of memory that this process has had, or has had since its peak was reset."""
     # Not ru_maxrss on Linux: there a process inherits that of the one that started it.
     status = Path("/proc/self/status")
     if status.exists():

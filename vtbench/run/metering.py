@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +10,15 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from vtbench.cost.memory import peak_resident
+
 
 def memory_gb(*, gpu: bool) -> float:
     """The most in use in this process so far, in 1e9 bytes: of what torch allocated on the GPU, where that is what
     computes, else of the resident set."""
     if gpu:
         return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return peak_resident() / 1e9
 
 
 @dataclass
