@@ -181,6 +181,7 @@ def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
     left.values -= 1
     left.characters -= len(raw.value) if isinstance(raw, yaml.ScalarNode) else 0
     if left.levels == 0:
+        node.key = f"{key[:40]}..."
         node.fail(f"nested more than {DEEPEST} deep, or an alias that holds itself; write it flatter")
     if left.values < 0:
         node.fail(f"is the {LARGEST + 1}st value of the file; remove aliases that repeat each other")
@@ -210,7 +211,10 @@ def _node(raw: yaml.Node, file: str, key: str, left: _Left) -> Node:
         try:
             node.value = _SCALARS.construct_object(raw)
         except (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-            node.fail(f"not a plain YAML value: {getattr(error, 'problem', None) or error}")
+            why = getattr(error, "problem", None) or str(error)
+            if isinstance(error, LookupError | AttributeError):  # the parser's own stumbling
+                why = f"{raw.value[:40]!r} spells no {raw.tag.rpartition(':')[2]}"
+            node.fail(f"not a plain YAML value: {why}")
         if isinstance(node.value, int) and abs(node.value) > LARGEST_WHOLE:
             node.fail(f"is {raw.value}, beyond {LARGEST_WHOLE}; write a smaller number")
     left.levels += 1
