@@ -191,7 +191,10 @@ def test_a_damaged_done_json_is_no_finished_run_and_is_set_aside(
     assert finished.is_done(folder) and clear(folder) == []
     damage(folder / folders.DONE)
     assert not finished.is_done(folder)
-    with pytest.raises(ResultsError, match=rf"{folder.name}/done\.json: .*; `vtbench run` of its row repeats it"):
+    again = "--again" if kind == "train" else "--test-again"
+    with pytest.raises(
+        ResultsError, match=rf"{folder.name}/done\.json: .*; `vtbench run` of its row with {again} repeats it"
+    ):
         finished.read_done(folder)
     (line,) = clear(folder)
     assert line.startswith(f"{folder / folders.DONE}: ") and "it is done.json.damaged-1 now" in line

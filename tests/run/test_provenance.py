@@ -109,6 +109,15 @@ def test_a_start_that_was_trained_with_another_batch_is_refused_unless_this_comm
         r"the recipe has 4 at 0\.003: give --batch-size 3 here too, or remove the folder",
     ):
         train(training, plain)
+    done = finished.read_done(folder)
+    for passes, given in (
+        ({"accumulate": 3}, "--batch-size 1 --accumulate 3"),
+        ({"engine": {"devices": 3}}, "--batch-size 1 --devices 3"),
+    ):
+        folders.write_json(folder / folders.DONE, {**done, "batch_size": 1, **passes})
+        with pytest.raises(RunError, match=f"with 3 clips per update .*: give {given} here too, or"):
+            train(training, plain)
+    folders.write_json(folder / folders.DONE, done)
     train(training, odd)
     other = tmp_path / "other"
     train(start, Settings(results=other, batch_size=2))  # 4 clips an update, as the recipe has it

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 
 from vtbench.errors import WeightsError
 from vtbench.models import build
-from vtbench.weights import Foreign, LoadReport, load_weights, sha256_of
+from vtbench.weights import Foreign, LoadReport, load_weights, save_network, sha256_of
 
 SIZES: dict[str, Any] = {"img_size": 16, "patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 3}
 HEAD = ["head.weight", "head.bias"]
@@ -291,3 +293,12 @@ def test_a_network_of_the_users_brings_its_own_filter(tmp_path: Path) -> None:
         load_weights(Strangers(3, 2), saved({"w": torch.ones(2)}, tmp_path / "broken.pth"))
     own = saved(Strangers(3, 2).state_dict(), tmp_path / "own.pth")
     assert load_weights(Strangers(3, 2), own, expect_head=True).used == ("weight", "bias")
+
+
+def test_weights_can_be_read_by_whoever_can_read_other_files(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        save_network(nn.Linear(2, 2), tmp_path / "weights.safetensors")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "weights.safetensors").stat().st_mode) == 0o640

@@ -44,7 +44,15 @@ def read_done(folder: Path) -> dict[str, Any]:
     try:
         return _checked(path)
     except ValueError as error:
-        raise ResultsError(f"{path}: {error}; `vtbench run` of its row repeats it") from None
+        raise ResultsError(f"{path}: {error}; {repeats(folder)}") from None
+
+
+def repeats(folder: Path) -> str:
+    """What is to be done about a run folder that is damaged."""
+    if re.search(r"\.\d+$", folder.name):
+        return f"remove {folder}, which was set aside"
+    again = "--again" if folder.name.startswith("train-") else "--test-again"
+    return f"`vtbench run` of its row with {again} repeats it"
 
 
 def is_done(folder: Path) -> bool:
@@ -54,6 +62,15 @@ def is_done(folder: Path) -> bool:
     except ValueError:
         return False
     return True
+
+
+def finished_at(folder: Path) -> str | None:
+    """When the test in this folder ended, as a line of results.csv says it; None where there is none that did."""
+    try:
+        when: str = _checked(folder / folders.DONE)["finished_at"]
+    except ValueError:
+        return None
+    return when
 
 
 def is_trained(folder: Path) -> bool:

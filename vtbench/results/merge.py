@@ -34,6 +34,8 @@ class Merged:
     """Finished run folders that were copied."""
     left: list[Path] = field(default_factory=list)
     """Finished run folders that were not."""
+    other: list[Path] = field(default_factory=list)
+    """Finished run folders of `into` in whose place the source has others, with other weights."""
     blocked: list[Path] = field(default_factory=list)
     """Unfinished run folders in whose place finished ones would be."""
 
@@ -97,7 +99,11 @@ def _copy_runs(source: Path, into: Path, wanted: bool, merged: Merged) -> None:
         target = into / "runs" / folder.name
         # Nobody can start from a training without its weights.
         is_finished = finished.is_trained if folder.name.startswith("train-") else finished.is_done
-        if not is_finished(folder) or is_finished(target):
+        if not is_finished(folder):
+            continue
+        if is_finished(target):
+            if len({finished.read_done(one)["weights_sha256"] for one in (target, folder)}) > 1:
+                merged.other.append(target)
             continue
         if os.path.lexists(target):  # a run may be at work there
             merged.blocked.append(target)

@@ -8,6 +8,8 @@ softmaxes. N videos, C classes, K of them kept.
 from __future__ import annotations
 
 import contextlib
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,6 +145,15 @@ def _from_run(folder: Path, average: str | None) -> VideoScores | None:
         return _of_views(**arrays, average=average, failures=failures)
     except Exception:  # numpy, zipfile and zlib raise a dozen kinds for a damaged file
         return None
+
+
+def is_whole(file: Path) -> bool:
+    """Whether the scores of a run folder can be read."""
+    try:
+        with regular(file).open("rb") as opened, zipfile.ZipFile(opened) as packed:
+            return packed.testzip() is None
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        return False
 
 
 def _runs_of(results: Path, record: Record) -> Iterator[Path]:

@@ -6,6 +6,7 @@ specs, of weights that are no longer there) is counted.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 from vtbench import files
 from vtbench.errors import ResultsError, printable
-from vtbench.results import finished, folders
+from vtbench.results import finished, folders, scores
 from vtbench.results.costs import CostStore
 from vtbench.results.lines.reading import Fault
 from vtbench.results.record import Record, SpeedRecord
@@ -178,8 +179,10 @@ class _Lines:
             except ResultsError as error:
                 self.found.wrong.append(printable(str(error)))
                 continue
-            if (weights := one / folders.WEIGHTS).is_file() and (wrong := self._damaged(weights, done)):
+            if os.path.lexists(weights := one / folders.WEIGHTS) and (wrong := self._damaged(weights, done)):
                 self.found.wrong.append(printable(wrong))
+            if os.path.lexists(file := one / folders.SCORES) and not scores.is_whole(file):
+                self.found.wrong.append(printable(f"{file}: is damaged; {finished.repeats(one)}"))
             found.append((one, done))
         return found
 
@@ -188,13 +191,14 @@ class _Lines:
         try:
             sha256 = files.sha256(weights)
         except OSError as error:
-            return f"{weights}: cannot be read: {error.strerror or error}"
+            return f"{weights}: cannot be read: {error.strerror or error}; {finished.repeats(weights.parent)}"
         said = str(done.get("weights_sha256"))
         if sha256 == said:
             return None
         return (
             f"{weights}: its SHA-256 begins with {sha256[:12]}, that in {folders.DONE} beside it with {said[:12]}: it "
-            f"was changed after the training; put the file back, or remove {weights.parent} to train again"
+            f"was changed after the training; put the file back, or remove {weights.parent} and run its row with "
+            "--again"
         )
 
 

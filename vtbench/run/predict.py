@@ -81,8 +81,8 @@ def predict(
         remedy = (
             "check the path"
             if checkpoint
-            else f"`vtbench run {measurement.row_id} --scale {measurement.scale} --seed {measurement.seed}` trains the "
-            "row, or give weights with --checkpoint FILE"
+            else f"`vtbench run {measurement.row_id} --scale {measurement.scale} --seeds {measurement.seed} --again` "
+            "trains the row, or give weights with --checkpoint FILE"
         )
         raise WeightsError(f"{weights}: not there; {remedy}")
     entries = [Entry(str(file), file, 0, "the command") for file in dict.fromkeys(files)]

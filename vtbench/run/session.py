@@ -29,9 +29,9 @@ def environment(*, gpu: bool) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def errors_in_one_line(folder: Path | None) -> Iterator[None]:
-    """Keep Lightning's notices out of the display; report an unexpected error as one line, with its traceback in
-    folders.ERROR of the folder until the same succeeds; without a folder, as what it was raised from. Ctrl-C and
-    SIGTERM come out as KeyboardInterrupt."""
+    """Keep notices of Lightning and torch out of the display; report an unexpected error as one line, with its
+    traceback in folders.ERROR of the folder until the same succeeds; without a folder, as what it was raised from.
+    Ctrl-C and SIGTERM come out as KeyboardInterrupt."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -41,7 +41,8 @@ def errors_in_one_line(folder: Path | None) -> Iterator[None]:
             warnings.filterwarnings("ignore", module=r"lightning(\.|$)")
             warnings.filterwarnings(
                 "ignore",
-                message=r".*(does not have many workers|LeafSpec|GPU available but not used|create .* worker).*",
+                message=r".*(does not have many workers|LeafSpec|GPU available but not used|create .* worker"
+                r"|Grad strides do not match).*",
             )
             yield
         if folder is not None:

@@ -28,13 +28,18 @@ def start_file(start: Start, settings: Settings, batches: Sequence[tuple[int, fl
         if not path.is_file():
             raise WeightsError(f"{path}: not there; train what this row starts from first, as `vtbench run` does")
         done = finished.read_done(folder)
-        batch, lr = done["batch_size"] * done["accumulate"] * processes_of(done.get("engine")), done["lr"]
+        sizes = {
+            "--batch-size": done["batch_size"],
+            "--accumulate": done["accumulate"],
+            "--devices": processes_of(done.get("engine")),
+        }
+        batch, lr = math.prod(sizes.values()), done["lr"]
         if batches and not any(batch == wanted and math.isclose(lr, rate) for wanted, rate in batches):
             wanted, rate = batches[0]
+            given = " ".join(f"{name} {size}" for name, size in sizes.items() if size > 1 or name == "--batch-size")
             raise RunError(
                 f"{folder}: what this row starts from was trained with {batch} clips per update at a rate of {lr:g}; "
-                f"the recipe has {wanted} at {rate:g}: give --batch-size {done['batch_size']} here too, or remove the "
-                "folder to train it again"
+                f"the recipe has {wanted} at {rate:g}: give {given} here too, or remove the folder to train it again"
             )
         return path
     return None if start.weights is None else weights_file(start.weights, settings)

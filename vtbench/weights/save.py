@@ -24,4 +24,7 @@ def save_state(state: Mapping[str, Tensor], path: Path) -> None:
             tensor = tensor.clone()
         stored.add(tensor.untyped_storage().data_ptr())
         tensors[name] = tensor
+    path.touch()
+    mode = path.stat().st_mode
     save_file(tensors, path)
+    path.chmod(mode)  # safetensors leaves one that only its owner can read

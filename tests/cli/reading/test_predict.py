@@ -108,7 +108,7 @@ def test_a_video_without_audio_is_said(capsys: Capture, working_folder: Path) ->
 def test_the_weights_are_those_of_the_rows_own_training(capsys: Capture, two_second_clip: Path) -> None:
     command = ("predict", KV, str(two_second_clip), "--scale", "smoke", "--seed", "1")
     error = answer(capsys, *command, code=2)
-    assert "weights.safetensors: not there; `vtbench run msca/table2:msca-kv --scale smoke --seed 1`" in error
+    assert "weights.safetensors: not there; `vtbench run msca/table2:msca-kv --scale smoke --seeds 1 --again`" in error
     training = measurements(select([KV])[0], "smoke", 1)[0].evaluation.training
     own = folders.training_folder(Path("results"), training.key) / folders.WEIGHTS
     own.parent.mkdir(parents=True)

@@ -68,18 +68,22 @@ def test_a_store_is_merged_into_one_that_has_lines(
     assert a.path.read_bytes().startswith(before) and len(a.read()) == 4
     assert capsys.readouterr().out == (
         f"{b.folder}: 2 lines of results.csv added, 0 there already; 0 lines of speed.csv added, 0 there already; "
-        "1 run folder left there (--with-runs copies)\n"
+        "1 run folder left there (--with-runs copies); "
+        f"1 run folder left there, as {a.folder / 'runs'} has the same with other weights\n"
     )
 
 
 def test_run_folders_are_copied_when_asked_and_those_that_are_there_stay(
-    stores: tuple[Store, Store], tmp_path: Path
+    stores: tuple[Store, Store], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b = stores
     unfinished = b.folder / "runs" / "train-0123456789ab"
     unfinished.mkdir()
     into = tmp_path / "all"
     assert merge(a.folder, b.folder, "--with-runs", into=into) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].endswith(f"1 run folder left there, as {into / 'runs'} has the same with other weights")
+    assert "left there" not in said[0]
     assert {path.name for path in (into / "runs").iterdir()} == {
         path.name for store in stores for path in (store.folder / "runs").iterdir() if path != unfinished
     }

@@ -6,9 +6,11 @@ import hashlib
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scored import write_right
 
@@ -207,7 +209,35 @@ def test_weights_that_were_changed_are_found(store: Store, capsys: pytest.Captur
     code, _, wrong = verify(store, capsys)
     assert code == 1 and len(wrong) == 1
     assert wrong[0].startswith(f"vtbench: {trained / folders.WEIGHTS}: its SHA-256 begins with ")
-    assert wrong[0].endswith(f"put the file back, or remove {trained} to train again")
+    assert wrong[0].endswith(f"put the file back, or remove {trained} and run its row with --again")
+    (trained / folders.WEIGHTS).unlink()
+    (trained / folders.WEIGHTS).mkdir()
+    code, _, wrong = verify(store, capsys)
+    assert code == 1 and "weights.safetensors: cannot be read: is a folder; `vtbench run` of its row with" in wrong[0]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: data[:200] + b"xx" + data[202:], None])
+def test_scores_that_are_damaged_are_found(
+    damage: Callable[[bytes], bytes] | None, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (record,) = store.read()
+    tested = folders.evaluation_folder(store.folder, record.evaluation_key)
+    file = tested / folders.SCORES
+    np.savez(file, scores=np.arange(300.0))
+    assert verify(store, capsys)[0] == 0
+    content = file.read_bytes()
+    file.unlink()
+    if damage:
+        file.write_bytes(damage(content))
+    else:
+        file.mkdir()
+    code, _, wrong = verify(store, capsys)
+    assert code == 1
+    assert wrong == [f"vtbench: {file}: is damaged; `vtbench run` of its row with --test-again repeats it"]
+    aside = tested.rename(f"{tested}.1")
+    assert verify(store, capsys)[2] == [
+        f"vtbench: {aside / file.name}: is damaged; remove {aside}, which was set aside"
+    ]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"half": ', "null"])

@@ -166,3 +166,11 @@ def test_what_is_missing_names_the_row(sets: dict[str, Path], capsys: pytest.Cap
     assert "--limit writes no result; leave out --again" in capsys.readouterr().err
     with pytest.raises(UsageError, match="nothing to run at paper scale"):
         dry_run(select(["laps/table4:tea"]), Settings(), "paper", 0, 2)
+
+
+def test_a_batch_that_the_run_refuses_is_refused_by_its_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["run", "msca/table2:msca-kv", "--scale", "smoke", "--limit", "2", "--batch-size", "9"]
+    assert main(command) == 2
+    assert capsys.readouterr().err == (
+        "vtbench: pretraining on stills: --batch-size 9: stills has 8 videos to train on; give at most 8\n"
+    )

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from vtbench.errors import ResultsError, UsageError
+from vtbench.files import utc_now
 from vtbench.papers import measurements, select
 from vtbench.papers.override import changed_rows
 from vtbench.report.compare import compare_rows
@@ -197,6 +198,29 @@ def test_a_line_whose_writing_was_cut_is_written_again_without_training(results:
     assert (display.trained, len(outcome.written)) == ([], 1)
     assert any("results.csv.torn-1" in text for text in display.notices)
     assert path.read_text() == whole
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("lost", ["cut", "deleted"])
+def test_the_line_of_a_repeated_test_is_written_again_though_an_older_one_is_there(lost: str, results: Path) -> None:
+    """Cut as it was written, or never written by a process that was killed before."""
+    rows, settings, path = select([VIT]), Settings(results=results), results / "results.csv"
+    done = folders.evaluation_folder(results, Store(results).newest(VIT, "main", "smoke", 0).evaluation_key)  # type: ignore[union-attr]
+    wait_for_another_second(folders.read_json(done / folders.DONE)["finished_at"])
+    launch.run(rows, settings, "smoke", [0], test_again=True)
+    whole = path.read_text()
+    path.write_text(whole[:-20] if lost == "cut" else "".join(whole.splitlines(keepends=True)[:-1]))
+    display = Recording()
+    outcome = launch.run(rows, settings, "smoke", [0], display=display)
+    assert (display.trained, len(outcome.written), outcome.already) == ([], 1, 0)
+    assert path.read_text() == whole
+    assert launch.run(rows, settings, "smoke", [0]).already == 1
+
+
+def wait_for_another_second(when: str) -> None:
+    """Times in results.csv are whole seconds."""
+    while utc_now() == when:
+        time.sleep(0.05)
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -19,6 +19,7 @@ import pytest
 from vtbench.errors import RunError
 from vtbench.papers import select
 from vtbench.results import folders
+from vtbench.results.store import Store
 from vtbench.run.engine import Launched
 from vtbench.run.jobs import progress, together
 from vtbench.run.jobs.child import Cancelled
@@ -318,3 +319,19 @@ def test_torchrun_that_is_interrupted_leaves_a_checkpoint_and_is_finished_bit_fo
     assert (folder / folders.CHECKPOINT).exists() and not (folder / folders.DONE).exists()
     assert start().wait(timeout=120) == 0
     assert content(tmp_path) == undisturbed
+
+
+@pytest.mark.slow
+def test_two_machines_train_and_test_as_one_with_two_devices(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    """Two of torchrun's, as on two machines, which meet on this one."""
+    port = free_port()
+    machines = []
+    for node in range(2):
+        command = f"--nnodes 2 --node-rank {node} --nproc-per-node 1 --master-addr 127.0.0.1 --master-port {port}"
+        words = [sys.executable, "-m", "torch.distributed.run", *command.split(), "-m", "vtbench", *COMMAND]
+        with (tmp_path / f"err-{node}").open("w") as err:
+            machines.append(subprocess.Popen(words, cwd=tmp_path, env=environment(), stdout=err, stderr=err))
+    assert [one.wait(timeout=180) for one in machines] == [0, 0], (tmp_path / "err-0").read_text()
+    assert content(tmp_path) == undisturbed
+    (record,) = Store(tmp_path / "results").read()
+    assert record.engine == "num_nodes=2;strategy=ddp"

@@ -47,6 +47,11 @@ def call(args: argparse.Namespace) -> int:
             said.append(f"{plural(len(merged.runs), 'run folder')} copied")
         if merged.left:
             said.append(f"{plural(len(merged.left), 'run folder')} left there (--with-runs copies)")
+        if merged.other:
+            said.append(
+                f"{plural(len(merged.other), 'run folder')} left there, as {merged.other[0].parent} has the same with "
+                "other weights"
+            )
         print(printable(f"{merged.source}: {'; '.join(said)}"))
         if merged.blocked:
             print_message(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lightning as L
 
-from vtbench.errors import RunError, SpecError, VtbenchError
+from vtbench.errors import RunError, SpecError, UsageError, VtbenchError
 from vtbench.papers.resolve import measurements
 from vtbench.papers.spec.recipe import Data
 from vtbench.papers.spec.schema import Row
@@ -23,6 +23,7 @@ from vtbench.run.devices.batches import split_batch
 from vtbench.run.devices.machine import on_gpu
 from vtbench.run.devices.possible import refuse_impossible
 from vtbench.run.fitting import fitted
+from vtbench.run.jobs.inputs import Inputs
 from vtbench.run.jobs.plan import graph, require_work
 from vtbench.run.metering import memory_gb
 from vtbench.run.network import impossible
@@ -78,7 +79,11 @@ def dry_run(
         here = dataclasses.replace(settings, results=Path(folder), scans=settings.scan_folder, missing=1.0)
         small: dict[str, Training] = {}
         jobs = graph(wanted)
+        inputs = Inputs(settings)
         for job in jobs.values():
+            batches = split_batch(job.training, settings.batch_size, settings.engine)
+            if large := inputs.large_batch(job.training, batches):
+                raise UsageError(f"{job.title}: {large}")
             if wrong := impossible(job.training, job.evaluations.values()):
                 raise SpecError(f"{job.where}: {job.title}: {wrong}" if job.where else f"{job.title}: {wrong}")
         for key, job in jobs.items():

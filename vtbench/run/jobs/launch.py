@@ -166,11 +166,15 @@ def _look_up(wanted: Sequence[Measurement], store: Store, results: Path) -> _Fou
         place = (measurement.row_id, measurement.name, scale, measurement.seed)
         newest = store.newest(*place, given=False, variant=measurement.variant, evaluation_key=evaluation.key)
         trained = folders.training_folder(results, evaluation.training.key)
-        if finished.is_half_repeated(trained, folders.evaluation_folder(results, evaluation.key)):
+        tested = folders.evaluation_folder(results, evaluation.key)
+        same = store.find(evaluation.key, scale)
+        if finished.is_half_repeated(trained, tested):
             found.missing.append(measurement)  # a run with --again was interrupted
+        elif same and (finished.finished_at(tested) or "") > same[-1].finished_at:
+            found.missing.append(measurement)  # the line of a test that was repeated is lost, or was never written
         elif newest is not None:
             found.present.append(newest)
-        elif same := store.find(evaluation.key, scale):
+        elif same:
             found.shared.append(shared_record(same[-1], measurement))
         else:
             found.missing.append(measurement)
