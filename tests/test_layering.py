@@ -98,7 +98,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "status": {"progress", "slurm"},
         "evaluate_checkpoint": {"plan", "display", "ranks"},
         "together": {"child", "plan", "progress", "ranks", "workers"},
-        "dry": {"plan"},
+        "dry": {"inputs", "plan"},
         "display": {"plan"},
     },
     "run/jobs/slurm": {
@@ -178,7 +178,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "scores": {"record", "folders"},
         "curves": {"record", "finished", "folders"},
         "export": {"record", "folders", "scores", "curves"},
-        "verify": {"costs", "finished", "folders", "lines", "record", "store"},
+        "verify": {"costs", "finished", "folders", "lines", "record", "scores", "store"},
         "merge": {"curves", "finished", "folders", "record", "scores", "store"},
     },
     "report/claims": {
