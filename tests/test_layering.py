@@ -83,7 +83,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "devices": {"engine"},
         "settings": {"engine"},
         "recording": {"engine", "settings"},
-        "weights": {"engine", "settings"},
+        "weights": {"settings"},
         "measuring": {"network"},
     },
     "run/resuming": {"epochs": {"begun", "position", "stopping"}},

@@ -176,7 +176,8 @@ class VideoClassifier(L.LightningModule):
         self.epoch_means.clear()
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean loss and top-1 of the epoch; a subclass that has this hook calls it first."""
+        """Log the mean loss and top-1 of the epoch; a subclass that has this hook calls it first. Of callbacks,
+        Lightning's ModelCheckpoint and EarlyStopping and whatever is a Checkpoint come after it, others before."""
         for name, value in self.epoch_means.means().items():
             self.log(name, value, batch_size=1, sync_dist=processes.number() > 1)
         self.epoch_means.clear()

@@ -31,6 +31,7 @@ class ClipMeans:
     def add(self, clips: int, **values: Tensor) -> None:
         """Add a batch of `clips` clips; `values` stay on their device, and are summed in float32 or better."""
         for name, value in values.items():
+            value = value.detach()
             if value.dtype not in (torch.float32, torch.float64):
                 value = value.float()
             before = self._sums.get(name)

@@ -51,6 +51,8 @@ def repeats(folder: Path) -> str:
     """What is to be done about a run folder that is damaged."""
     if re.search(r"\.\d+$", folder.name):
         return f"remove {folder}, which was set aside"
+    if folder.name.count("-") > 1:
+        return f"remove {folder}, and test the weights with `vtbench eval` again"
     again = "--again" if folder.name.startswith("train-") else "--test-again"
     return f"`vtbench run` of its row with {again} repeats it"
 

@@ -94,12 +94,6 @@ def text(trained: Mapping[str, Any] | None, tested: Mapping[str, Any] | None) ->
     return ";".join(parts) or None
 
 
-def processes_of(recorded: Mapping[str, Any] | None) -> int:
-    """How many processes the `engine` of a done.json says that there were."""
-    recorded = recorded or {}
-    return int(recorded.get("devices", 1)) * int(recorded.get("num_nodes", 1))
-
-
 def _word(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 

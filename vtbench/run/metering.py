@@ -85,6 +85,10 @@ class Metering(L.Callback):
         """Where this process began, in epochs."""
         self._epoch_started = 0.0
 
+    def leave_out(self, seconds: float) -> None:
+        """Count this time, after a batch, neither as work nor as waiting: of a checkpoint."""
+        self._mark += seconds
+
     def _is_due(self, trainer: L.Trainer, steps: int) -> bool:
         return bool(trainer.loggers) and (steps % self.every == 0 or trainer.is_last_batch)
 

@@ -113,8 +113,10 @@ def _fit(parts: Assembly, settings: Settings, progress: Progress, folder: Path, 
     tracking = _tracking(training, settings, folder, notice) if processes.first() else None
     loggers = tracking.loggers if tracking else []
     if loggers:
-        callbacks.append(Metering(settings.log_every, gpu=gpu))
-    options = parts.trainer | {"enable_checkpointing": True}  # by the two callbacks above
+        metering = Metering(settings.log_every, gpu=gpu)
+        checkpoint.on_written = metering.leave_out
+        callbacks.append(metering)
+    options = parts.trainer | {"enable_checkpointing": True}  # by callbacks of ours
     trainer = L.Trainer(callbacks=callbacks, logger=loggers or False, default_root_dir=folder, **options)
     whole = False
     try:

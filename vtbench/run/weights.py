@@ -11,7 +11,6 @@ from vtbench.models import AUDIO_WEIGHTS
 from vtbench.papers.releases import other_release, releases
 from vtbench.papers.trainings import Start
 from vtbench.results import finished, folders
-from vtbench.run.engine import processes_of
 from vtbench.run.settings import Settings
 from vtbench.weights import hosted_file, sha256_of
 
@@ -28,10 +27,11 @@ def start_file(start: Start, settings: Settings, batches: Sequence[tuple[int, fl
         if not path.is_file():
             raise WeightsError(f"{path}: not there; train what this row starts from first, as `vtbench run` does")
         done = finished.read_done(folder)
+        engine = done.get("engine") or {}
         sizes = {
             "--batch-size": done["batch_size"],
             "--accumulate": done["accumulate"],
-            "--devices": processes_of(done.get("engine")),
+            **{f"--{name.replace('_', '-')}": engine.get(name, 1) for name in ("devices", "num_nodes")},
         }
         batch, lr = math.prod(sizes.values()), done["lr"]
         if batches and not any(batch == wanted and math.isclose(lr, rate) for wanted, rate in batches):

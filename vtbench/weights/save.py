@@ -27,4 +27,5 @@ def save_state(state: Mapping[str, Tensor], path: Path) -> None:
     path.touch()
     mode = path.stat().st_mode
     save_file(tensors, path)
-    path.chmod(mode)  # safetensors leaves one that only its owner can read
+    if path.stat().st_mode != mode:  # safetensors leaves one that only its owner can read
+        path.chmod(mode)

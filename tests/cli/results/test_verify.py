@@ -216,7 +216,17 @@ def test_weights_that_were_changed_are_found(store: Store, capsys: pytest.Captur
     assert code == 1 and "weights.safetensors: cannot be read: is a folder; `vtbench run` of its row with" in wrong[0]
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: data[:200] + b"xx" + data[202:], None])
+def encrypted(data: bytes) -> bytes:
+    """Says so of its array, in both places."""
+    for head, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.index(head) + flags
+        data = data[:at] + bytes([data[at] | 1]) + data[at + 1 :]
+    return data
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-30], lambda data: data[:200] + b"xx" + data[202:], encrypted, None]
+)
 def test_scores_that_are_damaged_are_found(
     damage: Callable[[bytes], bytes] | None, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,7 +244,9 @@ def test_scores_that_are_damaged_are_found(
     code, _, wrong = verify(store, capsys)
     assert code == 1
     assert wrong == [f"vtbench: {file}: is damaged; `vtbench run` of its row with --test-again repeats it"]
-    aside = tested.rename(f"{tested}.1")
+    given = tested.rename(f"{tested}-0123beef")
+    assert finished.repeats(given) == f"remove {given}, and test the weights with `vtbench eval` again"
+    aside = given.rename(f"{tested}.1")
     assert verify(store, capsys)[2] == [
         f"vtbench: {aside / file.name}: is damaged; remove {aside}, which was set aside"
     ]

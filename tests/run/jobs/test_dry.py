@@ -174,3 +174,5 @@ def test_a_batch_that_the_run_refuses_is_refused_by_its_dry_run(capsys: pytest.C
     assert capsys.readouterr().err == (
         "vtbench: pretraining on stills: --batch-size 9: stills has 8 videos to train on; give at most 8\n"
     )
+    assert main([*command[:-2], "--devices", "3"]) == 2
+    assert capsys.readouterr().err.startswith("vtbench: pretraining on stills: --devices 3: an update of 4 clips")

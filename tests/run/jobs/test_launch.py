@@ -215,6 +215,22 @@ def test_the_line_of_a_repeated_test_is_written_again_though_an_older_one_is_the
     assert (display.trained, len(outcome.written), outcome.already) == ([], 1, 0)
     assert path.read_text() == whole
     assert launch.run(rows, settings, "smoke", [0]).already == 1
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    shutil.rmtree(folders.training_folder(results, Store(results).newest(VIT, "main", "smoke", 0).training_key))  # type: ignore[union-attr]
+    assert launch.run(rows, settings, "smoke", [0]).already == 1, "nothing is trained for the older line"
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_of_two_rows_that_share_a_repeated_test_each_has_its_line(results: Path) -> None:
+    rows, settings, path = select([VIT, "msca/table1:vit"]), Settings(results=results), results / "results.csv"
+    launch.run(rows, settings, "smoke", [0])
+    (key,) = {Store(results).newest(row.id, "main", "smoke", 0).evaluation_key for row in rows}  # type: ignore[union-attr]
+    wait_for_another_second(folders.read_json(folders.evaluation_folder(results, key) / folders.DONE)["finished_at"])
+    assert len(launch.run(rows, settings, "smoke", [0], test_again=True).written) == 2
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]))  # killed between the two
+    assert len(launch.run(rows, settings, "smoke", [0]).written) == 1
+    assert path.read_text() == whole
 
 
 def wait_for_another_second(when: str) -> None:

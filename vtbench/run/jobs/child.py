@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -79,8 +80,9 @@ def _begin(serve: Callable[..., None], pipe: Connection, *arguments: Any) -> Non
     signals.leave_to_parent()
     end_with_parent(PATIENCE_S)
     serve(pipe, *arguments)
-    # What libraries leave to the end of the interpreter, as wandb the removal of its temporary folders; but not the
-    # seconds that it takes to take torch apart.
+    # What is left to the end of the interpreter, as threads that still send, and temporary folders of wandb's; but not
+    # the seconds that it takes to take torch apart.
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -3,10 +3,11 @@ how much memory it needs. Nothing of it is kept."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from vtbench.run.devices.machine import on_gpu
 from vtbench.run.devices.possible import refuse_impossible
 from vtbench.run.fitting import fitted
 from vtbench.run.jobs.inputs import Inputs
-from vtbench.run.jobs.plan import graph, require_work
+from vtbench.run.jobs.plan import Job, graph, require_work
 from vtbench.run.metering import memory_gb
 from vtbench.run.network import impossible
 from vtbench.run.session import errors_in_one_line
@@ -81,14 +82,15 @@ def dry_run(
         jobs = graph(wanted)
         inputs = Inputs(settings)
         for job in jobs.values():
-            batches = split_batch(job.training, settings.batch_size, settings.engine)
-            if large := inputs.large_batch(job.training, batches):
-                raise UsageError(f"{job.title}: {large}")
-            if wrong := impossible(job.training, job.evaluations.values()):
-                raise SpecError(f"{job.where}: {job.title}: {wrong}" if job.where else f"{job.title}: {wrong}")
+            with _named(job):
+                batches = split_batch(job.training, settings.batch_size, settings.engine)
+                if large := inputs.large_batch(job.training, batches):
+                    raise UsageError(large)
+                if wrong := impossible(job.training, job.evaluations.values()):
+                    raise SpecError(wrong)
         for key, job in jobs.items():
             small[key] = _limited(job.training, limit, small)
-            try:
+            with _named(job):
                 with errors_in_one_line(None):
                     machine = _one_device(small[key], here)
                     found.append(_train(assemble(small[key], machine), job.title))
@@ -98,10 +100,17 @@ def dry_run(
                     with errors_in_one_line(None):
                         found.append(_test(tested, machine, job.title))
                     report(found[-1])
-            except VtbenchError as error:
-                where = f"{job.where}: " if job.where else ""
-                raise type(error)(f"{where}{job.title}: {error}") from error
     return found
+
+
+@contextlib.contextmanager
+def _named(job: Job) -> Iterator[None]:
+    """Have what is raised in the block name the job."""
+    try:
+        yield
+    except VtbenchError as error:
+        where = f"{job.where}: " if job.where else ""
+        raise type(error)(f"{where}{job.title}: {error}") from error
 
 
 def _one_device(training: Training, settings: Settings) -> Settings:

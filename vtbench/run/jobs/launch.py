@@ -170,8 +170,8 @@ def _look_up(wanted: Sequence[Measurement], store: Store, results: Path) -> _Fou
         same = store.find(evaluation.key, scale)
         if finished.is_half_repeated(trained, tested):
             found.missing.append(measurement)  # a run with --again was interrupted
-        elif same and (finished.finished_at(tested) or "") > same[-1].finished_at:
-            found.missing.append(measurement)  # the line of a test that was repeated is lost, or was never written
+        elif same and finished.is_trained(trained) and _is_newer(tested, newest or same[-1]):
+            found.missing.append(measurement)  # its line is lost, or was never written; it is all that is to be done
         elif newest is not None:
             found.present.append(newest)
         elif same:
@@ -179,6 +179,11 @@ def _look_up(wanted: Sequence[Measurement], store: Store, results: Path) -> _Fou
         else:
             found.missing.append(measurement)
     return found
+
+
+def _is_newer(tested: Path, record: Record) -> bool:
+    """Whether the test in a folder was repeated after this line of it."""
+    return (finished.finished_at(tested) or "") > record.finished_at
 
 
 def _refuse_blocked(jobs: dict[str, Job], settings: Settings, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,8 @@ class EpochCheckpoint(Checkpoint):
         """The origins of the processes before, each that differs from the one after it."""
         self.seed, self.epochs, self.writes = seed, epochs, writes
         self.begun = begun
+        self.on_written: Callable[[float], object] = lambda _: None
+        """Called after each checkpoint with the seconds that it took."""
         self.every_s = minutes * 60 or math.inf
         self.lines: list[dict[str, float]] = []
         self.elapsed_s = 0.0
@@ -233,7 +235,7 @@ class EpochCheckpoint(Checkpoint):
     def _write(self, trainer: L.Trainer) -> None:
         if not self.writes:
             return
-        last = self.folder / folders.CHECKPOINT
+        started, last = time.monotonic(), self.folder / folders.CHECKPOINT
         if isinstance(data := trainer.datamodule, VideoData):  # type: ignore[attr-defined]
             data.gather(processes.of_all)  # a checkpoint has what the first process knows
         if trainer.is_global_zero:
@@ -241,6 +243,7 @@ class EpochCheckpoint(Checkpoint):
         else:
             trainer.save_checkpoint(last)  # takes part; the first process writes
         self._written = time.monotonic()
+        self.on_written(self._written - started)
 
 
 def _commit(origin: Mapping[str, Any]) -> str:

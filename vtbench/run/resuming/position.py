@@ -14,7 +14,11 @@ import lightning as L
 import torch
 
 from vtbench.datasets.clips import TrainLoader
+from vtbench.methods.base import VideoClassifier
 from vtbench.methods.means import ClipMeans
+
+OLDER = {f"training_step.{name}": name for name in ("train_loss", "train_top1")}
+"""In a position of an older version, the sums of Lightning's that the method keeps itself now -> their names."""
 
 Position = dict[str, Any]
 """`batches`: consumed in this epoch. `processes`: what each process has, by rank."""
@@ -81,7 +85,8 @@ class Resumed:
         if means := _own_means(trainer):
             own = mine.get("own")
             if own is None:  # written by a version whose methods left these to Lightning
-                own = {one["name"]: self.sums.pop(key) for key, one in mine["sums"].items()}
+                ours = type(trainer.lightning_module).training_step is VideoClassifier.training_step
+                own = {name: self.sums.pop(key) for key, name in OLDER.items() if ours and key in self.sums}
             means.load(own, trainer.strategy.root_device)
 
     def before_batch(self) -> None:
