@@ -6,9 +6,11 @@ import csv
 import dataclasses
 import math
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 from lab import with_train
 from lightning.pytorch.loggers import Logger
@@ -69,9 +71,9 @@ def smoke(row: str = "msca/table2:msca-kv", **changed: Any) -> Training:
     return with_train(dataclasses.replace(training, init=dataclasses.replace(training.init, training=None)), **changed)
 
 
-def trained(training: Training, results: Path, *loggers: str, log_every: int = 10) -> dict[str, Any]:
+def trained(training: Training, results: Path, *loggers: str, log_every: int = 10, **more: Any) -> dict[str, Any]:
     """done.json of a training run."""
-    folder = train(training, Settings(results=results, loggers=loggers, log_every=log_every))
+    folder = train(training, Settings(results=results, loggers=loggers, log_every=log_every, **more))
     done: dict[str, Any] = folders.read_json(folder / folders.DONE)
     return done
 
@@ -106,6 +108,23 @@ def test_the_csv_logger_writes_into_the_run_folder(tmp_path: Path) -> None:
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """This file as a module by its name, as a logger of the user's is."""
     monkeypatch.setitem(sys.modules, "my_logger", sys.modules[Kept.__module__])
+
+
+def test_a_checkpoint_inside_an_epoch_is_neither_work_nor_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = L.Trainer.save_checkpoint
+
+    def save_slowly(*given: Any) -> None:
+        time.sleep(0.7)
+        save(*given)
+
+    monkeypatch.setattr(L.Trainer, "save_checkpoint", save_slowly)
+    Kept.made.clear()
+    trained(smoke(), tmp_path, "my_logger:Kept", log_every=1, checkpoint_minutes=1e-9)
+    (logger,) = Kept.made
+    first, second = logger.over("step/clips_per_s")
+    assert second > 4 / 0.7, "4 clips, and a checkpoint before them"
 
 
 def test_a_logger_of_the_users_gets_what_a_step_was(tmp_path: Path) -> None:
