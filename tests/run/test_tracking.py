@@ -123,7 +123,7 @@ def test_a_checkpoint_inside_an_epoch_is_neither_work_nor_waiting(
     Kept.made.clear()
     trained(smoke(), tmp_path, "my_logger:Kept", log_every=1, checkpoint_minutes=1e-9)
     (logger,) = Kept.made
-    first, second = logger.over("step/clips_per_s")
+    _, second = logger.over("step/clips_per_s")
     assert second > 4 / 0.7, "4 clips, and a checkpoint before them"
 
 
