@@ -30,6 +30,7 @@ from vtbench.results.store import Store
 from vtbench.run.jobs import launch, progress
 from vtbench.run.jobs.display import Display
 from vtbench.run.jobs.evaluate_checkpoint import evaluate_checkpoint
+from vtbench.run.jobs.plan import plan
 from vtbench.run.jobs.workers import JobResult
 from vtbench.run.network import built
 from vtbench.run.settings import Settings
@@ -159,6 +160,7 @@ def test_what_is_interrupted_as_it_is_repeated_is_finished_without_again(phase: 
     rows, settings = select([VIT]), Settings(results=results)
     with pytest.raises(KeyboardInterrupt):
         launch.run(rows, settings, "smoke", [0], again=True, display=InTheMiddle(phase))
+    assert [entry["state"] for entry in plan(rows, settings, "smoke", [0])] == ["done", "to do"]
     outcome = launch.run(rows, settings, "smoke", [0])
     assert (len(outcome.written), outcome.already, outcome.failed) == (1, 0, [])
     before, after = (r for r in Store(results).read() if r.id == VIT)

@@ -133,8 +133,8 @@ def plan(
     - `training`, `needs`: its key, and the key of the training that it starts from
     - `rows`, `title`, `model`, `dataset`, `seed`, `scale`, `evaluations`: what it is for
     - `downloads`: the weights that a run would download
-    - `state`: `done` (every evaluation is recorded, or the weights exist and nothing is left to evaluate), `to do`, or
-      `blocked`, with the reasons in `blocked_by`
+    - `state`: `done` (every evaluation is recorded and none half repeated, or the weights exist and nothing is left to
+      evaluate), `to do`, or `blocked`, with the reasons in `blocked_by`
     - `macs`: an estimate, 3 forward passes per training clip plus the test views; None if it cannot be counted
     - `hours`: an estimate for one `device` (vtbench.report.machines.hours); None at the scales of small networks, and
       where `macs` is
@@ -238,11 +238,19 @@ def _needed(jobs: dict[str, Job], recorded: set[str], settings: Settings) -> set
     needed: set[str] = set()
     for key, job in reversed(jobs.items()):
         trained = has_weights(job, settings)
-        open_evaluations = any(evaluation not in recorded for evaluation in job.evaluations)
+        open_evaluations = any(
+            evaluation not in recorded or _is_half_repeated(job, evaluation, settings) for evaluation in job.evaluations
+        )
         wanted_by = [other for other in needed if jobs[other].needs == key and not has_weights(jobs[other], settings)]
         if open_evaluations or (wanted_by and not trained):
             needed.add(key)
     return needed
+
+
+def _is_half_repeated(job: Job, evaluation: str, settings: Settings) -> bool:
+    """Whether a run with --again was interrupted in it."""
+    trained = folders.training_folder(settings.results, job.key)
+    return finished.is_half_repeated(trained, folders.evaluation_folder(settings.results, evaluation))
 
 
 def has_weights(job: Job, settings: Settings) -> bool:
