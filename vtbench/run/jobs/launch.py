@@ -167,10 +167,10 @@ def _look_up(wanted: Sequence[Measurement], store: Store, results: Path) -> _Fou
         newest = store.newest(*place, given=False, variant=measurement.variant, evaluation_key=evaluation.key)
         trained = folders.training_folder(results, evaluation.training.key)
         tested = folders.evaluation_folder(results, evaluation.key)
-        same = store.find(evaluation.key, scale)
+        same = [newest] if newest else store.find(evaluation.key, scale)
         if finished.is_half_repeated(trained, tested):
             found.missing.append(measurement)  # a run with --again was interrupted
-        elif same and finished.is_trained(trained) and _is_newer(tested, newest or same[-1]):
+        elif same and finished.is_trained(trained) and _is_newer(tested, same[-1]):
             found.missing.append(measurement)  # its line is lost, or was never written; it is all that is to be done
         elif newest is not None:
             found.present.append(newest)
