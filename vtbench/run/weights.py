@@ -31,7 +31,7 @@ def start_file(start: Start, settings: Settings, batches: Sequence[tuple[int, fl
         sizes = {
             "--batch-size": done["batch_size"],
             "--accumulate": done["accumulate"],
-            **{f"--{name.replace('_', '-')}": engine.get(name, 1) for name in ("devices", "num_nodes")},
+            **{f"--{name.replace('_', '-')}": int(engine.get(name, 1)) for name in ("devices", "num_nodes")},
         }
         batch, lr = math.prod(sizes.values()), done["lr"]
         if batches and not any(batch == wanted and math.isclose(lr, rate) for wanted, rate in batches):
