@@ -162,13 +162,13 @@ class VideoClassifier(L.LightningModule):
         clips, labels = batch
         if clips is None:
             loss = torch.stack([0 * p.sum() for p in self.parameters() if p.requires_grad]).sum()
-            top1 = loss.detach()
+            top1 = loss
         else:
             logits = self._logits(clips)
             loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
             top1 = 100 * (logits.detach().argmax(dim=1) == labels).float().mean()
             self.last_step = {"loss": loss.detach(), "top1": top1}
-        self.epoch_means.add(len(labels), train_loss=loss.detach(), train_top1=top1)
+        self.epoch_means.add(len(labels), train_loss=loss, train_top1=top1)
         return loss if processes.number() == 1 else loss * self._weight_of(len(labels), batch_idx, loss.device)
 
     def on_fit_start(self) -> None:

@@ -170,7 +170,7 @@ def _look_up(wanted: Sequence[Measurement], store: Store, results: Path) -> _Fou
         same = [newest] if newest else store.find(evaluation.key, scale)
         if finished.is_half_repeated(trained, tested):
             found.missing.append(measurement)  # a run with --again was interrupted
-        elif same and finished.is_trained(trained) and _is_newer(tested, same[-1]):
+        elif same and _is_newer(tested, same[-1]) and finished.is_trained(trained):
             found.missing.append(measurement)  # its line is lost, or was never written; it is all that is to be done
         elif newest is not None:
             found.present.append(newest)

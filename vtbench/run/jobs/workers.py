@@ -41,6 +41,9 @@ def no_notice_of(key: str, text: str) -> None:
     """Say it to nobody."""
 
 
+IDLE_S = 5.0
+"""How long a worker without a task may take to end."""
+
 NOTICE_S = 5.0
 """How long nothing is said of a worker that is asked to end."""
 
@@ -60,10 +63,6 @@ class JobResult:
 def after_failure(job: Job) -> JobResult:
     """The result of a job that starts from one that failed."""
     return JobResult(job.key, error=f"the training it starts from, {job.needs}, failed", exit_code=1)
-
-
-IDLE_S = 5.0
-"""How long a worker without a task may take to end."""
 
 
 class RunJobs(Protocol):
